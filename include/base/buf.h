@@ -1,0 +1,45 @@
+// Growable bytes with a mandatory maximum.
+//
+// Whoever makes a buffer says how large it may become; an append that would pass that fails and
+// changes nothing. Memory comes from malloc, doubles as it grows, and is the buffer's own.
+#ifndef LUNETTE_BASE_BUF_H
+#define LUNETTE_BASE_BUF_H
+
+#include "base/str.h"
+
+struct buf {
+    char *p;    // NULL while nothing was ever added
+    size_t n;   // bytes in use
+    size_t cap; // bytes allocated
+    size_t max; // cap never passes this
+};
+
+// An empty buffer that may grow to max bytes. Allocates nothing.
+void buf_init(struct buf *b, size_t max);
+// Gives the memory back; the buffer is then as after buf_init.
+void buf_fini(struct buf *b);
+
+// Room for n more bytes at the end: a pointer to it, valid until the next call, or NULL when that
+// would pass max or memory is out. buf_added() makes the bytes written there part of the buffer.
+char *buf_room(struct buf *b, size_t n);
+void buf_added(struct buf *b, size_t n);
+
+// Append; false, with nothing added, when the bytes do not fit.
+bool buf_add(struct buf *b, struct str s);
+bool buf_addc(struct buf *b, char c);
+bool buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Drops the first n bytes, n <= b->n; the rest moves to the front.
+void buf_drop(struct buf *b, size_t n);
+// Forgets the bytes, keeps the memory.
+static inline void buf_clear(struct buf *b)
+{
+    b->n = 0;
+}
+
+static inline struct str buf_str(const struct buf *b)
+{
+    return (struct str){b->p, b->n};
+}
+
+#endif

@@ -1,0 +1,48 @@
+// The server's two logs: the error log, one line a record, and the access log, one line a request.
+//
+// One log is open for each process (descriptors are inherited by workers). Records are single
+// lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends can forge a
+// line. Access lines are kept in a buffer and written by log_flush(), once in a loop turn and at exit.
+#ifndef LUNETTE_BASE_LOG_H
+#define LUNETTE_BASE_LOG_H
+
+#include "base/str.h"
+
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR,
+};
+
+struct log_options {
+    const char *error;    // a path, "stderr", "stdout" or "off"
+    const char *access;   // the same; "off" makes log_access free
+    enum log_level level; // records below it are dropped
+};
+
+// Opens both. Files are opened for appending, created with mode 0640, never through a symbolic link.
+// 0 or −errno, with *failed the path that could not be opened. Before log_open, records go to stderr.
+int log_open(const struct log_options *o, const char **failed);
+// Writes what is buffered and closes what log_open opened.
+void log_close(void);
+
+// One record to the error log: "2026-11-22T21:04:27.123Z warn [1234] text". Written at once. Line feeds inside
+// the text (tracebacks) begin continuation lines that are indented by a tab.
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool log_enabled(enum log_level level);
+// "debug", "info", "warn", "error" → level; -1 for another word.
+int log_level_parse(struct str name);
+
+// Whether access lines go anywhere: callers skip the work of making them otherwise.
+bool log_access_enabled(void);
+// One line, without its line feed, for the access log. It is the caller's duty to have escaped it
+// with log_escape. Written by log_flush, or earlier when the buffer (64 KiB) is full.
+void log_access(struct str line);
+void log_flush(void);
+
+// Appends s to dst with bytes below 0x20, above 0x7e, '"' and '\' written as \xNN; stops when cap
+// bytes are used. Returns the new length.
+size_t log_escape(char *dst, size_t used, size_t cap, struct str s);
+
+#endif

@@ -1,0 +1,42 @@
+// The header fields of a response while it is being made: checked lines, ready for the wire.
+//
+// Nothing with a CR, LF, NUL or another control byte gets in (response splitting). Fields that the core writes
+// itself are noticed here, so that the writer neither doubles nor contradicts them.
+#ifndef LUNETTE_HTTP_FIELDS_H
+#define LUNETTE_HTTP_FIELDS_H
+
+#include "base/buf.h"
+
+enum fields_has {
+    FIELDS_DATE = 1,
+    FIELDS_SERVER = 2,
+    FIELDS_TYPE = 4,
+    FIELDS_NOSNIFF = 8,
+    FIELDS_VARY = 16,
+    FIELDS_ETAG = 32,
+    FIELDS_LAST_MODIFIED = 64,
+};
+
+struct fields {
+    struct buf lines; // "Name: value\r\n" each
+    unsigned has;     // which of fields_has are among them
+    bool close;       // "Connection: close" was asked for
+    int64_t
+        length; // a Content-Length that was given, which only a bodiless answer to HEAD may use; -1: none
+};
+
+enum { FIELDS_MAX = 64 * 1024 };
+
+void fields_init(struct fields *f);
+void fields_clear(struct fields *f); // empty again, memory kept
+void fields_fini(struct fields *f);
+
+enum fields_result {
+    FIELDS_OK, // added, or deliberately left out: Connection (close is noted), Content-Length, Transfer-Encoding, Keep-Alive, Upgrade, Trailer
+    FIELDS_BAD_NAME,  // not a token
+    FIELDS_BAD_VALUE, // CR, LF, NUL or another control byte but tab
+    FIELDS_FULL,      // over FIELDS_MAX
+};
+enum fields_result fields_add(struct fields *f, struct str name, struct str value);
+
+#endif

@@ -1,0 +1,118 @@
+// Slices: see the header. Everything here is a loop over bytes with a bound in sight.
+#include "base/str.h"
+
+#include <string.h>
+
+static inline unsigned char lower(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
+}
+
+struct str str_z(const char *z)
+{
+    return (struct str){z, z ? strlen(z) : 0};
+}
+
+bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool str_ieq(struct str a, struct str b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower((unsigned char)a.p[i]) != lower((unsigned char)b.p[i]))
+            return false;
+    return true;
+}
+
+bool str_starts(struct str s, struct str prefix)
+{
+    return s.n >= prefix.n && str_eq(str_of(s.p, prefix.n), prefix);
+}
+
+bool str_ends(struct str s, struct str suffix)
+{
+    return s.n >= suffix.n && str_eq(str_of(s.p + (s.n - suffix.n), suffix.n), suffix);
+}
+
+ptrdiff_t str_find(struct str s, char c)
+{
+    const char *hit = s.n ? memchr(s.p, c, s.n) : NULL;
+    return hit ? hit - s.p : -1;
+}
+
+struct str str_trim(struct str s)
+{
+    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s.p++, s.n--;
+    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+bool str_split(struct str *rest, char sep, struct str *piece)
+{
+    if (!rest->p)
+        return false;
+    ptrdiff_t at = str_find(*rest, sep);
+    if (at < 0) {
+        *piece = *rest;
+        *rest = (struct str){NULL, 0};
+        return true;
+    }
+    *piece = str_of(rest->p, (size_t)at);
+    *rest = str_of(rest->p + at + 1, rest->n - (size_t)at - 1);
+    return true;
+}
+
+bool str_to_u64(struct str s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned digit = (unsigned)(unsigned char)s.p[i] - '0';
+        if (digit > 9 || v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return true;
+}
+
+int hex_value(unsigned char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+ptrdiff_t pct_decode(char *dst, struct str s)
+{
+    char *d = dst;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '%') {
+            *d++ = s.p[i];
+            continue;
+        }
+        if (s.n - i < 3)
+            return -1;
+        int high = hex_value((unsigned char)s.p[i + 1]);
+        int low = hex_value((unsigned char)s.p[i + 2]);
+        if (high < 0 || low < 0)
+            return -1;
+        *d++ = (char)(high << 4 | low);
+        i += 2;
+    }
+    return d - dst;
+}
+
+void ascii_lower(char *dst, const char *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = (char)lower((unsigned char)src[i]);
+}
