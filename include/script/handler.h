@@ -1,0 +1,31 @@
+// Requests → coroutines → responses: the http_handler that a site's Lua routes answer.
+#ifndef LUNETTE_SCRIPT_HANDLER_H
+#define LUNETTE_SCRIPT_HANDLER_H
+
+#include "content/static.h"
+#include "http/exchange.h"
+#include "script/vm.h"
+
+struct handler;
+
+struct handler_options {
+    const struct file_root *root; // the site's public files; NULL when it has none
+    struct static_options files;  // static.max_age, static.index
+    uint64_t body_bytes;          // limits.body_bytes: a route's max_body may set another
+    uint32_t handler_ms;          // timeouts.handler
+    const char *data;             // absolute path of data/, for app.data
+    struct str settings; // site = {…} of config.lua, as script/plain.h encodes it; n 0: none
+};
+
+// The Lua side of it (lunette.core) is registered in vm. NULL when memory is out.
+struct handler *handler_new(struct vm *vm, const struct handler_options *o);
+void handler_free(struct handler *h);
+
+// Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when routes are there, else
+// done(arg, message) with the error and its file and line. A site without scripts/main.lua serves its files alone.
+void handler_load(struct handler *h, void (*done)(void *arg, const char *error), void *arg);
+
+// What server_new wants; self is the struct handler.
+extern const struct http_handler handler_http;
+
+#endif
