@@ -98,17 +98,20 @@ struct http_handler {
     // exchange_receive is done. status 0: x->body holds the whole body. Else what the handler should answer with: 400 (malformed), 408, 413, 507, 500;
     // the connection closes after that answer. why: for the log.
     void (*on_body)(void *self, struct exchange *x, unsigned status, const char *why);
-    // The exchange is over; sent: the whole answer went to the kernel. What the handler keeps for it must be given up now.
+    // The exchange is over; sent: the whole answer was handed to the connection. What the handler keeps for it must be given up now.
     void (*on_end)(void *self, struct exchange *x, bool sent);
     // The head or the framing is bad, and there is no exchange: the page to send (text/html), or n 0 for none.
     struct str (*page)(void *self, unsigned status);
 };
 
-// Receives the body into x->body, at most max bytes (beyond it on_body gives 413); 100 Continue goes out now if the client waits for it. Answering without having
-// called it discards the body (and closes the connection when much of it is still to come). on_body never comes from within this call.
-void exchange_receive(struct exchange *x, uint64_t max);
+// Starts to receive the body into x->body, at most max bytes; 100 Continue goes out now if the client
+// waits for it. 0: on_body will come, never from within this call. 413: Content-Length says already
+// that it is too large; nothing was asked of the client. Only for a request that has_body, once.
+// Answering without having called it discards the body (and closes the connection when much of it is
+// still to come).
+unsigned exchange_receive(struct exchange *x, uint64_t max);
 
-// Answers. Exactly once. Head, Content-Length or chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
+// Answers. Exactly once; on_end never comes from within this call. Head, Content-Length or chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
 // (r->release and source->close are called all the same).
 void exchange_respond(struct exchange *x, const struct http_response *r);
 

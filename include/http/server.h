@@ -7,9 +7,13 @@
 #include "net/loop.h"
 #include "net/stream.h"
 
-// Counters that all workers share (a mapping made before fork).
+enum { SERVER_WORKERS_MAX = 256 };
+
+// Counters that all workers share, in a mapping made before they are forked. Each worker writes its own
+// place only, so that one that dies leaves nothing wrong: the master zeroes its place.
 struct server_shared {
-    _Atomic uint32_t connections; // open now, over all workers
+    unsigned workers;
+    _Atomic uint32_t connections[SERVER_WORKERS_MAX]; // open now
 };
 
 struct server_options {
@@ -25,10 +29,11 @@ struct server_options {
 
 struct server;
 
-// options, handler and shared must outlive the server. NULL when memory is out.
+// options, handler and shared must outlive the server; worker is this one's place in shared. NULL when
+// memory is out.
 struct server *server_new(struct loop *l, const struct server_options *o,
-                          struct server_shared *shared, const struct http_handler *handler,
-                          void *self);
+                          struct server_shared *shared, unsigned worker,
+                          const struct http_handler *handler, void *self);
 // Accepts from a listening socket, which stays the caller's. 0 or −errno.
 int server_listen(struct server *s, int fd);
 // Stops accepting, closes idle connections, ends the others after the answer under way, at most stop_ms later; then loop_stop.

@@ -1,0 +1,132 @@
+// Private to h1.c, h1_answer.c and server.c: one HTTP/1 connection and what all of a worker share.
+//
+// A connection is a state machine driven by four things: input, drained output, its timer, and the
+// handler's answers. Every state has a step function for input (h1.c, table `steps`).
+//
+//                 first byte              head complete
+//   ┌──> CONN_IDLE ────────> CONN_HEAD ─────────────────> CONN_HANDLE <─────────────┐
+//   │        │ head complete                 ▲                │   │ exchange_receive│ body complete
+//   │        └───────────────────────────────┘                │   └──> CONN_BODY ───┘
+//   │                                        exchange_respond │            │ exchange_respond
+//   │   answer handed over                                    v            │ (error in the body)
+//   ├───────────────────────────────────────────────── CONN_ANSWER <───────┘
+//   │   rest of the body dropped                             │  │
+//   ├──────────────── CONN_DISCARD <── body not yet read ────┘  │ to be closed, or bad request
+//   │                                                           v
+//   └── (never back)                                        CONN_LINGER ──> CONN_CLOSED
+//
+//   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
+//   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set.
+//   CONN_HANDLE   x is with the handler. No timer of ours; input is paused when some comes.
+//   CONN_BODY     x is with the handler, which waits for on_body. Timer: body.
+//   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on. Timer: send
+//                 while bytes are queued.
+//   CONN_DISCARD  x is over; what is left of its body is read and dropped. Timer: body.
+//   CONN_LINGER   the last answer is queued and a FIN follows it; input is dropped until the client closes.
+//                 Timer: send until the queue is empty, then linger.
+//   CONN_CLOSED   stream_close was called; on_closed frees the connection.
+#ifndef LUNETTE_HTTP_H1_CONN_H
+#define LUNETTE_HTTP_H1_CONN_H
+
+#include "http/date.h"
+#include "http/exchange.h"
+#include "http/h1_parse.h"
+#include "http/server.h"
+#include "net/stream.h"
+#include "net/timeout.h"
+
+enum conn_state {
+    CONN_IDLE,
+    CONN_HEAD,
+    CONN_HANDLE,
+    CONN_BODY,
+    CONN_ANSWER,
+    CONN_DISCARD,
+    CONN_LINGER,
+    CONN_CLOSED,
+    CONN_STATES,
+};
+
+struct h1_conn;
+
+// The public exchange with what the connection needs to know about it.
+struct h1_exchange {
+    struct exchange pub; // first: exchange_* get a pointer to it
+    struct h1_conn *conn;
+    struct h1_exchange *spare;  // next in the list of spares
+    struct h1_chunked chunked;  // decoder, for a chunked body
+    uint64_t body_left;         // bytes to come of a body with Content-Length
+    uint64_t body_seen;         // body bytes received
+    uint64_t body_start;        // loop_now when exchange_receive was called
+    struct str request_line;    // for the access log
+    bool expects_continue;      // the client waits for 100 Continue, or a final status
+    bool body_done;             // the whole body was read (or there is none)
+    bool answered;              // exchange_respond was called
+    bool ended;                 // on_end was called: only the rest of the body keeps it
+    bool close;                 // the connection ends with this answer
+    bool chunked_answer;        // the answer's body goes out in chunks
+    struct body_source *source; // pumped while not NULL
+    int64_t source_left;        // bytes it owes; −1: not known
+    uint64_t body_sent;         // body bytes of the answer, for the access log
+};
+
+// What the connections of a worker share; owned by the server.
+struct h1_env {
+    struct loop *loop;
+    struct stream_pool *streams;
+    const struct server_options *options;
+    const struct http_handler *handler;
+    void *self;                 // the handler's
+    struct h1_field *fields;    // scratch of the parser: options->head.fields of them
+    struct h1_exchange *spares; // ended exchanges with their arenas, kept for the next requests
+    unsigned spare_count;
+    struct h1_conn *connections; // all that are open
+    unsigned connection_count;
+    bool draining;                                         // no request after the one under way
+    void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
+    int64_t stamp_at;                                      // the second that stamp was made for
+    size_t stamp_len;
+    char stamp[64]; // "Date: …\r\nServer: lunette\r\n"
+};
+
+struct h1_conn {
+    struct h1_env *env;
+    struct h1_conn *next, *prev; // in env->connections
+    struct stream *stream;
+    struct h1_exchange *x; // the one under way
+    struct h1_head
+        *partial; // parser state of a head that has come in part, with its fields behind it
+    struct timeout timer;
+    struct deferred later; // advances the connection after an answer from outside a step
+    uint64_t timer_sent;   // stream_sent when the send timer was set: no progress if still the same
+    uint64_t discarded;    // bytes dropped in CONN_DISCARD or CONN_LINGER
+    unsigned slot;         // the server's: place in its table of peers
+    unsigned char state;   // enum conn_state
+    bool stepping;         // inside on_input: flush and advance happen at its end
+    bool eof;              // the client will send no more
+    bool served;           // at least one request was answered
+    struct addr peer;
+};
+
+// A connection on the stream's socket. False (fd closed) when memory is out.
+bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot);
+// Ends an idle connection now, and any other after its answer.
+void h1_drain(struct h1_conn *c);
+// Closes at once.
+void h1_close(struct h1_conn *c);
+
+// h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to pump.
+void h1_write_answer(struct h1_exchange *x, const struct http_response *r);
+// An answer that has no exchange: head or framing was bad.
+void h1_write_page(struct h1_conn *c, unsigned status);
+enum h1_pump {
+    PUMP_DONE,    // the answer is handed over whole
+    PUMP_BLOCKED, // the queue is full: go on when it drains
+    PUMP_WAITING, // the source has nothing now
+    PUMP_FAILED,  // the answer cannot be completed
+};
+enum h1_pump h1_pump(struct h1_exchange *x);
+// One line of the access log in the combined format.
+void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status);
+
+#endif

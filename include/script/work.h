@@ -1,0 +1,123 @@
+// Private to the request handler's files: one request while Lua works on it.
+//
+// A work ties an exchange (C, may be lost at any time) to a coroutine (Lua, may wait). It lives until
+// both are over: x is NULL once the exchange has ended, co once the coroutine has. Lua never holds a
+// pointer to it: a request table keeps a handle, a number that names a place in the handler's table of works
+// and how often that place was used before, so that a stale request finds nothing.
+//
+//      handler.c      on_request → coroutine → the exchange's end
+//      lua_request.c  the request table and its lazy fields
+//      lua_core.c     lunette.core: what the Lua library calls
+//      answer.c       what a handler returned → http_response
+//      lua_stream.c   bodies written by a function
+#ifndef LUNETTE_SCRIPT_WORK_H
+#define LUNETTE_SCRIPT_WORK_H
+
+#include "base/buf.h"
+#include "http/exchange.h"
+#include "net/timeout.h"
+#include "script/co.h"
+#include "script/handler.h"
+
+// A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
+// which waits until it is taken.
+struct lua_source {
+    struct body_source source; // first: ops get it back
+    struct buf gathered;       // written and not yet pulled
+    struct buf pulled;         // lent to the connection until the next pull
+    struct str lent;           // the rest of a large write; the string is on the writer's stack
+    struct co_wait wait;       // the writer, while waiting
+    bool waiting;
+    bool ended, failed; // the function returned, or raised
+    bool closed;        // the connection wants no more
+};
+
+struct work {
+    struct handler *h;
+    struct exchange *x;       // NULL: over
+    struct co *co;            // NULL: over
+    struct work *spare;       // next in the list of spares
+    uint64_t handle;          // what request tables keep; 0: not in use
+    uint32_t place;           // index in h->works
+    struct co_wait body_wait; // core.receive
+    unsigned body_status;     // and its result
+    const char *body_why;
+    bool receiving;
+    struct timeout deadline; // timeouts.handler, armed at the first wait
+    bool late;               // it has passed
+    bool failing;            // the answer is an error page already: no second try
+    bool file_ready;         // core.find prepared file, not used yet
+    struct http_response file;
+    struct fields file_fields;
+    struct fields extra; // set_cookie, add_header, Vary
+    int after;           // registry reference to an array of functions; LUA_NOREF: none
+    struct lua_source stream;
+    struct deferred wake; // wakes the writer of the stream
+    ptrdiff_t memory;     // bytes the request's Lua has allocated more than freed
+};
+
+struct handler {
+    struct vm *vm;
+    struct handler_options options;
+    struct file_root *site; // the whole folder, for app.file
+    struct work **works;    // by place
+    uint32_t work_count, work_cap;
+    struct work *spares;
+    uint64_t uses;                // of places so far: the other half of a handle
+    uint64_t id_seed, id_count;   // request ids
+    struct fields fields;         // scratch: the answer being written
+    struct buf text;              // scratch: JSON, pages
+    int dispatch, failed, loaded; // registry references to the library's functions
+    int response_meta;            // and to the metatable of response objects
+    int request_meta, headers_meta;
+    bool started; // core.start was called
+    void (*load_done)(void *arg, const char *error);
+    void *load_arg;
+};
+
+enum { WORK_TEXT_MAX = 64 << 20 }; // a JSON answer or a page at most
+
+// lua_request.c
+void request_register(lua_State *L, struct handler *h); // makes the metatables
+void request_methods(lua_State *L, int idx); // adds the functions of the table at idx as methods
+void request_push(lua_State *L, struct work *w);  // a new request table
+struct work *request_work(lua_State *L, int arg); // of a live request, or raises
+struct work *request_try(lua_State *L, int arg);  // the same, NULL when it is over
+
+// lua_core.c
+int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
+
+// answer.c
+// The results of a handler, at first … top, read into this.
+enum answer_kind {
+    ANSWER_PREPARED, // what core.find prepared
+    ANSWER_RESPONSE, // status, headers and body
+    ANSWER_STATUS,   // a status alone: its page, when it is an error
+    ANSWER_WRONG,    // not an answer: message says why
+};
+struct answer {
+    enum answer_kind kind;
+    unsigned status;
+    int headers;         // stack index of a table, 0: none
+    int body;            // stack index, 0: none
+    const char *message; // static or on the stack
+};
+void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
+// Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong with it.
+// *stream is set to the stack index of a function that is to write the body, 0 for none.
+const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
+// A file as a Lua value (userdata lunette.file); takes fd over.
+void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length);
+void answer_register(lua_State *L);
+// core.FILE: "send what core.find prepared".
+void answer_push_prepared(lua_State *L);
+
+// lua_stream.c
+void stream_source_init(struct work *w);
+void stream_source_fini(struct work *w);
+// Pushes the write function for w.
+void stream_push_write(lua_State *L, struct work *w);
+// The function is over.
+void stream_source_end(struct work *w, bool failed);
+
+#endif

@@ -1,0 +1,697 @@
+// An HTTP/1 connection: bytes in, exchanges out, in order, one at a time.
+//
+// The drawing of its states is in h1_conn.h. Input runs through the step of the current state until a
+// step takes nothing; everything that was answered on the way is flushed once, at the end. Answers
+// that come later, from the loop, advance the connection by a deferred call, so that no handler is
+// ever called from inside its own exchange_respond.
+#include "http/h1_conn.h"
+
+#include "base/log.h"
+#include "http/uri.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SPARE_EXCHANGES = 64,
+    ARENA_MAX = 1 << 20,     // a request's arena: the head, its copies, what handlers add
+    DISCARD_MAX = 64 * 1024, // a body nobody wanted is read up to this, to keep the connection
+    PUMP_ROUNDS = 16,        // fills of the queue in one turn, so that others get theirs
+};
+
+static void set_state(struct h1_conn *c, enum conn_state to)
+{
+    // One row a state: the states that may follow it.
+    static const unsigned char next[CONN_STATES] = {
+        [CONN_IDLE] = 1 << CONN_HEAD | 1 << CONN_HANDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_HEAD] = 1 << CONN_HANDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_HANDLE] = 1 << CONN_BODY | 1 << CONN_ANSWER | 1 << CONN_CLOSED,
+        [CONN_BODY] = 1 << CONN_HANDLE | 1 << CONN_CLOSED,
+        [CONN_ANSWER] = 1 << CONN_IDLE | 1 << CONN_DISCARD | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_DISCARD] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_LINGER] = 1 << CONN_CLOSED,
+    };
+    assert(next[c->state] & 1 << to);
+    c->state = (unsigned char)to;
+}
+
+// --- timers ---------------------------------------------------------------------------------------
+
+static void arm(struct h1_conn *c, uint32_t ms)
+{
+    if (!timeout_set(c->env->loop, &c->timer, ms))
+        h1_close(c); // without a deadline a connection could stay for ever
+}
+
+// Bytes are queued: the deadline is for progress, and c->timer_sent what it is measured against.
+static void arm_send(struct h1_conn *c)
+{
+    c->timer_sent = stream_sent(c->stream);
+    arm(c, c->env->options->send_ms);
+}
+
+// Sets the deadline that the state calls for (the table in h1_conn.h).
+static void arm_for_state(struct h1_conn *c)
+{
+    const struct server_options *o = c->env->options;
+    bool queued = stream_queued(c->stream) > 0;
+    switch ((enum conn_state)c->state) {
+    case CONN_IDLE:
+        if (queued)
+            arm_send(c);
+        else
+            arm(c, c->served ? o->idle_ms : o->header_ms);
+        break;
+    case CONN_HEAD:
+        arm(c, o->header_ms);
+        break;
+    case CONN_BODY:
+    case CONN_DISCARD:
+        arm(c, o->body_ms);
+        break;
+    case CONN_ANSWER:
+        if (queued)
+            arm_send(c);
+        else
+            timeout_clear(&c->timer);
+        break;
+    case CONN_LINGER:
+        if (queued)
+            arm_send(c);
+        else
+            arm(c, o->linger_ms);
+        break;
+    default:
+        timeout_clear(&c->timer);
+    }
+}
+
+// --- exchanges ------------------------------------------------------------------------------------
+
+static struct h1_exchange *take_exchange(struct h1_conn *c)
+{
+    struct h1_env *env = c->env;
+    struct h1_exchange *x = env->spares;
+    if (x) {
+        env->spares = x->spare;
+        env->spare_count--;
+        struct arena arena = x->pub.arena;
+        *x = (struct h1_exchange){.pub.arena = arena};
+    } else {
+        x = calloc(1, sizeof *x);
+        if (!x)
+            return NULL;
+        arena_init(&x->pub.arena, ARENA_MAX);
+    }
+    x->conn = c;
+    x->pub.peer = &c->peer;
+    spool_init(&x->pub.body, &env->options->spool, 0);
+    return c->x = x;
+}
+
+static void give_exchange(struct h1_env *env, struct h1_exchange *x)
+{
+    spool_fini(&x->pub.body);
+    if (env->spare_count >= SPARE_EXCHANGES) {
+        arena_fini(&x->pub.arena);
+        free(x);
+        return;
+    }
+    arena_reset(&x->pub.arena);
+    x->spare = env->spares;
+    env->spares = x;
+    env->spare_count++;
+}
+
+// The handler hears of the exchange for the last time. Its bytes may not all have come yet.
+static void tell_end(struct h1_conn *c, bool sent)
+{
+    struct h1_exchange *x = c->x;
+    x->ended = true;
+    if (x->source) {
+        x->source->ops->close(x->source);
+        x->source = NULL;
+    }
+    c->env->handler->on_end(c->env->self, &x->pub, sent);
+    if (x->answered)
+        h1_log_access(c, x, x->pub.status);
+}
+
+static void end_exchange(struct h1_conn *c, bool sent)
+{
+    struct h1_exchange *x = c->x;
+    if (!x->ended)
+        tell_end(c, sent);
+    c->x = NULL;
+    give_exchange(c->env, x);
+}
+
+// --- closing --------------------------------------------------------------------------------------
+
+void h1_close(struct h1_conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    set_state(c, CONN_CLOSED);
+    timeout_remove(c->env->loop, &c->timer);
+    loop_undefer(c->env->loop, &c->later);
+    if (c->x)
+        end_exchange(c, false);
+    stream_close(c->stream);
+}
+
+// The last answer is queued: a FIN behind it, and patience with a client that is still sending.
+static void linger(struct h1_conn *c)
+{
+    set_state(c, CONN_LINGER);
+    c->discarded = 0;
+    stream_shutdown(c->stream);
+    stream_resume(c->stream);
+    stream_flush(c->stream);
+    if (c->eof && stream_queued(c->stream) == 0)
+        h1_close(c);
+    else
+        arm_for_state(c);
+}
+
+// Answers without an exchange, and closes: the bytes that came are not a request.
+static void refuse(struct h1_conn *c, unsigned status, const char *why)
+{
+    char text[ADDR_TEXT_MAX];
+    log_write(LOG_INFO, "%u to %s: %s", status, addr_host(&c->peer, text), why);
+    h1_write_page(c, status);
+    h1_log_access(c, NULL, status);
+    linger(c);
+}
+
+// --- the body of a request ------------------------------------------------------------------------
+
+static bool too_slow(const struct h1_exchange *x)
+{
+    const struct server_options *o = x->conn->env->options;
+    uint64_t ms = loop_now(x->conn->env->loop) - x->body_start;
+    return ms > o->body_ms && x->body_seen * 1000 < (uint64_t)o->body_rate * ms;
+}
+
+static void body_ended(struct h1_conn *c, unsigned status, const char *why)
+{
+    set_state(c, CONN_HANDLE);
+    timeout_clear(&c->timer);
+    c->env->handler->on_body(c->env->self, &c->x->pub, status, why);
+}
+
+// What may go wrong while body bytes are taken; status 0 while nothing did.
+struct body_fault {
+    unsigned status;
+    const char *why;
+};
+
+static struct body_fault keep_bytes(struct h1_exchange *x, struct str data)
+{
+    x->body_seen += data.n;
+    switch (x->conn->state == CONN_BODY ? spool_add(&x->pub.body, data) : 0) {
+    case 0:
+        return (struct body_fault){0, NULL};
+    case -EFBIG:
+        return (struct body_fault){413, "the body is over max_body (limits.body_bytes)"};
+    case -ENOSPC:
+    case -EDQUOT:
+        return (struct body_fault){507, "no space left for the body's temporary file"};
+    default:
+        return (struct body_fault){500, "the body's temporary file cannot be written"};
+    }
+}
+
+// Takes body bytes from in: kept in CONN_BODY, dropped in CONN_DISCARD. Sets body_done at the end.
+static struct body_fault take_body(struct h1_exchange *x, struct str in, size_t *used)
+{
+    struct body_fault fault = {0, NULL};
+    *used = 0;
+    if (!x->pub.request.chunked) {
+        size_t n = in.n < x->body_left ? in.n : (size_t)x->body_left;
+        fault = keep_bytes(x, str_of(in.p, n));
+        x->body_left -= n;
+        x->body_done = x->body_left == 0;
+        *used = n;
+        return fault;
+    }
+    while (fault.status == 0) {
+        size_t n;
+        struct str data;
+        struct str rest = str_of(in.p + *used, in.n - *used);
+        enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
+        *used += n;
+        if (r == H1_BAD)
+            return (struct body_fault){400, h1_error_info(x->chunked.error)->why};
+        x->body_done = r == H1_DONE;
+        if (r != H1_DATA)
+            break;
+        fault = keep_bytes(x, data);
+    }
+    return fault;
+}
+
+static size_t step_body(struct h1_conn *c, struct str in)
+{
+    struct h1_exchange *x = c->x;
+    size_t used;
+    struct body_fault fault = take_body(x, in, &used);
+    if (fault.status == 0 && !x->body_done && too_slow(x))
+        fault = (struct body_fault){408, "the body came slower than the minimum rate"};
+    if (fault.status) {
+        x->close = true;
+        body_ended(c, fault.status, fault.why);
+    } else if (x->body_done) {
+        body_ended(c, 0, NULL);
+    }
+    return used;
+}
+
+// A body that nobody asked for. The exchange is over for the handler, but the decoder lives in it.
+static size_t step_discard(struct h1_conn *c, struct str in)
+{
+    size_t used;
+    struct body_fault fault = take_body(c->x, in, &used);
+    c->discarded += used;
+    if (c->x->body_done) {
+        end_exchange(c, true);
+        set_state(c, CONN_IDLE);
+    } else if (fault.status || c->discarded > DISCARD_MAX) {
+        end_exchange(c, true);
+        linger(c);
+    }
+    return used;
+}
+
+static size_t step_linger(struct h1_conn *c, struct str in)
+{
+    c->discarded += in.n;
+    if (c->discarded > c->env->options->linger_bytes)
+        h1_close(c);
+    return in.n;
+}
+
+// --- the head of a request ------------------------------------------------------------------------
+
+static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_far)
+{
+    const struct h1_limits *limits = &c->env->options->head;
+    struct h1_head *h = malloc(sizeof *h + limits->fields * sizeof(struct h1_field));
+    if (!h)
+        return NULL;
+    *h = *so_far;
+    h->fields = (struct h1_field *)(h + 1);
+    memcpy(h->fields, so_far->fields, so_far->field_count * sizeof(struct h1_field));
+    return h;
+}
+
+// Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
+static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
+{
+    struct arena *a = &x->pub.arena;
+    struct http_request *r = &x->pub.request;
+    struct str copy = arena_dup(a, str_of(in.p, h->length));
+    struct http_field *fields = arena_alloc(a, (h->field_count + 1) * sizeof *fields);
+    if (!copy.p || !fields)
+        return "";
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        fields[i].name = h1_text(copy.p, h->fields[i].name);
+        fields[i].value = h1_text(copy.p, h->fields[i].value);
+    }
+    *r = (struct http_request){
+        .method = h->method,
+        .minor = h->minor,
+        .target = h1_text(copy.p, h->target),
+        .authority = h1_text(copy.p, h->authority),
+        .fields = fields,
+        .field_count = h->field_count,
+        .chunked = h->chunked,
+        .has_body = h->chunked || h->content_length > 0,
+        .content_length = h->content_length,
+    };
+    const char *line = copy.p + h->method_span.at;
+    x->request_line =
+        str_of(line, (size_t)(r->target.p + r->target.n - line) + strlen(" HTTP/1.x"));
+    bool has_query;
+    uri_split(h1_text(copy.p, h->origin), &r->raw_path, &r->query, &has_query);
+    if (str_eq(r->raw_path, STR("*"))) {
+        r->path = r->raw_path;
+        return NULL;
+    }
+    char *decoded = arena_alloc(a, r->raw_path.n + 1);
+    struct uri_path path;
+    const char *why;
+    if (!decoded)
+        return "";
+    if (!uri_normalise(r->raw_path, decoded, &path, &why))
+        return why;
+    r->path = path.path;
+    r->encoded_slash = path.encoded_slash;
+    return NULL;
+}
+
+static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)
+{
+    struct h1_exchange *x = take_exchange(c);
+    const char *why = x ? fill_request(x, h, in) : "";
+    if (why) {
+        if (x) {
+            c->x = NULL;
+            give_exchange(c->env, x);
+        }
+        if (*why)
+            refuse(c, 400, why);
+        else
+            refuse(c, 503, "out of memory for the request");
+        return;
+    }
+    x->close = !h->keep_alive || c->env->draining;
+    x->expects_continue = h->expect_continue;
+    x->body_left = (uint64_t)h->content_length;
+    x->body_done = !x->pub.request.has_body;
+    if (h->chunked)
+        h1_chunked_init(&x->chunked, &c->env->options->head);
+    set_state(c, CONN_HANDLE);
+    c->served = true;
+    c->env->handler->on_request(c->env->self, &x->pub);
+}
+
+static size_t step_head(struct h1_conn *c, struct str in)
+{
+    struct h1_head scratch, *h = c->partial;
+    if (in.n == 0)
+        return 0;
+    if (!h) {
+        h = &scratch;
+        h1_head_init(h, &c->env->options->head, c->env->fields);
+    }
+    enum h1_result r = h1_head_parse(h, in);
+    if (r == H1_MORE) {
+        if (!c->partial && !(c->partial = partial_head(c, h))) {
+            refuse(c, 503, "out of memory for the request");
+        } else if (c->state == CONN_IDLE) {
+            set_state(c, CONN_HEAD);
+            if (c->served)
+                arm_for_state(c); // the first request's deadline counts from accept
+        }
+        return 0;
+    }
+    struct h1_head *partial = c->partial;
+    c->partial = NULL;
+    size_t used = r == H1_DONE ? h->length : in.n;
+    if (r == H1_DONE)
+        start_exchange(c, h, in);
+    else
+        refuse(c, h1_error_info(h->error)->status, h1_error_info(h->error)->why);
+    free(partial);
+    return used;
+}
+
+// --- after an answer ------------------------------------------------------------------------------
+
+static bool worth_discarding(const struct h1_exchange *x)
+{
+    return !x->expects_continue && !x->conn->eof &&
+           (x->pub.request.chunked || x->body_left <= DISCARD_MAX);
+}
+
+// The answer is handed over whole: what next?
+static void answer_done(struct h1_conn *c)
+{
+    struct h1_exchange *x = c->x;
+    bool close = x->close || c->eof || c->env->draining;
+    if (close || x->body_done) {
+        end_exchange(c, true);
+        if (close) {
+            linger(c);
+            return;
+        }
+        set_state(c, CONN_IDLE);
+    } else {
+        tell_end(c, true);
+        set_state(c, CONN_DISCARD);
+        c->discarded = 0;
+    }
+    if (c->state != CONN_IDLE || !c->stepping)
+        arm_for_state(c);
+}
+
+// Moves an answered exchange on as far as the queue allows.
+static void advance(struct h1_conn *c)
+{
+    if (c->state == CONN_HANDLE && c->x->answered)
+        set_state(c, CONN_ANSWER);
+    if (c->state != CONN_ANSWER)
+        return;
+    enum h1_pump p = h1_pump(c->x);
+    for (int round = 0; p == PUMP_BLOCKED && round < PUMP_ROUNDS; round++) {
+        stream_flush(c->stream);
+        if (stream_queued(c->stream) >= STREAM_LOW)
+            break; // on_drain goes on
+        p = h1_pump(c->x);
+    }
+    if (p == PUMP_DONE) {
+        answer_done(c);
+    } else if (p == PUMP_FAILED) {
+        h1_close(c);
+    } else {
+        if (p == PUMP_BLOCKED && stream_queued(c->stream) < STREAM_LOW)
+            loop_defer(c->env->loop, &c->later);
+        arm_for_state(c);
+    }
+}
+
+typedef size_t step_fn(struct h1_conn *c, struct str in);
+static step_fn *const steps[CONN_STATES] = {
+    [CONN_IDLE] = step_head,       [CONN_HEAD] = step_head,     [CONN_BODY] = step_body,
+    [CONN_DISCARD] = step_discard, [CONN_LINGER] = step_linger,
+};
+
+// Whether the queue is so long that no further request should be begun.
+static bool clogged(struct h1_conn *c)
+{
+    if (c->state != CONN_IDLE || stream_queued(c->stream) < STREAM_LOW)
+        return false;
+    stream_flush(c->stream);
+    return stream_queued(c->stream) >= STREAM_LOW;
+}
+
+static size_t on_input(void *owner, struct str in)
+{
+    struct h1_conn *c = owner;
+    size_t used = 0;
+    c->stepping = true;
+    for (;;) {
+        step_fn *step = steps[c->state];
+        enum conn_state before = c->state;
+        if (!step || used == in.n || clogged(c))
+            break;
+        size_t n = step(c, str_of(in.p + used, in.n - used));
+        used += n;
+        if (c->state == CONN_HANDLE)
+            advance(c);
+        if (c->state == CONN_CLOSED || (n == 0 && c->state == before))
+            break;
+    }
+    c->stepping = false;
+    if (c->state == CONN_CLOSED)
+        return used;
+    stream_flush(c->stream);
+    if (c->state == CONN_IDLE || c->state == CONN_BODY)
+        arm_for_state(c); // the others count from when they were entered
+    if (!steps[c->state] || clogged(c))
+        stream_pause(c->stream); // resumed by settle
+    return used;
+}
+
+// After something happened outside of input: flush, and let input go on if the state wants some.
+static void settle(struct h1_conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    stream_flush(c->stream);
+    bool over = c->state == CONN_LINGER || c->state == CONN_IDLE;
+    if (over && c->eof && stream_queued(c->stream) == 0) {
+        h1_close(c);
+        return;
+    }
+    if (c->state == CONN_IDLE || c->state == CONN_LINGER || c->state == CONN_ANSWER)
+        arm_for_state(c);
+    if (c->state != CONN_CLOSED && steps[c->state] && !clogged(c))
+        stream_resume(c->stream);
+}
+
+static void on_later(struct deferred *d)
+{
+    struct h1_conn *c = (struct h1_conn *)((char *)d - offsetof(struct h1_conn, later));
+    advance(c);
+    settle(c);
+}
+
+static void advance_later(struct h1_conn *c)
+{
+    if (!c->stepping)
+        loop_defer(c->env->loop, &c->later);
+}
+
+static void on_drain(void *owner)
+{
+    struct h1_conn *c = owner;
+    advance(c);
+    settle(c);
+}
+
+static void on_eof(void *owner)
+{
+    struct h1_conn *c = owner;
+    c->eof = true;
+    switch ((enum conn_state)c->state) {
+    case CONN_BODY:
+        c->x->close = true;
+        body_ended(c, 400, "the client stopped within the body");
+        advance(c);
+        settle(c);
+        break;
+    case CONN_IDLE:
+    case CONN_LINGER:
+        if (stream_queued(c->stream) > 0)
+            break; // what was answered still goes out
+        h1_close(c);
+        break;
+    case CONN_HEAD:
+    case CONN_DISCARD:
+        h1_close(c);
+        break;
+    default: // the client may have shut its writing side only: it gets its answer
+        break;
+    }
+}
+
+static void on_broken(void *owner, int error)
+{
+    (void)error;
+    h1_close(owner);
+}
+
+static void on_closed(void *owner)
+{
+    struct h1_conn *c = owner;
+    struct h1_env *env = c->env;
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        env->connections = c->next;
+    env->connection_count--;
+    free(c->partial);
+    env->closed(env, c);
+    free(c);
+}
+
+static void on_timer(struct timeout *t)
+{
+    struct h1_conn *c = (struct h1_conn *)((char *)t - offsetof(struct h1_conn, timer));
+    bool queued = stream_queued(c->stream) > 0;
+    if (queued && c->state != CONN_BODY && stream_sent(c->stream) != c->timer_sent) {
+        arm_send(c);
+        return;
+    }
+    if (c->state == CONN_HEAD) {
+        refuse(c, 408, "the head did not come in time (timeouts.header)");
+    } else if (c->state == CONN_BODY) {
+        c->x->close = true;
+        body_ended(c, 408, "the body stopped coming (timeouts.body)");
+        advance(c);
+        settle(c);
+    } else {
+        h1_close(c);
+    }
+}
+
+static const struct stream_events events = {
+    .on_input = on_input,
+    .on_eof = on_eof,
+    .on_drain = on_drain,
+    .on_broken = on_broken,
+    .on_closed = on_closed,
+};
+
+bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot)
+{
+    struct h1_conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return false;
+    }
+    c->env = env;
+    c->peer = *peer;
+    c->slot = slot;
+    timeout_init(&c->timer, on_timer);
+    c->later.fn = on_later;
+    size_t input_max = (size_t)env->options->head.head_bytes + H1_LEAD_MAX + 1;
+    c->stream = stream_new(env->streams, fd, input_max, &events, c);
+    if (!c->stream) {
+        free(c);
+        return false;
+    }
+    c->next = env->connections;
+    if (c->next)
+        c->next->prev = c;
+    env->connections = c;
+    env->connection_count++;
+    arm_for_state(c);
+    return true;
+}
+
+void h1_drain(struct h1_conn *c)
+{
+    if (c->state == CONN_IDLE && stream_queued(c->stream) == 0)
+        h1_close(c);
+}
+
+// --- what handlers call ---------------------------------------------------------------------------
+
+unsigned exchange_receive(struct exchange *pub, uint64_t max)
+{
+    struct h1_exchange *x = (struct h1_exchange *)pub;
+    struct h1_conn *c = x->conn;
+    assert(c->state == CONN_HANDLE && !x->answered && pub->request.has_body && !x->body_done);
+    if (x->body_left > max)
+        return 413;
+    pub->body.max = max;
+    x->body_start = loop_now(c->env->loop);
+    if (x->expects_continue) {
+        x->expects_continue = false;
+        stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    set_state(c, CONN_BODY);
+    if (!c->stepping) {
+        stream_flush(c->stream);
+        stream_resume(c->stream);
+        arm_for_state(c);
+    }
+    return 0;
+}
+
+void exchange_respond(struct exchange *pub, const struct http_response *r)
+{
+    struct h1_exchange *x = (struct h1_exchange *)pub;
+    struct h1_conn *c = x->conn;
+    assert(c->state == CONN_HANDLE && !x->answered);
+    x->answered = true;
+    pub->status = r->status;
+    if (r->close || (!x->body_done && !worth_discarding(x)))
+        x->close = true;
+    h1_write_answer(x, r);
+    advance_later(c);
+}
+
+void exchange_ready(struct exchange *pub)
+{
+    advance_later(((struct h1_exchange *)pub)->conn);
+}

@@ -1,0 +1,289 @@
+// The response side of an HTTP/1 connection: head, framing, and the pumping of bodies.
+//
+// A small answer is written into one block of the stream's queue, head and body behind each other;
+// borrowed bytes and files become pieces of their own. What framing a body has is decided once, in
+// frame_body, and by nobody else (RFC 9112 §6.3).
+#include "http/h1_conn.h"
+
+#include "base/log.h"
+#include "http/page.h"
+#include "http/status.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    CORE_FIELDS_MAX = 512, // everything of the head that is not the handler's fields
+    COPY_MAX = 8 * 1024,   // bodies up to this are copied behind the head
+    LOG_LINE_MAX = 4096, // an access line; what is longer than its share is cut there, nowhere else
+};
+
+// --- the head -------------------------------------------------------------------------------------
+
+static char *put(char *p, struct str s)
+{
+    memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
+static char *put_number(char *p, uint64_t v)
+{
+    char digits[20];
+    int n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    while (n)
+        *p++ = digits[--n];
+    return p;
+}
+
+// "Date: …" and "Server: …", made once a second.
+static struct str stamp(struct h1_env *env)
+{
+    int64_t now = loop_wall(env->loop);
+    if (now != env->stamp_at || env->stamp_len == 0) {
+        char *p = put(env->stamp, STR("Date: "));
+        date_format(p, now);
+        p = put(p + DATE_LEN, STR("\r\nServer: lunette\r\n"));
+        env->stamp_len = (size_t)(p - env->stamp);
+        env->stamp_at = now;
+    }
+    return str_of(env->stamp, env->stamp_len);
+}
+
+// How the end of the body is told: a length, chunks, or the end of the connection.
+struct framing {
+    int64_t length; // −1: no Content-Length
+    bool chunked;
+};
+
+static struct framing frame_body(struct h1_exchange *x, const struct http_response *r)
+{
+    struct framing f = {.length = 0};
+    bool head = x->pub.request.method == HTTP_HEAD;
+    switch (r->body) {
+    case BODY_NONE:
+        if (head && r->fields && r->fields->length >= 0)
+            f.length = r->fields->length; // what GET would have
+        break;
+    case BODY_BYTES:
+        f.length = (int64_t)r->bytes.n;
+        break;
+    case BODY_FILE:
+    case BODY_SOURCE:
+        f.length = r->length;
+        break;
+    }
+    if (status_bodiless(r->status)) {
+        f.length = -1;
+    } else if (f.length < 0 && !head) {
+        f.chunked = x->pub.request.minor > 0;
+        x->close |= !f.chunked;
+    }
+    return f;
+}
+
+static char *put_core_fields(char *p, struct h1_exchange *x, const struct http_response *r,
+                             struct framing f)
+{
+    unsigned has = r->fields ? r->fields->has : 0;
+    if (!(has & FIELDS_NOSNIFF))
+        p = put(p, STR("X-Content-Type-Options: nosniff\r\n"));
+    if (!(has & FIELDS_TYPE) && r->default_type.n && r->body != BODY_NONE) {
+        p = put(p, STR("Content-Type: "));
+        p = put(p, r->default_type);
+        p = put(p, STR("\r\n"));
+    }
+    if (f.chunked) {
+        p = put(p, STR("Transfer-Encoding: chunked\r\n"));
+    } else if (f.length >= 0) {
+        p = put(p, STR("Content-Length: "));
+        p = put_number(p, (uint64_t)f.length);
+        p = put(p, STR("\r\n"));
+    }
+    if (x->close)
+        p = put(p, STR("Connection: close\r\n"));
+    else if (x->pub.request.minor == 0)
+        p = put(p, STR("Connection: keep-alive\r\n"));
+    return put(p, STR("\r\n"));
+}
+
+static void write_head(struct h1_exchange *x, const struct http_response *r, struct framing f)
+{
+    struct stream *s = x->conn->stream;
+    struct str fields = r->fields ? buf_str(&r->fields->lines) : STR("");
+    bool large = fields.n > COPY_MAX;
+    char scratch[STATUS_LINE_MAX];
+    assert(r->default_type.n <= 128);
+    char *start = stream_room(s, CORE_FIELDS_MAX + (large ? 0 : fields.n));
+    if (!start)
+        return; // the stream is broken, and says so by itself
+    char *p = put(start, status_line(r->status, scratch));
+    if (!r->fields || !(r->fields->has & FIELDS_DATE))
+        p = put(p, stamp(x->conn->env));
+    if (large) {
+        stream_wrote(s, (size_t)(p - start));
+        if (!stream_write(s, fields) || !(p = start = stream_room(s, CORE_FIELDS_MAX)))
+            return;
+    } else if (fields.n) {
+        p = put(p, fields);
+    }
+    p = put_core_fields(p, x, r, f);
+    stream_wrote(s, (size_t)(p - start));
+}
+
+// --- the body -------------------------------------------------------------------------------------
+
+static void write_body(struct h1_exchange *x, const struct http_response *r, struct framing f)
+{
+    struct stream *s = x->conn->stream;
+    switch (r->body) {
+    case BODY_NONE:
+        break;
+    case BODY_BYTES:
+        x->body_sent = r->bytes.n;
+        if (r->bytes.n <= COPY_MAX || !r->release)
+            stream_write(s, r->bytes);
+        else {
+            stream_write_ref(s, r->bytes, r->release, r->release_arg);
+            return;
+        }
+        break;
+    case BODY_FILE:
+        x->body_sent = (uint64_t)r->length;
+        stream_write_file(s, r->fd, r->offset, (uint64_t)r->length, r->release, r->release_arg);
+        return;
+    case BODY_SOURCE:
+        x->source = r->source;
+        x->source_left = r->length;
+        x->chunked_answer = f.chunked;
+        break;
+    }
+    if (r->release)
+        r->release(r->release_arg);
+}
+
+void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
+{
+    assert(r->status >= 200 && r->status <= 599);
+    x->close |= r->fields && r->fields->close;
+    struct framing f = frame_body(x, r);
+    write_head(x, r, f);
+    if (x->pub.request.method != HTTP_HEAD && !status_bodiless(r->status)) {
+        write_body(x, r, f);
+        return;
+    }
+    if (r->body == BODY_SOURCE)
+        r->source->ops->close(r->source);
+    if (r->release)
+        r->release(r->release_arg);
+}
+
+static bool write_chunk(struct h1_exchange *x, struct str bytes)
+{
+    struct stream *s = x->conn->stream;
+    x->body_sent += bytes.n;
+    if (!x->chunked_answer)
+        return stream_write(s, bytes);
+    char size[20];
+    int n = snprintf(size, sizeof size, "%zx\r\n", bytes.n);
+    return stream_write(s, str_of(size, (size_t)n)) && stream_write(s, bytes) &&
+           stream_write(s, STR("\r\n"));
+}
+
+static enum h1_pump source_ended(struct h1_exchange *x, enum h1_pump how)
+{
+    x->source->ops->close(x->source);
+    x->source = NULL;
+    if (how == PUMP_DONE && x->source_left > 0)
+        return PUMP_FAILED; // shorter than the Content-Length that was sent
+    if (how == PUMP_DONE && x->chunked_answer && !stream_write(x->conn->stream, STR("0\r\n\r\n")))
+        return PUMP_FAILED;
+    return how;
+}
+
+enum h1_pump h1_pump(struct h1_exchange *x)
+{
+    while (x->source) {
+        struct str bytes;
+        if (stream_queued(x->conn->stream) >= STREAM_LOW)
+            return PUMP_BLOCKED;
+        switch (x->source->ops->pull(x->source, &bytes)) {
+        case BODY_SOME:
+            if (x->source_left >= 0 && (uint64_t)x->source_left < bytes.n)
+                return source_ended(x, PUMP_FAILED); // longer than the Content-Length
+            if (x->source_left >= 0)
+                x->source_left -= (int64_t)bytes.n;
+            if (bytes.n && !write_chunk(x, bytes)) // an empty chunk would end the body
+                return source_ended(x, PUMP_FAILED);
+            break;
+        case BODY_LATER:
+            return PUMP_WAITING;
+        case BODY_END:
+            return source_ended(x, PUMP_DONE);
+        case BODY_FAILED:
+            return source_ended(x, PUMP_FAILED);
+        }
+    }
+    return PUMP_DONE;
+}
+
+void h1_write_page(struct h1_conn *c, unsigned status)
+{
+    struct buf page;
+    char head[256], line[STATUS_LINE_MAX];
+    buf_init(&page, 16 * 1024);
+    if (page_html(&page, status, str_of(NULL, 0))) {
+        struct str first = status_line(status, line), now = stamp(c->env);
+        int n = snprintf(head, sizeof head,
+                         "%.*s%.*sX-Content-Type-Options: nosniff\r\n"
+                         "Content-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"
+                         "Connection: close\r\n\r\n",
+                         STR_ARG(first), STR_ARG(now), page.n);
+        assert(n > 0 && (size_t)n < sizeof head);
+        stream_write(c->stream, str_of(head, (size_t)n));
+        stream_write(c->stream, buf_str(&page));
+    }
+    buf_fini(&page);
+}
+
+// --- the access log -------------------------------------------------------------------------------
+
+static size_t log_quoted(char *line, size_t n, size_t cap, struct str s)
+{
+    line[n++] = '"';
+    n = s.n ? log_escape(line, n, cap, s) : (line[n] = '-', n + 1);
+    line[n++] = '"';
+    return n;
+}
+
+void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status)
+{
+    static char
+        when[40]; // "22/Nov/2026:21:04:27 +0000"; made once a second, by the one thread there is
+    static int64_t when_at = -1;
+    char line[LOG_LINE_MAX], host[ADDR_TEXT_MAX];
+    if (!log_access_enabled())
+        return;
+    int64_t now = loop_wall(c->env->loop);
+    if (now != when_at) {
+        struct tm utc;
+        time_t t = (time_t)now;
+        strftime(when, sizeof when, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&t, &utc));
+        when_at = now;
+    }
+    size_t n = (size_t)snprintf(line, sizeof line, "%s - - [%s] ", addr_host(&c->peer, host), when);
+    n = log_quoted(line, n, LOG_LINE_MAX / 2, x ? x->request_line : STR(""));
+    n += (size_t)snprintf(line + n, sizeof line - n, " %u %llu ", status,
+                          x ? (unsigned long long)x->body_sent : 0ULL);
+    n = log_quoted(line, n, LOG_LINE_MAX * 3 / 4,
+                   x ? request_field(&x->pub.request, STR("referer")) : STR(""));
+    line[n++] = ' ';
+    n = log_quoted(line, n, LOG_LINE_MAX - 8,
+                   x ? request_field(&x->pub.request, STR("user-agent")) : STR(""));
+    log_access(str_of(line, n));
+}

@@ -1,0 +1,363 @@
+// What a handler returned, made into a response: the forms of API.md, "What a handler returns".
+//
+// answer_read looks at the values without changing anything; answer_send writes them. Whatever is wrong is a
+// sentence for the log that tells the author what to return instead.
+#include "http/status.h"
+#include "script/lua_json.h"
+#include "script/luax.h"
+#include "script/work.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char prepared; // its address is core.FILE
+
+#define FILE_CLASS "lunette.file"
+
+struct lua_file {
+    int fd; // −1: closed
+    off_t offset;
+    int64_t length;
+};
+
+static int file_gc(lua_State *L)
+{
+    struct lua_file *f = luaL_checkudata(L, 1, FILE_CLASS);
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    return 0;
+}
+
+void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length)
+{
+    struct lua_file *f = lua_newuserdatauv(L, sizeof *f, 0);
+    *f = (struct lua_file){fd, offset, length};
+    luaL_setmetatable(L, FILE_CLASS);
+}
+
+void answer_push_prepared(lua_State *L)
+{
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&prepared);
+}
+
+void answer_register(lua_State *L)
+{
+    luax_class(L, FILE_CLASS, NULL, file_gc);
+    lua_pop(L, 1);
+}
+
+// --- reading --------------------------------------------------------------------------------------
+
+static bool is_status(lua_State *L, int idx, unsigned *status)
+{
+    int integral;
+    lua_Integer n = lua_type(L, idx) == LUA_TNUMBER ? lua_tointegerx(L, idx, &integral) : 0;
+    if (n < 200 || n > 599)
+        return false;
+    *status = (unsigned)n;
+    return integral;
+}
+
+static void wrong(struct answer *a, const char *message)
+{
+    a->kind = ANSWER_WRONG;
+    a->message = message;
+}
+
+static bool has_meta(lua_State *L, int idx, int ref)
+{
+    if (!lua_getmetatable(L, idx))
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+// A response object: its three fields are pushed, and the answer points at them.
+static void read_response(lua_State *L, int idx, struct answer *a)
+{
+    lua_getfield(L, idx, "status");
+    if (!is_status(L, -1, &a->status)) {
+        wrong(a, "the response's status is not an integer from 200 to 599");
+        return;
+    }
+    if (lua_getfield(L, idx, "headers") != LUA_TNIL) {
+        if (!lua_istable(L, -1)) {
+            wrong(a, "the response's headers are not a table");
+            return;
+        }
+        a->headers = lua_gettop(L);
+    }
+    lua_getfield(L, idx, "body");
+    a->body = lua_gettop(L);
+}
+
+static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
+{
+    switch (lua_type(L, idx)) {
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(L, idx) == &prepared)
+            a->kind = ANSWER_PREPARED;
+        else
+            wrong(a, "a light userdata was returned");
+        break;
+    case LUA_TTABLE:
+        if (has_meta(L, idx, h->response_meta))
+            read_response(L, idx, a);
+        else
+            a->body = idx;
+        break;
+    case LUA_TSTRING:
+        a->body = idx;
+        break;
+    case LUA_TNUMBER:
+        if (is_status(L, idx, &a->status))
+            a->kind = ANSWER_STATUS;
+        else
+            wrong(a, "a number was returned that is no status from 200 to 599");
+        break;
+    case LUA_TNIL:
+        wrong(a, "nothing was returned (return 204 for an empty answer)");
+        break;
+    default:
+        lua_pushfstring(L, "a %s was returned alone (return 200, nil, body)",
+                        luaL_typename(L, idx));
+        wrong(a, lua_tostring(L, -1));
+    }
+}
+
+static void read_two(lua_State *L, int first, struct answer *a)
+{
+    int second = first + 1;
+    if (lua_isnil(L, first)) {
+        lua_pushfstring(L, "nil was returned, with the message: %s",
+                        luaL_tolstring(L, second, NULL));
+        wrong(a, lua_tostring(L, -1));
+    } else if (!is_status(L, first, &a->status)) {
+        wrong(a, lua_type(L, second) == LUA_TNUMBER
+                     ? "the status comes first (return status, body)"
+                     : "the first of two values is no status from 200 to 599");
+    } else if (lua_isnil(L, second)) {
+        a->kind = ANSWER_STATUS;
+    } else if (lua_type(L, second) == LUA_TSTRING) {
+        a->body = second;
+    } else if (!lua_istable(L, second)) {
+        wrong(a, "status and body: the body must be a string (return status, headers, body)");
+    } else if (a->status == 204 || a->status / 100 == 3) {
+        a->headers = second;
+    } else {
+        wrong(a, "status and a table: for a JSON body say app.json(t, status)");
+    }
+}
+
+static void read_three(lua_State *L, int first, struct answer *a)
+{
+    if (!is_status(L, first, &a->status)) {
+        wrong(a, "the first of three values is no status from 200 to 599");
+    } else if (!lua_isnil(L, first + 1) && !lua_istable(L, first + 1)) {
+        wrong(a, "the second of three values is no table of headers (status, headers, body)");
+    } else {
+        a->headers = lua_isnil(L, first + 1) ? 0 : first + 1;
+        a->body = first + 2;
+    }
+}
+
+void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
+{
+    *a = (struct answer){.kind = ANSWER_RESPONSE, .status = 200};
+    switch (lua_gettop(L) - first + 1) {
+    case 0:
+        wrong(a, "nothing was returned (return 204 for an empty answer)");
+        break;
+    case 1:
+        read_one(L, h, first, a);
+        break;
+    case 2:
+        read_two(L, first, a);
+        break;
+    case 3:
+        read_three(L, first, a);
+        break;
+    default:
+        wrong(a, "more than three values were returned (status, headers, body)");
+    }
+}
+
+// --- fields ---------------------------------------------------------------------------------------
+
+// A name and the string or number on top of the stack; numbers become strings there, in a copy.
+static const char *add_field(lua_State *L, struct fields *f, struct str name)
+{
+    int type = lua_type(L, -1);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+        return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
+                               name.p, luaL_typename(L, -1));
+    lua_pushvalue(L, -1); // lua_tostring would change a number that is being iterated over
+    lua_tostring(L, -1);
+    enum fields_result result = fields_add(f, name, luax_str(L, -1));
+    lua_pop(L, 1);
+    switch (result) {
+    case FIELDS_OK:
+        return NULL;
+    case FIELDS_BAD_NAME:
+        return lua_pushfstring(L, "header name \"%s\" has a character that is not allowed", name.p);
+    case FIELDS_BAD_VALUE:
+        return lua_pushfstring(L, "header %s: its value has a CR, LF or another control character",
+                               name.p);
+    case FIELDS_FULL:
+        break;
+    }
+    return lua_pushfstring(L, "header %s: the headers are over 64 KiB", name.p);
+}
+
+static const char *add_repeated(lua_State *L, struct fields *f, struct str name, int array)
+{
+    lua_Integer n = luaL_len(L, array);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, array, i);
+        const char *message = add_field(L, f, name);
+        if (message)
+            return message;
+        lua_pop(L, 1);
+    }
+    return NULL;
+}
+
+static const char *add_headers(lua_State *L, struct fields *f, int headers)
+{
+    luaL_checkstack(L, 8, "headers");
+    for (lua_pushnil(L); lua_next(L, headers); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            return lua_pushfstring(L, "a header's name is a %s", luaL_typename(L, -2));
+        struct str name = luax_str(L, -2);
+        const char *message =
+            lua_istable(L, -1) ? add_repeated(L, f, name, lua_gettop(L)) : add_field(L, f, name);
+        if (message)
+            return message;
+    }
+    return NULL;
+}
+
+// --- bodies ---------------------------------------------------------------------------------------
+
+// Keeps a Lua value alive while the connection sends its bytes.
+struct pin {
+    lua_State *L;
+    int ref;
+};
+
+static void unpin(void *arg)
+{
+    struct pin *p = arg;
+    luaL_unref(p->L, LUA_REGISTRYINDEX, p->ref);
+    free(p);
+}
+
+static void pin(lua_State *L, struct work *w, int idx, struct http_response *r)
+{
+    lua_pushvalue(L, idx);
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct pin *p = malloc(sizeof *p);
+    if (!p) {
+        luaL_unref(L, LUA_REGISTRYINDEX, ref);
+        luaL_error(L, "not enough memory");
+    }
+    *p = (struct pin){vm_state(w->h->vm), ref};
+    r->release = unpin;
+    r->release_arg = p;
+}
+
+enum { PIN_BYTES = 8 * 1024 }; // smaller strings are copied at once
+
+static const char *add_body(lua_State *L, struct work *w, int body, struct http_response *r,
+                            int *stream)
+{
+    static const struct json_style style = {.replace_utf8 = true};
+    struct lua_file *f;
+    switch (lua_type(L, body)) {
+    case LUA_TNIL:
+        return NULL;
+    case LUA_TNUMBER: // as a string: a copy, so that the value itself stays
+        lua_pushvalue(L, body);
+        body = lua_gettop(L);
+        lua_tolstring(L, body, NULL);
+        // fall through
+    case LUA_TSTRING:
+        r->body = BODY_BYTES;
+        r->bytes = luax_str(L, body);
+        r->default_type = STR("text/html; charset=utf-8");
+        if (r->bytes.n > PIN_BYTES)
+            pin(L, w, body, r);
+        return NULL;
+    case LUA_TTABLE:
+        buf_clear(&w->h->text);
+        if (!json_write(L, body, &w->h->text, &style))
+            return lua_tostring(L, -1);
+        r->body = BODY_BYTES;
+        r->bytes = buf_str(&w->h->text);
+        r->default_type = STR("application/json");
+        return NULL;
+    case LUA_TFUNCTION:
+        r->body = BODY_SOURCE;
+        r->source = &w->stream.source;
+        r->length = -1;
+        r->default_type = STR("application/octet-stream");
+        *stream = body;
+        return NULL;
+    case LUA_TUSERDATA:
+        f = luaL_testudata(L, body, FILE_CLASS);
+        if (!f || f->fd < 0)
+            return "the body is a userdata that is no open file of lunette";
+        r->body = BODY_FILE;
+        r->fd = f->fd;
+        r->offset = f->offset;
+        r->length = f->length;
+        r->default_type = STR("application/octet-stream");
+        pin(L, w, body, r);
+        return NULL;
+    default:
+        return lua_pushfstring(L, "the body is a %s", luaL_typename(L, body));
+    }
+}
+
+// Sends what core.find prepared, with the fields that were added on the way.
+static void send_prepared(struct work *w)
+{
+    struct buf *extra = &w->extra.lines;
+    if (extra->n)
+        buf_add(&w->file_fields.lines, buf_str(extra));
+    w->file_ready = false;
+    exchange_respond(w->x, &w->file);
+}
+
+const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream)
+{
+    struct fields *f = &w->h->fields;
+    *stream = 0;
+    if (a->kind == ANSWER_PREPARED) {
+        if (!w->file_ready)
+            return "core.FILE without a file";
+        send_prepared(w);
+        return NULL;
+    }
+    struct http_response r = {.status = a->status, .fields = f};
+    const char *message = NULL;
+    fields_clear(f);
+    if (a->headers)
+        message = add_headers(L, f, a->headers);
+    if (!message && w->extra.lines.n && !buf_add(&f->lines, buf_str(&w->extra.lines)))
+        message = "the headers are over 64 KiB";
+    if (!message && a->body)
+        message = add_body(L, w, a->body, &r, stream);
+    if (message)
+        return message;
+    bool bodiless = status_bodiless(a->status) || w->x->request.method == HTTP_HEAD;
+    exchange_respond(w->x, &r);
+    if (bodiless)
+        *stream = 0; // its source is closed: there is nothing to write to
+    return NULL;
+}

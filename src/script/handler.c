@@ -1,0 +1,476 @@
+// The life of a request in Lua: on_request → coroutine → answer → the exchange's end.
+//
+// Everything that can raise runs inside the coroutine (run and its continuations), so that an error, a
+// lack of memory included, ends in on_co_end and never crosses the layers below.
+#include "script/handler.h"
+
+#include "base/log.h"
+#include "http/page.h"
+#include "script/luax.h"
+#include "script/plain.h"
+#include "script/work.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+// --- works ----------------------------------------------------------------------------------------
+
+static void on_deadline(struct timeout *t);
+static void on_wake(struct deferred *d);
+
+static struct work *new_work(struct handler *h)
+{
+    if (h->work_count == h->work_cap) {
+        uint32_t cap = h->work_cap ? h->work_cap * 2 : 64;
+        struct work **works = reallocarray(h->works, cap, sizeof *works);
+        if (!works)
+            return NULL;
+        h->works = works;
+        h->work_cap = cap;
+    }
+    struct work *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->h = h;
+    w->place = h->work_count;
+    fields_init(&w->extra);
+    fields_init(&w->file_fields);
+    timeout_init(&w->deadline, on_deadline);
+    w->wake.fn = on_wake;
+    stream_source_init(w);
+    return h->works[h->work_count++] = w;
+}
+
+static struct work *take_work(struct handler *h, struct exchange *x)
+{
+    struct work *w = h->spares;
+    if (w)
+        h->spares = w->spare;
+    else if (!(w = new_work(h)))
+        return NULL;
+    w->x = x;
+    w->after = LUA_NOREF;
+    w->handle = ++h->uses << 24 | w->place; // 2^40 requests, 2^24 at a time
+    return w;
+}
+
+static void drop_file(struct work *w)
+{
+    if (w->file_ready && w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+    fields_clear(&w->file_fields);
+}
+
+// Both sides are over: the place is free for the next request.
+static void give_work(struct work *w)
+{
+    struct handler *h = w->h;
+    assert(!w->x && !w->co);
+    drop_file(w);
+    fields_clear(&w->extra);
+    timeout_clear(&w->deadline);
+    loop_undefer(vm_options(h->vm)->loop, &w->wake);
+    stream_source_fini(w);
+    luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
+    w->after = LUA_NOREF;
+    w->late = w->failing = w->receiving = false;
+    w->handle = 0;
+    w->memory = 0;
+    w->spare = h->spares;
+    h->spares = w;
+}
+
+static void free_work(struct work *w)
+{
+    timeout_remove(vm_options(w->h->vm)->loop, &w->deadline);
+    fields_fini(&w->extra);
+    fields_fini(&w->file_fields);
+    buf_fini(&w->stream.gathered);
+    buf_fini(&w->stream.pulled);
+    free(w);
+}
+
+// --- the coroutine of a request -------------------------------------------------------------------
+
+static int run_answer(lua_State *L, struct work *w);
+
+// The stack of a request's coroutine: the work, the request table, then results.
+enum { AT_WORK = 1, AT_REQUEST = 2, AT_RESULTS = 3 };
+
+// Continuation of dispatch and of failed.
+static int run_returned(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    return run_answer(L, (struct work *)ctx);
+}
+
+// Asks the library for the page of an error. Its results are answered like any others.
+// message: NULL, or valid until this pushes.
+static int run_failed(lua_State *L, struct work *w, unsigned status, const char *message)
+{
+    w->failing = true;
+    drop_file(w);
+    if (message)
+        lua_pushstring(L, message);
+    else
+        lua_pushnil(L);
+    lua_replace(L, AT_RESULTS);
+    lua_settop(L, AT_RESULTS);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->failed);
+    lua_insert(L, AT_RESULTS);
+    lua_pushvalue(L, AT_REQUEST);
+    lua_insert(L, AT_RESULTS + 1);
+    lua_pushinteger(L, (lua_Integer)status);
+    lua_insert(L, AT_RESULTS + 2);
+    lua_callk(L, 3, LUA_MULTRET, (lua_KContext)w, run_returned);
+    return run_answer(L, w);
+}
+
+// The function that writes the body is over.
+static int run_streamed(lua_State *L, int status, lua_KContext ctx)
+{
+    struct work *w = (struct work *)ctx;
+    bool failed = status != LUA_OK && status != LUA_YIELD;
+    if (failed && w->x) // an error after the client left is only its consequence
+        log_write(LOG_ERROR, "%s", lua_tostring(L, -1));
+    stream_source_end(w, failed);
+    return 0;
+}
+
+static int add_traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+static int run_stream(lua_State *L, struct work *w, int function)
+{
+    lua_pushcfunction(L, add_traceback);
+    int handler = lua_gettop(L);
+    lua_pushvalue(L, function);
+    stream_push_write(L, w);
+    int status = lua_pcallk(L, 1, 0, handler, (lua_KContext)w, run_streamed);
+    return run_streamed(L, status, (lua_KContext)w);
+}
+
+static int run_answer(lua_State *L, struct work *w)
+{
+    struct answer a;
+    int stream = 0;
+    if (!w->x)
+        return 0; // the client left meanwhile
+    if (w->late && !w->failing)
+        return run_failed(L, w, 503, "the handler took longer than timeouts.handler");
+    answer_read(L, w->h, AT_RESULTS, &a);
+    const char *wrong = a.kind == ANSWER_WRONG ? a.message : NULL;
+    if (a.kind == ANSWER_STATUS && a.status >= 400 && !w->failing)
+        return run_failed(L, w, a.status, NULL);
+    if (!wrong)
+        wrong = answer_send(L, w, &a, &stream);
+    if (!wrong)
+        return stream ? run_stream(L, w, stream) : 0;
+    if (w->failing)
+        return luaL_error(L, "%s", wrong);
+    return run_failed(L, w, 500, wrong);
+}
+
+// The body of every request's coroutine. Argument: the work.
+static int run(lua_State *L)
+{
+    struct work *w = lua_touserdata(L, AT_WORK);
+    const struct http_request *r = &w->x->request;
+    request_push(L, w);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->dispatch);
+    lua_pushvalue(L, AT_REQUEST);
+    luax_push(L, method_name(r->method));
+    luax_push(L, r->path);
+    lua_pushboolean(L, r->encoded_slash);
+    lua_pushboolean(L, r->has_body);
+    lua_callk(L, 5, LUA_MULTRET, (lua_KContext)w, run_returned);
+    return run_answer(L, w);
+}
+
+// The plain page, written by C alone: for when Lua itself is in trouble.
+static void answer_plainly(struct work *w, unsigned status)
+{
+    struct buf *page = &w->h->text;
+    buf_clear(page);
+    page_html(page, status, str_of(NULL, 0));
+    struct http_response r = {
+        .status = status,
+        .default_type = STR("text/html; charset=utf-8"),
+        .body = BODY_BYTES,
+        .bytes = buf_str(page),
+    };
+    exchange_respond(w->x, &r);
+}
+
+static bool is_memory_error(lua_State *L)
+{
+    const char *message = lua_tostring(L, -1);
+    return message && strcmp(message, "not enough memory") == 0;
+}
+
+static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
+{
+    struct work *w = arg;
+    (void)co;
+    (void)n;
+    w->co = NULL;
+    if (how == CO_RAISED && w->x) {
+        bool memory = is_memory_error(L);
+        const char *message = lua_tostring(L, -1);
+        log_write(LOG_ERROR, "%u %.*s: %s", memory ? 503 : 500, STR_ARG(w->x->request.target),
+                  message ? message : "an error that is not a string");
+        if (w->x->status == 0)
+            answer_plainly(w, memory ? 503 : 500);
+        else
+            stream_source_end(w, true);
+    }
+    if (!w->x)
+        give_work(w);
+}
+
+// --- what the server calls ------------------------------------------------------------------------
+
+static void on_request(void *self, struct exchange *x)
+{
+    struct handler *h = self;
+    struct work *w = take_work(h, x);
+    struct co *co = w ? co_new(h->vm) : NULL;
+    x->user = w;
+    if (!co) {
+        struct http_response busy = {.status = 503, .close = true};
+        log_write(LOG_ERROR, "503 %.*s: out of memory for a handler", STR_ARG(x->request.target));
+        exchange_respond(x, &busy);
+        return;
+    }
+    w->co = co;
+    lua_State *L = co_state(co);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, w);
+    co_start(co, 1, on_co_end, w);
+    if (w->co && h->options.handler_ms) // it waits
+        timeout_set(vm_options(h->vm)->loop, &w->deadline, h->options.handler_ms);
+}
+
+static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
+{
+    struct work *w = x->user;
+    (void)self;
+    assert(w && w->receiving);
+    w->receiving = false;
+    w->body_status = status;
+    w->body_why = why;
+    co_wake(&w->body_wait);
+}
+
+static void on_deadline(struct timeout *t)
+{
+    struct work *w = (struct work *)((char *)t - offsetof(struct work, deadline));
+    if (!w->co || !w->x || w->x->status != 0 || w->receiving)
+        return;
+    w->late = true;
+    co_cancel(w->co, "the handler took longer than timeouts.handler");
+}
+
+static void on_wake(struct deferred *d)
+{
+    struct work *w = (struct work *)((char *)d - offsetof(struct work, wake));
+    if (w->stream.waiting) {
+        w->stream.waiting = false;
+        co_wake(&w->stream.wait);
+    }
+}
+
+static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
+{
+    (void)co;
+    (void)n;
+    (void)arg;
+    if (how == CO_RAISED)
+        log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+}
+
+// The body of the coroutine that runs req:after functions. Argument: the array.
+static int run_after_k(lua_State *L, int status, lua_KContext i)
+{
+    if (status != LUA_OK && status != LUA_YIELD)
+        log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+    for (;;) {
+        lua_settop(L, 1);
+        lua_pushcfunction(L, add_traceback);
+        if (lua_rawgeti(L, 1, ++i) == LUA_TNIL)
+            return 0;
+        status = lua_pcallk(L, 0, 0, 2, i, run_after_k);
+        if (status != LUA_OK)
+            log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+    }
+}
+
+static int run_after(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, (lua_Integer)(intptr_t)lua_touserdata(L, 1));
+    lua_replace(L, 1);
+    return run_after_k(L, LUA_OK, 0);
+}
+
+static void start_after(struct work *w)
+{
+    struct co *co = co_new(w->h->vm);
+    if (!co) {
+        log_write(LOG_ERROR, "out of memory for req:after");
+        return;
+    }
+    lua_State *L = co_state(co);
+    lua_pushcfunction(L, run_after);
+    lua_pushlightuserdata(L, (void *)(intptr_t)w->after);
+    co_start(co, 1, on_after_end, NULL);
+}
+
+static void on_end(void *self, struct exchange *x, bool sent)
+{
+    struct work *w = x->user;
+    (void)self;
+    if (!w)
+        return;
+    if (w->after != LUA_NOREF)
+        start_after(w);
+    w->x = NULL;
+    w->handle = 0; // request tables are stale from here on
+    if (!w->co)
+        give_work(w);
+    else if (!sent)
+        co_cancel(w->co, "the client closed the connection");
+}
+
+const struct http_handler handler_http = {
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_end = on_end,
+};
+
+// --- loading --------------------------------------------------------------------------------------
+
+static int load_loaded(lua_State *L, int status, lua_KContext ctx)
+{
+    struct handler *h = (struct handler *)ctx;
+    (void)status;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->loaded);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+static int load_main(lua_State *L, int status, lua_KContext ctx)
+{
+    struct handler *h = (struct handler *)ctx;
+    (void)status;
+    if (!h->started)
+        return luaL_error(L, "the library did not start");
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/scripts/main.lua", vm_options(h->vm)->site);
+    if (access(path, F_OK) == 0) {
+        if (vm_load_file(L, "scripts/main.lua") != LUA_OK)
+            return lua_error(L);
+        lua_callk(L, 0, 0, ctx, load_loaded);
+    }
+    return load_loaded(L, LUA_OK, ctx);
+}
+
+// The body of the coroutine that loads the site. Argument: the handler.
+static int load(lua_State *L)
+{
+    struct handler *h = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lunette");
+    lua_callk(L, 1, 0, (lua_KContext)h, load_main);
+    return load_main(L, LUA_OK, (lua_KContext)h);
+}
+
+static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
+{
+    struct handler *h = arg;
+    (void)co;
+    (void)n;
+    if (how == CO_RETURNED) {
+        h->load_done(h->load_arg, NULL);
+        return;
+    }
+    luaL_traceback(L, L, luaL_tolstring(L, -1, NULL), 0);
+    h->load_done(h->load_arg, lua_tostring(L, -1));
+}
+
+void handler_load(struct handler *h, void (*done)(void *arg, const char *error), void *arg)
+{
+    struct co *co = co_new(h->vm);
+    if (!co) {
+        done(arg, "out of memory");
+        return;
+    }
+    h->load_done = done;
+    h->load_arg = arg;
+    lua_State *L = co_state(co);
+    lua_pushcfunction(L, load);
+    lua_pushlightuserdata(L, h);
+    co_start(co, 1, on_load_end, h);
+}
+
+// Runs protected, when the handler is made. Argument: the handler.
+static int register_all(lua_State *L)
+{
+    struct handler *h = lua_touserdata(L, 1);
+    answer_register(L);
+    request_register(L, h);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushlightuserdata(L, h);
+    lua_pushcclosure(L, luaopen_lunette_core, 1);
+    lua_setfield(L, -2, "lunette.core");
+    return 0;
+}
+
+struct handler *handler_new(struct vm *vm, const struct handler_options *o)
+{
+    struct handler *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->vm = vm;
+    h->options = *o;
+    h->dispatch = h->failed = h->loaded = h->response_meta = LUA_NOREF;
+    h->request_meta = h->headers_meta = LUA_NOREF;
+    fields_init(&h->fields);
+    buf_init(&h->text, WORK_TEXT_MAX);
+    if (getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
+        file_root_open(vm_options(vm)->site, &h->site) < 0) {
+        handler_free(h);
+        return NULL;
+    }
+    lua_State *L = vm_state(vm);
+    lua_pushcfunction(L, register_all);
+    lua_pushlightuserdata(L, h);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        log_write(LOG_ERROR, "the library cannot be loaded: %s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        handler_free(h);
+        return NULL;
+    }
+    return h;
+}
+
+void handler_free(struct handler *h)
+{
+    for (uint32_t i = 0; i < h->work_count; i++)
+        free_work(h->works[i]);
+    free(h->works);
+    if (h->site)
+        file_root_close(h->site);
+    fields_fini(&h->fields);
+    buf_fini(&h->text);
+    free(h);
+}

@@ -1,0 +1,540 @@
+// lunette.core: the primitives that the embedded Lua library is made of. Not for sites.
+//
+// Every function here is a closure with the handler as its first upvalue; those that take a request find
+// its work by the handle in the table.
+#include "base/log.h"
+#include "http/negotiate.h"
+#include "http/page.h"
+#include "http/uri.h"
+#include "script/lua_json.h"
+#include "script/luax.h"
+#include "script/plain.h"
+#include "script/work.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOT_CLASS "lunette.root"
+
+enum { INDEX_MAX = 8, ACCEPT_MAX = 32 };
+
+static struct handler *handler_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+// start{dispatch=, failed=, loaded=, methods=, response=}: the library's functions.
+static int core_start(lua_State *L)
+{
+    struct handler *h = handler_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argcheck(L, !h->started, 1, "the library has started already");
+    lua_getfield(L, 1, "dispatch");
+    h->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "failed");
+    h->failed = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "loaded");
+    h->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "response");
+    h->response_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "methods");
+    request_methods(L, -1);
+    h->started = true;
+    return 0;
+}
+
+// --- bodies ---------------------------------------------------------------------------------------
+
+static int push_received(lua_State *L, struct work *w)
+{
+    lua_pushinteger(L, (lua_Integer)w->body_status);
+    if (!w->body_why)
+        return 1;
+    lua_pushstring(L, w->body_why);
+    return 2;
+}
+
+static int receive_done(lua_State *L, struct co_wait *wait)
+{
+    return push_received(L, (struct work *)((char *)wait - offsetof(struct work, body_wait)));
+}
+
+static void receive_cancelled(struct co_wait *wait)
+{
+    struct work *w = (struct work *)((char *)wait - offsetof(struct work, body_wait));
+    w->receiving = false;
+}
+
+// receive(req[, max]) → 0, or the status and why to answer with. Waits for the whole body.
+static int core_receive(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    uint64_t max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
+    w->body_status = 0;
+    w->body_why = NULL;
+    if (!w->x->request.has_body)
+        return push_received(L, w);
+    w->body_status = exchange_receive(w->x, max);
+    if (w->body_status) {
+        w->body_why = "Content-Length is over max_body (limits.body_bytes)";
+        return push_received(L, w);
+    }
+    w->receiving = true;
+    w->body_wait.finish = receive_done;
+    w->body_wait.cancel = receive_cancelled;
+    return co_wait(L, &w->body_wait);
+}
+
+// --- files ----------------------------------------------------------------------------------------
+
+// A folder of files with its options; an app.static, or the site itself.
+struct root {
+    struct file_root *folder;
+    struct static_options options;
+    const char *index[INDEX_MAX + 1];
+};
+
+static int root_gc(lua_State *L)
+{
+    struct root *r = luaL_checkudata(L, 1, ROOT_CLASS);
+    if (r->folder)
+        file_root_close(r->folder);
+    r->folder = NULL;
+    for (int i = 0; i < INDEX_MAX; i++) {
+        free((void *)(uintptr_t)r->index[i]);
+        r->index[i] = NULL;
+    }
+    return 0;
+}
+
+static void read_index(lua_State *L, struct root *r)
+{
+    lua_Integer n = luaL_len(L, -1);
+    if (n > INDEX_MAX)
+        luaL_error(L, "index: at most %d names", INDEX_MAX);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        const char *name = luaL_checkstring(L, -1);
+        if (!(r->index[i - 1] = strdup(name)))
+            luaL_error(L, "not enough memory");
+        lua_pop(L, 1);
+    }
+}
+
+// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it cannot be opened.
+static int core_root(lua_State *L)
+{
+    struct handler *h = handler_of(L);
+    const char *dir = luaL_checkstring(L, 1);
+    struct root *r = lua_newuserdatauv(L, sizeof *r, 0);
+    *r = (struct root){.options = h->options.files};
+    luaL_setmetatable(L, ROOT_CLASS);
+    int handle = lua_gettop(L);
+    if (lua_istable(L, 2)) {
+        if (lua_getfield(L, 2, "max_age") != LUA_TNIL)
+            r->options.max_age = (int64_t)luax_check_duration(L, -1);
+        if (lua_getfield(L, 2, "index") == LUA_TTABLE) {
+            read_index(L, r);
+            r->options.index = r->index;
+        }
+    }
+    lua_pushstring(L, dir);
+    if (dir[0] != '/')
+        lua_pushfstring(L, "%s/%s", vm_options(h->vm)->site, dir);
+    int rc = file_root_open(lua_tostring(L, -1), &r->folder);
+    if (rc < 0)
+        return luaL_error(L, "the folder %s cannot be opened: %s", lua_tostring(L, -1),
+                          strerror(-rc));
+    lua_pushvalue(L, handle);
+    return 1;
+}
+
+// Arguments 2 and 3 of find and exists: a root or nil, a path or nil.
+static const struct file_root *folder_arg(lua_State *L, struct work *w,
+                                          const struct static_options **options, struct str *path)
+{
+    *path = lua_isnoneornil(L, 3) ? w->x->request.path : luax_check_str(L, 3);
+    if (lua_isnoneornil(L, 2)) {
+        *options = &w->h->options.files;
+        return w->h->options.root;
+    }
+    struct root *r = luaL_checkudata(L, 2, ROOT_CLASS);
+    *options = &r->options;
+    return r->folder;
+}
+
+// Prepares the file's answer in w. Pushes what find returns.
+static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
+                   const struct static_options *options, struct str path)
+{
+    if (w->file_ready && w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+    fields_clear(&w->file_fields);
+    if (!folder)
+        return 0;
+    switch (static_answer(folder, options, &w->x->request, path,
+                          loop_wall(vm_options(w->h->vm)->loop), &w->x->arena, &w->file_fields,
+                          &w->file)) {
+    case STATIC_FOUND:
+    case STATIC_REDIRECT:
+        w->file_ready = true;
+        lua_pushinteger(L, (lua_Integer)w->file.status);
+        return 1;
+    case STATIC_MISSING:
+        return 0;
+    case STATIC_FORBIDDEN:
+        lua_pushnil(L);
+        lua_pushinteger(L, 403);
+        return 2;
+    case STATIC_BUSY:
+        break;
+    }
+    lua_pushnil(L);
+    lua_pushinteger(L, 503);
+    return 2;
+}
+
+// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and 403 or 503.
+static int core_find(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    const struct static_options *options;
+    struct str path;
+    const struct file_root *folder = folder_arg(L, w, &options, &path);
+    int n = prepare(L, w, folder, options, path);
+    if (n)
+        return n;
+    lua_pushnil(L);
+    return 1;
+}
+
+// exists(req[, root[, path]]) → whether a file is there, for methods other than GET and HEAD.
+static int core_exists(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    const struct static_options *options;
+    struct str path;
+    struct file file;
+    const struct file_root *folder = folder_arg(L, w, &options, &path);
+    bool found = folder && file_open(folder, path, &file) == 0;
+    if (found && file.fd >= 0)
+        close(file.fd);
+    lua_pushboolean(L, found && !file.is_dir);
+    return 1;
+}
+
+// The prepared fields as a table: "Name: value\r\n" lines, made by fields_add.
+static void push_fields(lua_State *L, const struct fields *f)
+{
+    struct str rest = buf_str(&f->lines), line;
+    lua_newtable(L);
+    while (rest.n && str_split(&rest, '\n', &line) && line.n) {
+        ptrdiff_t colon = str_find(line, ':');
+        luax_push(L, str_of(line.p, (size_t)colon));
+        luax_push(L, str_trim(str_of(line.p + colon + 1, line.n - (size_t)colon - 2)));
+        lua_rawset(L, -3);
+    }
+}
+
+static void push_file_body(lua_State *L, struct work *w)
+{
+    switch (w->file.body) {
+    case BODY_BYTES:
+        luax_push(L, w->file.bytes);
+        break;
+    case BODY_FILE: {
+        int fd = dup(w->file.fd); // the prepared one is closed by its release
+        if (fd < 0)
+            luaL_error(L, "the file cannot be kept open: %s", strerror(errno));
+        answer_push_file(L, fd, w->file.offset, w->file.length);
+        break;
+    }
+    default:
+        lua_pushnil(L);
+    }
+}
+
+static int push_prepared_response(lua_State *L, struct work *w)
+{
+    lua_createtable(L, 0, 4);
+    int response = lua_gettop(L);
+    push_file_body(L, w);
+    lua_setfield(L, response, "body");
+    lua_pushinteger(L, (lua_Integer)w->file.status);
+    lua_setfield(L, response, "status");
+    push_fields(L, &w->file_fields);
+    lua_setfield(L, response, "headers");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->response_meta);
+    lua_setmetatable(L, response);
+    if (w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+    return 1;
+}
+
+// file_response(req) → what find prepared, as a response object.
+static int core_file_response(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    luaL_argcheck(L, w->file_ready, 1, "no file was found");
+    return push_prepared_response(L, w);
+}
+
+// open_file(req, path, {root=, max_age=}) → response object; nil; or nil and 403 or 503. Without a root, path is beneath the
+// site's folder, and never in its scripts.
+static int core_open_file(lua_State *L)
+{
+    static const char *const no_index[] = {NULL};
+    struct work *w = request_work(L, 1);
+    struct static_options options = {.max_age = w->h->options.files.max_age, .index = no_index};
+    const struct file_root *folder = w->h->site;
+    char decoded[4096];
+    struct uri_path clean;
+    const char *why;
+    lua_settop(L, 3);
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "root") != LUA_TNIL)
+        folder = ((struct root *)luaL_checkudata(L, -1, ROOT_CLASS))->folder;
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "max_age") != LUA_TNIL)
+        options.max_age = (int64_t)luax_check_duration(L, -1);
+    struct str path = luax_check_str(L, 2);
+    lua_pushfstring(L, path.n && path.p[0] == '/' ? "%s" : "/%s", path.p);
+    path = luax_str(L, -1);
+    // Only dot segments matter here: the path is the script's, not percent-encoded. "%" stays "%".
+    if (path.n >= sizeof decoded || str_find(path, '%') >= 0)
+        clean.path = path;
+    else if (!uri_normalise(path, decoded, &clean, &why))
+        return 0;
+    if (folder == w->h->site &&
+        (str_eq(clean.path, STR("/scripts")) || str_starts(clean.path, STR("/scripts/"))))
+        return luaL_error(L, "files in scripts/ are never sent");
+    int n = prepare(L, w, folder, &options, clean.path);
+    return n == 1 ? push_prepared_response(L, w) : n;
+}
+
+// --- answers --------------------------------------------------------------------------------------
+
+// normalise(…) → a response object of what a handler returned, or nil and what is wrong with it.
+static int core_normalise(lua_State *L)
+{
+    struct answer a;
+    answer_read(L, handler_of(L), 1, &a);
+    if (a.kind == ANSWER_WRONG || a.kind == ANSWER_PREPARED) {
+        lua_pushnil(L);
+        lua_pushstring(L, a.kind == ANSWER_WRONG ? a.message : "core.FILE is not for middleware");
+        return 2;
+    }
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, (lua_Integer)a.status);
+    lua_setfield(L, -2, "status");
+    if (a.headers)
+        lua_pushvalue(L, a.headers);
+    else
+        lua_newtable(L);
+    lua_setfield(L, -2, "headers");
+    if (a.body) {
+        lua_pushvalue(L, a.body);
+        lua_setfield(L, -2, "body");
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler_of(L)->response_meta);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+// page(status[, message]) → the built-in page.
+static int core_page(lua_State *L)
+{
+    struct buf *b = &handler_of(L)->text;
+    lua_Integer status = luaL_checkinteger(L, 1);
+    struct str message = lua_isnoneornil(L, 2) ? STR("") : luax_check_str(L, 2);
+    buf_clear(b);
+    if (!page_html(b, (unsigned)status, message))
+        return luaL_error(L, "the page is too large");
+    luax_push(L, buf_str(b));
+    return 1;
+}
+
+static int core_log(lua_State *L)
+{
+    int level = log_level_parse(luax_check_str(L, 1));
+    luaL_argcheck(L, level >= 0, 1, "debug, info, warn or error expected");
+    log_write((enum log_level)level, "%s", luaL_checkstring(L, 2));
+    return 0;
+}
+
+static int core_add_header(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    struct str name = luax_check_str(L, 2), value = luax_check_str(L, 3);
+    enum fields_result r = fields_add(&w->extra, name, value);
+    if (r == FIELDS_BAD_NAME)
+        return luaL_error(L, "header name \"%s\" has a character that is not allowed", name.p);
+    if (r == FIELDS_BAD_VALUE)
+        return luaL_error(L, "header %s: its value has a CR, LF or another control character",
+                          name.p);
+    if (r == FIELDS_FULL)
+        return luaL_error(L, "header %s: the headers are over 64 KiB", name.p);
+    return 0;
+}
+
+static int core_vary(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    fields_add(&w->extra, STR("Vary"), luax_check_str(L, 2));
+    return 0;
+}
+
+// after(req, fn): fn runs when the answer was handed over, or the connection lost.
+static int core_after(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (w->after == LUA_NOREF) {
+        lua_newtable(L);
+        w->after = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->after);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+// --- the request ----------------------------------------------------------------------------------
+
+// segments(req) → array of the decoded segments of the path; a trailing slash gives a last "".
+static int core_segments(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    struct str raw = w->x->request.raw_path, segment;
+    char *p = arena_alloc(&w->x->arena, raw.n + 1);
+    if (!p)
+        return luaL_error(L, "not enough memory");
+    struct str rest = uri_clean(raw, p);
+    rest = str_of(rest.p + 1, rest.n - 1);
+    lua_newtable(L);
+    for (lua_Integer i = 1; str_split(&rest, '/', &segment); i++) {
+        luaL_Buffer b;
+        char *decoded = luaL_buffinitsize(L, &b, segment.n);
+        ptrdiff_t n = pct_decode(decoded, segment);
+        luaL_pushresultsize(&b, n < 0 ? 0 : (size_t)n);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+typedef int accept_fn(struct str field, const struct str *offered, int n);
+
+static int accept_by(lua_State *L, struct str field_name, accept_fn *best)
+{
+    struct work *w = request_work(L, 1);
+    struct str offered[ACCEPT_MAX];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Integer n = luaL_len(L, 2);
+    luaL_argcheck(L, n >= 1 && n <= ACCEPT_MAX, 2, "1 to 32 values expected");
+    luaL_checkstack(L, (int)n, NULL);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, 2, i);
+        offered[i - 1] = luax_check_str(L, -1); // stays on the stack, and so alive
+    }
+    struct str field = request_fields(&w->x->request, field_name, &w->x->arena);
+    int hit = best(field, offered, (int)n);
+    if (hit < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, hit + 1);
+    return 1;
+}
+
+static int core_accept(lua_State *L)
+{
+    return accept_by(L, STR("accept"), accept_type);
+}
+
+static int core_accept_language(lua_State *L)
+{
+    return accept_by(L, STR("accept-language"), accept_language);
+}
+
+static int core_accept_encoding(lua_State *L)
+{
+    return accept_by(L, STR("accept-encoding"), accept_encoding);
+}
+
+// check(req, etag or nil, last_modified or nil) → "go", "not_modified" or "failed", and whether the request
+// had a condition at all (RFC 9110 §13).
+static int core_check(lua_State *L)
+{
+    static const char *const verdicts[] = {
+        [VERDICT_GO] = "go",
+        [VERDICT_NOT_MODIFIED] = "not_modified",
+        [VERDICT_FAILED] = "failed",
+    };
+    struct work *w = request_work(L, 1);
+    const struct http_request *r = &w->x->request;
+    struct arena *a = &w->x->arena;
+    struct conditions c = {
+        .if_match = request_fields(r, STR("if-match"), a),
+        .if_none_match = request_fields(r, STR("if-none-match"), a),
+        .if_modified_since = request_field(r, STR("if-modified-since")),
+        .if_unmodified_since = request_field(r, STR("if-unmodified-since")),
+    };
+    struct validators v = {
+        .etag = lua_isnoneornil(L, 2) ? STR("") : luax_check_str(L, 2),
+        .last_modified = lua_isnoneornil(L, 3) ? -1 : (int64_t)luaL_checknumber(L, 3),
+        .now = loop_wall(vm_options(w->h->vm)->loop),
+    };
+    bool is_get = r->method == HTTP_GET || r->method == HTTP_HEAD;
+    lua_pushstring(L, verdicts[conditions_judge(&c, &v, is_get)]);
+    lua_pushboolean(L, c.if_match.p || c.if_none_match.p || c.if_modified_since.p ||
+                           c.if_unmodified_since.p);
+    return 2;
+}
+
+static void push_settings(lua_State *L, const struct handler *h)
+{
+    if (h->options.settings.n == 0 || !plain_decode(L, h->options.settings))
+        lua_newtable(L);
+}
+
+int luaopen_lunette_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"start", core_start},
+        {"receive", core_receive},
+        {"root", core_root},
+        {"find", core_find},
+        {"exists", core_exists},
+        {"file_response", core_file_response},
+        {"open_file", core_open_file},
+        {"normalise", core_normalise},
+        {"page", core_page},
+        {"log", core_log},
+        {"add_header", core_add_header},
+        {"vary", core_vary},
+        {"after", core_after},
+        {"segments", core_segments},
+        {"accept", core_accept},
+        {"accept_language", core_accept_language},
+        {"accept_encoding", core_accept_encoding},
+        {"check", core_check},
+        {NULL, NULL},
+    };
+    struct handler *h = handler_of(L);
+    luax_class(L, ROOT_CLASS, NULL, root_gc);
+    lua_pop(L, 1);
+    luaL_newlibtable(L, functions);
+    lua_pushlightuserdata(L, h);
+    luaL_setfuncs(L, functions, 1);
+    answer_push_prepared(L);
+    lua_setfield(L, -2, "FILE");
+    lua_pushboolean(L, vm_options(h->vm)->dev);
+    lua_setfield(L, -2, "dev");
+    lua_pushstring(L, h->options.data);
+    lua_setfield(L, -2, "data");
+    push_settings(L, h);
+    lua_setfield(L, -2, "settings");
+    return 1;
+}

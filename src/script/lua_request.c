@@ -1,0 +1,462 @@
+// The request table: a plain table whose fields are made when they are first read, and then kept.
+//
+// It holds a handle under a private key; its metatable's __index finds the work by that handle, makes the
+// field, and stores it with a raw set, so that a second read costs nothing here. Once the exchange is over the
+// handle is stale: what was read stays, what was not raises.
+#include "http/cookie.h"
+#include "http/form.h"
+#include "script/lua_json.h"
+#include "script/luax.h"
+#include "script/work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char handle_key; // its address is the key
+
+// --- the handle -----------------------------------------------------------------------------------
+
+static struct handler *handler_upvalue(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+struct work *request_try(lua_State *L, int arg)
+{
+    if (!lua_istable(L, arg) || lua_rawgetp(L, arg, &handle_key) != LUA_TNUMBER)
+        luaL_argerror(L, arg, "a request expected (call with a colon: req:method(…))");
+    uint64_t handle = (uint64_t)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    struct handler *h = handler_upvalue(L);
+    uint32_t place = (uint32_t)(handle & 0xffffff);
+    struct work *w = place < h->work_count ? h->works[place] : NULL;
+    return w && w->handle == handle && w->x ? w : NULL;
+}
+
+struct work *request_work(lua_State *L, int arg)
+{
+    struct work *w = request_try(L, arg);
+    if (!w)
+        luaL_error(L, "the request is over: what was not read from it before is gone");
+    return w;
+}
+
+// --- tables of values -----------------------------------------------------------------------------
+
+// Which values of a repeated name a table keeps.
+enum keep {
+    KEEP_FIRST,
+    KEEP_LAST,
+    KEEP_ALL, // in arrays
+};
+
+// Stores the value on top under the name below it in the table at t; pops both.
+static void store(lua_State *L, int t, enum keep keep)
+{
+    if (keep == KEEP_LAST) {
+        lua_rawset(L, t);
+        return;
+    }
+    lua_pushvalue(L, -2);
+    int type = lua_rawget(L, t); // name value old
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        if (keep == KEEP_ALL) {
+            lua_createtable(L, 1, 0);
+            json_mark_array(L, -1);
+            lua_insert(L, -2);
+            lua_rawseti(L, -2, 1);
+        }
+        lua_rawset(L, t);
+    } else if (keep == KEEP_ALL) {
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        lua_pop(L, 2);
+    } else {
+        lua_pop(L, 3);
+    }
+}
+
+static void push_decoded(lua_State *L, struct str s)
+{
+    if (!form_needs_decode(s)) {
+        luax_push(L, s);
+        return;
+    }
+    luaL_Buffer b;
+    char *p = luaL_buffinitsize(L, &b, s.n);
+    luaL_pushresultsize(&b, form_decode(p, s));
+}
+
+static void push_query(lua_State *L, struct work *w, enum keep keep)
+{
+    struct str rest = w->x->request.query, name, value;
+    lua_newtable(L);
+    int t = lua_gettop(L);
+    while (form_next(&rest, &name, &value)) {
+        push_decoded(L, name);
+        push_decoded(L, value);
+        store(L, t, keep);
+    }
+}
+
+static void push_cookies(lua_State *L, struct work *w, enum keep keep)
+{
+    const struct http_request *r = &w->x->request;
+    lua_newtable(L);
+    int t = lua_gettop(L);
+    for (unsigned i = 0; i < r->field_count; i++) {
+        struct str rest = r->fields[i].value, name, value;
+        if (!str_ieq(r->fields[i].name, STR("cookie")))
+            continue;
+        while (cookie_next(&rest, &name, &value)) {
+            luax_push(L, name);
+            luax_push(L, value);
+            store(L, t, keep);
+        }
+    }
+}
+
+static void push_lower(lua_State *L, struct str s)
+{
+    char small[64];
+    if (s.n <= sizeof small) {
+        ascii_lower(small, s.p, s.n);
+        lua_pushlstring(L, small, s.n);
+        return;
+    }
+    luaL_Buffer b;
+    char *p = luaL_buffinitsize(L, &b, s.n);
+    ascii_lower(p, s.p, s.n);
+    luaL_pushresultsize(&b, s.n);
+}
+
+// Repeated fields are joined by ", "; Cookie by "; ", as its own grammar has it (RFC 9113 §8.2.3).
+static void push_joined(lua_State *L, struct str old, struct str more, bool cookie)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addlstring(&b, old.p, old.n);
+    luaL_addstring(&b, cookie ? "; " : ", ");
+    luaL_addlstring(&b, more.p, more.n);
+    luaL_pushresult(&b);
+}
+
+static void push_headers(lua_State *L, struct work *w, enum keep keep)
+{
+    const struct http_request *r = &w->x->request;
+    lua_createtable(L, 0, (int)r->field_count);
+    int t = lua_gettop(L);
+    for (unsigned i = 0; i < r->field_count; i++) {
+        push_lower(L, r->fields[i].name);
+        if (keep == KEEP_ALL) {
+            luax_push(L, r->fields[i].value);
+            store(L, t, KEEP_ALL);
+            continue;
+        }
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, t) == LUA_TNIL)
+            luax_push(L, r->fields[i].value);
+        else
+            push_joined(L, luax_str(L, -1), r->fields[i].value,
+                        str_ieq(r->fields[i].name, STR("cookie")));
+        lua_remove(L, -2);
+        lua_rawset(L, t);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->headers_meta);
+    lua_setmetatable(L, t);
+}
+
+// headers.Name: a name in another case than the stored lower one.
+static int headers_index(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    push_lower(L, luax_str(L, 2));
+    lua_rawget(L, 1);
+    return 1;
+}
+
+// --- single values --------------------------------------------------------------------------------
+
+static void push_body(lua_State *L, struct work *w)
+{
+    const struct spool *s = &w->x->body;
+    luaL_Buffer b;
+    if (s->fd < 0) {
+        luax_push(L, buf_str(&s->memory));
+        return;
+    }
+    char *p = luaL_buffinitsize(L, &b, (size_t)s->size);
+    int64_t n = spool_read(s, 0, p, (size_t)s->size);
+    if (n != (int64_t)s->size)
+        luaL_error(L, "the body's temporary file cannot be read: %s",
+                   strerror(n < 0 ? (int)-n : 5));
+    luaL_pushresultsize(&b, (size_t)n);
+}
+
+// host[:port] of the authority: the host in lower case (brackets of IPv6 kept off), the port or −1.
+static struct str split_authority(struct str authority, int64_t *port)
+{
+    uint64_t number;
+    ptrdiff_t colon = -1;
+    struct str host = authority;
+    *port = -1;
+    if (host.n && host.p[0] == '[') {
+        ptrdiff_t end = str_find(host, ']');
+        colon = end >= 0 && (size_t)end + 1 < host.n ? end + 1 : -1;
+    } else {
+        colon = str_find(host, ':');
+    }
+    if (colon >= 0) {
+        struct str digits = str_of(host.p + colon + 1, host.n - (size_t)colon - 1);
+        if (str_to_u64(digits, &number))
+            *port = (int64_t)number;
+        host.n = (size_t)colon;
+    }
+    return host;
+}
+
+static void push_host(lua_State *L, struct work *w)
+{
+    int64_t port;
+    push_lower(L, split_authority(w->x->request.authority, &port));
+}
+
+static void push_port(lua_State *L, struct work *w)
+{
+    int64_t port;
+    split_authority(w->x->request.authority, &port);
+    lua_pushinteger(L, port >= 0 ? port : 80);
+}
+
+static void push_remote(lua_State *L, struct work *w)
+{
+    char text[ADDR_TEXT_MAX];
+    lua_pushstring(L, addr_host(w->x->peer, text));
+}
+
+// An id that other processes will not make: 64 random bits of this one, mixed with a count.
+static void push_id(lua_State *L, struct work *w)
+{
+    struct handler *h = w->h;
+    char text[17];
+    uint64_t z = h->id_seed + ++h->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)(z ^ z >> 31));
+    lua_pushstring(L, text);
+}
+
+// --- the fields -----------------------------------------------------------------------------------
+
+enum field_id {
+    F_METHOD = 1,
+    F_PATH,
+    F_RAW_PATH,
+    F_QUERY_STRING,
+    F_TARGET,
+    F_VERSION,
+    F_SCHEME,
+    F_HOST,
+    F_PORT,
+    F_REMOTE_ADDR,
+    F_REMOTE_PORT,
+    F_ID,
+    F_HEADERS,
+    F_HEADERS_ALL,
+    F_QUERY,
+    F_QUERY_ALL,
+    F_COOKIES,
+    F_COOKIES_ALL,
+    F_PARAMS,
+    F_BODY,
+    F_LATER, // fields of API.md that this version does not make
+};
+
+static const struct {
+    const char *name;
+    enum field_id id;
+} field_names[] = {
+    {"method", F_METHOD},
+    {"path", F_PATH},
+    {"raw_path", F_RAW_PATH},
+    {"query_string", F_QUERY_STRING},
+    {"target", F_TARGET},
+    {"version", F_VERSION},
+    {"scheme", F_SCHEME},
+    {"host", F_HOST},
+    {"port", F_PORT},
+    {"remote_addr", F_REMOTE_ADDR},
+    {"remote_port", F_REMOTE_PORT},
+    {"id", F_ID},
+    {"headers", F_HEADERS},
+    {"headers_all", F_HEADERS_ALL},
+    {"query", F_QUERY},
+    {"query_all", F_QUERY_ALL},
+    {"cookies", F_COOKIES},
+    {"cookies_all", F_COOKIES_ALL},
+    {"params", F_PARAMS},
+    {"body", F_BODY},
+    {"form", F_LATER},
+    {"form_all", F_LATER},
+    {"json", F_LATER},
+    {"parts", F_LATER},
+    {"files", F_LATER},
+    {"files_all", F_LATER},
+};
+
+static void push_field(lua_State *L, struct work *w, enum field_id id)
+{
+    const struct http_request *r = &w->x->request;
+    switch (id) {
+    case F_METHOD:
+        luax_push(L, method_name(r->method));
+        break;
+    case F_PATH:
+        luax_push(L, r->path);
+        break;
+    case F_RAW_PATH:
+        luax_push(L, r->raw_path);
+        break;
+    case F_QUERY_STRING:
+        luax_push(L, r->query);
+        break;
+    case F_TARGET:
+        luax_push(L, r->target);
+        break;
+    case F_VERSION:
+        lua_pushstring(L, r->minor ? "1.1" : "1.0");
+        break;
+    case F_SCHEME:
+        lua_pushliteral(L, "http");
+        break;
+    case F_HOST:
+        push_host(L, w);
+        break;
+    case F_PORT:
+        push_port(L, w);
+        break;
+    case F_REMOTE_ADDR:
+        push_remote(L, w);
+        break;
+    case F_REMOTE_PORT:
+        lua_pushinteger(L, addr_port(w->x->peer));
+        break;
+    case F_ID:
+        push_id(L, w);
+        break;
+    case F_HEADERS:
+        push_headers(L, w, KEEP_LAST);
+        break;
+    case F_HEADERS_ALL:
+        push_headers(L, w, KEEP_ALL);
+        break;
+    case F_QUERY:
+        push_query(L, w, KEEP_LAST);
+        break;
+    case F_QUERY_ALL:
+        push_query(L, w, KEEP_ALL);
+        break;
+    case F_COOKIES:
+        push_cookies(L, w, KEEP_FIRST);
+        break;
+    case F_COOKIES_ALL:
+        push_cookies(L, w, KEEP_ALL);
+        break;
+    case F_PARAMS:
+        lua_newtable(L);
+        break;
+    case F_BODY:
+        push_body(L, w);
+        break;
+    case F_LATER:
+        luaL_error(L, "req.%s is not in this version of lunette yet", lua_tostring(L, 2));
+    }
+}
+
+// __index: upvalue 1 the handler, 2 the table of field ids and methods.
+static int request_index(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    int type = lua_rawget(L, lua_upvalueindex(2));
+    if (type != LUA_TNUMBER)
+        return 1; // a method, or nil
+    struct work *w = request_try(L, 1);
+    if (!w)
+        return luaL_error(L, "req.%s: the request is over, and this was not read before",
+                          lua_tostring(L, 2));
+    enum field_id id = (enum field_id)lua_tointeger(L, -1);
+    push_field(L, w, id);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+// pairs(req): the public fields that were made or set.
+static int request_next(lua_State *L)
+{
+    lua_settop(L, 2);
+    while (lua_next(L, 1)) {
+        if (!lua_islightuserdata(L, -2))
+            return 2;
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+static int request_pairs(lua_State *L)
+{
+    lua_pushcfunction(L, request_next);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+void request_push(lua_State *L, struct work *w)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, (lua_Integer)w->handle);
+    lua_rawsetp(L, -2, &handle_key);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->request_meta);
+    lua_setmetatable(L, -2);
+}
+
+void request_methods(lua_State *L, int idx)
+{
+    idx = lua_absindex(L, idx);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler_upvalue(L)->request_meta);
+    lua_getfield(L, -1, "fields");
+    for (lua_pushnil(L); lua_next(L, idx);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 2);
+}
+
+void request_register(lua_State *L, struct handler *h)
+{
+    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 48);
+    for (size_t i = 0; i < sizeof field_names / sizeof field_names[0]; i++) {
+        lua_pushinteger(L, field_names[i].id);
+        lua_setfield(L, -2, field_names[i].name);
+    }
+    lua_pushlightuserdata(L, h);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, request_index, 2);
+    lua_setfield(L, -3, "__index");
+    lua_setfield(L, -2, "fields");
+    lua_pushcfunction(L, request_pairs);
+    lua_setfield(L, -2, "__pairs");
+    lua_pushliteral(L, "request");
+    lua_setfield(L, -2, "__name");
+    h->request_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, headers_index);
+    lua_setfield(L, -2, "__index");
+    h->headers_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}

@@ -1,0 +1,168 @@
+"""A real server for each test that asks for one, on a free port of 127.0.0.1, with real clients.
+
+`serve` starts the program on a site made from a dictionary of files, waits until it says that it
+serves, and stops it at the end; a server that did not stop by itself, or that left a word of a
+sanitizer in its log, fails the test.
+"""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import textwrap
+import time
+
+import pytest
+
+LUNETTE = os.environ.get("LUNETTE") or str(pathlib.Path(__file__).parents[2] / "build" / "lunette")
+START_S = 20
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A running lunette: .port, .url(path), .log() of both logs, .raw(bytes)."""
+
+    def __init__(self, folder, arguments=(), ready=True, env=None, user=None, access="stdout"):
+        self.folder, self.port = folder, free_port()
+        self.out = folder.parent / (folder.name + ".out")
+        self.err = folder.parent / (folder.name + ".err")
+        command = [LUNETTE, "serve", str(folder), "--listen", f"127.0.0.1:{self.port}", *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self.out.open("wb"), stderr=self.err.open("wb"),
+            start_new_session=True, env={**os.environ, **(env or {})}, user=user, cwd=folder.parent)
+        if ready:
+            self.wait_for(r"serving .* on ")
+
+    def wait_for(self, pattern, seconds=START_S):
+        """Waits for a line of the error log."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if re.search(pattern, self.errors()):
+                return
+            if self.process.poll() is not None and not re.search(pattern, self.errors()):
+                raise AssertionError(f"the server ended ({self.process.returncode}): {self.errors()}")
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern!r} in: {self.errors()}")
+
+    def wait_for_access(self, pattern, seconds=5):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if re.search(pattern, self.accesses()):
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"no {pattern!r} in: {self.accesses()}")
+
+    def errors(self):
+        return self.err.read_text(errors="replace")
+
+    def accesses(self):
+        return self.out.read_text(errors="replace")
+
+    def url(self, path="/"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def connect(self, timeout=10):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def raw(self, data, timeout=10):
+        """Sends bytes, returns everything until the server closes."""
+        with self.connect(timeout) as s:
+            s.sendall(data)
+            return read_all(s)
+
+    def get(self, path, *fields):
+        """One GET by hand; the whole answer as bytes."""
+        lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
+        return self.raw("\r\n".join(lines).encode("latin-1"))
+
+    def workers(self):
+        text = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
+                              capture_output=True, text=True, check=False).stdout
+        return [int(p) for p in text.split()]
+
+    def stop(self, how=signal.SIGTERM, seconds=15):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"the server did not stop: {self.errors()}") from None
+        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
+            assert word not in self.errors(), self.errors()
+        return code
+
+
+def read_all(s):
+    out = b""
+    while True:
+        try:
+            more = s.recv(65536)
+        except ConnectionResetError:
+            return out
+        if not more:
+            return out
+        out += more
+
+
+def read_until(s, end, limit=1 << 20):
+    out = b""
+    while end not in out and len(out) < limit:
+        more = s.recv(65536)
+        if not more:
+            break
+        out += more
+    return out
+
+
+def write_site(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(text, bytes):
+            path.write_bytes(text)
+        else:
+            path.write_text(textwrap.dedent(text))
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    """make_site({"scripts/main.lua": "…"}) → the folder, readable by any user."""
+    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
+        if folder.owner() == pathlib.Path.home().owner() and str(folder) != "/tmp":
+            folder.chmod(0o755)
+    count = 0
+
+    def make(files):
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"site{count}"
+        folder.mkdir()
+        write_site(folder, files)
+        return folder
+    return make
+
+
+@pytest.fixture
+def serve(make_site):
+    """serve({"scripts/main.lua": "…"}, arguments…) → Server. Two workers unless told otherwise."""
+    servers = []
+
+    def start(files, *arguments, **options):
+        if "--workers" not in arguments and "--dev" not in arguments:
+            arguments = (*arguments, "--workers", "2")
+        server = Server(make_site(files), arguments, **options)
+        servers.append(server)
+        return server
+    yield start
+    for server in servers:
+        server.stop()
