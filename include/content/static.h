@@ -31,7 +31,7 @@ enum static_result {
 //   412  no fields                                416  Content-Range: bytes */size
 //
 // The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
-// nothing: no file name holds one. Fields are appended to *fields, to which out->fields points then;
+// nothing: no file name holds one. Fields are appended to *fields, which out->fields points to;
 // nothing is appended unless the result is STATIC_FOUND or STATIC_REDIRECT. Content of up to
 // STATIC_SMALL bytes is read into memory from a and given as BODY_BYTES (so is an empty file), more
 // of it, and that of any HEAD, as BODY_FILE.

@@ -162,15 +162,14 @@ static int describe(int fd, struct str path, struct file *out)
 
 int file_open(const struct file_root *r, struct str path, struct file *out)
 {
-    char name[PATH_MAX] = ".";
     if (!is_visible(path))
         return -ENOENT;
-    if (path.n > sizeof name)
+    char name[PATH_MAX];
+    struct str relative = path.n > 1 ? str_of(path.p + 1, path.n - 1) : STR(".");
+    if (relative.n >= sizeof name)
         return -ENAMETOOLONG;
-    if (path.n > 1) { // without the slash in front, a NUL behind
-        memcpy(name, path.p + 1, path.n - 1);
-        name[path.n - 1] = '\0';
-    }
+    memcpy(name, relative.p, relative.n);
+    name[relative.n] = '\0';
     int fd = r->walk ? -ENOSYS : open_beneath(r->fd, name);
     if (is_refused(fd))
         fd = open_walking(r->fd, name);

@@ -76,7 +76,7 @@ static bool all(struct str s, unsigned char class)
 static int look_up(struct str name)
 {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (str_ieq(name, known[i].name)) // compares the lengths before any byte
+        if (name.n == known[i].name.n && str_ieq(name, known[i].name))
             return known[i].what;
     return 0;
 }

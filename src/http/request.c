@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+static bool is_named(const struct http_field *f, struct str name)
+{
+    return f->name.n == name.n && str_ieq(f->name, name); // most are settled without a call
+}
+
 // A field that is there has a pointer, even where its value is empty.
 static struct str present(struct str value)
 {
@@ -13,7 +18,7 @@ static struct str present(struct str value)
 struct str request_field(const struct http_request *r, struct str name)
 {
     for (unsigned i = 0; i < r->field_count; i++)
-        if (str_ieq(r->fields[i].name, name))
+        if (is_named(&r->fields[i], name))
             return present(r->fields[i].value);
     return (struct str){NULL, 0};
 }
@@ -23,7 +28,7 @@ static struct str join(const struct http_request *r, struct str name, unsigned f
 {
     size_t n = 0;
     for (unsigned i = from; i < r->field_count; i++) {
-        if (!str_ieq(r->fields[i].name, name))
+        if (!is_named(&r->fields[i], name))
             continue;
         if (i > from) {
             memcpy(dst + n, ", ", 2);
@@ -41,7 +46,7 @@ struct str request_fields(const struct http_request *r, struct str name, struct 
     unsigned count = 0, first = 0;
     size_t n = 0;
     for (unsigned i = 0; i < r->field_count; i++) {
-        if (!str_ieq(r->fields[i].name, name))
+        if (!is_named(&r->fields[i], name))
             continue;
         if (count++ == 0)
             first = i;

@@ -54,6 +54,8 @@ static int make_tree(void **state)
     file("one/index.html", 3);
     file("one/index.txt", 4);
     file("two/index.txt", 5);
+    assert_int_equal(mkdir("three", 0755) | mkdir("three/index.html", 0755), 0);
+    file("three/index.txt", 6);
     return file_root_open(top, &root);
 }
 
@@ -330,8 +332,9 @@ static void folders(void **state)
     assert_non_null(memmem(fields.lines.p, fields.lines.n, "text/html", 9));
     assert_int_equal(ask(HTTP_GET, "/two/", NULL, 0), STATIC_FOUND);
     assert_int_equal(response.bytes.n, 5);
-    assert_int_equal(ask(HTTP_GET, "/none/", NULL, 0),
-                     STATIC_MISSING); // its index.html is a folder
+    assert_int_equal(ask(HTTP_GET, "/three/", NULL, 0), STATIC_FOUND);
+    assert_int_equal(response.bytes.n, 6); // its index.html is a folder
+    assert_int_equal(ask(HTTP_GET, "/none/", NULL, 0), STATIC_MISSING);
     assert_int_equal(ask(HTTP_GET, "/", NULL, 0), STATIC_MISSING);
     assert_int_equal(ask(HTTP_GET, "/ten.txt/", NULL, 0), STATIC_MISSING);
     assert_int_equal(fields.lines.n, 0);
