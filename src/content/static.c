@@ -1,10 +1,11 @@
 // A file as a response, in three steps: find the file (index names, the missing slash), decide the
 // status from the request's conditions and Range, then write the fields of that status and attach
-// the content. The deciding itself belongs to http/negotiate.
+// the content. The deciding itself belongs to http/conditions and http/range.
 #include "content/static.h"
 
+#include "http/conditions.h"
 #include "http/date.h"
-#include "http/negotiate.h"
+#include "http/range.h"
 
 #include <assert.h>
 #include <errno.h>
