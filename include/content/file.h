@@ -1,9 +1,12 @@
 // Files beneath a folder, and nothing else: safe opening.
 //
-// openat2 with RESOLVE_BENEATH (and without magic links) makes the kernel refuse every way out of the folder: "..", absolute and
-// relative links that lead out, races. A link that stays inside is followed. Where the kernel has no openat2, or a sandbox refuses it, the path is
-// walked one component at a time with O_NOFOLLOW, and no link is followed at all. Names that begin with a dot are refused ("/.well-known/" at the
-// top aside); so are devices, sockets and FIFOs (which are opened O_NONBLOCK, so that they cannot hold the loop).
+// openat2 with RESOLVE_BENEATH (and without magic links) makes the kernel refuse every way out of
+// the folder: "..", absolute and relative links that lead out, races. A link that stays inside is
+// followed. Where the kernel has no openat2, or a sandbox refuses it, the path is walked one
+// component at a time with O_NOFOLLOW, and no link is followed at all. Names that begin with a dot
+// are refused ("/.well-known/" at the top aside; a link with a plain name may lead to one: that is
+// its maker's word); so are devices, sockets and FIFOs (which are opened O_NONBLOCK, so that they
+// cannot hold the loop).
 #ifndef LUNETTE_CONTENT_FILE_H
 #define LUNETTE_CONTENT_FILE_H
 
@@ -14,9 +17,11 @@
 
 struct file_root; // an open folder
 
-// 0 and *out, or −errno. The folder stays open until file_root_close.
+// 0 and *out, or −errno. The folder stays open until file_root_close; path itself may be a link.
 int file_root_open(const char *path, struct file_root **out);
-void file_root_close(struct file_root *r);
+void file_root_close(struct file_root *r); // NULL is fine
+// Paths beneath r are walked from now on as if there were no openat2. For tests of that way.
+void file_root_walk(struct file_root *r);
 
 struct file {
     int fd; // open for reading; the caller's to close
@@ -24,11 +29,13 @@ struct file {
     struct timespec mtime;
     ino_t inode;
     struct str type; // Content-Type by name, static storage
-    bool is_dir;     // then fd is -1: a folder
+    bool is_dir;     // then fd is -1: a folder, of which only mtime and inode are told
 };
 
-// Opens the regular file at path, which is decoded and begins with "/" ("/a/b.txt"). A folder gives is_dir and no descriptor. 0 or −errno: −ENOENT for
-// what does not exist or must not be seen (dotfiles, ways out, special files, names with NUL), −EACCES, −ENAMETOOLONG, −EMFILE … as they are.
+// Opens the regular file at path, which is decoded and begins with "/" ("/a/b.txt"). A folder gives
+// is_dir and no descriptor. 0 or −errno: −ENOENT for what does not exist or must not be seen
+// (dotfiles, ways out, special files, names that are empty or have a NUL, "/a.txt/" where a.txt is
+// a file), −EACCES, −ENAMETOOLONG, −EMFILE … as they are.
 int file_open(const struct file_root *r, struct str path, struct file *out);
 
 #endif

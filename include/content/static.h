@@ -1,4 +1,4 @@
-// A file as a response: index files, validators, conditional requests, one range (RFC 9110 §13, §14).
+// A file as a response: index names, validators, conditions, one range (RFC 9110 §13, §14).
 #ifndef LUNETTE_CONTENT_STATIC_H
 #define LUNETTE_CONTENT_STATIC_H
 
@@ -10,17 +10,31 @@ struct static_options {
     const char *const *index; // file names tried in a folder, NULL at the end
 };
 
+enum { STATIC_SMALL = 16 * 1024 }; // bytes of content that are read at once rather than sent
+
 enum static_result {
-    STATIC_FOUND, // *out and *fields are filled; the caller answers with them (out->release closes the file)
-    STATIC_MISSING,  // no such file, or none that may be seen
-    STATIC_REDIRECT, // a folder asked for without its slash: *out is a 308 to path + "/", query kept
+    // *out and *fields are filled; the caller answers with them (out->release closes the file).
+    STATIC_FOUND,
+    STATIC_MISSING,   // no such file, or none that may be seen: 404
+    STATIC_REDIRECT,  // a folder without its slash: *out is a 308 to req->path + "/", query kept
     STATIC_FORBIDDEN, // the file may not be read: 403
-    STATIC_BUSY,      // descriptors or memory are out: 503
+    STATIC_BUSY,      // descriptors or memory are out, or the file cannot be read now: 503
 };
 
-// Looks path (decoded, normalised) up beneath r and prepares the answer to req: 200, 206, 304, 412 or 416, with Content-Type, ETag (strong, of inode, size and mtime),
-// Last-Modified, Accept-Ranges, Cache-Control. req is a GET or HEAD. Fields are appended to *fields, which out->fields then points to.
-// Small files (16 KiB and less) are read at once into memory from a and given as BODY_BYTES; larger ones as BODY_FILE.
+// Looks path (decoded, normalised) up beneath r and prepares the answer to req, a GET or HEAD, at
+// the time now (seconds since 1970).
+//
+//   200  the file, with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges
+//        and Cache-Control
+//   206  one range of it (GET only): the same and Content-Range; several ranges give 200 (§14.2)
+//   304  ETag and Cache-Control (§15.4.5)
+//   412  no fields                                416  Content-Range: bytes */size
+//
+// The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
+// nothing: no file name holds one. Fields are appended to *fields, which out->fields points to;
+// nothing is appended unless the result is STATIC_FOUND or STATIC_REDIRECT. Content of up to
+// STATIC_SMALL bytes is read into memory from a and given as BODY_BYTES (so is an empty file), more
+// of it, and that of any HEAD, as BODY_FILE.
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out);

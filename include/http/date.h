@@ -1,4 +1,6 @@
-// HTTP dates (RFC 9110 §5.6.7). Seconds since 1970-01-01 UTC.
+// HTTP dates (RFC 9110 §5.6.7), without the C library's locale or time zone.
+//
+// A time is seconds since 1970-01-01 00:00:00 UTC, negative before; leap seconds are not counted.
 #ifndef LUNETTE_HTTP_DATE_H
 #define LUNETTE_HTTP_DATE_H
 
@@ -6,10 +8,18 @@
 
 enum { DATE_LEN = 29 }; // "Sun, 06 Nov 1994 08:49:37 GMT"
 
-// Writes IMF-fixdate, DATE_LEN bytes, no NUL. t between years 0 and 9999.
+// What a year of four digits can say: 0000-01-01 00:00:00 to 9999-12-31 23:59:59.
+#define DATE_MIN INT64_C(-62167219200)
+#define DATE_MAX INT64_C(253402300799)
+
+// Writes t, DATE_MIN ≤ t ≤ DATE_MAX, as IMF-fixdate: DATE_LEN bytes, no NUL.
 void date_format(char dst[static DATE_LEN], int64_t t);
-// Any of the three forms: IMF-fixdate, RFC 850 (two-digit years: within 50 years ahead of now, else in the past), asctime. Case-sensitive, the whole of s. The name of the
-// day is checked for being one, not for being the right one. False for anything else, also for dates that do not exist (leap second 60 is accepted).
+
+// Reads the whole of s as one of the three forms: IMF-fixdate, RFC 850 or asctime. Case-sensitive,
+// no spaces around. A year of two digits is the latest that is at most 50 years ahead of now
+// (DATE_MIN ≤ now ≤ DATE_MAX). The name of the day must be one, but need not be the right one; second
+// 60 is accepted and is the next minute's 0. False, with *out untouched, for anything else, for a day
+// that does not exist, and for a result beyond DATE_MIN or DATE_MAX.
 bool date_parse(struct str s, int64_t now, int64_t *out);
 
 #endif

@@ -1,7 +1,7 @@
 // The header fields of a response while it is being made: checked lines, ready for the wire.
 //
-// Nothing with a CR, LF, NUL or another control byte gets in (response splitting). Fields that the core writes
-// itself are noticed here, so that the writer neither doubles nor contradicts them.
+// Nothing with a CR, LF, NUL or another control byte gets in (response splitting). Fields that the
+// core writes itself are noticed here, so that the writer neither doubles nor contradicts them.
 #ifndef LUNETTE_HTTP_FIELDS_H
 #define LUNETTE_HTTP_FIELDS_H
 
@@ -21,8 +21,7 @@ struct fields {
     struct buf lines; // "Name: value\r\n" each
     unsigned has;     // which of fields_has are among them
     bool close;       // "Connection: close" was asked for
-    int64_t
-        length; // a Content-Length that was given, which only a bodiless answer to HEAD may use; -1: none
+    int64_t length;   // the Content-Length that was given, for a bodiless answer to HEAD; -1: none
 };
 
 enum { FIELDS_MAX = 64 * 1024 };
@@ -32,11 +31,16 @@ void fields_clear(struct fields *f); // empty again, memory kept
 void fields_fini(struct fields *f);
 
 enum fields_result {
-    FIELDS_OK, // added, or deliberately left out: Connection (close is noted), Content-Length, Transfer-Encoding, Keep-Alive, Upgrade, Trailer
-    FIELDS_BAD_NAME,  // not a token
-    FIELDS_BAD_VALUE, // CR, LF, NUL or another control byte but tab
-    FIELDS_FULL,      // over FIELDS_MAX
+    FIELDS_OK,        // added, or deliberately left out: see fields_add
+    FIELDS_BAD_NAME,  // not a token (RFC 9110 §5.1)
+    FIELDS_BAD_VALUE, // CR, LF, NUL or another control byte but tab (§5.5)
+    FIELDS_FULL,      // over FIELDS_MAX, or memory is out
 };
+
+// Appends one line; the value loses its surrounding spaces and tabs. What frames the message is the
+// connection's to say and is left out with FIELDS_OK: Connection (a "close" in it is noted),
+// Content-Length (noted when it is a number), Transfer-Encoding, Keep-Alive, Upgrade, Trailer.
+// Any result but FIELDS_OK changes nothing.
 enum fields_result fields_add(struct fields *f, struct str name, struct str value);
 
 #endif

@@ -4,13 +4,15 @@
 
 #include "base/str.h"
 
-// Takes the next name=value of *rest, both still encoded, separated by '&' alone. Empty pieces are skipped; a piece without '=' is a name with an empty
-// value; an empty name is kept ("=x"). False at the end.
+// Takes the next name=value of *rest, both still encoded, separated by '&' alone. Empty pieces are
+// skipped; a piece without '=' is a name with an empty value; an empty name is kept ("=x"). False at
+// the end, with name and value untouched.
 bool form_next(struct str *rest, struct str *name, struct str *value);
 
-// Decodes '+' to a space and %XX to its byte; an invalid escape is kept as it is. dst has room for s.n bytes. Returns the length written.
-// needs: whether s holds anything to decode (else the caller may use s itself).
-size_t form_decode(char *dst, struct str s);
+// Whether s holds anything to decode; if not, the caller may use s itself.
 bool form_needs_decode(struct str s);
+// Decodes '+' to a space and %XX to its byte; an invalid escape is kept as it is. dst has room for
+// s.n bytes and may be s.p itself. Returns the length written.
+size_t form_decode(char *dst, struct str s);
 
 #endif

@@ -12,15 +12,17 @@ struct spool_options {
 struct spool {
     const struct spool_options *options;
     struct buf memory; // everything, while fd is -1
-    int fd;            // everything, once it is not -1
+    int fd;            // everything, once it is not -1: readable and writable, mode 0600, no name
     uint64_t size;     // bytes in all
     uint64_t max;      // never more
 };
 
 // Empty; allocates nothing. options must outlive the spool.
 void spool_init(struct spool *s, const struct spool_options *options, uint64_t max);
+// Gives memory and file back; the spool is then as after spool_init.
 void spool_fini(struct spool *s);
-// Appends. 0, −EFBIG beyond max, −ENOMEM, or what the file system says (−ENOSPC).
+// Appends. 0, −EFBIG beyond max, −ENOMEM, or what the file system says (−ENOSPC; −EFBIG also where
+// a file may not grow so large). A failed append leaves the spool as it was.
 int spool_add(struct spool *s, struct str bytes);
 // Reads n bytes from offset at into dst: the number read (fewer only at the end) or −errno.
 int64_t spool_read(const struct spool *s, uint64_t at, char *dst, size_t n);

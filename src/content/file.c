@@ -1,0 +1,184 @@
+// Safe opening: see the header. The name is judged as text first (dotfiles, NUL, empty components);
+// where it leads is judged by the kernel, never by us: between a look and an open anything may
+// change, so the one descriptor that is opened is also the one that is asked what it is.
+#include "content/file.h"
+
+#include "content/mime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+    STEP_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    TRIES = 16, // openat2 says EAGAIN when a rename raced with a ".." in a link
+};
+
+struct file_root {
+    int fd;    // the folder, O_PATH
+    bool walk; // without openat2
+};
+
+static int open_beneath(int root, const char *name)
+{
+    struct open_how how = {
+        .flags = OPEN_FLAGS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    for (int tries = 1;; tries++) {
+        long fd = syscall(SYS_openat2, root, name, &how, sizeof how);
+        if (fd >= 0)
+            return (int)fd;
+        if ((errno != EAGAIN && errno != EINTR) || tries == TRIES)
+            return -errno;
+    }
+}
+
+// The last component: a slash behind it must mean a folder, as it does to the kernel.
+static int open_last(int dir, char *name)
+{
+    int flags = OPEN_FLAGS | O_NOFOLLOW;
+    char *slash = strchr(name, '/');
+    if (slash) {
+        *slash = '\0';
+        flags |= O_DIRECTORY;
+    }
+    int fd = openat(dir, name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+// The same without openat2, component by component. name has no "..", and is cut up on the way.
+static int open_walking(int root, char *name)
+{
+    int dir = root;
+    for (char *slash; (slash = strchr(name, '/')) && slash[1]; name = slash + 1) {
+        *slash = '\0';
+        int next = openat(dir, name, STEP_FLAGS);
+        int err = next < 0 ? -errno : 0;
+        if (dir != root)
+            close(dir);
+        if (err)
+            return err;
+        dir = next;
+    }
+    int fd = open_last(dir, name);
+    if (dir != root)
+        close(dir);
+    return fd;
+}
+
+// What openat2 says where there is none, or none for us. A sandbox may come after the folder was
+// opened, so that this is looked at with every call.
+static bool is_refused(int err)
+{
+    return err == -ENOSYS || err == -EPERM;
+}
+
+int file_root_open(const char *path, struct file_root **out)
+{
+    struct file_root *r = malloc(sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    r->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r->fd < 0) {
+        int err = -errno;
+        free(r);
+        return err;
+    }
+    int probe = open_beneath(r->fd, ".");
+    r->walk = is_refused(probe) || probe == -EINVAL || probe == -E2BIG; // or an older openat2
+    if (probe >= 0)
+        close(probe);
+    *out = r;
+    return 0;
+}
+
+void file_root_close(struct file_root *r)
+{
+    if (!r)
+        return;
+    close(r->fd);
+    free(r);
+}
+
+void file_root_walk(struct file_root *r)
+{
+    r->walk = true;
+}
+
+// Whether the name may be asked for at all: absolute, no NUL, no empty component but one behind the
+// last slash, none with a dot in front. That keeps "." and ".." out too.
+static bool is_visible(struct str path)
+{
+    if (path.n == 0 || path.p[0] != '/' || str_find(path, '\0') >= 0)
+        return false;
+    struct str rest = str_of(path.p + 1, path.n - 1), part;
+    for (bool top = true; str_split(&rest, '/', &part); top = false) {
+        if (part.n == 0)
+            return rest.p == NULL;
+        if (part.p[0] == '.' && !(top && str_eq(part, STR(".well-known"))))
+            return false;
+    }
+    return true;
+}
+
+// Errors that would tell a visitor what stands in the way of a name: they all mean "not here".
+static int hide(int err)
+{
+    switch (err) {
+    case -ENOTDIR:
+    case -ELOOP: // a link met by the walk, or a ring of them
+    case -EXDEV: // a way out
+    case -ENXIO: // a socket, or a device that is not there
+    case -ENODEV:
+        return -ENOENT;
+    default:
+        return err;
+    }
+}
+
+static int describe(int fd, struct str path, struct file *out)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return -ENOENT;
+    *out = (struct file){.fd = fd, .mtime = st.st_mtim, .inode = st.st_ino};
+    out->is_dir = S_ISDIR(st.st_mode);
+    if (out->is_dir)
+        return 0;
+    out->size = (uint64_t)st.st_size;
+    out->type = mime_by_name(path);
+    return 0;
+}
+
+int file_open(const struct file_root *r, struct str path, struct file *out)
+{
+    if (!is_visible(path))
+        return -ENOENT;
+    char name[PATH_MAX];
+    struct str relative = path.n > 1 ? str_of(path.p + 1, path.n - 1) : STR(".");
+    if (relative.n >= sizeof name)
+        return -ENAMETOOLONG;
+    memcpy(name, relative.p, relative.n);
+    name[relative.n] = '\0';
+    int fd = r->walk ? -ENOSYS : open_beneath(r->fd, name);
+    if (is_refused(fd))
+        fd = open_walking(r->fd, name);
+    if (fd < 0)
+        return hide(fd);
+    int err = describe(fd, path, out);
+    if (err || out->is_dir) {
+        close(fd);
+        out->fd = -1;
+    }
+    return err;
+}

@@ -1,0 +1,131 @@
+// Response fields: see the header. Every byte is looked up once in a table, then copied; names that
+// mean something to the core are told apart by their length first, so most cost no comparison.
+#include "http/fields.h"
+
+#include <string.h>
+
+enum { TOKEN = 1, VALUE = 2, V = VALUE, B = TOKEN | VALUE };
+
+// Which bytes may stand in a name (tchar of RFC 9110 §5.6.2) and in a value (HTAB, SP, VCHAR and
+// obs-text of §5.5).
+// clang-format off
+static const unsigned char allowed[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, V, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    V, B, V, B, B, B, B, B, V, V, B, B, V, B, B, V, //  !"#$%&'()*+,-./
+    B, B, B, B, B, B, B, B, B, B, V, V, V, V, V, V, // 0123456789:;<=>?
+    V, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, // @ABCDEFGHIJKLMNO
+    B, B, B, B, B, B, B, B, B, B, B, V, V, V, B, B, // PQRSTUVWXYZ[\]^_
+    B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, B, // `abcdefghijklmno
+    B, B, B, B, B, B, B, B, B, B, B, V, B, V, B, 0, // pqrstuvwxyz{|}~
+    [0x80 ... 0xff] = VALUE,
+};
+// clang-format on
+
+// What the core knows of a name: the bit it sets, or that the field is the connection's own.
+enum { DROP = 1 << 16, CONNECTION, LENGTH };
+
+static const struct {
+    struct str name;
+    int what; // one of fields_has, or one of the three above
+} known[] = {
+    {{"Date", 4}, FIELDS_DATE},
+    {{"Server", 6}, FIELDS_SERVER},
+    {{"Content-Type", 12}, FIELDS_TYPE},
+    {{"X-Content-Type-Options", 22}, FIELDS_NOSNIFF},
+    {{"Vary", 4}, FIELDS_VARY},
+    {{"ETag", 4}, FIELDS_ETAG},
+    {{"Last-Modified", 13}, FIELDS_LAST_MODIFIED},
+    {{"Connection", 10}, CONNECTION},
+    {{"Content-Length", 14}, LENGTH},
+    {{"Transfer-Encoding", 17}, DROP},
+    {{"Keep-Alive", 10}, DROP},
+    {{"Upgrade", 7}, DROP},
+    {{"Trailer", 7}, DROP},
+};
+
+void fields_init(struct fields *f)
+{
+    *f = (struct fields){.length = -1};
+    buf_init(&f->lines, FIELDS_MAX);
+}
+
+void fields_clear(struct fields *f)
+{
+    buf_clear(&f->lines);
+    f->has = 0;
+    f->close = false;
+    f->length = -1;
+}
+
+void fields_fini(struct fields *f)
+{
+    buf_fini(&f->lines);
+    fields_init(f);
+}
+
+static bool all(struct str s, unsigned char class)
+{
+    unsigned char bits = class;
+    for (size_t i = 0; i < s.n; i++)
+        bits &= allowed[(unsigned char)s.p[i]];
+    return bits != 0;
+}
+
+// 0 for a name that the core has no interest in.
+static int look_up(struct str name)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (name.n == known[i].name.n && str_ieq(name, known[i].name))
+            return known[i].what;
+    return 0;
+}
+
+// Connection is a list of options (RFC 9110 §7.6.1).
+static bool asks_close(struct str value)
+{
+    struct str option;
+    while (str_split(&value, ',', &option))
+        if (str_ieq(str_trim(option), STR("close")))
+            return true;
+    return false;
+}
+
+static void note(struct fields *f, int what, struct str value)
+{
+    uint64_t length;
+    if (what == CONNECTION && asks_close(value))
+        f->close = true;
+    else if (what == LENGTH && str_to_u64(value, &length) && length <= INT64_MAX)
+        f->length = (int64_t)length;
+}
+
+static char *put(char *at, struct str s)
+{
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    return at + s.n;
+}
+
+enum fields_result fields_add(struct fields *f, struct str name, struct str value)
+{
+    value = str_trim(value);
+    if (name.n == 0 || !all(name, TOKEN))
+        return FIELDS_BAD_NAME;
+    if (!all(value, VALUE))
+        return FIELDS_BAD_VALUE;
+    int what = look_up(name);
+    if (what >= DROP) {
+        note(f, what, value);
+        return FIELDS_OK;
+    }
+    size_t n = name.n + 2 + value.n + 2;
+    char *at = buf_room(&f->lines, n);
+    if (!at)
+        return FIELDS_FULL;
+    at = put(put(put(at, name), STR(": ")), value);
+    put(at, STR("\r\n"));
+    buf_added(&f->lines, n);
+    f->has |= (unsigned)what;
+    return FIELDS_OK;
+}

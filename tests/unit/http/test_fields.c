@@ -1,0 +1,196 @@
+// Response fields: what gets in, what is noticed, what is left out.
+#include "http/fields.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct fields f;
+
+static int setup(void **state)
+{
+    (void)state;
+    fields_init(&f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fields_fini(&f);
+    return 0;
+}
+
+static void expect_lines(const char *lines)
+{
+    assert_int_equal(f.lines.n, strlen(lines));
+    if (f.lines.n)
+        assert_memory_equal(f.lines.p, lines, f.lines.n);
+}
+
+static void names_and_values(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str name, value;
+        enum fields_result result;
+        const char *lines;
+    } cases[] = {
+        {STR("A"), STR("b"), FIELDS_OK, "A: b\r\n"},
+        {STR("X-Empty"), STR(""), FIELDS_OK, "X-Empty: \r\n"},
+        {STR("x"), STR(" \t b  c \t"), FIELDS_OK, "x: b  c\r\n"},
+        {STR("x"), STR(" \t "), FIELDS_OK, "x: \r\n"},
+        {STR("x"), STR("a\tb"), FIELDS_OK, "x: a\tb\r\n"},
+        {STR("x"), STR("caf\xc3\xa9\x80\xff"), FIELDS_OK, "x: caf\xc3\xa9\x80\xff\r\n"},
+        {STR("!#$%&'*+-.^_`|~09azAZ"), STR("1"), FIELDS_OK, "!#$%&'*+-.^_`|~09azAZ: 1\r\n"},
+        {STR(""), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("a b"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("a:"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR(" a"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("a\r\nb"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("a\0"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("caf\xc3\xa9"), STR("b"), FIELDS_BAD_NAME, ""},
+        {STR("x"), STR("a\r\nSet-Cookie: b"), FIELDS_BAD_VALUE, ""},
+        {STR("x"), STR("a\n"), FIELDS_BAD_VALUE, ""},
+        {STR("x"), STR("\r"), FIELDS_BAD_VALUE, ""},
+        {STR("x"), STR("a\0b"), FIELDS_BAD_VALUE, ""},
+        {STR("x"), STR("\x1f"), FIELDS_BAD_VALUE, ""},
+        {STR("x"), STR("\x7f"), FIELDS_BAD_VALUE, ""},
+        {STR("Connection"), STR("clo\nse"), FIELDS_BAD_VALUE, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fields_clear(&f);
+        assert_int_equal(fields_add(&f, cases[i].name, cases[i].value), cases[i].result);
+        expect_lines(cases[i].lines);
+    }
+}
+
+// Every byte, against the grammar written another way.
+static void every_byte(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        char name[3] = {'x', (char)c, 'x'};
+        bool letter = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool token = letter || (c && strchr("!#$%&'*+-.^_`|~", c));
+        bool value = c == '\t' || (c >= 0x20 && c != 0x7f);
+        fields_clear(&f);
+        assert_int_equal(fields_add(&f, str_of(name, 3), STR("v")),
+                         token ? FIELDS_OK : FIELDS_BAD_NAME);
+        assert_int_equal(fields_add(&f, STR("n"), str_of(name, 3)),
+                         value ? FIELDS_OK : FIELDS_BAD_VALUE);
+    }
+}
+
+static void known_names(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str name;
+        unsigned has;
+    } cases[] = {
+        {STR("Date"), FIELDS_DATE},
+        {STR("server"), FIELDS_SERVER},
+        {STR("CONTENT-TYPE"), FIELDS_TYPE},
+        {STR("X-Content-Type-options"), FIELDS_NOSNIFF},
+        {STR("Vary"), FIELDS_VARY},
+        {STR("etag"), FIELDS_ETAG},
+        {STR("Last-Modified"), FIELDS_LAST_MODIFIED},
+        {STR("Content-Encoding"), 0},
+        {STR("Dated"), 0},
+    };
+    unsigned all = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fields_clear(&f);
+        assert_int_equal(fields_add(&f, cases[i].name, STR("v")), FIELDS_OK);
+        assert_int_equal(f.has, cases[i].has);
+        assert_true(f.lines.n > 0);
+        all |= f.has;
+    }
+    assert_int_equal(all, 127);
+    fields_clear(&f);
+    fields_add(&f, STR("ETag"), STR("\"1\""));
+    fields_add(&f, STR("Vary"), STR("Accept"));
+    assert_int_equal(f.has, FIELDS_ETAG | FIELDS_VARY);
+    assert_int_equal(fields_add(&f, STR("Date"), STR("\r")), FIELDS_BAD_VALUE);
+    assert_int_equal(f.has, FIELDS_ETAG | FIELDS_VARY);
+}
+
+static void framing_is_left_out(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str name, value;
+        bool close;
+        int64_t length;
+    } cases[] = {
+        {STR("Connection"), STR("close"), true, -1},
+        {STR("connection"), STR("keep-alive, Close"), true, -1},
+        {STR("Connection"), STR("keep-alive"), false, -1},
+        {STR("Connection"), STR("closed"), false, -1},
+        {STR("Content-Length"), STR("0"), false, 0},
+        {STR("content-length"), STR(" 9223372036854775807 "), false, INT64_MAX},
+        {STR("Content-Length"), STR("9223372036854775808"), false, -1},
+        {STR("Content-Length"), STR("-1"), false, -1},
+        {STR("Content-Length"), STR("1x"), false, -1},
+        {STR("Transfer-Encoding"), STR("chunked"), false, -1},
+        {STR("Keep-Alive"), STR("timeout=5"), false, -1},
+        {STR("Upgrade"), STR("h2c"), false, -1},
+        {STR("Trailer"), STR("X"), false, -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fields_clear(&f);
+        assert_int_equal(fields_add(&f, cases[i].name, cases[i].value), FIELDS_OK);
+        expect_lines("");
+        assert_int_equal(f.has, 0);
+        assert_int_equal(f.close, cases[i].close);
+        assert_int_equal(f.length, cases[i].length);
+    }
+}
+
+static void full(void **state)
+{
+    (void)state;
+    char *big = malloc(FIELDS_MAX);
+    memset(big, 'v', FIELDS_MAX);
+    // "n: " and CRLF take five bytes.
+    assert_int_equal(fields_add(&f, STR("n"), str_of(big, FIELDS_MAX - 4)), FIELDS_FULL);
+    expect_lines("");
+    assert_int_equal(fields_add(&f, STR("n"), str_of(big, FIELDS_MAX - 5)), FIELDS_OK);
+    assert_int_equal(f.lines.n, FIELDS_MAX);
+    assert_int_equal(fields_add(&f, STR("ETag"), STR("")), FIELDS_FULL);
+    assert_int_equal(f.has, 0);
+    assert_int_equal(f.lines.n, FIELDS_MAX);
+    free(big);
+}
+
+static void cleared_and_used_again(void **state)
+{
+    (void)state;
+    fields_add(&f, STR("ETag"), STR("\"1\""));
+    fields_add(&f, STR("Connection"), STR("close"));
+    fields_add(&f, STR("Content-Length"), STR("5"));
+    char *memory = f.lines.p;
+    fields_clear(&f);
+    assert_int_equal(f.lines.n + f.has + f.close, 0);
+    assert_int_equal(f.length, -1);
+    assert_int_equal(fields_add(&f, STR("a"), STR("b")), FIELDS_OK);
+    assert_ptr_equal(f.lines.p, memory);
+    expect_lines("a: b\r\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(names_and_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(framing_is_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(full, setup, teardown),
+        cmocka_unit_test_setup_teardown(cleared_and_used_again, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

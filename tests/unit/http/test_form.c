@@ -1,0 +1,94 @@
+// Urlencoded forms: pieces, and decoding that never fails.
+#include "http/form.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+// All pieces of a form as "[name|value]" one after another, still encoded.
+static struct str pieces(struct str form, char *out, size_t cap)
+{
+    struct str name, value;
+    size_t n = 0;
+    while (form_next(&form, &name, &value)) {
+        assert_true(n + name.n + value.n + 3 <= cap);
+        out[n++] = '[';
+        memcpy(out + n, name.p, name.n);
+        n += name.n;
+        out[n++] = '|';
+        memcpy(out + n, value.p, value.n);
+        n += value.n;
+        out[n++] = ']';
+    }
+    return str_of(out, n);
+}
+
+static void reads_pieces(void **state)
+{
+    static const struct {
+        struct str form, want;
+    } cases[] = {
+        {STR("a=1&b=2"), STR("[a|1][b|2]")},
+        {STR("a=1&a=2"), STR("[a|1][a|2]")},
+        {STR("a"), STR("[a|]")},
+        {STR("a&b="), STR("[a|][b|]")},
+        {STR("=x&="), STR("[|x][|]")},
+        {STR("a=b=c"), STR("[a|b=c]")},
+        {STR("&&a=1&&"), STR("[a|1]")},
+        {STR("a=1;b=2"), STR("[a|1;b=2]")},
+        {STR("a%3D=%26"), STR("[a%3D|%26]")},
+        {STR(""), STR("")},
+    };
+    char out[64];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct str got = pieces(cases[i].form, out, sizeof out);
+        if (!str_eq(got, cases[i].want))
+            fail_msg("\"%.*s\" gave %.*s", STR_ARG(cases[i].form), STR_ARG(got));
+    }
+    assert_int_equal(pieces((struct str){NULL, 0}, out, sizeof out).n, 0);
+}
+
+static void decodes(void **state)
+{
+    static const struct {
+        struct str raw, want;
+        bool needs;
+    } cases[] = {
+        {STR("abc"), STR("abc"), false},        {STR(""), STR(""), false},
+        {STR("a+b"), STR("a b"), true},         {STR("a%20b%2B"), STR("a b+"), true},
+        {STR("%c3%A9"), STR("\xc3\xa9"), true}, {STR("%00"), STR("\0"), true},
+        {STR("\xff+"), STR("\xff "), true},     {STR("100%"), STR("100%"), true},
+        {STR("%4"), STR("%4"), true},           {STR("%zz%41"), STR("%zzA"), true},
+        {STR("%%41"), STR("%A"), true},         {STR("%4%41"), STR("%4A"), true},
+        {STR("%2541"), STR("%41"), true},       {STR("%+"), STR("% "), true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct str raw = cases[i].raw;
+        char *dst = malloc(raw.n + !raw.n);
+        struct str got = str_of(dst, form_decode(dst, raw));
+        if (!str_eq(got, cases[i].want))
+            fail_msg("\"%.*s\" gave \"%.*s\"", STR_ARG(raw), STR_ARG(got));
+        assert_int_equal(form_needs_decode(raw), cases[i].needs);
+        if (raw.n)
+            memcpy(dst, raw.p, raw.n);
+        got.n = form_decode(dst, str_of(dst, raw.n)); // in place
+        assert_true(str_eq(got, cases[i].want));
+        free(dst);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_pieces),
+        cmocka_unit_test(decodes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
