@@ -1,9 +1,9 @@
 // Request targets: path and query of an origin-form target (RFC 9112 §3.2.1; RFC 3986 §3.3,
 // §5.2.4, §6.2.2).
 //
-//      "/a/%2e%2e/b%2Fc//d e%41?x=1"      raw, as sent
-//      "/b%2Fc/d e%41"                    clean: no dot segments, no empty ones; still encoded
-//      "/b/c/d eA"                        path: decoded; encoded_slash tells that b/c was one segment
+//      "/a/%2e%2e/b%2Fc//d%20e?x=1"    as sent
+//      "/b%2Fc/d%20e"                  clean: no dot segments, no empty ones; still encoded
+//      "/b/c/d e"                      path: decoded; encoded_slash tells of the one in b/c
 #ifndef LUNETTE_HTTP_URI_H
 #define LUNETTE_HTTP_URI_H
 

@@ -1,5 +1,5 @@
-// Request fields from arbitrary bytes: no parser reads beyond its slice, and each keeps its promises.
-// The input is read as lines where more than one string is wanted.
+// Request fields from arbitrary bytes: no parser reads beyond its slice, and each keeps its
+// promises. The input is read as lines where more than one string is wanted.
 #include "http/accept.h"
 #include "http/conditions.h"
 #include "http/cookie.h"

@@ -1,5 +1,5 @@
-// Paths from arbitrary bytes: whatever is accepted must be safe to use as a file's path, and must be
-// the same path that routing sees.
+// Paths from arbitrary bytes: whatever is accepted must be safe to use as a file's path, and must
+// be the same path that routing sees.
 #include "http/uri.h"
 
 #include <assert.h>
