@@ -4,8 +4,8 @@
 
 #include "base/str.h"
 
-// The Content-Type value for a file name or path, by its last extension in any case:
-// "text/html; charset=utf-8", "image/png". Text types carry charset=utf-8. Unknown, or no extension:
+// The Content-Type value for a file name or path, by its last extension in any case: "text/html;
+// charset=utf-8", "image/png". Text types carry charset=utf-8. Unknown, or no extension:
 // "application/octet-stream". Static storage.
 struct str mime_by_name(struct str name);
 

@@ -1,5 +1,5 @@
-// Conditional requests: a decision from the request's conditions and the representation's validators
-// (RFC 9110 §8.8, §13). Pure functions of strings.
+// Conditional requests: a decision from the request's conditions and the representation's
+// validators (RFC 9110 §8.8, §13). Pure functions of strings.
 #ifndef LUNETTE_HTTP_CONDITIONS_H
 #define LUNETTE_HTTP_CONDITIONS_H
 
@@ -29,8 +29,9 @@ enum verdict {
 // nothing; a date that is none is ignored.
 enum verdict conditions_judge(const struct conditions *c, const struct validators *v, bool is_get);
 
-// Whether Range may be honoured, given If-Range (§13.1.5): the same strong entity tag, or exactly the
-// date of the last change once that is at least a second past (§8.8.2.2). True without the field.
+// Whether Range may be honoured, given If-Range (§13.1.5): the same strong entity tag, or exactly
+// the date of the last change once that is at least a second past (§8.8.2.2). True without the
+// field.
 bool conditions_range(const struct conditions *c, const struct validators *v);
 
 #endif

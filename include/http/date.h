@@ -15,11 +15,11 @@ enum { DATE_LEN = 29 }; // "Sun, 06 Nov 1994 08:49:37 GMT"
 // Writes t, DATE_MIN ≤ t ≤ DATE_MAX, as IMF-fixdate: DATE_LEN bytes, no NUL.
 void date_format(char dst[static DATE_LEN], int64_t t);
 
-// Reads the whole of s as one of the three forms: IMF-fixdate, RFC 850 or asctime. Case-sensitive,
-// no spaces around. A year of two digits is the latest that is at most 50 years ahead of now
-// (DATE_MIN ≤ now ≤ DATE_MAX). The name of the day must be one, but need not be the right one; second
-// 60 is accepted and is the next minute's 0. False, with *out untouched, for anything else, for a day
-// that does not exist, and for a result beyond DATE_MIN or DATE_MAX.
+// Reads the whole of s as one of the three forms: IMF-fixdate, RFC 850 or asctime.
+// Case-sensitive, no spaces around. A year of two digits is the latest that is at most 50 years
+// ahead of now (DATE_MIN ≤ now ≤ DATE_MAX). The name of the day must be one, but need not be the
+// right one; second 60 is accepted and is the next minute's 0. False, with *out untouched, for
+// anything else, for a day that does not exist, and for a result beyond DATE_MIN or DATE_MAX.
 bool date_parse(struct str s, int64_t now, int64_t *out);
 
 #endif

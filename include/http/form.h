@@ -4,9 +4,9 @@
 
 #include "base/str.h"
 
-// Takes the next name=value of *rest, both still encoded, separated by '&' alone. Empty pieces are
-// skipped; a piece without '=' is a name with an empty value; an empty name is kept ("=x"). False at
-// the end, with name and value untouched.
+// Takes the next name=value of *rest, both still encoded, separated by '&' alone. Empty pieces
+// are skipped; a piece without '=' is a name with an empty value; an empty name is kept ("=x").
+// False at the end, with name and value untouched.
 bool form_next(struct str *rest, struct str *name, struct str *value);
 
 // Whether s holds anything to decode; if not, the caller may use s itself.

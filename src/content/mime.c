@@ -1,5 +1,5 @@
-// The table of media types, by extension. It follows the IANA registry where that knows the type, and
-// what browsers go by where it does not. Sorted: mime_by_name searches it by halves.
+// The table of media types, by extension. It follows the IANA registry where that knows the type,
+// and what browsers go by where it does not. Sorted: mime_by_name searches it by halves.
 #include "content/mime.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Negotiation in two steps: the field becomes a short list of weighted elements, and then each of the
-// three fields has its own idea of what an element covers.
+// Negotiation in two steps: the field becomes a short list of weighted elements, and then each of
+// the three fields has its own idea of what an element covers.
 //
 // Weights are counted in ten-thousandths, so that there is room below the least one that can be
 // written (0.001) for what is acceptable without having been asked for.

@@ -1,8 +1,8 @@
-// HTTP dates by arithmetic of our own: the day count of the Gregorian calendar, and one small scanner
-// that reads the three forms.
+// HTTP dates by arithmetic of our own: the day count of the Gregorian calendar, and one small
+// scanner that reads the three forms.
 //
-// Years are counted from the first of March, so that the leap day is a year's last: the days before
-// month m (0: March) are then (153 m + 2) / 5, and 400 years always have 146097 days.
+// Years are counted from the first of March, so that the leap day is a year's last: the days
+// before month m (0: March) are then (153 m + 2) / 5, and 400 years always have 146097 days.
 #include "http/date.h"
 
 #include <assert.h>

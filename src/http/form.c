@@ -1,5 +1,5 @@
-// Names and values of forms and query strings. Nothing here is an error: the format has a meaning for
-// every sequence of bytes.
+// Names and values of forms and query strings. Nothing here is an error: the format has a meaning
+// for every sequence of bytes.
 #include "http/form.h"
 
 bool form_next(struct str *rest, struct str *name, struct str *value)

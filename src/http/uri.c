@@ -23,8 +23,8 @@ void uri_split(struct str origin, struct str *raw_path, struct str *query, bool 
         *raw_path = STR("/");
 }
 
-// Whether s, which begins with "/", cannot need a change. It says no to some that need none, such as
-// "/.well-known/x".
+// Whether s, which begins with "/", cannot need a change. It says no to some that need none, such
+// as "/.well-known/x".
 static bool is_plain(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -75,8 +75,9 @@ static int dot_segment(struct str s)
     return dots < 3 ? dots : 0;
 }
 
-// Adds a segment to the path of n bytes in dst; an empty one adds the trailing slash, which the next
-// one then uses. The segment may lie in dst itself, behind position n. Returns the new length.
+// Adds a segment to the path of n bytes in dst; an empty one adds the trailing slash, which the
+// next one then uses. The segment may lie in dst itself, behind position n. Returns the new
+// length.
 static size_t append(char *dst, size_t n, struct str segment)
 {
     if (n == 0 || dst[n - 1] != '/')

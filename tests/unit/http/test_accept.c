@@ -121,7 +121,7 @@ static void looks_languages_up(void **state)
         {STR("zh-Hant-CN-x-private1-private2"), "zh-Hant-CN-x zh-Hant", "zh-Hant"},
         {STR("zh-Hant-CN-x-private1-private2"), "zh zh-Hant-CN-x-private1",
          "zh-Hant-CN-x-private1"},
-        {STR("i-x-y"), "i en", ""},
+        {STR("i-x-y"), "i en", "i"},
         // "*"
         {STR("*"), "en de", "en"},
         {STR("*;q=0"), "en de", ""},
