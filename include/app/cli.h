@@ -1,4 +1,5 @@
-// The command line: argv → what was asked for, or the one line that says what is wrong with it. Pure.
+// The command line: argv → what was asked for, or the one line that says what is wrong with it.
+// Pure.
 #ifndef LUNETTE_APP_CLI_H
 #define LUNETTE_APP_CLI_H
 

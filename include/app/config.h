@@ -1,7 +1,8 @@
 // The configuration of a server: defaults, then scripts/config.lua, then the command line.
 //
-// Layers below have options structs of their own, which worker.c fills from this one. Settings whose
-// function this version does not have are checked by the schema (src/lua/lunette/config.lua) and not kept.
+// Layers below have options structs of their own, which worker.c fills from this one. Settings
+// whose function this version does not have are checked by the schema (src/lua/lunette/config.lua)
+// and not kept.
 #ifndef LUNETTE_APP_CONFIG_H
 #define LUNETTE_APP_CONFIG_H
 
@@ -27,7 +28,8 @@ struct config {
     const struct addr *listen; // listen_addrs of them
     unsigned listen_addrs;
 
-    // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said otherwise.
+    // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said
+    // otherwise.
     struct config_list listen_texts;
     uint32_t workers; // at least 1 after config_load
     const char *user, *group;
@@ -47,23 +49,24 @@ struct config {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
         const char *level;
     } log;
-    const char *data; // absolute path
-    const char *temp; // absolute path, or NULL: data
+    const char *data;    // absolute path
+    const char *temp;    // absolute path, or NULL: data
     struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
 
-    const char *file;    // config.lua as messages name it
-    bool file_is_roots;  // only root can have written it: it may name users and places as root does
+    const char *file;   // config.lua as messages name it
+    bool file_is_roots; // only root can have written it: it may name users and places as root does
     uint32_t lines[CONFIG_SETTINGS]; // where a setting was made, by config_line
     struct arena arena;              // of everything above
 };
 
-// Fills *out for `lunette serve`. config.lua is evaluated in a child with the rights the site will have. False, with whole sentences
-// in why (no "lunette: " in front), for every mistake; config_fini is due in any case.
+// Fills *out for `lunette serve`. config.lua is evaluated in a child with the rights the site will
+// have. False, with whole sentences in why (no "lunette: " in front), for every mistake;
+// config_fini is due in any case.
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX]);
 void config_fini(struct config *c);
 
-// Where a setting was made, for messages: "scripts/config.lua:4", the file alone where the line is not known, or "the command
-// line". setting is a name of API.md.
+// Where a setting was made, for messages: "scripts/config.lua:4", the file alone where the line is
+// not known, or "the command line". setting is a name of API.md.
 const char *config_place(const struct config *c, const char *setting, char dst[static 128]);
 
 #endif

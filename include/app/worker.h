@@ -5,6 +5,8 @@
 #include "app/config.h"
 #include "http/server.h"
 
+#include <stdatomic.h>
+
 // What all processes of a server share: a mapping made before the first fork.
 struct worker_shared {
     struct server_shared server;
@@ -25,8 +27,9 @@ struct worker_job {
     pid_t master;
 };
 
-// Serves until it is told to stop: TERM drains, QUIT stops at once. Signals are blocked as the master blocks them when this is
-// called. Returns the exit status: 0, or 1 when it could not start (the reason is in the log).
+// Serves until it is told to stop: TERM drains, QUIT stops at once. Signals are blocked as the
+// master blocks them when this is called. Returns the exit status: 0, or 1 when it could not start
+// (the reason is in the log).
 int worker_run(const struct worker_job *job);
 
 #endif

@@ -16,8 +16,8 @@ enum { PLAIN_DEPTH = 64 }; // tables inside tables, the outermost included
 // be kept"), for other types, cycles, more than PLAIN_DEPTH levels, or a full buffer, of which the
 // length is then as before. The stack is otherwise unchanged. Raises only for memory.
 bool plain_encode(lua_State *L, int idx, struct buf *out);
-// Pushes the value. False, nothing pushed, for bytes that plain_encode did not make. Raises only for
-// memory.
+// Pushes the value. False, nothing pushed, for bytes that plain_encode did not make. Raises only
+// for memory.
 bool plain_decode(lua_State *L, struct str bytes);
 
 #endif

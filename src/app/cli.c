@@ -1,5 +1,5 @@
-// The command line: see the header. Options may stand anywhere, as --name VALUE or --name=VALUE; the
-// first word that is no option is a command if it is the name of one, else the folder to serve.
+// The command line: see the header. Options may stand anywhere, as --name VALUE or --name=VALUE;
+// the first word that is no option is a command if it is the name of one, else the folder to serve.
 #include "app/cli.h"
 
 #include "base/str.h"
@@ -14,10 +14,11 @@ static const char *const commands[] = {"serve", "new",  "check",  "routes", "why
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, HELP, VERSION };
 static const char *const options[] = {
-    [LISTEN] = "--listen", [WORKERS] = "--workers", [DEV] = "--dev",
-    [USER] = "--user",     [CONFIG] = "--config",   [PID_FILE] = "--pid-file",
-    [QUIET] = "--quiet",   [HELP] = "--help",       [VERSION] = "--version",
-    NULL,
+    [LISTEN] = "--listen",   [WORKERS] = "--workers",
+    [DEV] = "--dev",         [USER] = "--user",
+    [CONFIG] = "--config",   [PID_FILE] = "--pid-file",
+    [QUIET] = "--quiet",     [HELP] = "--help",
+    [VERSION] = "--version", NULL,
 };
 
 static const char help[] =

@@ -1,6 +1,6 @@
-// The configuration: see the header. What crosses from the child is a list of named values, held against the table of rows
-// below, which says where each belongs. The child may be anybody's code: the parent checks every
-// length and range by itself, and lets no file but root's choose a user.
+// The configuration: see the header. What crosses from the child is a list of named values, held
+// against the table of rows below, which says where each belongs. The child may be anybody's code:
+// the parent checks every length and range by itself, and lets no file but root's choose a user.
 #include "app/config.h"
 
 #include "base/buf.h"
@@ -24,11 +24,11 @@
 #include <unistd.h>
 
 enum {
-    SOURCE_MAX = 1024 * 1024,     // bytes of config.lua
-    RESULT_MAX = 1024 * 1024,     // bytes that the child may send
+    SOURCE_MAX = 1024 * 1024, // bytes of config.lua
+    RESULT_MAX = 1024 * 1024, // bytes that the child may send
     ARENA_MAX = 4 * RESULT_MAX,
-    CHILD_CPU = 5,                // seconds of processor time
-    CHILD_DEADLINE = 10 * 1000,   // milliseconds of any time
+    CHILD_CPU = 5,              // seconds of processor time
+    CHILD_DEADLINE = 10 * 1000, // milliseconds of any time
     CHILD_MEMORY = 512 * 1024 * 1024,
     LIST_MAX = 1024,
     FROM_COMMAND_LINE = UINT32_MAX,
@@ -41,8 +41,14 @@ static const struct row {
     enum kind kind;
     size_t at; // in struct config
 } rows[] = {
-#define ROW(name, kind, field) {name, kind, offsetof(struct config, field)}
-#define SKIP(name) {name, IGNORED, 0}
+#define ROW(name, kind, field)                     \
+    {                                              \
+        name, kind, offsetof(struct config, field) \
+    }
+#define SKIP(name)       \
+    {                    \
+        name, IGNORED, 0 \
+    }
     ROW("listen", LIST, listen_texts),
     ROW("workers", U32, workers),
     ROW("user", TEXT, user),
@@ -127,7 +133,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(char why[static CONFIG_WH
     return false;
 }
 
-// The child ------------------------------------------------------------------------------------------
+// The child ---------------------------------------------------------------------------------------
 
 struct evaluation {
     const struct config *config;
@@ -146,8 +152,8 @@ static void limit_child(void)
     set_limit(RLIMIT_CPU, CHILD_CPU, CHILD_CPU + 1); // SIGXCPU, then SIGKILL
     set_limit(RLIMIT_CORE, 0, 0);
     set_limit(RLIMIT_FSIZE, 0, 0);
-    signal(SIGXFSZ, SIG_IGN); // writing to a file is then an error that Lua reports
-#if !defined(__SANITIZE_ADDRESS__)    // whose shadow alone is larger
+    signal(SIGXFSZ, SIG_IGN);      // writing to a file is then an error that Lua reports
+#if !defined(__SANITIZE_ADDRESS__) // whose shadow alone is larger
     set_limit(RLIMIT_AS, CHILD_MEMORY, CHILD_MEMORY);
 #endif
 }
@@ -197,11 +203,12 @@ static bool site_is_readable(const char *site, const struct identity *as, struct
         bool folder = stat(path, &st) != 0 || S_ISDIR(st.st_mode);
         if (!privs_blocked(path, folder ? R_OK | X_OK : R_OK, blocked))
             continue;
-        buf_addf(why,
-                 "%s:%s, whom the server would become, may not read %s. Give --user with one who may, "
-                 "change its owner or mode (chown, chmod), or use --dev to serve it to yourself on "
-                 "loopback",
-                 as->user, as->group, blocked);
+        buf_addf(
+            why,
+            "%s:%s, whom the server would become, may not read %s. Give --user with one who may, "
+            "change its owner or mode (chown, chmod), or use --dev to serve it to yourself on "
+            "loopback",
+            as->user, as->group, blocked);
         return false;
     }
     return true;
@@ -249,7 +256,7 @@ static _Noreturn void run_child(const struct evaluation *e, int fd, pid_t parent
     _exit(0);
 }
 
-// The parent's side -------------------------------------------------------------------------------------
+// The parent's side -------------------------------------------------------------------------------
 
 static int64_t now_ms(void)
 {
@@ -288,7 +295,8 @@ static bool explain_end(const struct config *c, bool finished, int status,
         return fail(why, "%s did not finish within %d seconds", c->file, CHILD_DEADLINE / 1000);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
         return fail(why, "%s used more than %d seconds of processor time", c->file, CHILD_CPU);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) // the second limit, or the kernel's out-of-memory killer
+    if (WIFSIGNALED(status) &&
+        WTERMSIG(status) == SIGKILL) // the second limit, or the kernel's out-of-memory killer
         return fail(why, "%s was killed while it was evaluated: too much time or memory", c->file);
     if (WIFSIGNALED(status))
         return fail(why, "%s crashed: signal %d (%s)", c->file, WTERMSIG(status),
@@ -322,7 +330,7 @@ static bool run_evaluation(const struct evaluation *e, struct buf *result,
     return settings || fail(why, "%.*s", STR_ARG(buf_str(result)));
 }
 
-// Settings into the struct --------------------------------------------------------------------------------
+// Settings into the struct ------------------------------------------------------------------------
 
 static const struct row *find_row(struct str name)
 {
@@ -419,7 +427,7 @@ const char *config_place(const struct config *c, const char *setting, char dst[s
     return dst;
 }
 
-// From the pieces to the whole -----------------------------------------------------------------------------
+// From the pieces to the whole --------------------------------------------------------------------
 
 static bool find_site(struct config *c, const char *dir, char why[static CONFIG_WHY_MAX])
 {

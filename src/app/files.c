@@ -1,5 +1,5 @@
-// Files of the master: see the header. Paths are walked one component at a time, so that nothing can be swapped
-// between a check and its use.
+// Files of the master: see the header. Paths are walked one component at a time, so that nothing
+// can be swapped between a check and its use.
 #include "app/files.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-// Rights: see the header. privs_become is the one place where root is given up; it reads from top to bottom.
+// Rights: see the header. privs_become is the one place where root is given up; it reads from top
+// to bottom.
 #include "app/privs.h"
 
 #include "base/str.h"
@@ -17,7 +18,8 @@ enum { NOBODY = 65534 };
 static bool parse_id(const char *text, unsigned *id)
 {
     uint64_t n;
-    if (!str_to_u64(str_z(text), &n) || n >= UINT32_MAX) // the last one means "unchanged" to setresuid
+    if (!str_to_u64(str_z(text), &n) ||
+        n >= UINT32_MAX) // the last one means "unchanged" to setresuid
         return false;
     *id = (unsigned)n;
     return true;

@@ -29,6 +29,7 @@ struct worker {
     struct file_root *files;
     struct handler *handler;
     struct server *server;
+    struct vm_options vm_options;
     struct handler_options handler_options;
     struct server_options server_options;
     int signal_fd;
@@ -65,7 +66,8 @@ static void on_signal(struct watch *watch, uint32_t events)
     }
 }
 
-// TERM and QUIT come through the loop. INT and HUP, which a terminal sends to the whole group, are the master's to pass on.
+// TERM and QUIT come through the loop. INT and HUP, which a terminal sends to the whole group, are
+// the master's to pass on.
 static bool take_signals(struct worker *w)
 {
     sigset_t mine;
@@ -101,14 +103,14 @@ static bool open_files(struct worker *w)
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
-    struct vm_options o = {
+    w->vm_options = (struct vm_options){
         .site = c->site,
         .memory = c->limits.lua_memory,
         .request_memory = c->limits.request_memory,
         .dev = c->dev,
         .loop = w->loop,
     };
-    w->vm = vm_new(&o);
+    w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
 }
 
@@ -146,8 +148,8 @@ static bool make_server(struct worker *w)
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
     };
-    w->server = server_new(w->loop, &w->server_options, &w->job->shared->server, &handler_http,
-                           w->handler);
+    w->server =
+        server_new(w->loop, &w->server_options, &w->job->shared->server, &handler_http, w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {

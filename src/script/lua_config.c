@@ -2,7 +2,8 @@
 //
 //      name   line (4 bytes)   kind (1 byte)   payload          a name, payload or item: length (4 bytes), bytes
 //
-// with a payload of 8 bytes for an integer, 1 for a boolean, items for a list, and the bytes as they are for the rest.
+// with a payload of 8 bytes for an integer, 1 for a boolean, items for a list, and the bytes as
+// they are for the rest.
 #include "script/lua_config.h"
 
 #include "script/plain.h"

@@ -138,8 +138,7 @@ static bool add_table(struct encoder *e, int idx, const struct level *outer)
             return refuse(e, outer, "a table that contains itself cannot be kept");
     if (depth > PLAIN_DEPTH || !lua_checkstack(e->L, 4))
         return refuse(e, outer, "too many tables inside one another");
-    return add(e, outer, '{', NULL, 0) && add_entries(e, idx, &here) &&
-           add(e, outer, '}', NULL, 0);
+    return add(e, outer, '{', NULL, 0) && add_entries(e, idx, &here) && add(e, outer, '}', NULL, 0);
 }
 
 bool plain_encode(lua_State *L, int idx, struct buf *out)
@@ -206,7 +205,8 @@ static bool push_table(lua_State *L, struct str *rest, int depth)
     return take(rest, &end, 1);
 }
 
-// Pushes the next value of *rest, which lies in a table of that depth. On failure anything may be pushed.
+// Pushes the next value of *rest, which lies in a table of that depth. On failure anything may be
+// pushed.
 static bool push_value(lua_State *L, struct str *rest, int depth)
 {
     char tag;

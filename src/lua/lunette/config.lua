@@ -1,14 +1,14 @@
 -- lunette.config: scripts/config.lua, evaluated and held against the schema.
 --
--- config.read gives a flat list of settings, each with the line it stands on; defaults belong to the
--- core. Runs in a plain Lua state, in a process of its own that ends afterwards.
+-- config.read gives a flat list of settings, each with the line it stands on; defaults belong to
+-- the core. Runs in a plain Lua state, in a process of its own that ends afterwards.
 
 local config = {}
 
--- The schema -----------------------------------------------------------------------------------------
--- name = { type, least, most } or a table of such; ranges are in the unit that the setting is handed on in: bytes,
--- milliseconds ("duration"), seconds ("seconds") or a plain number. soon = function(value): whether the value asks for
--- something that this version does not have.
+-- The schema --------------------------------------------------------------------------------------
+-- name = { type, least, most } or a table of such; ranges are in the unit that the setting is
+-- handed on in: bytes, milliseconds ("duration"), seconds ("seconds") or a plain number. soon =
+-- function(value): whether the value asks for something that this version does not have.
 
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
@@ -75,7 +75,8 @@ local schema = {
   site = { "plain" },
 }
 
--- Types: each takes a value and gives the kind that the core reads and the value for it, or nil and what it should be.
+-- Types: each takes a value and gives the kind that the core reads and the value for it, or nil and
+-- what it should be.
 
 local size_units = { [""] = 1, K = KB, M = MB, G = GB }
 local duration_units = { ms = 1, s = 1000, m = 60 * 1000, h = 3600 * 1000, d = DAY }
@@ -189,7 +190,7 @@ function types.plain(value)
   return "plain", type(value) == "table" and value or nil, "a table"
 end
 
--- Errors: a sentence, with the line of the key it is about ----------------------------------------------------------
+-- Errors: a sentence, with the line of the key it is about ----------------------------------------
 
 -- Letters to insert, remove, change or swap with the next to make b of a.
 local function distance(a, b)
@@ -246,9 +247,10 @@ local function fail_soon(state, path, what)
   fail(state, path, what .. " is not in this version of lunette yet")
 end
 
--- Where keys stand: a small scan of the source -------------------------------------------------------------------------
+-- Where keys stand: a small scan of the source ----------------------------------------------------
 
--- Words, strings and single signs, with their lines; comments are left out. The source is one that Lua has accepted.
+-- Words, strings and single signs, with their lines; comments are left out. The source is one that
+-- Lua has accepted.
 local function tokenize(source)
   local list, at, line = {}, 1, 1
   while at <= #source do
@@ -287,7 +289,8 @@ local function is(token, text)
   return token ~= nil and token.kind ~= "string" and token.text == text
 end
 
--- The index of the sign that ends the value which begins at i: a comma, a semicolon or a closing brace.
+-- The index of the sign that ends the value which begins at i: a comma, a semicolon or a closing
+-- brace.
 local function after_value(list, i)
   local depth = 0
   while list[i] do
@@ -321,7 +324,8 @@ local function scan_table(list, i, prefix, lines)
   return i + 1
 end
 
--- "limits.headers" → line, for the keys of the table in the last `return {`; empty where there is none.
+-- "limits.headers" → line, for the keys of the table in the last `return {`; empty where there is
+-- none.
 function config.lines(source)
   local list, lines, i = tokenize(source), {}, 1
   while list[i] do
@@ -335,7 +339,7 @@ function config.lines(source)
   return lines
 end
 
--- Checking --------------------------------------------------------------------------------------------------------------
+-- Checking ----------------------------------------------------------------------------------------
 
 local function check_range(state, path, value, spec)
   if spec[2] and value < spec[2] then fail(state, path, path .. " must be at least " .. spec[2]) end
@@ -414,10 +418,11 @@ local function evaluate(state, source)
   check_table(state, "", given, schema)
 end
 
--- Evaluates the source of a config.lua called name ("scripts/config.lua" in messages) and checks what it returns.
--- encode(table) makes a string of `site`, or gives nil and "path: reason".
--- Returns an array of { name = "limits.headers", line = 4 or 0, kind = , value = }, sorted by name, where kind is
--- "integer", "boolean", "text", "list" (of strings) or "plain" (what encode made); or nil and one sentence.
+-- Evaluates the source of a config.lua called name ("scripts/config.lua" in messages) and checks
+-- what it returns. encode(table) makes a string of `site`, or gives nil and "path: reason". Returns
+-- an array of { name = "limits.headers", line = 4 or 0, kind = , value = }, sorted by name, where
+-- kind is "integer", "boolean", "text", "list" (of strings) or "plain" (what encode made); or nil
+-- and one sentence.
 function config.read(source, name, encode)
   local state = { name = name, encode = encode, settings = {} }
   local lines

@@ -180,14 +180,15 @@ static void test_what_the_encoder_never_writes(void **state)
         STR("x"),
         STR("TT"),
         STR("}"),
-        STR("{T}"),                                        // a key without a value
-        STR("{TN}"),                                       // a nil value
-        STR("{NT}"),                                       // a nil key
-        STR("{{}T}"),                                      // a table as key
-        STR("{TTTF}"),                                     // a key twice
-        STR("{d\x00\x00\x00\x00\x00\x00\xf8\x7fT}"),       // NaN as key
-        STR("s\xff\xff\xff\xff..."),                       // a length far beyond the end
-        STR("s\x04\x00\x00\x00" "abc"),                    // and by one
+        STR("{T}"),                                  // a key without a value
+        STR("{TN}"),                                 // a nil value
+        STR("{NT}"),                                 // a nil key
+        STR("{{}T}"),                                // a table as key
+        STR("{TTTF}"),                               // a key twice
+        STR("{d\x00\x00\x00\x00\x00\x00\xf8\x7fT}"), // NaN as key
+        STR("s\xff\xff\xff\xff..."),                 // a length far beyond the end
+        STR("s\x04\x00\x00\x00"
+            "abc"), // and by one
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_false(plain_decode(L, rows[i]));
