@@ -4,8 +4,8 @@
 //
 // then a loop over two descriptors, signals and the pipe on which workers say that they are ready:
 //
-//      STARTING ──every worker was ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, deadline──> ENDING
-//          └────────── a worker ended ────────────────────────────────────────────────────────────────┘
+//      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
+//          └─────── a worker ended ──────────────────────────────────────────────────────────┘
 //
 // STARTING: the end of a worker ends the start, since the next one would end the same way. SERVING:
 // a worker that ended is replaced, at once if it had been ready, else after a pause that doubles.

@@ -1,6 +1,8 @@
 // Evaluating config.lua: see the header. A setting is written as
 //
-//      name   line (4 bytes)   kind (1 byte)   payload          a name, payload or item: length (4 bytes), bytes
+//      name   line (4 bytes)   kind (1 byte)   payload
+//
+// where a name, a payload and an item of a list are a length (4 bytes) and that many bytes,
 //
 // with a payload of 8 bytes for an integer, 1 for a boolean, items for a list, and the bytes as
 // they are for the rest.

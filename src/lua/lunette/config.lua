@@ -68,7 +68,9 @@ local schema = {
   data = { "string" },
   temp = { "string" },
   control = { "string" },
-  sandbox = { "sandbox", fields = { read = { "strings" }, write = { "strings" }, exec = { "strings" } } },
+  sandbox = {
+    "sandbox", fields = { read = { "strings" }, write = { "strings" }, exec = { "strings" } },
+  },
   metrics = { "string", soon = always },
   health = { "string", soon = always },
   secret = { "secrets" },
@@ -230,7 +232,8 @@ end
 
 local function fail(state, path, message)
   local line = state.lines()[path]
-  error(setmetatable({ (line and state.name .. ":" .. line or state.name) .. ": " .. message }, state), 0)
+  local place = line and state.name .. ":" .. line or state.name
+  error(setmetatable({ place .. ": " .. message }, state), 0)
 end
 
 local function fail_unknown(state, path, key, known)
@@ -240,7 +243,8 @@ local function fail_unknown(state, path, key, known)
   local near = type(key) == "string" and config.nearest(key, names)
   local where = path:match "^(.*)%.[^.]*$"
   fail(state, path, "unknown " .. shown .. (where and " in " .. where or "")
-    .. (near and " (did you mean '" .. near .. "'?)" or "; the keys are " .. table.concat(names, ", ")))
+    .. (near and " (did you mean '" .. near .. "'?)"
+      or "; the keys are " .. table.concat(names, ", ")))
 end
 
 local function fail_soon(state, path, what)
@@ -349,7 +353,9 @@ end
 -- Durations are written in seconds by people, and said in seconds to them.
 local function check_duration(state, path, value, spec)
   if value < spec[2] then fail(state, path, path .. " must be at least " .. spec[2] .. "ms") end
-  if value > spec[3] then fail(state, path, path .. " must be at most " .. spec[3] // 1000 .. "s") end
+  if value > spec[3] then
+    fail(state, path, path .. " must be at most " .. spec[3] // 1000 .. "s")
+  end
 end
 
 local function check_plain(state, path, value)
@@ -362,12 +368,15 @@ end
 
 local function shown(value)
   if type(value) == "string" then return ("%q"):format(value:sub(1, 64)) end
-  return type(value) == "number" and tostring(value) or type(value) == "boolean" and tostring(value) or "a " .. type(value)
+  local scalar = type(value) == "number" or type(value) == "boolean"
+  return scalar and tostring(value) or "a " .. type(value)
 end
 
 local function check_leaf(state, path, value, spec)
   local kind, got, expected = types[spec[1]](value, spec)
-  if got == nil then fail(state, path, ("%s must be %s, not %s"):format(path, expected, shown(value))) end
+  if got == nil then
+    fail(state, path, ("%s must be %s, not %s"):format(path, expected, shown(value)))
+  end
   if spec.soon and spec.soon(value) then
     fail_soon(state, path, spec[1] == "choice" and ('%s = "%s"'):format(path, value) or path)
   end
@@ -378,7 +387,9 @@ local function check_leaf(state, path, value, spec)
   elseif kind == "plain" then
     got = check_plain(state, path, got)
   end
-  state.settings[#state.settings + 1] = { name = path, line = state.lines()[path] or 0, kind = kind, value = got }
+  state.settings[#state.settings + 1] = {
+    name = path, line = state.lines()[path] or 0, kind = kind, value = got,
+  }
 end
 
 -- An address may be a table one day: { "0.0.0.0:443", tls = {…} }.
@@ -401,7 +412,8 @@ local function check_table(state, prefix, given, known)
       if spec[1] == "addresses" then refuse_address_tables(state, path, value) end
       check_leaf(state, path, value, spec)
     elseif type(value) ~= "table" then
-      fail(state, path, path .. " must be a table of settings: " .. table.concat(sorted_keys(spec), ", "))
+      local names = table.concat(sorted_keys(spec), ", ")
+      fail(state, path, path .. " must be a table of settings: " .. names)
     else
       check_table(state, path .. ".", value, spec)
     end
@@ -413,7 +425,8 @@ local function evaluate(state, source)
   if not chunk then error(why, 0) end
   local given = chunk()
   if type(given) ~= "table" then
-    fail(state, "", "it must return a table of settings, not " .. (given == nil and "nothing" or "a " .. type(given)))
+    local what = given == nil and "nothing" or "a " .. type(given)
+    fail(state, "", "it must return a table of settings, not " .. what)
   end
   check_table(state, "", given, schema)
 end

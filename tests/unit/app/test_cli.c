@@ -68,12 +68,18 @@ static void test_commands(void **state)
         enum cli_command command;
         const char *dir;
     } rows[] = {
-        {"serve", CLI_SERVE, "."},          {"serve serve", CLI_SERVE, "serve"},
-        {"-- --dev", CLI_SERVE, "--dev"},   {"-- check", CLI_SERVE, "check"},
-        {"./check", CLI_SERVE, "./check"},  {"--version", CLI_VERSION, "."},
-        {"--help", CLI_HELP, "."},          {"-h", CLI_HELP, "."},
-        {"serve --help", CLI_SERVE_HELP, "."}, {"check --all x y", CLI_LATER, "."},
-        {"why GET /x", CLI_LATER, "."},     {"-", CLI_SERVE, "-"},
+        {"serve", CLI_SERVE, "."},
+        {"serve serve", CLI_SERVE, "serve"},
+        {"-- --dev", CLI_SERVE, "--dev"},
+        {"-- check", CLI_SERVE, "check"},
+        {"./check", CLI_SERVE, "./check"},
+        {"--version", CLI_VERSION, "."},
+        {"--help", CLI_HELP, "."},
+        {"-h", CLI_HELP, "."},
+        {"serve --help", CLI_SERVE_HELP, "."},
+        {"check --all x y", CLI_LATER, "."},
+        {"why GET /x", CLI_LATER, "."},
+        {"-", CLI_SERVE, "-"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct cli c;
@@ -149,8 +155,8 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_every_option),
-        cmocka_unit_test(test_commands),  cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_defaults),           cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_commands),           cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_too_many_addresses), cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
