@@ -1,0 +1,45 @@
+// The command line: argv → what was asked for, or the one line that says what is wrong with it.
+// Pure.
+#ifndef LUNETTE_APP_CLI_H
+#define LUNETTE_APP_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LUNETTE_VERSION "0.1.0"
+
+enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256 };
+
+enum cli_command {
+    CLI_SERVE,
+    CLI_HELP,       // the page about all commands
+    CLI_SERVE_HELP, // the page about serve
+    CLI_VERSION,
+    CLI_LATER, // a command that this version does not have: name says which
+};
+
+// Strings point into argv.
+struct cli {
+    enum cli_command command;
+    const char *name; // the command's name; NULL when none was given
+    const char *dir;  // "." by default
+    const char *listen[CLI_LISTEN_MAX];
+    unsigned listen_count;
+    unsigned workers; // 0: not given
+    bool dev, quiet;
+    const char *user, *config, *pid_file; // NULL: not given
+};
+
+// False, with a line without line feed in why, for an unknown option, a missing or bad value, a
+// second folder. argv[0] is skipped.
+bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CLI_WHY_MAX]);
+
+// The text of a help page, static.
+const char *cli_help(enum cli_command which);
+
+// The one of names (NULL at the end) that is most like word, if any is: for "did you mean".
+const char *cli_nearest(const char *word, const char *const *names);
+// The command whose name is most like word, or NULL.
+const char *cli_nearest_command(const char *word);
+
+#endif

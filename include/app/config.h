@@ -1,0 +1,72 @@
+// The configuration of a server: defaults, then scripts/config.lua, then the command line.
+//
+// Layers below have options structs of their own, which worker.c fills from this one. Settings
+// whose function this version does not have are checked by the schema (src/lua/lunette/config.lua)
+// and not kept.
+#ifndef LUNETTE_APP_CONFIG_H
+#define LUNETTE_APP_CONFIG_H
+
+#include "app/cli.h"
+#include "app/privs.h"
+#include "base/arena.h"
+#include "net/addr.h"
+
+enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 41 };
+
+// A list of strings with a NULL at its end, which n does not count.
+struct config_list {
+    const char *const *item;
+    unsigned n;
+};
+
+struct config {
+    const char *site; // absolute path of the site's folder, links resolved
+    bool dev, quiet;
+    const char *pid_file;      // NULL: none
+    bool as_root;              // started as root: without dev, become is whom to become
+    struct identity become;    // who the workers are; filled in any case
+    const struct addr *listen; // listen_addrs of them
+    unsigned listen_addrs;
+
+    // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said
+    // otherwise.
+    struct config_list listen_texts;
+    uint32_t workers; // at least 1 after config_load
+    const char *user, *group;
+    struct {
+        uint64_t body_bytes, body_memory, lua_memory, request_memory, linger_bytes;
+        uint32_t header_bytes, headers, uri_bytes, connections;
+        uint32_t connections_per_ip; // 0: no limit
+    } limits;
+    struct {
+        uint32_t header, body, idle, send, handler, stop, linger;
+    } timeouts;
+    struct {
+        uint64_t max_age; // seconds
+        struct config_list index;
+    } static_files;
+    struct {
+        const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
+        const char *level;
+    } log;
+    const char *data;    // absolute path
+    const char *temp;    // absolute path, or NULL: data
+    struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
+
+    const char *file;   // config.lua as messages name it
+    bool file_is_roots; // only root can have written it: it may name users and places as root does
+    uint32_t lines[CONFIG_SETTINGS]; // where a setting was made, by config_line
+    struct arena arena;              // of everything above
+};
+
+// Fills *out for `lunette serve`. config.lua is evaluated in a child with the rights the site will
+// have. False, with whole sentences in why (no "lunette: " in front), for every mistake;
+// config_fini is due in any case.
+bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX]);
+void config_fini(struct config *c);
+
+// Where a setting was made, for messages: "scripts/config.lua:4", the file alone where the line is
+// not known, or "the command line". setting is a name of API.md.
+const char *config_place(const struct config *c, const char *setting, char dst[static 128]);
+
+#endif

@@ -1,0 +1,24 @@
+// The files that the master makes, maybe still as root: data/, the pid file, the logs. None of them
+// is ever opened through a link that another user could have made.
+#ifndef LUNETTE_APP_FILES_H
+#define LUNETTE_APP_FILES_H
+
+#include "app/privs.h"
+
+// Opens the folder that holds path: the descriptor (O_PATH), with *name the last component of path;
+// or −errno, −ELOOP when the way leads through a link in a folder that somebody else than root and
+// this process may write.
+int files_open_parent(const char *path, const char **name);
+
+// Makes the folder data (mode 0770) if it is not there: with root's rights only directly in site,
+// and then it belongs to owner; elsewhere with the rights at hand. 0, also when it exists already,
+// or −errno.
+int files_make_data(const char *site, const char *data, const struct identity *owner);
+
+// Opens the pid file and writes the process id: the descriptor, to be kept until files_close_pid,
+// or −errno (−EEXIST for what is no plain file of root's or our own).
+int files_open_pid(const char *path);
+// Removes it, or where the rights for that are gone empties it.
+void files_close_pid(const char *path, int fd);
+
+#endif

@@ -1,0 +1,35 @@
+// A worker: one process, one loop, one Lua state. The one place where the layers join.
+#ifndef LUNETTE_APP_WORKER_H
+#define LUNETTE_APP_WORKER_H
+
+#include "app/config.h"
+#include "http/server.h"
+
+#include <stdatomic.h>
+
+// What all processes of a server share: a mapping made before the first fork.
+struct worker_shared {
+    struct server_shared server;
+    _Atomic bool starting; // until every worker was ready once: then only the first error is told
+    _Atomic bool told;
+};
+
+// What a worker says to the master when it is ready, in one write.
+struct worker_ready {
+    pid_t pid;
+};
+
+struct worker_job {
+    const struct config *config;
+    const int *sockets; // config->listen_addrs of them
+    struct worker_shared *shared;
+    int ready_fd; // the pipe for struct worker_ready; non-blocking
+    pid_t master;
+};
+
+// Serves until it is told to stop: TERM drains, QUIT stops at once. Signals are blocked as the
+// master blocks them when this is called. Returns the exit status: 0, or 1 when it could not start
+// (the reason is in the log).
+int worker_run(const struct worker_job *job);
+
+#endif

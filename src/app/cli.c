@@ -1,0 +1,258 @@
+// The command line: see the header. Options may stand anywhere, as --name VALUE or --name=VALUE;
+// the first word that is no option is a command if it is the name of one, else the folder to serve.
+#include "app/cli.h"
+
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WORD_MAX = 64, WORKERS_MAX = 1024 };
+
+static const char *const commands[] = {"serve", "new",  "check",  "routes", "why",    "limits",
+                                       "test",  "repl", "reload", "stop",   "status", NULL};
+
+enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, HELP, VERSION };
+static const char *const options[] = {
+    [LISTEN] = "--listen",   [WORKERS] = "--workers",
+    [DEV] = "--dev",         [USER] = "--user",
+    [CONFIG] = "--config",   [PID_FILE] = "--pid-file",
+    [QUIET] = "--quiet",     [HELP] = "--help",
+    [VERSION] = "--version", NULL,
+};
+
+static const char help[] =
+    "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
+    "\n"
+    "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
+    "  lunette serve --help              the options of serve\n"
+    "  lunette --version                 print the version\n"
+    "\n"
+    "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they are),\n"
+    "or both. Settings are in scripts/config.lua.\n";
+
+static const char serve_help[] =
+    "lunette [serve] [DIR] [OPTION…]\n"
+    "\n"
+    "Serves the site in DIR, by default this folder, until it is told to stop.\n"
+    "\n"
+    "  --listen ADDR     where to listen, in place of config.lua's addresses; may be repeated:\n"
+    "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
+    "  --workers N       how many worker processes (default: one for each processor)\n"
+    "  --dev             for developing: one worker, loopback addresses only unless --listen names\n"
+    "                    others, tracebacks shown in the browser\n"
+    "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
+    "                    nobody where that is root)\n"
+    "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
+    "  --pid-file F      write the master's process id to F\n"
+    "  --quiet           no line on start\n"
+    "\n"
+    "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop, then\n"
+    "end; a second one, or QUIT, ends at once.\n";
+
+const char *cli_help(enum cli_command which)
+{
+    return which == CLI_SERVE_HELP ? serve_help : help;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+// Letters to insert, remove, change or swap with the next to make b of a; both at most WORD_MAX.
+static unsigned distance(const char *a, size_t an, const char *b, size_t bn)
+{
+    unsigned rows[3][WORD_MAX + 1];
+    unsigned *before = rows[0], *last = rows[1], *row = rows[2];
+    for (unsigned j = 0; j <= bn; j++)
+        last[j] = j;
+    for (size_t i = 1; i <= an; i++) {
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= bn; j++) {
+            row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], before[j - 2] + 1);
+        }
+        unsigned *oldest = before;
+        before = last;
+        last = row;
+        row = oldest;
+    }
+    return last[bn];
+}
+
+const char *cli_nearest(const char *word, const char *const *names)
+{
+    size_t n = strlen(word);
+    const char *best = NULL;
+    unsigned limit = n / 2 > 1 ? (unsigned)(n / 2) : 1; // more changes than that: not alike
+    if (n > WORD_MAX)
+        return NULL;
+    for (; *names; names++) {
+        size_t known = strlen(*names);
+        unsigned d = known > WORD_MAX ? limit + 1 : distance(word, n, *names, known);
+        if (d > limit || (best && d == limit))
+            continue;
+        best = *names;
+        limit = d;
+    }
+    return best;
+}
+
+const char *cli_nearest_command(const char *word)
+{
+    return cli_nearest(word, commands);
+}
+
+static bool fail_unknown(struct str option, char why[static CLI_WHY_MAX])
+{
+    char word[WORD_MAX + 1];
+    snprintf(word, sizeof word, "%.*s", STR_ARG(option));
+    const char *near = cli_nearest(word, options);
+    if (near)
+        snprintf(why, CLI_WHY_MAX, "there is no option %s (did you mean %s?)", word, near);
+    else
+        snprintf(why, CLI_WHY_MAX, "there is no option %s (see lunette serve --help)", word);
+    return false;
+}
+
+static bool set_workers(struct cli *c, const char *value, char why[static CLI_WHY_MAX])
+{
+    uint64_t n;
+    if (!str_to_u64(str_z(value), &n) || n < 1 || n > WORKERS_MAX) {
+        snprintf(why, CLI_WHY_MAX, "--workers takes a number from 1 to %d, not '%.64s'",
+                 WORKERS_MAX, value);
+        return false;
+    }
+    c->workers = (unsigned)n;
+    return true;
+}
+
+static bool add_listen(struct cli *c, const char *value, char why[static CLI_WHY_MAX])
+{
+    if (c->listen_count == CLI_LISTEN_MAX) {
+        snprintf(why, CLI_WHY_MAX, "--listen may be given %d times at most", CLI_LISTEN_MAX);
+        return false;
+    }
+    c->listen[c->listen_count++] = value;
+    return true;
+}
+
+static bool takes_value(enum option o)
+{
+    return o == LISTEN || o == WORKERS || o == USER || o == CONFIG || o == PID_FILE;
+}
+
+static bool set_option(struct cli *c, enum option o, const char *value,
+                       char why[static CLI_WHY_MAX])
+{
+    switch (o) {
+    case LISTEN:
+        return add_listen(c, value, why);
+    case WORKERS:
+        return set_workers(c, value, why);
+    case USER:
+        c->user = value;
+        return true;
+    case CONFIG:
+        c->config = value;
+        return true;
+    case PID_FILE:
+        c->pid_file = value;
+        return true;
+    case DEV:
+        c->dev = true;
+        return true;
+    case QUIET:
+        c->quiet = true;
+        return true;
+    case HELP:
+        c->command = CLI_HELP;
+        return true;
+    case VERSION:
+        c->command = CLI_VERSION;
+        return true;
+    }
+    return false;
+}
+
+// argv[*i], which begins with "--", and its value, which may be the next argument.
+static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
+                         char why[static CLI_WHY_MAX])
+{
+    struct str rest = str_z(argv[*i]), name;
+    str_split(&rest, '=', &name);
+    const char *value = rest.p; // behind the '=', up to the end of the argument
+    unsigned o = 0;
+    while (options[o] && !str_eq(name, str_z(options[o])))
+        o++;
+    if (!options[o])
+        return fail_unknown(name, why);
+    if (!takes_value(o) && value) {
+        snprintf(why, CLI_WHY_MAX, "%s takes no value", options[o]);
+        return false;
+    }
+    if (takes_value(o) && !value && *i + 1 < argc)
+        value = argv[++*i];
+    if (takes_value(o) && (!value || !*value)) {
+        snprintf(why, CLI_WHY_MAX, "%s takes a value", options[o]);
+        return false;
+    }
+    return set_option(c, o, value, why);
+}
+
+static bool is_command(const char *word)
+{
+    for (const char *const *name = commands; *name; name++)
+        if (strcmp(word, *name) == 0)
+            return true;
+    return false;
+}
+
+static bool add_word(struct cli *c, const char *word, bool first, char why[static CLI_WHY_MAX])
+{
+    if (first && is_command(word)) {
+        c->name = word;
+        return true;
+    }
+    if (c->dir) {
+        snprintf(why, CLI_WHY_MAX, "one folder is enough: both '%.64s' and '%.64s' were given",
+                 c->dir, word);
+        return false;
+    }
+    c->dir = word;
+    return true;
+}
+
+bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CLI_WHY_MAX])
+{
+    struct cli c = {.command = CLI_SERVE};
+    bool words_only = false, first = true;
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        bool later = c.name && strcmp(c.name, "serve") != 0;
+        if (!words_only && strcmp(a, "--") == 0) {
+            words_only = true;
+        } else if (later) {
+            continue; // the arguments of a command that is not here yet
+        } else if (!words_only && a[0] == '-' && a[1]) {
+            if (strcmp(a, "-h") == 0)
+                c.command = CLI_HELP;
+            else if (!parse_option(&c, argv, argc, &i, why))
+                return false;
+        } else {
+            if (!add_word(&c, a, first && !words_only, why))
+                return false;
+            first = false;
+        }
+    }
+    if (c.command == CLI_HELP && c.name)
+        c.command = CLI_SERVE_HELP;
+    if (c.name && strcmp(c.name, "serve") != 0)
+        c.command = CLI_LATER;
+    if (!c.dir)
+        c.dir = ".";
+    *out = c;
+    return true;
+}

@@ -1,0 +1,623 @@
+// The configuration: see the header. What crosses from the child is a list of named values, held
+// against the table of rows below, which says where each belongs. The child may be anybody's code:
+// the parent checks every length and range by itself, and lets no file but root's choose a user.
+#include "app/config.h"
+
+#include "base/buf.h"
+#include "script/lua_config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    SOURCE_MAX = 1024 * 1024, // bytes of config.lua
+    RESULT_MAX = 1024 * 1024, // bytes that the child may send
+    ARENA_MAX = 4 * RESULT_MAX,
+    CHILD_CPU = 5,              // seconds of processor time
+    CHILD_DEADLINE = 10 * 1000, // milliseconds of any time
+    CHILD_MEMORY = 512 * 1024 * 1024,
+    LIST_MAX = 1024,
+    FROM_COMMAND_LINE = UINT32_MAX,
+};
+
+enum kind { U32, U64, TEXT, LIST, PLAIN, IGNORED };
+
+static const struct row {
+    const char *name;
+    enum kind kind;
+    size_t at; // in struct config
+} rows[] = {
+#define ROW(name, kind, field)                     \
+    {                                              \
+        name, kind, offsetof(struct config, field) \
+    }
+#define SKIP(name)       \
+    {                    \
+        name, IGNORED, 0 \
+    }
+    ROW("listen", LIST, listen_texts),
+    ROW("workers", U32, workers),
+    ROW("user", TEXT, user),
+    ROW("group", TEXT, group),
+    ROW("limits.header_bytes", U32, limits.header_bytes),
+    ROW("limits.headers", U32, limits.headers),
+    ROW("limits.uri_bytes", U32, limits.uri_bytes),
+    ROW("limits.body_bytes", U64, limits.body_bytes),
+    ROW("limits.body_memory", U64, limits.body_memory),
+    ROW("limits.connections", U32, limits.connections),
+    ROW("limits.connections_per_ip", U32, limits.connections_per_ip),
+    ROW("limits.lua_memory", U64, limits.lua_memory),
+    ROW("limits.request_memory", U64, limits.request_memory),
+    ROW("limits.linger_bytes", U64, limits.linger_bytes),
+    ROW("timeouts.header", U32, timeouts.header),
+    ROW("timeouts.body", U32, timeouts.body),
+    ROW("timeouts.idle", U32, timeouts.idle),
+    ROW("timeouts.send", U32, timeouts.send),
+    ROW("timeouts.handler", U32, timeouts.handler),
+    ROW("timeouts.stop", U32, timeouts.stop),
+    ROW("timeouts.linger", U32, timeouts.linger),
+    ROW("static.max_age", U64, static_files.max_age),
+    ROW("static.index", LIST, static_files.index),
+    ROW("log.access", TEXT, log.access),
+    ROW("log.error", TEXT, log.error),
+    ROW("log.level", TEXT, log.level),
+    ROW("data", TEXT, data),
+    ROW("temp", TEXT, temp),
+    ROW("site", PLAIN, settings),
+    // checked by the schema; their function is not here yet
+    SKIP("limits.part_count"),
+    SKIP("limits.generations"),
+    SKIP("timeouts.cpu"),
+    SKIP("static.listing"),
+    SKIP("gzip.level"),
+    SKIP("gzip.min_bytes"),
+    SKIP("gzip.types"),
+    SKIP("cache.bytes"),
+    SKIP("log.format"),
+    SKIP("control"),
+    SKIP("secret"),
+    SKIP("sandbox"),
+#undef SKIP
+#undef ROW
+};
+_Static_assert(sizeof rows / sizeof *rows == CONFIG_SETTINGS, "one line number for each row");
+
+static const char *const default_listen[] = {"127.0.0.1:8080", NULL};
+static const char *const default_index[] = {"index.html", NULL};
+
+static const struct config defaults = {
+    .listen_texts = {default_listen, 1},
+    .limits = {.header_bytes = 16 << 10,
+               .headers = 100,
+               .uri_bytes = 8 << 10,
+               .body_bytes = 16 << 20,
+               .body_memory = 64 << 10,
+               .connections = 10000,
+               .lua_memory = 256 << 20,
+               .request_memory = 64 << 20,
+               .linger_bytes = 64 << 20},
+    .timeouts = {.header = 10000,
+                 .body = 30000,
+                 .idle = 60000,
+                 .send = 30000,
+                 .handler = 30000,
+                 .stop = 30000,
+                 .linger = 5000},
+    .static_files = {.max_age = 10, .index = {default_index, 1}},
+    .log = {.access = "stdout", .error = "stderr", .level = "info"},
+    .data = "data",
+    .file = "scripts/config.lua",
+};
+
+__attribute__((format(printf, 2, 3))) static bool fail(char why[static CONFIG_WHY_MAX],
+                                                       const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, CONFIG_WHY_MAX, format, args);
+    va_end(args);
+    return false;
+}
+
+// The child ---------------------------------------------------------------------------------------
+
+struct evaluation {
+    const struct config *config;
+    const char *path;          // of config.lua
+    const struct identity *as; // whom to become first; NULL: nobody else
+    const struct stat *file;   // as the parent saw it; NULL: there was none
+};
+
+static void set_limit(int resource, rlim_t soft, rlim_t hard)
+{
+    setrlimit(resource, &(struct rlimit){soft, hard});
+}
+
+static void limit_child(void)
+{
+    set_limit(RLIMIT_CPU, CHILD_CPU, CHILD_CPU + 1); // SIGXCPU, then SIGKILL
+    set_limit(RLIMIT_CORE, 0, 0);
+    set_limit(RLIMIT_FSIZE, 0, 0);
+    signal(SIGXFSZ, SIG_IGN);      // writing to a file is then an error that Lua reports
+#if !defined(__SANITIZE_ADDRESS__) // whose shadow alone is larger
+    set_limit(RLIMIT_AS, CHILD_MEMORY, CHILD_MEMORY);
+#endif
+}
+
+// The file's text into source, if it is the file that the parent saw.
+static bool read_source(const struct evaluation *e, struct buf *source, struct buf *why)
+{
+    struct stat st;
+    int fd = open(e->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        buf_addf(why, "%s: %s", e->config->file, strerror(errno));
+        return false;
+    }
+    const char *wrong = NULL;
+    if (st.st_dev != e->file->st_dev || st.st_ino != e->file->st_ino)
+        wrong = "it was replaced while it was being read";
+    else if (!S_ISREG(st.st_mode))
+        wrong = "it is not a regular file";
+    while (!wrong) {
+        char *room = buf_room(source, source->max - source->n < 65536 ? 1 : 65536);
+        ssize_t n = room ? read(fd, room, source->max - source->n < 65536 ? 1 : 65536) : -1;
+        if (!room)
+            wrong = "it is larger than 1 MiB";
+        else if (n < 0)
+            wrong = strerror(errno);
+        else if (n == 0)
+            break;
+        else
+            buf_added(source, (size_t)n);
+    }
+    close(fd);
+    if (wrong)
+        buf_addf(why, "%s: %s", e->config->file, wrong);
+    return !wrong;
+}
+
+// The first thing of the site that this process may not read, as a sentence.
+static bool site_is_readable(const char *site, const struct identity *as, struct buf *why)
+{
+    static const char *const parts[] = {"", "/scripts", "/scripts/main.lua", "/scripts/config.lua",
+                                        "/site"};
+    char path[PATH_MAX], blocked[PATH_MAX];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct stat st;
+        if (snprintf(path, sizeof path, "%s%s", site, parts[i]) >= (int)sizeof path)
+            continue;
+        bool folder = stat(path, &st) != 0 || S_ISDIR(st.st_mode);
+        if (!privs_blocked(path, folder ? R_OK | X_OK : R_OK, blocked))
+            continue;
+        buf_addf(
+            why,
+            "%s:%s, whom the server would become, may not read %s. Give --user with one who may, "
+            "change its owner or mode (chown, chmod), or use --dev to serve it to yourself on "
+            "loopback",
+            as->user, as->group, blocked);
+        return false;
+    }
+    return true;
+}
+
+// Runs in the child: 'S' and settings, or 'E' and a sentence.
+static void evaluate(const struct evaluation *e, struct buf *out)
+{
+    char why[PRIVS_WHY_MAX], scripts[PATH_MAX];
+    struct buf source;
+    buf_init(&source, SOURCE_MAX);
+    buf_addc(out, 'E');
+    if (e->as && !privs_become(e->as, why)) {
+        buf_add(out, str_z(why));
+        return;
+    }
+    if (e->as && !site_is_readable(e->config->site, e->as, out))
+        return;
+    if (!e->file) {
+        out->p[0] = 'S';
+        return;
+    }
+    snprintf(scripts, sizeof scripts, "%s/scripts", e->config->site);
+    limit_child();
+    if (!read_source(e, &source, out))
+        return;
+    if (lua_config_eval(buf_str(&source), e->config->file, scripts, out))
+        out->p[0] = 'S';
+    buf_fini(&source);
+}
+
+static _Noreturn void run_child(const struct evaluation *e, int fd, pid_t parent)
+{
+    struct buf out;
+    buf_init(&out, RESULT_MAX);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent)
+        evaluate(e, &out);
+    for (size_t at = 0; at < out.n;) {
+        ssize_t n = write(fd, out.p + at, out.n - at);
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    _exit(0);
+}
+
+// The parent's side -------------------------------------------------------------------------------
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+// Everything the child writes until it ends; false at the deadline or when it is too much.
+static bool collect(int fd, struct buf *result)
+{
+    int64_t end = now_ms() + CHILD_DEADLINE;
+    for (;;) {
+        int64_t left = end - now_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (left <= 0)
+            return false;
+        if (poll(&p, 1, (int)left) <= 0)
+            continue;
+        size_t want = result->max - result->n < 4096 ? result->max - result->n : 4096;
+        char *room = want ? buf_room(result, want) : NULL;
+        ssize_t n = room ? read(fd, room, want) : 0;
+        if (n == 0)
+            return room != NULL;
+        if (n > 0)
+            buf_added(result, (size_t)n);
+        else if (errno != EINTR && errno != EAGAIN)
+            return false;
+    }
+}
+
+static bool explain_end(const struct config *c, bool finished, int status,
+                        char why[static CONFIG_WHY_MAX])
+{
+    if (!finished)
+        return fail(why, "%s did not finish within %d seconds", c->file, CHILD_DEADLINE / 1000);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        return fail(why, "%s used more than %d seconds of processor time", c->file, CHILD_CPU);
+    if (WIFSIGNALED(status) &&
+        WTERMSIG(status) == SIGKILL) // the second limit, or the kernel's out-of-memory killer
+        return fail(why, "%s was killed while it was evaluated: too much time or memory", c->file);
+    if (WIFSIGNALED(status))
+        return fail(why, "%s crashed: signal %d (%s)", c->file, WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
+    return fail(why, "%s ended the process instead of returning a table", c->file);
+}
+
+// Evaluates in a child; result holds its settings.
+static bool run_evaluation(const struct evaluation *e, struct buf *result,
+                           char why[static CONFIG_WHY_MAX])
+{
+    int pipe_fds[2], status = 0;
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
+    fflush(NULL);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        run_child(e, pipe_fds[1], parent);
+    close(pipe_fds[1]);
+    bool finished = pid > 0 && collect(pipe_fds[0], result);
+    close(pipe_fds[0]);
+    if (pid < 0)
+        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
+    kill(pid, SIGKILL); // it has ended, or its time is up; an end that was reached keeps its status
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (!finished || result->n == 0 || (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL))
+        return explain_end(e->config, finished, status, why);
+    bool settings = result->p[0] == 'S';
+    buf_drop(result, 1);
+    return settings || fail(why, "%.*s", STR_ARG(buf_str(result)));
+}
+
+// Settings into the struct ------------------------------------------------------------------------
+
+static const struct row *find_row(struct str name)
+{
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+        if (str_eq(name, str_z(rows[i].name)))
+            return &rows[i];
+    return str_starts(name, STR("sandbox.")) ? find_row(STR("sandbox")) : NULL;
+}
+
+static bool set_list(struct config *c, struct str list, struct config_list *out)
+{
+    struct str item, count = list;
+    unsigned n = 0;
+    while (lua_config_item(&count, &item) > 0)
+        n++;
+    const char **items = n > LIST_MAX ? NULL : arena_alloc(&c->arena, (n + 1) * sizeof *items);
+    if (!items)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        lua_config_item(&list, &item);
+        items[i] = arena_dup(&c->arena, item).p;
+        if (!items[i])
+            return false;
+    }
+    items[n] = NULL;
+    *out = (struct config_list){items, n};
+    return list.n == 0;
+}
+
+// False for a value that the row cannot hold, which the schema would not have let through.
+static bool set_value(struct config *c, const struct row *row, const struct lua_setting *s)
+{
+    void *field = (char *)c + row->at;
+    bool integer = s->kind == LUA_SETTING_INTEGER && s->integer >= 0;
+    switch (row->kind) {
+    case U32:
+        if (!integer || s->integer > UINT32_MAX)
+            return false;
+        *(uint32_t *)field = (uint32_t)s->integer;
+        return true;
+    case U64:
+        if (!integer)
+            return false;
+        *(uint64_t *)field = (uint64_t)s->integer;
+        return true;
+    case TEXT:
+        if (s->kind != LUA_SETTING_TEXT || str_find(s->bytes, '\0') >= 0)
+            return false;
+        *(const char **)field = arena_dup(&c->arena, s->bytes).p;
+        return *(const char **)field != NULL;
+    case LIST:
+        return s->kind == LUA_SETTING_LIST && set_list(c, s->bytes, field);
+    case PLAIN:
+        if (s->kind != LUA_SETTING_PLAIN)
+            return false;
+        *(struct str *)field = arena_dup(&c->arena, s->bytes);
+        return ((struct str *)field)->p != NULL;
+    case IGNORED:
+        return true;
+    }
+    return false;
+}
+
+static bool apply(struct config *c, struct str settings, char why[static CONFIG_WHY_MAX])
+{
+    struct lua_setting s;
+    int rc;
+    while ((rc = lua_config_next(&settings, &s)) > 0) {
+        const struct row *row = find_row(s.name);
+        if (!row || !set_value(c, row, &s))
+            return fail(why, "%s: %.*s has a value that cannot be used", c->file,
+                        (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
+        c->lines[row - rows] = s.line;
+    }
+    return rc == 0 || fail(why, "%s: its settings did not arrive whole", c->file);
+}
+
+static void mark_command_line(struct config *c, const char *setting)
+{
+    c->lines[find_row(str_z(setting)) - rows] = FROM_COMMAND_LINE;
+}
+
+const char *config_place(const struct config *c, const char *setting, char dst[static 128])
+{
+    const struct row *row = find_row(str_z(setting));
+    assert(row);
+    uint32_t line = c->lines[row - rows];
+    if (line == FROM_COMMAND_LINE)
+        snprintf(dst, 128, "the command line");
+    else if (line)
+        snprintf(dst, 128, "%.100s:%u", c->file, line);
+    else
+        snprintf(dst, 128, "%.100s", c->file);
+    return dst;
+}
+
+// From the pieces to the whole --------------------------------------------------------------------
+
+static bool find_site(struct config *c, const char *dir, char why[static CONFIG_WHY_MAX])
+{
+    char real[PATH_MAX], part[PATH_MAX + 16];
+    struct stat st;
+    if (!realpath(dir, real) || stat(real, &st) != 0)
+        return fail(why, "cannot serve %s: %s", dir, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return fail(why, "cannot serve %s: it is not a folder", dir);
+    bool found = false;
+    for (int i = 0; i < 2; i++) {
+        snprintf(part, sizeof part, "%s/%s", real, i ? "site" : "scripts");
+        found |= stat(part, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
+    }
+    if (!found)
+        return fail(why,
+                    "%s is not a site: it has neither a folder scripts/ nor a folder site/ in it",
+                    real);
+    c->site = arena_dup(&c->arena, str_z(real)).p;
+    return c->site || fail(why, "not enough memory");
+}
+
+static bool read_file(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
+{
+    char path[PATH_MAX + 32];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/scripts/config.lua", c->site);
+    struct evaluation e = {.config = c, .path = cli->config ? cli->config : path};
+    if (cli->config)
+        c->file = cli->config;
+    if (stat(e.path, &st) == 0)
+        e.file = &st;
+    else if (errno != ENOENT || cli->config)
+        return fail(why, "%s: %s", c->file, strerror(errno));
+    c->file_is_roots = e.file && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    if (c->as_root && !c->dev)
+        e.as = &c->become;
+    else if (!e.file)
+        return true;
+    struct buf result;
+    buf_init(&result, RESULT_MAX);
+    bool ok = run_evaluation(&e, &result, why) && apply(c, buf_str(&result), why);
+    buf_fini(&result);
+    return ok;
+}
+
+// user and group of config.lua, once they are known.
+static bool settle_identity(struct config *c, const struct cli *cli,
+                            char why[static CONFIG_WHY_MAX])
+{
+    char place[128];
+    if (!c->as_root || c->dev || (!c->group && (!c->user || cli->user)))
+        return true;
+    struct identity before = c->become;
+    const char *user = cli->user ? cli->user : c->user;
+    if (!privs_choose(user, c->group, c->site, &c->become, why)) {
+        char sentence[PRIVS_WHY_MAX];
+        snprintf(sentence, sizeof sentence, "%s", why);
+        const char *setting = c->user && !cli->user ? "user" : "group";
+        return fail(why, "%s: %s", config_place(c, setting, place), sentence);
+    }
+    bool same = before.uid == c->become.uid && before.gid == c->become.gid;
+    if (!same && !c->file_is_roots)
+        return fail(why,
+                    "%s: only a file that root alone can write may name another user or group than "
+                    "%s:%s: give --user, or make root the owner of the file",
+                    config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
+                    before.group);
+    return true;
+}
+
+static bool set_listen(struct config *c, const struct cli *cli)
+{
+    if (cli->listen_count == 0)
+        return true;
+    const char **items = arena_alloc(&c->arena, (cli->listen_count + 1) * sizeof *items);
+    if (!items)
+        return false;
+    memcpy(items, cli->listen, cli->listen_count * sizeof *items);
+    items[cli->listen_count] = NULL;
+    c->listen_texts = (struct config_list){items, cli->listen_count};
+    mark_command_line(c, "listen");
+    return true;
+}
+
+// --dev: loopback only unless the command line says otherwise, and for root in any case.
+static bool check_dev_address(const struct config *c, const struct cli *cli, const struct addr *a,
+                              char why[static CONFIG_WHY_MAX])
+{
+    char text[ADDR_TEXT_MAX], place[128];
+    if (!c->dev || addr_is_loopback(a) || (cli->listen_count && !c->as_root))
+        return true;
+    addr_format(a, text);
+    if (c->as_root)
+        return fail(why,
+                    "--dev as root listens on loopback addresses only, and %s says %s: start it as "
+                    "another user, or without --dev",
+                    config_place(c, "listen", place), text);
+    return fail(why,
+                "--dev listens on loopback addresses only, and %s says %s: give --listen with an "
+                "address to have it all the same",
+                config_place(c, "listen", place), text);
+}
+
+static bool parse_listen(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
+{
+    unsigned n = c->listen_texts.n;
+    char place[128];
+    if (n > CLI_LISTEN_MAX)
+        return fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
+                    CLI_LISTEN_MAX);
+    struct addr *list = arena_alloc(&c->arena, n * sizeof *list);
+    if (!list)
+        return fail(why, "not enough memory");
+    for (unsigned i = 0; i < n; i++) {
+        const char *reason = "";
+        if (addr_parse(str_z(c->listen_texts.item[i]), &list[i], &reason) < 0)
+            return fail(why, "%s: cannot listen on '%.100s': %s", config_place(c, "listen", place),
+                        c->listen_texts.item[i], reason);
+        if (!check_dev_address(c, cli, &list[i], why))
+            return false;
+    }
+    c->listen = list;
+    c->listen_addrs = n;
+    return true;
+}
+
+// Relative paths are relative to the site's folder.
+static const char *absolute(struct config *c, const char *path)
+{
+    char whole[2 * PATH_MAX];
+    if (!path || path[0] == '/')
+        return path;
+    snprintf(whole, sizeof whole, "%s/%.4000s", c->site, path);
+    return arena_dup(&c->arena, str_z(whole)).p;
+}
+
+static const char *absolute_log(struct config *c, const char *target)
+{
+    bool word = strcmp(target, "stdout") == 0 || strcmp(target, "stderr") == 0 ||
+                strcmp(target, "off") == 0;
+    return word ? target : absolute(c, target);
+}
+
+static uint32_t processors(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static bool settle(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
+{
+    if (!set_listen(c, cli))
+        return fail(why, "not enough memory");
+    if (cli->workers)
+        c->workers = cli->workers;
+    else if (c->dev)
+        c->workers = 1;
+    else if (!c->workers)
+        c->workers = processors();
+    c->data = absolute(c, c->data);
+    c->temp = absolute(c, c->temp);
+    c->log.access = absolute_log(c, c->log.access);
+    c->log.error = absolute_log(c, c->log.error);
+    if (!c->data || !c->log.access || !c->log.error)
+        return fail(why, "not enough memory");
+    return parse_listen(c, cli, why);
+}
+
+bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
+{
+    struct config *c = out;
+    *c = defaults;
+    arena_init(&c->arena, ARENA_MAX);
+    c->dev = cli->dev;
+    c->quiet = cli->quiet;
+    c->pid_file = cli->pid_file;
+    c->as_root = geteuid() == 0;
+    privs_current(&c->become);
+    if (!find_site(c, cli->dir, why))
+        return false;
+    if (cli->user && !c->as_root)
+        return fail(why, "--user needs root: only root can become another user");
+    if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
+        return false;
+    return read_file(c, cli, why) && settle_identity(c, cli, why) && settle(c, cli, why);
+}
+
+void config_fini(struct config *c)
+{
+    arena_fini(&c->arena);
+}

@@ -1,0 +1,66 @@
+// lunette: the commands. What they do is in the other files of this layer; the exit status is 0, 1
+// for what went wrong with a site, 2 for a command line that cannot be understood.
+#include "app/cli.h"
+#include "app/config.h"
+#include "app/master.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int wrong_usage(const char *why)
+{
+    fprintf(stderr, "lunette: %s\n", why);
+    return 2;
+}
+
+// A word that is neither command nor folder was most likely meant as a command.
+static int unknown_word(const char *word)
+{
+    const char *near = cli_nearest_command(word);
+    fprintf(stderr, "lunette: there is no command or folder '%s' (%s%s)\n", word,
+            near ? "did you mean lunette " : "see lunette ", near ? near : "--help");
+    return 2;
+}
+
+static bool is_unknown_word(const struct cli *cli)
+{
+    struct stat st;
+    return !cli->name && !strchr(cli->dir, '/') && stat(cli->dir, &st) != 0;
+}
+
+static int serve(const struct cli *cli)
+{
+    char why[CONFIG_WHY_MAX];
+    struct config c;
+    int status = 1;
+    if (config_load(cli, &c, why))
+        status = master_run(&c);
+    else
+        fprintf(stderr, "lunette: %s\n", why);
+    config_fini(&c);
+    return status;
+}
+
+int main(int argc, char *argv[])
+{
+    char why[CLI_WHY_MAX];
+    struct cli cli;
+    if (!cli_parse(argc, argv, &cli, why))
+        return wrong_usage(why);
+    switch (cli.command) {
+    case CLI_HELP:
+    case CLI_SERVE_HELP:
+        fputs(cli_help(cli.command), stdout);
+        return 0;
+    case CLI_VERSION:
+        puts("lunette " LUNETTE_VERSION);
+        return 0;
+    case CLI_LATER:
+        snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
+        return wrong_usage(why);
+    case CLI_SERVE:
+        break;
+    }
+    return is_unknown_word(&cli) ? unknown_word(cli.dir) : serve(&cli);
+}

@@ -1,0 +1,505 @@
+// The master: see the header. First a list of steps, as root where root started it:
+//
+//      sockets → pid file → logs → data/ → become the site's user → descriptors → workers
+//
+// then a loop over two descriptors, signals and the pipe on which workers say that they are ready:
+//
+//      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
+//          └─────── a worker ended ──────────────────────────────────────────────────────────┘
+//
+// STARTING: the end of a worker ends the start, since the next one would end the same way. SERVING:
+// a worker that ended is replaced, at once if it had been ready, else after a pause that doubles.
+// STOPPING: the workers finish what they have. ENDING: they are told to stop now, and killed a
+// second later. The master ends when no worker is left.
+#include "app/master.h"
+
+#include "app/files.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "net/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096, // the kernel cuts it to net.core.somaxconn
+    PAUSE_FIRST = 100,
+    PAUSE_MOST = 5000,
+    GRACE = 1000,          // what workers get beyond timeouts.stop, and before they are killed
+    SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
+};
+
+enum state { STARTING, SERVING, STOPPING, ENDING };
+
+// A place for one worker.
+struct slot {
+    pid_t pid; // 0: none now
+    bool ready;
+    uint32_t pause;   // before the next start after one that was never ready
+    int64_t start_at; // when pid is 0
+    pid_t replaces;   // the dead one, for the log; 0 at first
+    int status;       // its end
+};
+
+struct master {
+    const struct config *config;
+    int *sockets;
+    unsigned socket_count;
+    struct worker_shared *shared;
+    struct slot *slots;
+    int pid_fd, signal_fd;
+    int ready_pipe[2];
+    enum state state;
+    int64_t deadline; // of STOPPING and ENDING
+    int status;
+    sigset_t signals;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+__attribute__((format(printf, 1, 2))) static bool complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("lunette: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return false;
+}
+
+// The steps of the start --------------------------------------------------------------------------
+
+static bool open_sockets(struct master *m)
+{
+    const struct config *c = m->config;
+    char text[ADDR_TEXT_MAX];
+    m->sockets = calloc(c->listen_addrs, sizeof *m->sockets);
+    if (!m->sockets)
+        return complain("not enough memory");
+    for (unsigned i = 0; i < c->listen_addrs; i++) {
+        int fd = listener_open(&c->listen[i], BACKLOG);
+        if (fd < 0)
+            return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
+                            strerror(-fd));
+        m->sockets[m->socket_count++] = fd;
+    }
+    return true;
+}
+
+static bool open_pid_file(struct master *m)
+{
+    const char *path = m->config->pid_file;
+    if (!path)
+        return true;
+    m->pid_fd = files_open_pid(path);
+    if (m->pid_fd >= 0)
+        return true;
+    if (m->pid_fd == -ELOOP)
+        return complain("the pid file %s: the way to it leads through a link that another user "
+                        "could have made",
+                        path);
+    if (m->pid_fd == -EEXIST)
+        return complain("the pid file %s exists and is not a plain file of its own", path);
+    return complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
+}
+
+// The path of a log beneath a descriptor of its folder, so that nobody can put a link in the way.
+static int pin_log(const char *target, int *folder, char dst[static PATH_MAX])
+{
+    const char *name;
+    *folder = -1;
+    snprintf(dst, PATH_MAX, "%s", target);
+    if (target[0] != '/')
+        return 0;
+    *folder = files_open_parent(target, &name);
+    if (*folder < 0)
+        return *folder;
+    snprintf(dst, PATH_MAX, "/proc/self/fd/%d/%s", *folder, name);
+    return 0;
+}
+
+static bool open_logs(const struct config *c)
+{
+    char error[PATH_MAX], access[PATH_MAX];
+    int error_folder = -1, access_folder = -1;
+    struct log_options o = {.error = error, .access = access};
+    const char *failed = c->log.error;
+    int level = log_level_parse(str_z(c->log.level));
+    assert(level >= 0); // the schema has only names that the log knows
+    o.level = (enum log_level)level;
+    int rc = pin_log(c->log.error, &error_folder, error);
+    if (rc == 0) {
+        failed = c->log.access;
+        rc = pin_log(c->log.access, &access_folder, access);
+    }
+    if (rc == 0) {
+        rc = log_open(&o, &failed);
+        failed = failed == error ? c->log.error : c->log.access;
+    }
+    if (error_folder >= 0)
+        close(error_folder);
+    if (access_folder >= 0)
+        close(access_folder);
+    return rc == 0 || complain("cannot open the log %s: %s", failed, strerror(-rc));
+}
+
+static bool make_data(const struct config *c)
+{
+    int rc = files_make_data(c->site, c->data, &c->become);
+    struct stat st;
+    if (rc < 0 && stat(c->data, &st) != 0)
+        log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
+    else if (rc < 0)
+        return complain("%s is not a folder", c->data);
+    return true;
+}
+
+static bool become(const struct config *c)
+{
+    char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
+    if (!c->as_root || c->dev)
+        return true;
+    if (!privs_become(&c->become, why))
+        return complain("%s", why);
+    if (privs_blocked(c->site, R_OK | X_OK, blocked))
+        return complain("%s:%s, whom the server became, may not read %s. Give --user with one who "
+                        "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
+                        "yourself on loopback",
+                        c->become.user, c->become.group, blocked);
+    return true;
+}
+
+// A file that root alone can write may name logs as root would; another one may name what its site
+// can write.
+static bool take_places(struct master *m)
+{
+    const struct config *c = m->config;
+    bool early = !c->as_root || c->file_is_roots;
+    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
+           become(c) && (early || open_logs(c)) && make_data(c);
+}
+
+static void raise_descriptors(const struct config *c)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+        return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l);
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < c->limits.connections + SPARE_DESCRIPTORS)
+        log_write(
+            LOG_WARN,
+            "limits.connections is %u, but a process may open %llu files only: raise the hard "
+            "limit (ulimit -Hn) or lower limits.connections",
+            c->limits.connections, (unsigned long long)l.rlim_cur);
+}
+
+static bool prepare(struct master *m)
+{
+    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigemptyset(&m->signals);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        sigaddset(&m->signals, handled[i]);
+    sigprocmask(SIG_BLOCK, &m->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    m->slots = calloc(m->config->workers, sizeof *m->slots);
+    void *shared =
+        mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    m->shared = shared == MAP_FAILED ? NULL : shared;
+    if (m->signal_fd < 0 || !m->slots || !m->shared ||
+        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+        return complain("cannot start: %s", strerror(errno));
+    m->shared->starting = true;
+    return true;
+}
+
+// Workers -----------------------------------------------------------------------------------------
+
+// In the new process: serves, and ends it.
+static _Noreturn void be_worker(struct master *m, pid_t master)
+{
+    close(m->signal_fd);
+    close(m->ready_pipe[0]);
+    if (m->pid_fd >= 0)
+        close(m->pid_fd);
+    struct worker_job job = {
+        .config = m->config,
+        .sockets = m->sockets,
+        .shared = m->shared,
+        .ready_fd = m->ready_pipe[1],
+        .master = master,
+    };
+    exit(worker_run(&job));
+}
+
+static const char *describe_end(int status, char dst[static 64])
+{
+    if (WIFSIGNALED(status))
+        snprintf(dst, 64, "was killed by signal %d (SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    else
+        snprintf(dst, 64, "ended with status %d", WEXITSTATUS(status));
+    return dst;
+}
+
+static void pause_slot(struct slot *s, int64_t now)
+{
+    s->pause = s->pause == 0 ? PAUSE_FIRST : s->pause * 2 < PAUSE_MOST ? s->pause * 2 : PAUSE_MOST;
+    s->start_at = now + s->pause;
+}
+
+static void start_worker(struct master *m, struct slot *s)
+{
+    char end[64];
+    pid_t master = getpid();
+    log_flush(); // nothing buffered may be written twice
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_worker(m, master);
+    if (pid < 0) {
+        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(errno));
+        pause_slot(s, now_ms());
+        return;
+    }
+    if (s->replaces)
+        log_write(LOG_WARN, "worker %d %s; started %d", (int)s->replaces,
+                  describe_end(s->status, end), (int)pid);
+    s->pid = pid;
+    s->ready = false;
+}
+
+static void start_due(struct master *m)
+{
+    int64_t now = now_ms();
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        struct slot *s = &m->slots[i];
+        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now)
+            start_worker(m, s);
+    }
+}
+
+static struct slot *find_slot(struct master *m, pid_t pid)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid == pid)
+            return &m->slots[i];
+    return NULL;
+}
+
+static unsigned count_workers(const struct master *m)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        n += m->slots[i].pid != 0;
+    return n;
+}
+
+static void signal_workers(const struct master *m, int signo)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            kill(m->slots[i].pid, signo);
+}
+
+static void stop(struct master *m, enum state next, int64_t within)
+{
+    if (m->state == ENDING) // impatience must not move the deadline
+        return;
+    m->state = next;
+    m->deadline = now_ms() + within;
+    signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
+}
+
+static void on_end(struct master *m, struct slot *s, int status)
+{
+    char end[64];
+    pid_t pid = s->pid;
+    s->pid = 0;
+    if (m->state >= STOPPING)
+        return;
+    if (m->state == STARTING) {
+        if (!m->shared->told)
+            log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,
+                      describe_end(status, end));
+        m->status = 1;
+        stop(m, ENDING, GRACE);
+        return;
+    }
+    s->replaces = pid;
+    s->status = status;
+    if (s->ready)
+        s->pause = 0, s->start_at = 0;
+    else
+        pause_slot(s, now_ms());
+}
+
+static void reap(struct master *m)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct slot *s = find_slot(m, pid);
+        if (s)
+            on_end(m, s, status);
+    }
+}
+
+// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www)", a line for
+// each address.
+static void say_start(const struct config *c)
+{
+    char text[ADDR_TEXT_MAX];
+    if (c->quiet)
+        return;
+    for (unsigned i = 0; i < c->listen_addrs; i++)
+        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s)\n", LUNETTE_VERSION,
+                c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
+                addr_format(&c->listen[i], text), c->workers, c->workers == 1 ? "" : "s",
+                c->become.user, c->become.group);
+}
+
+static bool all_ready(const struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (!m->slots[i].ready)
+            return false;
+    return true;
+}
+
+static void on_ready(struct master *m)
+{
+    struct worker_ready r;
+    while (read(m->ready_pipe[0], &r, sizeof r) == sizeof r) {
+        struct slot *s = find_slot(m, r.pid);
+        if (!s)
+            continue;
+        s->ready = true;
+        s->pause = 0;
+    }
+    if (m->state == STARTING && all_ready(m)) {
+        m->state = SERVING;
+        m->shared->starting = false;
+        say_start(m->config);
+    }
+}
+
+// The loop ----------------------------------------------------------------------------------------
+
+static void on_signal(struct master *m, int signo)
+{
+    switch (signo) {
+    case SIGCHLD:
+        reap(m);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        if (m->state < STOPPING)
+            stop(m, STOPPING, (int64_t)m->config->timeouts.stop + GRACE);
+        else
+            stop(m, ENDING, GRACE);
+        break;
+    case SIGQUIT:
+        stop(m, ENDING, GRACE);
+        break;
+    default:
+        log_write(LOG_WARN, "SIG%s: %s is not in this version of lunette yet", sigabbrev_np(signo),
+                  signo == SIGHUP    ? "reloading"
+                  : signo == SIGUSR1 ? "reopening the logs"
+                                     : "replacing the program");
+    }
+}
+
+// The workers had their time.
+static void on_deadline(struct master *m)
+{
+    if (m->state == STOPPING)
+        log_write(LOG_WARN, "requests are still under way after timeouts.stop: cutting them off");
+    signal_workers(m, SIGKILL);
+    m->state = ENDING;
+    m->deadline = now_ms() + GRACE;
+}
+
+// Milliseconds until something is due; -1 for nothing.
+static int next_due(const struct master *m)
+{
+    int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = now_ms();
+    for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
+        if (m->slots[i].pid == 0 && m->slots[i].start_at < at)
+            at = m->slots[i].start_at;
+    if (at == INT64_MAX)
+        return -1;
+    return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
+}
+
+static void turn(struct master *m)
+{
+    struct pollfd p[] = {{.fd = m->signal_fd, .events = POLLIN},
+                         {.fd = m->ready_pipe[0], .events = POLLIN}};
+    struct signalfd_siginfo info;
+    if (poll(p, 2, next_due(m)) < 0)
+        return;  // EINTR, by a debugger: the signals are blocked
+    on_ready(m); // before the ends, so that one that was ready is known as such
+    while (read(m->signal_fd, &info, sizeof info) == sizeof info)
+        on_signal(m, (int)info.ssi_signo);
+    if (m->state >= STOPPING && now_ms() >= m->deadline)
+        on_deadline(m);
+    start_due(m);
+}
+
+static void give_back(struct master *m)
+{
+    for (unsigned i = 0; i < m->socket_count; i++) {
+        const struct addr *a = &m->config->listen[i];
+        if (a->un.sun_family == AF_UNIX && a->un.sun_path[0])
+            unlink(a->un.sun_path);
+        close(m->sockets[i]);
+    }
+    if (m->pid_fd >= 0)
+        files_close_pid(m->config->pid_file, m->pid_fd);
+    if (m->signal_fd >= 0)
+        close(m->signal_fd);
+    if (m->ready_pipe[0] >= 0)
+        close(m->ready_pipe[0]), close(m->ready_pipe[1]);
+    if (m->shared)
+        munmap(m->shared, sizeof *m->shared);
+    free(m->sockets);
+    free(m->slots);
+    log_close();
+}
+
+int master_run(const struct config *c)
+{
+    struct master m = {.config = c, .pid_fd = -1, .signal_fd = -1, .ready_pipe = {-1, -1}};
+    if (!take_places(&m) || !prepare(&m)) {
+        m.status = 1;
+    } else {
+        raise_descriptors(c);
+        start_due(&m);
+        while (m.state <= SERVING || count_workers(&m) > 0)
+            turn(&m);
+    }
+    give_back(&m);
+    return m.status;
+}

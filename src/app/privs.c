@@ -1,0 +1,161 @@
+// Rights: see the header. privs_become is the one place where root is given up; it reads from top
+// to bottom.
+#include "app/privs.h"
+
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NOBODY = 65534 };
+
+static bool parse_id(const char *text, unsigned *id)
+{
+    uint64_t n;
+    if (!str_to_u64(str_z(text), &n) ||
+        n >= UINT32_MAX) // the last one means "unchanged" to setresuid
+        return false;
+    *id = (unsigned)n;
+    return true;
+}
+
+static void name_user(struct identity *id)
+{
+    const struct passwd *p = getpwuid(id->uid);
+    if (p)
+        snprintf(id->user, sizeof id->user, "%s", p->pw_name);
+    else
+        snprintf(id->user, sizeof id->user, "%u", id->uid);
+}
+
+static void name_group(struct identity *id)
+{
+    const struct group *g = getgrgid(id->gid);
+    if (g)
+        snprintf(id->group, sizeof id->group, "%s", g->gr_name);
+    else
+        snprintf(id->group, sizeof id->group, "%u", id->gid);
+}
+
+// The primary group of the user, or nogroup for one without an entry.
+static bool choose_user(const char *user, struct identity *id, char why[static PRIVS_WHY_MAX])
+{
+    unsigned number = 0;
+    const struct passwd *p = getpwnam(user);
+    if (!p && parse_id(user, &number))
+        p = getpwuid(number);
+    else if (!p) {
+        snprintf(why, PRIVS_WHY_MAX, "there is no user '%.64s' on this machine", user);
+        return false;
+    }
+    id->uid = p ? p->pw_uid : number;
+    id->gid = p ? p->pw_gid : NOBODY;
+    return true;
+}
+
+static bool choose_owner(const char *site, struct identity *id, char why[static PRIVS_WHY_MAX])
+{
+    struct stat st;
+    if (stat(site, &st) != 0) {
+        snprintf(why, PRIVS_WHY_MAX, "%.300s: %s", site, strerror(errno));
+        return false;
+    }
+    *id = (struct identity){.uid = NOBODY, .gid = NOBODY};
+    if (st.st_uid == 0)
+        return true;
+    const struct passwd *p = getpwuid(st.st_uid);
+    id->uid = st.st_uid;
+    id->gid = p ? p->pw_gid : st.st_gid;
+    if (id->gid == 0) // nobody asked for root's group
+        id->gid = NOBODY;
+    return true;
+}
+
+static bool choose_group(const char *group, struct identity *id, char why[static PRIVS_WHY_MAX])
+{
+    unsigned number;
+    const struct group *g = getgrnam(group);
+    if (!g && !parse_id(group, &number)) {
+        snprintf(why, PRIVS_WHY_MAX, "there is no group '%.64s' on this machine", group);
+        return false;
+    }
+    id->gid = g ? g->gr_gid : number;
+    return true;
+}
+
+bool privs_choose(const char *user, const char *group, const char *site, struct identity *out,
+                  char why[static PRIVS_WHY_MAX])
+{
+    *out = (struct identity){0};
+    if (user ? !choose_user(user, out, why) : !choose_owner(site, out, why))
+        return false;
+    if (group && !choose_group(group, out, why))
+        return false;
+    name_user(out);
+    name_group(out);
+    if (out->uid == 0 || out->gid == 0) {
+        snprintf(why, PRIVS_WHY_MAX,
+                 "lunette never serves as root, and %s '%s' is root: name another one",
+                 out->uid == 0 ? "user" : "group", out->uid == 0 ? out->user : out->group);
+        return false;
+    }
+    return true;
+}
+
+void privs_current(struct identity *out)
+{
+    *out = (struct identity){.uid = geteuid(), .gid = getegid()};
+    name_user(out);
+    name_group(out);
+}
+
+bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX])
+{
+    const char *failed = NULL;
+    uid_t r, e, s;
+    if (id->uid == 0 || id->gid == 0)
+        failed = "the target is root";
+    else if (setgroups(0, NULL) != 0)
+        failed = "setgroups";
+    else if (setresgid(id->gid, id->gid, id->gid) != 0)
+        failed = "setresgid";
+    else if (setresuid(id->uid, id->uid, id->uid) != 0)
+        failed = "setresuid";
+    else if (getresuid(&r, &e, &s) != 0 || r != id->uid || e != id->uid || s != id->uid)
+        failed = "the user ids did not change";
+    else if (getresgid(&r, &e, &s) != 0 || r != id->gid || e != id->gid || s != id->gid)
+        failed = "the group ids did not change";
+    else if (getgroups(0, NULL) != 0)
+        failed = "groups are left";
+    else if (setuid(0) == 0 || setgid(0) == 0)
+        failed = "there is a way back to root";
+    if (failed) {
+        snprintf(why, PRIVS_WHY_MAX, "cannot become %s:%s: %s", id->user, id->group, failed);
+        return false;
+    }
+    umask(007);
+    return true;
+}
+
+bool privs_blocked(const char *path, int mode, char blocked[static PATH_MAX])
+{
+    size_t n = strlen(path);
+    if (n >= PATH_MAX)
+        return false;
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && i < n)
+            continue;
+        memcpy(blocked, path, i);
+        blocked[i] = '\0';
+        if (faccessat(AT_FDCWD, blocked, i < n ? X_OK : mode, AT_EACCESS) == 0)
+            continue;
+        return errno == EACCES;
+    }
+    return false;
+}

@@ -1,0 +1,220 @@
+// A worker: see the header. It starts from below to above and is taken down the other way:
+//
+//      loop → signals → vm → files → handler → (the site's scripts load) → server → sockets → ready
+#include "app/worker.h"
+
+#include "base/log.h"
+#include "content/file.h"
+#include "net/loop.h"
+#include "script/handler.h"
+#include "script/vm.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { BODY_RATE = 500 }; // bytes a second that a request body must reach on average
+
+struct worker {
+    struct watch signals; // first: the watch's function finds the worker by it
+    const struct worker_job *job;
+    struct loop *loop;
+    struct vm *vm;
+    struct file_root *files;
+    struct handler *handler;
+    struct server *server;
+    struct vm_options vm_options;
+    struct handler_options handler_options;
+    struct server_options server_options;
+    int signal_fd;
+    int status;
+};
+
+// While the server starts, all workers fail for the same reason: the first one tells it.
+static void tell(struct worker *w, const char *message)
+{
+    struct worker_shared *shared = w->job->shared;
+    w->status = 1;
+    if (!shared->starting || !atomic_exchange(&shared->told, true))
+        log_write(LOG_ERROR, "%s", message);
+}
+
+static bool fail(struct worker *w, const char *what, int err)
+{
+    char message[PATH_MAX + 128];
+    snprintf(message, sizeof message, "a worker cannot start: %s: %s", what, strerror(err));
+    tell(w, message);
+    return false;
+}
+
+static void on_signal(struct watch *watch, uint32_t events)
+{
+    struct worker *w = (struct worker *)watch;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGTERM && w->server)
+            server_drain(w->server);
+        else
+            loop_stop(w->loop);
+    }
+}
+
+// TERM and QUIT come through the loop. INT and HUP, which a terminal sends to the whole group, are
+// the master's to pass on.
+static bool take_signals(struct worker *w)
+{
+    sigset_t mine;
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+    sigemptyset(&mine);
+    sigaddset(&mine, SIGTERM);
+    sigaddset(&mine, SIGQUIT);
+    sigprocmask(SIG_SETMASK, &mine, NULL);
+    w->signal_fd = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (w->signal_fd < 0)
+        return fail(w, "signalfd", errno);
+    int rc = loop_add(w->loop, &w->signals, w->signal_fd, EPOLLIN, on_signal);
+    return rc == 0 || fail(w, "signals", -rc);
+}
+
+static void end_turn(void *arg)
+{
+    (void)arg;
+    log_flush();
+}
+
+static bool open_files(struct worker *w)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/site", w->job->config->site);
+    int rc = file_root_open(path, &w->files);
+    return rc == 0 || rc == -ENOENT || fail(w, path, -rc);
+}
+
+static bool make_vm(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    w->vm_options = (struct vm_options){
+        .site = c->site,
+        .memory = c->limits.lua_memory,
+        .request_memory = c->limits.request_memory,
+        .dev = c->dev,
+        .loop = w->loop,
+    };
+    w->vm = vm_new(&w->vm_options);
+    return w->vm || fail(w, "the Lua state", errno);
+}
+
+static bool make_handler(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    w->handler_options = (struct handler_options){
+        .root = w->files,
+        .files = {.max_age = (int64_t)c->static_files.max_age, .index = c->static_files.index.item},
+        .body_bytes = c->limits.body_bytes,
+        .handler_ms = c->timeouts.handler,
+        .data = c->data,
+        .settings = c->settings,
+    };
+    w->handler = handler_new(w->vm, &w->handler_options);
+    return w->handler || fail(w, "the handler", ENOMEM);
+}
+
+static bool make_server(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    w->server_options = (struct server_options){
+        .head = {.head_bytes = c->limits.header_bytes,
+                 .uri_bytes = c->limits.uri_bytes,
+                 .fields = c->limits.headers},
+        .spool = {.folder = c->temp ? c->temp : c->data, .memory = c->limits.body_memory},
+        .connections = c->limits.connections,
+        .connections_per_ip = c->limits.connections_per_ip,
+        .linger_bytes = c->limits.linger_bytes,
+        .header_ms = c->timeouts.header,
+        .body_ms = c->timeouts.body,
+        .idle_ms = c->timeouts.idle,
+        .send_ms = c->timeouts.send,
+        .linger_ms = c->timeouts.linger,
+        .stop_ms = c->timeouts.stop,
+        .body_rate = BODY_RATE,
+    };
+    w->server =
+        server_new(w->loop, &w->server_options, &w->job->shared->server, &handler_http, w->handler);
+    if (!w->server)
+        return fail(w, "the server", ENOMEM);
+    for (unsigned i = 0; i < c->listen_addrs; i++) {
+        int rc = server_listen(w->server, w->job->sockets[i]);
+        if (rc < 0)
+            return fail(w, "a listening socket", -rc);
+    }
+    return true;
+}
+
+// The scripts are loaded, or not.
+static void on_loaded(void *arg, const char *error)
+{
+    struct worker *w = arg;
+    struct worker_ready ready = {.pid = getpid()};
+    if (error)
+        tell(w, error);
+    else if (make_server(w) && write(w->job->ready_fd, &ready, sizeof ready) != sizeof ready)
+        fail(w, "the pipe to the master", errno);
+    if (w->status != 0)
+        loop_stop(w->loop);
+}
+
+static bool start(struct worker *w)
+{
+    w->loop = loop_new();
+    if (!w->loop)
+        return fail(w, "the event loop", errno);
+    loop_at_turn_end(w->loop, end_turn, NULL);
+    if (!take_signals(w) || !make_vm(w) || !open_files(w) || !make_handler(w))
+        return false;
+    handler_load(w->handler, on_loaded, w);
+    return w->status == 0;
+}
+
+static void take_down(struct worker *w)
+{
+    if (w->server)
+        server_free(w->server);
+    if (w->handler)
+        handler_free(w->handler);
+    if (w->files)
+        file_root_close(w->files);
+    if (w->vm)
+        vm_free(w->vm);
+    if (w->signal_fd >= 0) {
+        loop_del(w->loop, &w->signals);
+        close(w->signal_fd);
+    }
+    if (w->loop)
+        loop_free(w->loop);
+    log_flush();
+}
+
+int worker_run(const struct worker_job *job)
+{
+    struct worker w = {.job = job, .signals = {.fd = -1}, .signal_fd = -1};
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != job->master) // it died before it could be watched
+        return 1;
+    if (start(&w)) {
+        int rc = loop_run(w.loop);
+        if (rc < 0)
+            fail(&w, "the event loop", -rc);
+    }
+    take_down(&w);
+    return w.status;
+}

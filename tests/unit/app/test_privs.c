@@ -1,0 +1,245 @@
+// Rights: whom root becomes, that there is no way back, and what stands in the way of a path.
+//
+// What needs root is tried in a child when the tests run as root; the rest holds for everybody.
+#include "app/privs.h"
+
+#include "app/files.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+// after the above
+#include <cmocka.h>
+
+static char folder[] = "/tmp/test_privs_XXXXXX";
+static char path[PATH_MAX];
+
+static const char *in(const char *name)
+{
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void touch(const char *name, mode_t mode)
+{
+    FILE *f = fopen(in(name), "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(chmod(in(name), mode), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/test_privs_XXXXXX");
+    return mkdtemp(folder) && chmod(folder, 0755) == 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[256];
+    snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", folder, folder);
+    return system(command);
+}
+
+// Runs check in a child that is not root, and gives its result.
+static int without_root(int (*check)(void))
+{
+    char why[PRIVS_WHY_MAX];
+    struct identity nobody = {.uid = 65534, .gid = 65534};
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(geteuid() == 0 && !privs_become(&nobody, why) ? 100 : check());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_choice(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *user, *group, *expect, *why;
+    } rows[] = {
+        {"nobody", NULL, "nobody:nogroup", NULL},
+        {"65534", NULL, "nobody:nogroup", NULL},
+        {"nobody", "12345", "nobody:12345", NULL},
+        {"54321", NULL, "54321:nogroup", NULL},
+        {"root", NULL, NULL, "lunette never serves as root, and user 'root' is root"},
+        {"0", NULL, NULL, "lunette never serves as root, and user 'root' is root"},
+        {"nobody", "root", NULL, "lunette never serves as root, and group 'root' is root"},
+        {"no-such-user", NULL, NULL, "there is no user 'no-such-user' on this machine"},
+        {"nobody", "no-such", NULL, "there is no group 'no-such' on this machine"},
+        {"4294967295", NULL, NULL, "there is no user '4294967295' on this machine"},
+        {"-1", NULL, NULL, "there is no user '-1' on this machine"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct identity id;
+        char why[PRIVS_WHY_MAX] = "", got[200];
+        bool ok = privs_choose(rows[i].user, rows[i].group, folder, &id, why);
+        if (ok != !rows[i].why)
+            fail_msg("%s: %s", rows[i].user, why);
+        snprintf(got, sizeof got, "%s:%s", id.user, id.group);
+        if (ok)
+            assert_string_equal(got, rows[i].expect);
+        else if (strncmp(why, rows[i].why, strlen(rows[i].why)) != 0)
+            fail_msg("%s", why);
+    }
+}
+
+static void test_owner(void **state)
+{
+    (void)state;
+    struct identity id;
+    char why[PRIVS_WHY_MAX] = "";
+    uid_t expected = geteuid() == 0 ? 65534 : geteuid(); // root's own folder is nobody's
+    assert_true(privs_choose(NULL, NULL, folder, &id, why));
+    assert_int_equal(id.uid, expected);
+    assert_int_not_equal(id.gid, 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(folder, 4321, 0), 0);
+        assert_true(privs_choose(NULL, NULL, folder, &id, why));
+        assert_int_equal(id.uid, 4321);
+        assert_int_equal(id.gid, 65534); // not root's group
+    }
+    assert_false(privs_choose(NULL, NULL, in("missing"), &id, why));
+    assert_non_null(strstr(why, "No such file"));
+}
+
+static int stays_down(void)
+{
+    uid_t r, e, s;
+    if (getresuid(&r, &e, &s) != 0 || r == 0 || e == 0 || s == 0)
+        return 1;
+    if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0)
+        return 2;
+    return geteuid() == 65534 && (getgroups(0, NULL) != 0 || (umask(0) != 007)) ? 3 : 0;
+}
+
+static void test_no_way_back(void **state)
+{
+    (void)state;
+    char why[PRIVS_WHY_MAX];
+    struct identity root = {.uid = 0, .gid = 0, .user = "root", .group = "root"};
+    assert_int_equal(without_root(stays_down), 0);
+    assert_false(privs_become(&root, why));
+    assert_string_equal(why, "cannot become root:root: the target is root");
+}
+
+// Exit status 10: the outer folder is named, 11: the file, 0: nothing, 1: something else.
+static int who_blocks(void)
+{
+    char blocked[PATH_MAX];
+    if (!privs_blocked(in("shut/open/file"), R_OK, blocked))
+        return 0;
+    if (strcmp(blocked, in("shut")) == 0)
+        return 10;
+    return strcmp(blocked, in("shut/open/file")) == 0 ? 11 : 1;
+}
+
+static void test_the_first_obstacle(void **state)
+{
+    (void)state;
+    char blocked[PATH_MAX];
+    mkdir(in("shut"), 0755);
+    mkdir(in("shut/open"), 0755);
+    touch("shut/open/file", 0644);
+    assert_int_equal(without_root(who_blocks), 0);
+    chmod(in("shut/open/file"), 0200);
+    assert_int_equal(without_root(who_blocks), 11);
+    chmod(in("shut"), 0600);
+    assert_int_equal(without_root(who_blocks), 10);
+    assert_false(privs_blocked(in("missing/at/all"), R_OK, blocked));
+    assert_false(privs_blocked("/", R_OK, blocked));
+}
+
+static void test_pid_file(void **state)
+{
+    (void)state;
+    char text[32] = "";
+    int fd = files_open_pid(in("pid"));
+    assert_true(fd >= 0);
+    FILE *f = fopen(in("pid"), "r");
+    assert_non_null(fgets(text, sizeof text, f));
+    fclose(f);
+    assert_int_equal(atoi(text), getpid());
+    files_close_pid(in("pid"), fd);
+    assert_int_equal(access(in("pid"), F_OK), -1);
+    fd = files_open_pid(in("pid")); // what an earlier run left behind is taken over
+    close(fd);
+    fd = files_open_pid(in("pid"));
+    assert_true(fd >= 0);
+    files_close_pid(in("pid"), fd);
+}
+
+static void test_pid_file_through_links(void **state)
+{
+    (void)state;
+    char target[PATH_MAX];
+    touch("victim", 0644);
+    snprintf(target, sizeof target, "%s/victim", folder);
+    assert_int_equal(symlink(target, in("pid")), 0);
+    assert_int_equal(files_open_pid(in("pid")), -ELOOP);
+    assert_int_equal(unlink(in("pid")), 0);
+    assert_int_equal(link(target, in("pid")), 0);
+    assert_int_equal(files_open_pid(in("pid")), -EEXIST);
+    // a link to a folder: followed where only we can make one, else refused
+    assert_int_equal(mkdir(in("real"), 0755), 0);
+    assert_int_equal(symlink("./real", in("way")), 0);
+    int fd = files_open_pid(in("way/pid"));
+    assert_true(fd >= 0);
+    files_close_pid(in("way/pid"), fd);
+    assert_int_equal(access(in("real/pid"), F_OK), -1);
+    assert_int_equal(chmod(folder, 01777), 0);
+    assert_int_equal(files_open_pid(in("way/pid")), -ELOOP);
+    assert_int_equal(symlink("loop", in("loop")), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(files_open_pid(in("loop/pid")), -ELOOP);
+    assert_int_equal(files_open_pid(in("missing/pid")), -ENOENT);
+    assert_int_equal(files_open_pid(in("real")), -EISDIR);
+    assert_int_equal(files_open_pid(in("victim/pid")), -ENOTDIR);
+}
+
+static void test_data_folder(void **state)
+{
+    (void)state;
+    struct stat st;
+    struct identity id;
+    char data[PATH_MAX];
+    privs_current(&id);
+    if (id.uid == 0)
+        id.uid = id.gid = 65534;
+    snprintf(data, sizeof data, "%s/data", folder);
+    assert_int_equal(files_make_data(folder, data, &id), 0);
+    assert_int_equal(stat(data, &st), 0);
+    assert_int_equal(st.st_uid, id.uid);
+    assert_int_equal(st.st_mode & 0777, 0770 & ~(geteuid() == 0 ? 0 : 022));
+    assert_int_equal(files_make_data(folder, data, &id), 0); // again
+    touch("file", 0644);
+    assert_int_equal(files_make_data(folder, in("file"), &id), -ENOTDIR);
+    // deeper down, root makes nothing
+    snprintf(data, sizeof data, "%s/data/deeper", folder);
+    assert_int_equal(files_make_data(folder, data, &id), 0);
+    assert_int_equal(access(data, F_OK), geteuid() == 0 ? -1 : 0);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_choice),      TEST(test_owner),
+        TEST(test_no_way_back), TEST(test_the_first_obstacle),
+        TEST(test_pid_file),    TEST(test_pid_file_through_links),
+        TEST(test_data_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
