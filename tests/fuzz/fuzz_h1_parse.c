@@ -1,9 +1,9 @@
-// Fuzzes the HTTP/1 parser: the input is what a client sends on one connection. It is parsed whole, a
-// byte at a time, and cut at places that the input itself decides; all three must tell the same story.
-// One input in four meets limits so small that it runs into them.
+// Fuzzes the HTTP/1 parser: the input is what a client sends on one connection. It is parsed whole,
+// a byte at a time, and cut at places that the input itself decides; all three must tell the same
+// story. One input in four meets limits so small that it runs into them.
 //
-// With -DPLANTED_BUG the program under test has a bug that takes some structure to reach (see planted
-// below): .ci/fuzz h1_parse RUNS with PLANT=1 shows that it is found.
+// With -DPLANTED_BUG the program under test has a bug that takes some structure to reach (see
+// planted below): .ci/fuzz h1_parse RUNS with PLANT=1 shows that it is found.
 #include "http/h1_parse.h"
 
 #include <stdlib.h>

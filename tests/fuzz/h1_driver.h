@@ -1,6 +1,6 @@
-// Drives the HTTP/1 parser like a connection would: head, body, next head …, over a stream of bytes that
-// arrives in pieces, and writes down what came out. Two transcripts of the same stream must be equal,
-// however it was cut. The fuzz entry and test_h1_split.c share it.
+// Drives the HTTP/1 parser like a connection would: head, body, next head …, over a stream of bytes
+// that arrives in pieces, and writes down what came out. Two transcripts of the same stream must be
+// equal, however it was cut. The fuzz entry and test_h1_split.c share it.
 //
 // What the parser promises is asserted on the way. Under ASan the bytes that have not arrived are
 // poisoned, so a look ahead stops the program.
@@ -80,7 +80,8 @@ static inline uint64_t h1_hash(uint64_t hash, struct str s)
 
 static inline uint64_t h1_hash_number(uint64_t hash, uint64_t v)
 {
-    return h1_hash(hash, str_of((const char *)&v, sizeof v));
+    hash = (hash ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
 }
 
 static inline void h1_emit(struct h1_drive *d, struct h1_event e)
@@ -141,9 +142,8 @@ static inline uint64_t h1_head_flags(const struct h1_head *h)
 {
     return (uint64_t)h->method | (uint64_t)h->minor << 8 | (uint64_t)h->keep_alive << 9 |
            (uint64_t)h->chunked << 10 | (uint64_t)h->expect_continue << 11 |
-           (uint64_t)h->has_length << 12 | (uint64_t)h->absolute << 13 |
-           (uint64_t)h->secure << 14 | (uint64_t)h->skipped << 16 |
-           (uint64_t)h->field_count << 32;
+           (uint64_t)h->has_length << 12 | (uint64_t)h->absolute << 13 | (uint64_t)h->secure << 14 |
+           (uint64_t)h->skipped << 16 | (uint64_t)h->field_count << 32;
 }
 
 static inline void h1_next_head(struct h1_drive *d)
@@ -261,8 +261,8 @@ static inline void h1_drive_feed(struct h1_drive *d, struct str stream)
 // How many bytes of n the next piece has, when n > 0 are left; at least 1.
 typedef size_t h1_cut_fn(void *arg, size_t n);
 
-// Runs the stream through, in pieces of cut's choice. stream has H1_DRIVE_SLACK bytes of room behind it
-// and begins at a multiple of 8, for ASan's sake.
+// Runs the stream through, in pieces of cut's choice. stream has H1_DRIVE_SLACK bytes of room
+// behind it and begins at a multiple of 8, for ASan's sake.
 static inline void h1_drive(struct h1_transcript *out, const struct h1_limits *limits,
                             struct str stream, h1_cut_fn *cut, void *arg)
 {
@@ -287,7 +287,8 @@ static inline void h1_drive(struct h1_transcript *out, const struct h1_limits *l
                                       d.phase == H1_IN_HEAD ? 0 : d.hash});
 }
 
-static inline bool h1_transcripts_equal(const struct h1_transcript *a, const struct h1_transcript *b)
+static inline bool h1_transcripts_equal(const struct h1_transcript *a,
+                                        const struct h1_transcript *b)
 {
     return a->count == b->count && !memcmp(a->events, b->events, a->count * sizeof *a->events);
 }
@@ -320,14 +321,14 @@ static inline size_t h1_cut_bytes(void *arg, size_t n)
     return 1;
 }
 
-// xorshift: arg is a uint64_t that is not 0. Short and long pieces come alike often.
+// xorshift: arg is a uint64_t that is not 0. Pieces of 1 byte and of up to 128 come alike often.
 static inline size_t h1_cut_random(void *arg, size_t n)
 {
     uint64_t *x = arg;
     *x ^= *x << 13;
     *x ^= *x >> 7;
     *x ^= *x << 17;
-    size_t most = (size_t)1 << (*x >> 60);
+    size_t most = (size_t)1 << (*x >> 61);
     size_t piece = 1 + (size_t)(*x >> 8) % most;
     return piece < n ? piece : n;
 }

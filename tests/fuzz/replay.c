@@ -1,6 +1,6 @@
-// A plain main for a fuzz entry: feeds it every file of the folders and files named, so that a compiler
-// without libFuzzer replays corpus and regressions too. A folder that is missing or empty is an error,
-// for a test that read nothing has tested nothing.
+// A plain main for a fuzz entry: feeds it every file of the folders and files named, so that a
+// compiler without libFuzzer replays corpus and regressions too. A folder that is missing or empty
+// is an error, for a test that read nothing has tested nothing.
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
