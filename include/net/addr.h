@@ -18,12 +18,14 @@ struct addr {
 
 enum { ADDR_TEXT_MAX = 160 }; // bytes that addr_format needs at most, NUL included
 
-// A listen address of API.md: "host:port" with a numeric IPv4 host or "localhost" (127.0.0.1), "[v6]:port", "unix:/path"; a bare port
-// or ":port" means 127.0.0.1. 0, or −EINVAL with *why a sentence fragment ("the port must be 1 to 65535").
+// A listen address of API.md: "host:port" with a numeric IPv4 host or "localhost" (127.0.0.1),
+// "[v6]:port", "unix:/path"; a bare port or ":port" means 127.0.0.1. 0, or −EINVAL with *why a
+// sentence fragment ("the port must be 1 to 65535").
 int addr_parse(struct str text, struct addr *out, const char **why);
 // "127.0.0.1:8080", "[::1]:80", "unix:/path" (an unnamed unix peer: "unix:"). Returns dst.
 char *addr_format(const struct addr *a, char dst[static ADDR_TEXT_MAX]);
-// The host alone ("127.0.0.1", "::1"; IPv4-mapped IPv6 as IPv4; "unix:" for unix sockets), and the port, 0 for unix.
+// The host alone ("127.0.0.1", "::1"; IPv4-mapped IPv6 as IPv4; "unix:" for unix sockets), and the
+// port, 0 for unix.
 char *addr_host(const struct addr *a, char dst[static ADDR_TEXT_MAX]);
 unsigned addr_port(const struct addr *a);
 // 127.0.0.0/8, ::1 or a unix socket.
