@@ -127,7 +127,7 @@ void timeouts_run(struct timeouts *h, uint64_t now)
 {
     while (h->n && h->heap[0].key <= now) {
         struct timeout *t = h->heap[0].t;
-        if (t->armed && t->at > now) { // it was moved to a later time
+        if (t->armed && t->at > h->heap[0].key) { // moved to a later time, perhaps behind others
             sift_down(h, 0, (struct timeout_node){t->at, t});
             continue;
         }
