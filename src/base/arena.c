@@ -1,7 +1,6 @@
 // The arena: see the header. Chunks are a linked list, the newest is the one allocated from.
 #include "base/arena.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,15 +64,25 @@ void arena_fini(struct arena *a)
     arena_init(a, a->max);
 }
 
+// Unlinks and returns a chunk of the usual size; NULL when all were made for large requests.
+static struct arena_chunk *take_usual_chunk(struct arena *a)
+{
+    for (struct arena_chunk **at = &a->chunk; *at; at = &(*at)->older) {
+        struct arena_chunk *c = *at;
+        if (c->cap != CHUNK_BYTES - sizeof *c)
+            continue;
+        *at = c->older;
+        return c;
+    }
+    return NULL;
+}
+
 void arena_reset(struct arena *a)
 {
     run_cleanups(a);
-    struct arena_chunk *keep = a->chunk;
-    if (keep && keep->cap != CHUNK_BYTES - sizeof *keep) { // an odd one, made for a large request
-        free_chunks(keep);
-        keep = NULL;
-    } else if (keep) {
-        free_chunks(keep->older);
+    struct arena_chunk *keep = take_usual_chunk(a);
+    free_chunks(a->chunk);
+    if (keep) {
         keep->older = NULL;
         keep->used = 0;
         POISON(keep->data, keep->cap);
@@ -97,8 +106,9 @@ static struct arena_chunk *new_chunk(struct arena *a, size_t n)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    if (n > a->max)
+    if (n > a->max || n > PTRDIFF_MAX)
         return NULL;
+    size_t asked = n;
     n = n ? (n + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
     if (n > a->max - a->used)
         return NULL;
@@ -110,7 +120,7 @@ void *arena_alloc(struct arena *a, size_t n)
     void *p = c->data + c->used;
     c->used += n;
     a->used += n;
-    UNPOISON(p, n);
+    UNPOISON(p, asked);
     return p;
 }
 
