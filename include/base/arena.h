@@ -1,8 +1,8 @@
 // A bump allocator with a list of cleanups: memory that lives as long as one request.
 //
 // Allocation is a pointer moved forward; nothing is freed alone. arena_reset() runs the cleanups in
-// reverse order, gives all chunks but the first back, and the arena is empty again. Under ASan the
-// unused part of a chunk is poisoned.
+// reverse order, gives all chunks but one back, and the arena is empty again. Under ASan every byte
+// that was not asked for is poisoned.
 #ifndef LUNETTE_BASE_ARENA_H
 #define LUNETTE_BASE_ARENA_H
 

@@ -10,7 +10,7 @@
 struct buf {
     char *p;    // NULL while nothing was ever added
     size_t n;   // bytes in use
-    size_t cap; // bytes allocated
+    size_t cap; // bytes there is room for
     size_t max; // cap never passes this
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -12,18 +13,23 @@ struct addr {
     union {
         struct sockaddr sa;
         struct sockaddr_storage storage;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
         struct sockaddr_un un;
     };
 };
 
 enum { ADDR_TEXT_MAX = 160 }; // bytes that addr_format needs at most, NUL included
 
-// A listen address of API.md: "host:port" with a numeric IPv4 host or "localhost" (127.0.0.1), "[v6]:port", "unix:/path"; a bare port
-// or ":port" means 127.0.0.1. 0, or −EINVAL with *why a sentence fragment ("the port must be 1 to 65535").
+// A listen address of API.md: "host:port" with a numeric IPv4 host or "localhost" (127.0.0.1),
+// "[v6]:port", "unix:/path" (from the root, at most 107 bytes); a bare port or ":port" means
+// 127.0.0.1. Port 0 lets the kernel choose. 0, or −EINVAL with *why a clause for people ("the port
+// must be a number from 0 to 65535").
 int addr_parse(struct str text, struct addr *out, const char **why);
-// "127.0.0.1:8080", "[::1]:80", "unix:/path" (an unnamed unix peer: "unix:"). Returns dst.
+// "127.0.0.1:8080", "[::1]:80", "unix:/path" (a unix peer without a path: "unix:"). Returns dst.
 char *addr_format(const struct addr *a, char dst[static ADDR_TEXT_MAX]);
-// The host alone ("127.0.0.1", "::1"; IPv4-mapped IPv6 as IPv4; "unix:" for unix sockets), and the port, 0 for unix.
+// The host alone ("127.0.0.1", "::1"; IPv4-mapped IPv6 as IPv4; "unix:" for unix sockets), and the
+// port, 0 for unix.
 char *addr_host(const struct addr *a, char dst[static ADDR_TEXT_MAX]);
 unsigned addr_port(const struct addr *a);
 // 127.0.0.0/8, ::1 or a unix socket.

@@ -6,20 +6,25 @@
 #include "net/loop.h"
 #include "net/timeout.h"
 
-// A bound, listening, non-blocking, close-on-exec socket (TCP with SO_REUSEADDR, and TCP_NODELAY, which accepted sockets inherit; a v6
-// socket is v6 only; a stale unix socket that nobody answers on is removed first). The descriptor, or −errno.
+// A bound, listening, non-blocking, close-on-exec socket (TCP with SO_REUSEADDR, and TCP_NODELAY,
+// which accepted sockets inherit; a v6 socket is v6 only; a stale unix socket that nobody answers
+// on is removed first; its mode is the umask's). The descriptor, or −errno.
 int listener_open(const struct addr *a, int backlog);
 
 struct listener;
 // fd is a new non-blocking, close-on-exec connection, now the callee's to close.
 typedef void accept_fn(void *arg, int fd, const struct addr *peer);
 
-// Accepts from fd, which stays the caller's, watched with EPOLLEXCLUSIVE: one connection a turn, so that the other
-// workers get theirs. On EMFILE, ENFILE, ENOMEM and ENOBUFS it pauses for 100 ms and says so once in the log. NULL with errno.
+// Accepts from fd, which stays the caller's, watched with EPOLLEXCLUSIVE: one connection a turn, so
+// that the other workers get theirs. On EMFILE, ENFILE, ENOMEM and ENOBUFS it pauses for 100 ms and
+// says so in the log, once until a connection is accepted again. fn may free the listener. NULL
+// with errno.
 struct listener *listener_new(struct loop *l, int fd, accept_fn *fn, void *arg);
-// Pausing takes the socket out of the loop until listener_resume: connections wait in the kernel or go to other workers.
+// Pausing takes the socket out of the loop until listener_resume: connections wait in the kernel or
+// go to other workers.
 void listener_pause(struct listener *li);
 void listener_resume(struct listener *li);
+// The descriptor stays open. NULL is harmless.
 void listener_free(struct listener *li);
 
 #endif

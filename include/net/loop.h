@@ -1,9 +1,10 @@
 // The event loop: epoll watches, timeouts, deferred calls. One for each worker, one thread.
 //
 // A turn: wait for events, call the watches that have some, run the timeouts that are due, run the
-// deferred calls, call the end-of-turn function. Watches, timeouts and deferred calls are structs that their
-// owner embeds; the loop never allocates for them and never frees them. A watch that is removed during a turn is
-// not called any more in that turn, so that an owner may free itself from a deferred call.
+// deferred calls, call the end-of-turn function. Watches, timeouts and deferred calls are structs
+// that their owner embeds; the loop never allocates for them and never frees them. A watch that is
+// removed during a turn is not called any more in that turn, not even when its memory is at once
+// used for another watch; so an owner may free itself from any call of the loop's.
 #ifndef LUNETTE_NET_LOOP_H
 #define LUNETTE_NET_LOOP_H
 
@@ -31,18 +32,22 @@ struct deferred {
 
 // NULL with errno when the kernel gives no epoll instance or memory is out.
 struct loop *loop_new(void);
+// Watches, timeouts and deferred calls that are still in it are forgotten, not called. NULL is
+// harmless.
 void loop_free(struct loop *l);
 
-// Watches fd, level-triggered, for events (EPOLLIN, EPOLLOUT, EPOLLEXCLUSIVE). 0 or −errno. The descriptor stays the caller's.
+// Watches fd, level-triggered, for events (EPOLLIN, EPOLLOUT, EPOLLEXCLUSIVE). 0 or −errno, with
+// w->fd then -1. The descriptor stays the caller's, who closes it only after loop_del.
 int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events, watch_fn *fn);
-// Changes what is asked for; no system call when nothing changes. 0 or −errno.
+// Changes what is asked for; no system call when nothing changes. 0 or −errno. The kernel refuses
+// it for EPOLLEXCLUSIVE.
 int loop_mod(struct loop *l, struct watch *w, uint32_t events);
 // Forgets the watch; its fn will not be called again. The descriptor is not closed. Harmless twice.
 void loop_del(struct loop *l, struct watch *w);
 
-// d->fn runs once at the end of this turn (when called outside a turn: of the next), in the order of the calls.
-// Deferring what is queued already changes nothing. A call deferred by a deferred call runs in the next turn, which
-// then does not wait.
+// d->fn runs once at the end of this turn (when called outside a turn: of the next), in the order
+// of the calls. Deferring what is queued already changes nothing. A call deferred by a deferred
+// call runs in the next turn, which then does not wait.
 void loop_defer(struct loop *l, struct deferred *d);
 void loop_undefer(struct loop *l, struct deferred *d);
 
@@ -56,9 +61,11 @@ int64_t loop_wall(const struct loop *l);
 // Reads the clocks again, for code that runs outside a turn or long within one.
 void loop_update_time(struct loop *l);
 
-// Turns until loop_stop is called or the wait fails. 0 or −errno.
+// Turns until loop_stop is called or the wait fails. 0 or −errno. The turn in which loop_stop is
+// called is carried to its end; a stop asked for before loop_run lets it return at once.
 int loop_run(struct loop *l);
-// One turn that waits at most max_ms milliseconds (-1: for as long as it takes). For tests. 0 or −errno.
+// One turn that waits at most max_ms milliseconds (-1: for as long as it takes). For tests. 0 or
+// −errno.
 int loop_turn(struct loop *l, int max_ms);
 void loop_stop(struct loop *l);
 

@@ -1,12 +1,15 @@
 // The arena: see the header. Chunks are a linked list, the newest is the one allocated from.
 #include "base/arena.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+// gcc says it with a macro, clang with a feature.
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>
 #define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
@@ -61,15 +64,25 @@ void arena_fini(struct arena *a)
     arena_init(a, a->max);
 }
 
+// Unlinks and returns a chunk of the usual size; NULL when all were made for large requests.
+static struct arena_chunk *take_usual_chunk(struct arena *a)
+{
+    for (struct arena_chunk **at = &a->chunk; *at; at = &(*at)->older) {
+        struct arena_chunk *c = *at;
+        if (c->cap != CHUNK_BYTES - sizeof *c)
+            continue;
+        *at = c->older;
+        return c;
+    }
+    return NULL;
+}
+
 void arena_reset(struct arena *a)
 {
     run_cleanups(a);
-    struct arena_chunk *keep = a->chunk;
-    if (keep && keep->cap != CHUNK_BYTES - sizeof *keep) { // an odd one, made for a large request
-        free_chunks(keep);
-        keep = NULL;
-    } else if (keep) {
-        free_chunks(keep->older);
+    struct arena_chunk *keep = take_usual_chunk(a);
+    free_chunks(a->chunk);
+    if (keep) {
         keep->older = NULL;
         keep->used = 0;
         POISON(keep->data, keep->cap);
@@ -93,8 +106,9 @@ static struct arena_chunk *new_chunk(struct arena *a, size_t n)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    if (n > a->max)
+    if (n > a->max || n > PTRDIFF_MAX)
         return NULL;
+    size_t asked = n;
     n = n ? (n + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
     if (n > a->max - a->used)
         return NULL;
@@ -106,7 +120,7 @@ void *arena_alloc(struct arena *a, size_t n)
     void *p = c->data + c->used;
     c->used += n;
     a->used += n;
-    UNPOISON(p, n);
+    UNPOISON(p, asked);
     return p;
 }
 

@@ -1,4 +1,5 @@
-// Growable bytes: see the header.
+// Growable bytes: see the header. One byte more than cap is allocated, for the NUL that vsnprintf
+// insists on behind a text that fills the buffer.
 #include "base/buf.h"
 
 #include <assert.h>
@@ -31,7 +32,7 @@ char *buf_room(struct buf *b, size_t n)
         cap *= 2;
     if (cap < b->n + n || cap > b->max)
         cap = b->max;
-    char *p = realloc(b->p, cap ? cap : 1);
+    char *p = realloc(b->p, cap + 1);
     if (!p)
         return NULL;
     b->p = p;
@@ -68,7 +69,7 @@ bool buf_addf(struct buf *b, const char *format, ...)
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
     assert(n >= 0);
-    char *room = buf_room(b, (size_t)n + 1); // vsnprintf writes a NUL behind
+    char *room = buf_room(b, (size_t)n);
     if (!room)
         return false;
     va_start(args, format);

@@ -61,6 +61,7 @@ int log_open(const struct log_options *o, const char **failed)
         close_target(&error_fd);
         return rc;
     }
+    log_close(); // of an earlier log_open
     struct stat st;
     the_log.error_fd = error_fd;
     the_log.access_fd = access_fd;

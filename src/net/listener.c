@@ -1,0 +1,193 @@
+// Listening sockets: see the header. The watch is in the loop unless the owner paused it or the
+// process is out of something that a connection needs. Then the level-triggered watch would only
+// spin, so it leaves the loop and a timeout puts it back; EPOLLEXCLUSIVE watches cannot be
+// modified, only deleted and added.
+#include "net/listener.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STARVED_MS = 100 };
+
+// Opening
+
+static int set_options(int fd, int family)
+{
+    static const int on = 1;
+    if (family == AF_UNIX)
+        return 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        return -errno;
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+        return -errno;
+    return 0;
+}
+
+// Whether the address is a unix socket that nobody listens on. A path that is something else is
+// refused by connect just the same, and is not ours to remove.
+static bool is_stale(const struct addr *a)
+{
+    struct stat st;
+    if (a->sa.sa_family != AF_UNIX || lstat(a->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool refused = connect(fd, &a->sa, a->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+static int bind_to(int fd, const struct addr *a)
+{
+    if (bind(fd, &a->sa, a->len) == 0)
+        return 0;
+    if (errno != EADDRINUSE)
+        return -errno;
+    if (!is_stale(a))
+        return -EADDRINUSE;
+    if (unlink(a->un.sun_path) < 0 || bind(fd, &a->sa, a->len) < 0)
+        return -errno;
+    return 0;
+}
+
+int listener_open(const struct addr *a, int backlog)
+{
+    int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int rc = set_options(fd, a->sa.sa_family);
+    if (rc == 0)
+        rc = bind_to(fd, a);
+    if (rc == 0 && listen(fd, backlog) < 0)
+        rc = -errno;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
+}
+
+// Accepting
+
+struct listener {
+    struct loop *loop;
+    struct watch watch;
+    struct timeout retry; // armed while starved
+    accept_fn *fn;
+    void *arg;
+    int fd;
+    bool paused;   // by the owner
+    bool reported; // the shortage is in the log; cleared by the next connection
+};
+
+static void starve(struct listener *li, int error)
+{
+    if (!li->reported)
+        log_write(LOG_WARN, "cannot accept connections, trying again every %d ms: %s", STARVED_MS,
+                  strerror(error));
+    li->reported = true;
+    // Without memory for the timeout the watch stays, and the next turn tries.
+    if (timeout_set(li->loop, &li->retry, STARVED_MS))
+        loop_del(li->loop, &li->watch);
+}
+
+// What concerns one connection only, or none: the next event is as good as ever (accept(2), "Error
+// handling": errors that are already pending on the new socket come from accept).
+static bool is_passing(int error)
+{
+    switch (error) {
+    case EAGAIN: // another worker was quicker
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_connection(struct watch *w, uint32_t events)
+{
+    (void)events;
+    struct listener *li = (struct listener *)((char *)w - offsetof(struct listener, watch));
+    struct addr peer = {.len = sizeof peer.storage};
+    int fd = accept4(li->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        li->reported = false;
+        li->fn(li->arg, fd, &peer); // may free the listener
+    } else if (!is_passing(errno)) {
+        starve(li, errno);
+    }
+}
+
+// Puts the watch into the loop unless something speaks against it. 0 or −errno.
+static int watch(struct listener *li)
+{
+    if (li->paused || li->retry.armed || li->watch.fd >= 0)
+        return 0;
+    return loop_add(li->loop, &li->watch, li->fd, EPOLLIN | EPOLLEXCLUSIVE, on_connection);
+}
+
+static void on_retry(struct timeout *t)
+{
+    struct listener *li = (struct listener *)((char *)t - offsetof(struct listener, retry));
+    int rc = watch(li);
+    if (rc < 0)
+        starve(li, -rc);
+}
+
+struct listener *listener_new(struct loop *l, int fd, accept_fn *fn, void *arg)
+{
+    struct listener *li = malloc(sizeof *li);
+    if (!li)
+        return NULL;
+    *li = (struct listener){.loop = l, .watch.fd = -1, .fn = fn, .arg = arg, .fd = fd};
+    timeout_init(&li->retry, on_retry);
+    int rc = watch(li);
+    if (rc == 0)
+        return li;
+    free(li);
+    errno = -rc;
+    return NULL;
+}
+
+void listener_pause(struct listener *li)
+{
+    li->paused = true;
+    loop_del(li->loop, &li->watch);
+}
+
+void listener_resume(struct listener *li)
+{
+    li->paused = false;
+    int rc = watch(li);
+    if (rc < 0)
+        starve(li, -rc);
+}
+
+void listener_free(struct listener *li)
+{
+    if (!li)
+        return;
+    loop_del(li->loop, &li->watch);
+    timeout_remove(li->loop, &li->retry);
+    free(li);
+}

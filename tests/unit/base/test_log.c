@@ -1,0 +1,258 @@
+// The logs, read back from files in a temporary folder.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+
+static char folder[40], error_path[60], access_path[60];
+static char text[300 * 1024]; // of the file read last
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/test_log.XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(error_path, sizeof error_path, "%s/error", folder);
+    snprintf(access_path, sizeof access_path, "%s/access", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    log_close();
+    unlink(error_path);
+    unlink(access_path);
+    return rmdir(folder);
+}
+
+static void open_logs(const char *access, enum log_level level)
+{
+    const char *failed = NULL;
+    struct log_options o = {.error = error_path, .access = access, .level = level};
+    assert_int_equal(log_open(&o, &failed), 0);
+}
+
+static size_t read_back(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    assert_true(n >= 0);
+    close(fd);
+    text[n] = '\0';
+    return (size_t)n;
+}
+
+static void a_record_has_its_form(void **state)
+{
+    (void)state;
+    open_logs("off", LOG_INFO);
+    log_write(LOG_WARN, "the answer is %d", 42);
+    read_back(error_path);
+    int year, month, day, hour, minute, second, ms, pid, end = 0;
+    sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ warn [%d] the answer is 42\n%n", &year, &month, &day,
+           &hour, &minute, &second, &ms, &pid, &end);
+    assert_int_equal(end, strlen(text));
+    assert_int_equal(pid, getpid());
+    struct stat st;
+    assert_int_equal(stat(error_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777 & ~0640u, 0);
+}
+
+static void levels_are_obeyed(void **state)
+{
+    (void)state;
+    open_logs("off", LOG_WARN);
+    assert_false(log_enabled(LOG_INFO));
+    assert_true(log_enabled(LOG_WARN));
+    log_write(LOG_INFO, "quiet");
+    log_write(LOG_ERROR, "loud");
+    read_back(error_path);
+    assert_null(strstr(text, "quiet"));
+    assert_non_null(strstr(text, "error ["));
+    assert_int_equal(log_level_parse(STR("debug")), LOG_DEBUG);
+    assert_int_equal(log_level_parse(STR("error")), LOG_ERROR);
+    assert_int_equal(log_level_parse(STR("Error")), -1);
+    assert_int_equal(log_level_parse(STR("")), -1);
+}
+
+// Nothing that a client sends can look like a record of its own.
+static void no_line_can_be_forged(void **state)
+{
+    (void)state;
+    open_logs("off", LOG_INFO);
+    log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f\n");
+    read_back(error_path);
+    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f\n"));
+    assert_null(strstr(text, "\n\n"));
+}
+
+static void long_records_are_cut(void **state)
+{
+    (void)state;
+    open_logs("off", LOG_INFO);
+    char *big = malloc(200 * 1024);
+    memset(big, '\x01', 200 * 1024); // each becomes four bytes
+    big[200 * 1024 - 1] = '\0';
+    log_write(LOG_INFO, "%s", big);
+    free(big);
+    size_t n = read_back(error_path);
+    assert_true(n > 60 * 1024 && n <= 64 * 1024);
+    assert_int_equal(text[n - 1], '\n');
+}
+
+static void access_lines_wait_for_the_flush(void **state)
+{
+    (void)state;
+    open_logs(access_path, LOG_INFO);
+    assert_true(log_access_enabled());
+    log_access(STR("one"));
+    log_access(STR("two"));
+    assert_int_equal(read_back(access_path), 0);
+    log_flush();
+    log_flush();
+    read_back(access_path);
+    assert_string_equal(text, "one\ntwo\n");
+    log_access(STR("three"));
+    log_close();
+    read_back(access_path);
+    assert_string_equal(text, "one\ntwo\nthree\n");
+    assert_false(log_access_enabled());
+}
+
+static void a_full_access_buffer_is_written_early(void **state)
+{
+    (void)state;
+    open_logs(access_path, LOG_INFO);
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 200; i++)
+        log_access(str_of(line, sizeof line));
+    assert_true(read_back(access_path) >= 64 * 1024);
+    assert_int_equal(strlen(text) % 1001, 0); // whole lines
+    log_flush();
+    assert_int_equal(read_back(access_path), 200 * 1001);
+}
+
+// Lines in a pipe that several workers share are written in pieces that stay whole.
+static void a_pipe_gets_whole_lines(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(access_path, 0600), 0);
+    int reader = open(access_path, O_RDONLY | O_NONBLOCK);
+    open_logs(access_path, LOG_INFO);
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 10; i++)
+        log_access(str_of(line, sizeof line));
+    log_flush();
+    assert_int_equal(read(reader, text, sizeof text), 10010);
+    close(reader);
+}
+
+static void off_is_off(void **state)
+{
+    (void)state;
+    const char *failed;
+    struct log_options o = {.error = "off", .access = NULL, .level = LOG_DEBUG};
+    assert_int_equal(log_open(&o, &failed), 0);
+    assert_false(log_enabled(LOG_ERROR));
+    assert_false(log_access_enabled());
+    log_write(LOG_ERROR, "nowhere");
+    log_access(STR("nowhere"));
+    log_flush();
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static void opening_again_closes_what_was_open(void **state)
+{
+    (void)state;
+    open_logs(access_path, LOG_INFO);
+    int before = open_descriptors();
+    log_access(STR("kept"));
+    open_logs(access_path, LOG_INFO);
+    assert_int_equal(open_descriptors(), before);
+    read_back(access_path);
+    assert_string_equal(text, "kept\n");
+}
+
+static void what_cannot_be_opened_is_named_and_the_old_logs_stay(void **state)
+{
+    (void)state;
+    open_logs(access_path, LOG_INFO);
+    int before = open_descriptors();
+    const char *failed = NULL;
+    struct log_options o = {.error = error_path, .access = "/nowhere/at/all"};
+    assert_int_equal(log_open(&o, &failed), -ENOENT);
+    assert_ptr_equal(failed, o.access);
+    o = (struct log_options){.error = folder, .access = "off"};
+    assert_int_equal(log_open(&o, &failed), -EISDIR);
+    assert_ptr_equal(failed, o.error);
+    assert_int_equal(open_descriptors(), before);
+    log_write(LOG_INFO, "still here");
+    read_back(error_path);
+    assert_non_null(strstr(text, "still here"));
+}
+
+static void links_are_not_followed(void **state)
+{
+    (void)state;
+    assert_int_equal(symlink(access_path, error_path), 0);
+    const char *failed;
+    struct log_options o = {.error = error_path, .access = "off"};
+    assert_int_equal(log_open(&o, &failed), -ELOOP);
+}
+
+static void escaping(void **state)
+{
+    (void)state;
+    char out[40];
+    size_t n = log_escape(out, 0, sizeof out, STR("a \"\\\n\xc3\x7f~"));
+    assert_int_equal(n, strlen("a \\x22\\x5c\\x0a\\xc3\\x7f~"));
+    assert_memory_equal(out, "a \\x22\\x5c\\x0a\\xc3\\x7f~", n);
+    n = log_escape(out, 2, 10, STR("xxxxxxxxxxxxxx"));
+    assert_true(n <= 10);
+    n = log_escape(out, 5, 8, STR("\n"));
+    assert_int_equal(n, 5); // no room for a whole escape: none
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_record_has_its_form),
+        TEST(levels_are_obeyed),
+        TEST(no_line_can_be_forged),
+        TEST(long_records_are_cut),
+        TEST(access_lines_wait_for_the_flush),
+        TEST(a_full_access_buffer_is_written_early),
+        TEST(a_pipe_gets_whole_lines),
+        TEST(off_is_off),
+        TEST(opening_again_closes_what_was_open),
+        TEST(what_cannot_be_opened_is_named_and_the_old_logs_stay),
+        TEST(links_are_not_followed),
+        TEST(escaping),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
