@@ -1,6 +1,8 @@
-// Where in a value something is: "items[3].name", put together from the inside out. Knows nothing of Lua.
+// Where in a value something is: "items[3].name", put together from the inside out. Knows nothing
+// of Lua.
 //
-// It has a size of its own and allocates nothing: long keys are cut, and a path that grows too long loses its outer part ("...").
+// It has a size of its own and allocates nothing: long keys are cut, and a path that grows too long
+// loses its outer part ("...").
 #ifndef LUNETTE_SCRIPT_JSON_PLACE_H
 #define LUNETTE_SCRIPT_JSON_PLACE_H
 

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_MAX = 32 }; // longer than any number written here
-
 #define BYTES(c) (0x0101010101010101u * (c))
 
 // Room for n more bytes, without a call where there is some already.
@@ -77,7 +75,8 @@ static bool add_escape(struct buf *out, unsigned char c)
     return true;
 }
 
-// The inside of a string in which p is the first byte that is not plain; s.p to p is copied yet to be.
+// The inside of a string in which p is the first byte that is not plain; s.p to p is copied yet to
+// be.
 static enum json_text add_mixed(struct buf *out, struct str s, const char *p, bool replace)
 {
     const char *from = s.p, *end = s.p + s.n; // from: what is not yet copied
@@ -135,23 +134,20 @@ static char *digits(char *end, uint64_t v)
     return end;
 }
 
-static enum json_text add_number(struct buf *out, const char *p, size_t n)
+size_t json_text_format_integer(char dst[static JSON_TEXT_NUMBER], int64_t v)
 {
-    return buf_add(out, str_of(p, n)) ? JSON_TEXT_OK : JSON_TEXT_FULL;
-}
-
-enum json_text json_text_integer(struct buf *out, int64_t v)
-{
-    char text[NUMBER_MAX], *end = text + sizeof text;
+    char text[JSON_TEXT_NUMBER], *end = text + sizeof text;
     char *p = digits(end, v < 0 ? -(uint64_t)v : (uint64_t)v);
     if (v < 0)
         *--p = '-';
-    return add_number(out, p, (size_t)(end - p));
+    memcpy(dst, p, (size_t)(end - p));
+    return (size_t)(end - p);
 }
 
-// v (finite, at least 1e-4) as a decimal of at most 15 digits, if that is exactly v: v*10^k is then close
-// to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double nearest
-// to the decimal. The first k that succeeds has the fewest digits. Returns the length, 0 for none.
+// v (finite, at least 1e-4) as a decimal of at most 15 digits, if that is exactly v: v*10^k is then
+// close to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
+// nearest to the decimal. The first k that succeeds has the fewest digits. Returns the length, 0
+// for none.
 static size_t short_decimal(char *dst, double v)
 {
     double scale = 10;
@@ -161,7 +157,7 @@ static size_t short_decimal(char *dst, double v)
             return 0;
         if (r / scale != v)
             continue;
-        char all[NUMBER_MAX], *end = all + sizeof all;
+        char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
         char *p = digits(end, (uint64_t)r);
         while (end - p <= k)
             *--p = '0'; // 0.05 is the digits 005 over 10^2
@@ -174,11 +170,11 @@ static size_t short_decimal(char *dst, double v)
     return 0;
 }
 
-// Any finite v with as few digits, from precision to 17, as read back. A script may have set a locale
-// whose decimal point is another, even one of several bytes.
+// Any finite v with as few digits, from precision to 17, as read back. A script may have set a
+// locale whose decimal point is another, even one of several bytes.
 static size_t long_decimal(char *dst, double v, int precision)
 {
-    char text[NUMBER_MAX];
+    char text[JSON_TEXT_NUMBER];
     do
         snprintf(text, sizeof text, "%.*g", precision, v);
     while (precision++ < 17 && strtod(text, NULL) != v);
@@ -193,20 +189,45 @@ static size_t long_decimal(char *dst, double v, int precision)
     return n;
 }
 
-enum json_text json_text_float(struct buf *out, double v)
+size_t json_text_format_float(char dst[static JSON_TEXT_NUMBER], double v)
 {
     if (!isfinite(v))
-        return JSON_TEXT_NOT_FINITE;
-    if (v == 0 && signbit(v))
-        return add_number(out, "-0.0", 4);
+        return 0;
+    if (v == 0 && signbit(v)) {
+        memcpy(dst, "-0.0", 4);
+        return 4;
+    }
     if (fabs(v) <= 0x1p53 && (double)(int64_t)v == v)
-        return json_text_integer(out, (int64_t)v);
-    char text[NUMBER_MAX] = "-";
+        return json_text_format_integer(dst, (int64_t)v);
     size_t sign = v < 0;
     double positive = fabs(v);
     bool usual = positive >= 1e-4 && positive < 1e15;
-    size_t n = usual ? short_decimal(text + sign, positive) : 0;
+    dst[0] = '-';
+    size_t n = usual ? short_decimal(dst + sign, positive) : 0;
     if (n == 0)
-        n = long_decimal(text + sign, positive, usual ? 16 : 15);
-    return add_number(out, text, sign + n);
+        n = long_decimal(dst + sign, positive, usual ? 16 : 15);
+    return sign + n;
+}
+
+static enum json_text add_number(struct buf *out, const char *p, size_t n)
+{
+    char *d = room(out, n);
+    if (!d)
+        return JSON_TEXT_FULL;
+    memcpy(d, p, n);
+    out->n += n;
+    return JSON_TEXT_OK;
+}
+
+enum json_text json_text_integer(struct buf *out, int64_t v)
+{
+    char text[JSON_TEXT_NUMBER];
+    return add_number(out, text, json_text_format_integer(text, v));
+}
+
+enum json_text json_text_float(struct buf *out, double v)
+{
+    char text[JSON_TEXT_NUMBER];
+    size_t n = json_text_format_float(text, v);
+    return n ? add_number(out, text, n) : JSON_TEXT_NOT_FINITE;
 }

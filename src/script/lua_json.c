@@ -183,7 +183,8 @@ static bool fail_integer(struct writer *w, int t, lua_Integer key)
                 (long long)i);
 }
 
-// The key at at, in the object at t, is no string. A list comes here only when it was marked as an object.
+// The key at at, in the object at t, is no string. A list comes here only when it was marked as an
+// object.
 static bool fail_name(struct writer *w, int t, int at)
 {
     if (!lua_isinteger(w->L, at) || lua_rawlen(w->L, t) > 0)
@@ -430,8 +431,8 @@ bool json_write(lua_State *L, int idx, struct buf *out, const struct json_style 
 
 // --- the module ---
 
-// json.encode's buffer, which all calls in a state share: its first upvalue. Holding it there keeps it
-// from being lost when Lua raises for memory.
+// json.encode's buffer, which all calls in a state share: its first upvalue. Holding it there keeps
+// it from being lost when Lua raises for memory.
 static int buffer_free(lua_State *L)
 {
     buf_fini(lua_touserdata(L, 1));

@@ -12,7 +12,8 @@ static size_t least(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-// How many bytes have to be added, dropped or changed to make b of a; looks at the first 32 of both.
+// How many bytes have to be added, dropped or changed to make b of a; looks at the first 32 of
+// both.
 static size_t distance(const char *a, const char *b)
 {
     size_t na = strnlen(a, NAME_MAX_LEN), nb = strnlen(b, NAME_MAX_LEN);
