@@ -1,0 +1,233 @@
+// JSON strings and numbers.
+//
+// Most strings need no escape and most floats have few digits, so both have a short way through: a
+// string is looked at eight bytes at a time and copied whole; a float is tried as an integer over a
+// power of ten before printf and strtod are asked.
+#include "script/json_text.h"
+
+#include "base/utf8.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES(c) (0x0101010101010101u * (c))
+
+// Room for n more bytes, without a call where there is some already.
+static inline char *room(struct buf *b, size_t n)
+{
+    return b->cap - b->n >= n && b->p ? b->p + b->n : buf_room(b, n);
+}
+
+// --- strings ---
+
+// What follows the backslash for each byte that has to be escaped; 'u' is \u00XX.
+static const char escapes[256] = {
+    [0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't',          ['\n'] = 'n', [0x0b] = 'u',
+    ['\f'] = 'f',    ['\r'] = 'r', [0x0e ... 0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\',
+};
+
+// Whether one of eight bytes is below 0x20, '"', '\\' or above 0x7f. A subtraction borrows only
+// from a byte that is itself one of those, so the answer for the whole word is exact.
+static inline bool word_is_special(uint64_t w)
+{
+    uint64_t below_space = w - BYTES(0x20);
+    uint64_t quote = (w ^ BYTES('"')) - BYTES(1);
+    uint64_t backslash = (w ^ BYTES('\\')) - BYTES(1);
+    return (w | below_space | quote | backslash) & BYTES(0x80);
+}
+
+static inline bool is_plain(unsigned char c)
+{
+    return c < 0x80 && !escapes[c];
+}
+
+// The first byte from p on that cannot be copied blindly, or end.
+static inline const char *skip_plain(const char *p, const char *end)
+{
+    for (uint64_t w; end - p >= 8; p += 8) {
+        memcpy(&w, p, 8);
+        if (word_is_special(w))
+            break;
+    }
+    while (p < end && is_plain((unsigned char)*p))
+        p++;
+    return p;
+}
+
+static bool add_escape(struct buf *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *d = room(out, 6);
+    if (!d)
+        return false;
+    d[0] = '\\';
+    d[1] = escapes[c];
+    if (escapes[c] != 'u') {
+        buf_added(out, 2);
+        return true;
+    }
+    memcpy(d + 2, "00", 2);
+    d[4] = hex[c >> 4];
+    d[5] = hex[c & 15];
+    buf_added(out, 6);
+    return true;
+}
+
+// The inside of a string in which p is the first byte that is not plain; s.p to p is copied yet to
+// be.
+static enum json_text add_mixed(struct buf *out, struct str s, const char *p, bool replace)
+{
+    const char *from = s.p, *end = s.p + s.n; // from: what is not yet copied
+    while (p < end) {
+        unsigned char c = (unsigned char)*p;
+        int step = c < 0x80 ? 1 : utf8_step(p, (size_t)(end - p));
+        if (step > 0 && c >= 0x80) {
+            p = skip_plain(p + step, end);
+            continue;
+        }
+        if (step < 0 && !replace)
+            return JSON_TEXT_NOT_UTF8;
+        if (!buf_add(out, str_of(from, (size_t)(p - from))))
+            return JSON_TEXT_FULL;
+        if (!(step < 0 ? buf_add(out, STR("\xef\xbf\xbd")) : add_escape(out, c)))
+            return JSON_TEXT_FULL;
+        from = p + abs(step);
+        p = skip_plain(from, end);
+    }
+    return buf_add(out, str_of(from, (size_t)(end - from))) ? JSON_TEXT_OK : JSON_TEXT_FULL;
+}
+
+enum json_text json_text_string(struct buf *out, struct str s, bool replace)
+{
+    if (s.n > out->max)
+        return JSON_TEXT_FULL;
+    char *d = room(out, s.n + 2);
+    if (!d)
+        return JSON_TEXT_FULL;
+    *d = '"';
+    const char *special = s.n ? skip_plain(s.p, s.p + s.n) : s.p;
+    if (special == s.p + s.n) {
+        if (s.n)
+            memcpy(d + 1, s.p, s.n);
+        d[s.n + 1] = '"';
+        buf_added(out, s.n + 2);
+        return JSON_TEXT_OK;
+    }
+    buf_added(out, 1);
+    enum json_text r = add_mixed(out, s, special, replace);
+    if (r != JSON_TEXT_OK)
+        return r;
+    return buf_addc(out, '"') ? JSON_TEXT_OK : JSON_TEXT_FULL;
+}
+
+// --- numbers ---
+
+// The decimal digits of v, which end at end. Returns where they begin.
+static char *digits(char *end, uint64_t v)
+{
+    do {
+        *--end = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    return end;
+}
+
+size_t json_text_format_integer(char dst[static JSON_TEXT_NUMBER], int64_t v)
+{
+    char text[JSON_TEXT_NUMBER], *end = text + sizeof text;
+    char *p = digits(end, v < 0 ? -(uint64_t)v : (uint64_t)v);
+    if (v < 0)
+        *--p = '-';
+    memcpy(dst, p, (size_t)(end - p));
+    return (size_t)(end - p);
+}
+
+// v (finite, at least 1e-4) as a decimal of at most 15 digits, if that is exactly v: v*10^k is then
+// close to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
+// nearest to the decimal. The first k that succeeds has the fewest digits. Returns the length, 0
+// for none.
+static size_t short_decimal(char *dst, double v)
+{
+    double scale = 10;
+    for (int k = 1; k <= 18; k++, scale *= 10) {
+        double r = (double)(int64_t)(v * scale + 0.5);
+        if (r >= 1e15)
+            return 0;
+        if (r / scale != v)
+            continue;
+        char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
+        char *p = digits(end, (uint64_t)r);
+        while (end - p <= k)
+            *--p = '0'; // 0.05 is the digits 005 over 10^2
+        size_t whole = (size_t)(end - p) - (size_t)k;
+        memcpy(dst, p, whole);
+        dst[whole] = '.';
+        memcpy(dst + whole + 1, p + whole, (size_t)k);
+        return whole + 1 + (size_t)k;
+    }
+    return 0;
+}
+
+// Any finite v with as few digits, from precision to 17, as read back. A script may have set a
+// locale whose decimal point is another, even one of several bytes.
+static size_t long_decimal(char *dst, double v, int precision)
+{
+    char text[JSON_TEXT_NUMBER];
+    do
+        snprintf(text, sizeof text, "%.*g", precision, v);
+    while (precision++ < 17 && strtod(text, NULL) != v);
+    size_t n = 0;
+    bool foreign = false;
+    for (const char *p = text; *p; p++) {
+        bool known = (*p >= '0' && *p <= '9') || *p == '-' || *p == '+' || *p == 'e';
+        if (known || !foreign)
+            dst[n++] = known ? *p : '.';
+        foreign = !known;
+    }
+    return n;
+}
+
+size_t json_text_format_float(char dst[static JSON_TEXT_NUMBER], double v)
+{
+    if (!isfinite(v))
+        return 0;
+    if (v == 0 && signbit(v)) {
+        memcpy(dst, "-0.0", 4);
+        return 4;
+    }
+    if (fabs(v) <= 0x1p53 && (double)(int64_t)v == v)
+        return json_text_format_integer(dst, (int64_t)v);
+    size_t sign = v < 0;
+    double positive = fabs(v);
+    bool usual = positive >= 1e-4 && positive < 1e15;
+    dst[0] = '-';
+    size_t n = usual ? short_decimal(dst + sign, positive) : 0;
+    if (n == 0)
+        n = long_decimal(dst + sign, positive, usual ? 16 : 15);
+    return sign + n;
+}
+
+static enum json_text add_number(struct buf *out, const char *p, size_t n)
+{
+    char *d = room(out, n);
+    if (!d)
+        return JSON_TEXT_FULL;
+    memcpy(d, p, n);
+    out->n += n;
+    return JSON_TEXT_OK;
+}
+
+enum json_text json_text_integer(struct buf *out, int64_t v)
+{
+    char text[JSON_TEXT_NUMBER];
+    return add_number(out, text, json_text_format_integer(text, v));
+}
+
+enum json_text json_text_float(struct buf *out, double v)
+{
+    char text[JSON_TEXT_NUMBER];
+    size_t n = json_text_format_float(text, v);
+    return n ? add_number(out, text, n) : JSON_TEXT_NOT_FINITE;
+}
