@@ -1,0 +1,19 @@
+-- require "lunette": the table `app` that a site declares its routes on, and makes its answers with.
+
+local core = require "lunette.core"
+local app = require "lunette.app"
+local dispatch = require "lunette.dispatch"
+local request = require "lunette.request"
+local response = require "lunette.response"
+
+core.start {
+    dispatch = dispatch.dispatch, -- dispatch(req, method, path, encoded, has_body) → answer
+    failed = dispatch.failed,     -- failed(req, status, message, cause) → answer
+    loaded = app.loaded,          -- main.lua has run
+    place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
+    abort = app.abort,            -- abort(status, message, headers) raises
+    methods = request,            -- what request tables inherit
+    response = response.class,    -- the metatable of responses
+}
+
+return app.api

@@ -1,0 +1,494 @@
+-- From a request to its answer. Routes are compiled once into views, one for each declared host and
+-- one for all others; a request to a literal path without middleware then costs two table lookups
+-- and an xpcall.
+--
+--   view  { tiers, literal = {method → {path → entry}}, entries = {route → entry}, uses, statics,
+--           paged, nowhere, answers }
+--   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
+--   entry { view, route, handler, chain, inner, uses, max_body, timeout }
+--   chain   the handler with its middleware, composed; nil when there is none
+--   uses    instead of chain, when the path decides which middleware covers it
+--
+-- Inside a chain everything is a function(req) → response that never raises.
+
+local core = require "lunette.core"
+local errors = require "lunette.errors"
+local json = nil -- lunette.json, when middleware first meets a body that is a table
+local pages = require "lunette.pages"
+local pattern = require "lunette.pattern"
+local response = require "lunette.response"
+local router = require "lunette.router"
+
+local xpcall, type, select = xpcall, type, select
+local on_raise, is_abort = errors.on_raise, errors.is_abort
+local files = response.files
+
+local dispatch = {}
+
+local site             -- what was declared, see app.lua
+local views            -- host pattern → view, once compiled; [false] is that of unknown hosts
+local everyone         -- the only view, while no hosts are declared
+
+-- Statuses that may be returned alone: false where that means an error page.
+local PLAIN = {}
+for status = 100, 599 do PLAIN[status] = status < 400 end
+
+-- The answer to what xpcall caught.
+local function failure(entry, req, e)
+    if is_abort(e) then
+        req.error = e
+        local res = e.response
+        if res and files[res] then
+            local opened, status = response.open(core, req, res)
+            return opened or pages.answer(entry, req, { status = status })
+        end
+        if res then return res end
+        if e.status < 400 then
+            local headers = response.headers(e.headers)
+            headers["Content-Type"] = headers["Content-Type"] or "text/plain; charset=utf-8"
+            return response.new(e.status, headers, e.message or "")
+        end
+        return pages.answer(entry, req, e)
+    end
+    local f = errors.failure(e)
+    req.error = f.cause
+    if f.cause == "not enough memory" then
+        pages.log(req, 503, "the request used more memory than limits.request_memory allows")
+        return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
+    end
+    pages.log(req, 500, f.message, f.traceback)
+    return pages.answer(entry, req,
+        { status = 500, cause = f.cause, text = f.message, traceback = f.traceback })
+end
+
+-- Results that are no answer, by the sentence of core.normalise: logged with their function.
+local function no_answer(entry, req, fn, why)
+    local text = ("%s (the %s at %s)"):format(why, fn == entry.handler and "handler" or "middleware",
+        errors.defined_at(fn))
+    pages.log(req, 500, text)
+    req.error = req.error or text
+    return pages.answer(entry, req, { status = 500, cause = text, text = text })
+end
+
+local NOTHING = "it returned nothing: return what handle(req) gave, or a response of its own"
+
+-- The results of a handler or middleware as one response.
+local function settle(entry, fn, req, ok, ...)
+    local first, second, third = ...
+    if not ok then return failure(entry, req, first) end
+    if PLAIN[first] == false and second == nil and third == nil then
+        return pages.answer(entry, req, { status = first })
+    end
+    if files[first] then
+        local opened, status = response.open(core, req, first)
+        return opened or pages.answer(entry, req, { status = status })
+    end
+    if select("#", ...) == 0 and fn ~= entry.handler then
+        return no_answer(entry, req, fn, NOTHING)
+    end
+    local res, why = core.normalise(...)
+    return res or no_answer(entry, req, fn, why)
+end
+
+-- The same without middleware, where the raw results go to C as they are.
+local function finish(entry, req, ok, ...)
+    local first, second, third = ...
+    if ok then
+        local plain = PLAIN[first]
+        if plain or (plain == false and (second ~= nil or third ~= nil)) then return ... end
+        local kind = type(first)
+        if kind == "string" or (kind == "table" and not files[first]) then return ... end
+    end
+    return settle(entry, entry.handler, req, ok, ...)
+end
+
+-- What middleware sees of a response: a copy of its own, whose body is no table.
+local function visible(entry, req, res)
+    local copy = response.copy(res)
+    if type(copy.body) ~= "table" then return copy end
+    json = json or require "lunette.json"
+    local ok, text, why = pcall(json.encode, copy.body)
+    if not ok or not text then
+        pages.log(req, 500, ("the body cannot be JSON: %s"):format(ok and why or text))
+        return response.copy(pages.answer(entry, req, { status = 500 }))
+    end
+    copy.body = text
+    copy.headers["Content-Type"] = copy.headers["Content-Type"] or "application/json"
+    return copy
+end
+
+-- One middleware around the rest of a chain.
+local function layer(entry, fn, inner)
+    local function handle(req)
+        errors.expect(req, "table", "handle: the request")
+        return visible(entry, req, inner(req))
+    end
+    return function(req)
+        return settle(entry, fn, req, xpcall(fn, on_raise, req, handle))
+    end
+end
+
+-- Layers by what they surround and by middleware: each is made once.
+local wrapped = {}
+
+local function wrap(entry, fn, inner)
+    local made = wrapped[inner]
+    if not made then
+        made = {}
+        wrapped[inner] = made
+    end
+    made[fn] = made[fn] or layer(entry, fn, inner)
+    return made[fn]
+end
+
+-- inner within those of a list of middleware that cover the loaded path.
+local function surround(entry, uses, inner)
+    for i = #uses, 1, -1 do
+        if router.covers(uses[i].prefix) then inner = wrap(entry, uses[i].fn, inner) end
+    end
+    return inner
+end
+
+-- The middleware of a view that may cover a route, and whether the path has to decide.
+local function uses_of(view, route)
+    local list, open = {}, false
+    local p = route.pattern
+    if p.literal then router.load(p.text) end
+    for _, use in ipairs(view.uses) do
+        local how = pattern.relation(use.prefix, p)
+        if p.literal then how = router.covers(use.prefix) and "always" or "never" end
+        if how ~= "never" then list[#list + 1] = use end
+        open = open or how == "maybe"
+    end
+    return list, open
+end
+
+local function new_entry(view, route)
+    local entry = {
+        view = view, route = route, handler = route.handler,
+        max_body = route.max_body, timeout = route.timeout,
+    }
+    local handler = route.handler
+    local function bottom(req)
+        return settle(entry, handler, req, xpcall(handler, on_raise, req))
+    end
+    local inner = bottom
+    for i = #route.use, 1, -1 do inner = wrap(entry, route.use[i], inner) end
+    local uses, open = uses_of(view, route)
+    if open then
+        entry.uses, entry.inner = uses, inner
+        return entry
+    end
+    for i = #uses, 1, -1 do inner = wrap(entry, uses[i].fn, inner) end
+    if inner ~= bottom then entry.chain = inner end
+    return entry
+end
+
+-- The route of the first tier that has one for the method and the loaded path, or nil and whether
+-- the path has other methods.
+local function find_route(view, method)
+    local met = false
+    for _, tier in ipairs(view.tiers) do
+        local route, other = router.find(tier.router, method)
+        if route then return route end
+        met = met or other
+    end
+    return nil, met
+end
+
+local function allow(methods)
+    local list = {}
+    for method in pairs(methods) do list[#list + 1] = method end
+    table.sort(list)
+    return table.concat(list, ", ")
+end
+
+local function allowed_at(view, req)
+    local set = { OPTIONS = true }
+    router.load_segments(core.segments(req))
+    for _, tier in ipairs(view.tiers) do router.allowed(tier.router, set) end
+    return allow(set)
+end
+
+local ALL = table.concat(router.methods, ", ")
+local OF_FILES = "GET, HEAD, OPTIONS"
+
+local function options(methods)
+    return response.new(204, { Allow = methods }, nil)
+end
+
+-- The innermost answers where no route is; errors by their status, files of an app.static with
+-- headers by its record.
+local function new_answers(view)
+    local answers = {}
+    local function refuse(req, methods)
+        return pages.answer(view.nowhere, req, { status = 405, headers = { Allow = methods } })
+    end
+    function answers.file(req) return core.file_response(req) end
+    function answers.options(req) return options(allowed_at(view, req)) end
+    function answers.refused(req) return refuse(req, allowed_at(view, req)) end
+    function answers.all() return options(ALL) end
+    function answers.file_options() return options(OF_FILES) end
+    function answers.file_refused(req) return refuse(req, OF_FILES) end
+    for _, status in ipairs { 403, 404, 500, 503 } do
+        answers[status] = function(req)
+            return pages.answer(view.nowhere, req, { status = status })
+        end
+    end
+    for _, static in ipairs(view.statics) do
+        answers[static] = static.headers and function(req)
+            local res = response.copy(core.file_response(req))
+            for name, value in pairs(static.headers) do res.headers[name] = value end
+            return res
+        end or answers.file
+    end
+    return answers
+end
+
+-- The app.static folders over the loaded path, with the rest of the path: { static, path }…
+local function statics_here(view)
+    local list = {}
+    for _, static in ipairs(view.statics) do
+        local path = router.covers(static.prefix) and router.tail(#static.prefix)
+        if path then list[#list + 1] = { static = static, path = path } end
+    end
+    return list
+end
+
+-- Whether an app.static has a file there; nil, status when it may not be read.
+local function find_static(req, look, here)
+    local found, status = look(req, here.static.root, here.path)
+    if found or status then return found, status end
+    local fallback = here.static.fallback
+    return fallback and look(req, here.static.root, fallback)
+end
+
+-- The answer by files, and whether it is a file. May wait.
+local function file_answer(view, req, method, statics)
+    local answers = view.answers
+    local reads = method == "GET" or method == "HEAD"
+    local look = reads and core.find or core.exists
+    local found, status, answer = nil, nil, answers.file
+    for _, here in ipairs(statics) do
+        found, status = find_static(req, look, here)
+        answer = found and answers[here.static] or answer
+        if found or status then break end
+    end
+    if not found and not status then found, status = look(req) end
+    if not found then return answers[status or 404] or answers[500], false end
+    if reads then return answer, true end
+    return method == "OPTIONS" and answers.file_options or answers.file_refused, false
+end
+
+local none = {}
+
+-- The middleware that covers the loaded path.
+local function covering(uses)
+    local list = {}
+    for _, use in ipairs(uses) do
+        if router.covers(use.prefix) then list[#list + 1] = use end
+    end
+    return list
+end
+
+-- The answer where no route has the method; met: another method has one.
+local function unrouted(view, req, method, path, met)
+    local answers = view.answers
+    local uses = #view.uses > 0 and covering(view.uses) or none
+    local inner, is_file
+    if path == "*" then
+        inner = answers.all
+    elseif met then
+        inner = method == "OPTIONS" and answers.options or answers.refused
+    else
+        local statics = #view.statics > 0 and statics_here(view) or none
+        inner, is_file = file_answer(view, req, method, statics)
+    end
+    for i = #uses, 1, -1 do
+        if uses[i].files or not is_file then inner = wrap(view.nowhere, uses[i].fn, inner) end
+    end
+    if inner == answers.file then return core.FILE end
+    return inner(req)
+end
+
+-- The view for a host name: its own, that of the longest wildcard above it, "*", or the app's.
+local function view_of_host(host)
+    local view = views[host]
+    if view then return view end
+    local dot = host:find(".", 1, true)
+    while dot do
+        view = views["*" .. host:sub(dot)]
+        if view then return view end
+        dot = host:find(".", dot + 1, true)
+    end
+    return views["*"] or views[false]
+end
+
+local function view_of(req)
+    local host = tostring(req.host or ""):lower()
+    if not host:find("]", 1, true) then host = host:gsub(":%d*$", "") end
+    return view_of_host((host:gsub("%.$", "")))
+end
+
+-- The tiers of a host pattern, the most specific first.
+local function tiers_of(host)
+    local list = {}
+    if host == "*" then
+        list[1] = site.hosts["*"]
+    elseif host then
+        list[1] = site.hosts[host]
+        local dot = host:find(".", host:sub(1, 1) == "*" and 3 or 1, true)
+        while dot do
+            list[#list + 1] = site.hosts["*" .. host:sub(dot)]
+            dot = host:find(".", dot + 1, true)
+        end
+    end
+    list[#list + 1] = site.tier
+    return list
+end
+
+-- What of a list belongs to the tiers; sorted by tier, then by depth of prefix when asked to.
+local function of_tiers(list, tiers, sorted)
+    local rank, found = {}, {}
+    for i, tier in ipairs(tiers) do rank[tier] = i end
+    for i, item in ipairs(list) do
+        if rank[item.tier] then found[#found + 1] = { item = item, at = i } end
+    end
+    if sorted then
+        table.sort(found, function(a, b)
+            local x, y = a.item, b.item
+            if x.tier ~= y.tier then return rank[x.tier] < rank[y.tier] end
+            if #x.prefix ~= #y.prefix then return #x.prefix > #y.prefix end
+            if (x.parent == nil) ~= (y.parent == nil) then return x.parent ~= nil end
+            return a.at < b.at
+        end)
+    end
+    for i, item in ipairs(found) do found[i] = item.item end
+    return found
+end
+
+local function entry_of(view, route)
+    local entry = view.entries[route]
+    if not entry then
+        entry = new_entry(view, route)
+        view.entries[route] = entry
+    end
+    return entry
+end
+
+-- Fills view.literal: what the tree would find for every literal path, so that both agree.
+local function fill_literals(view)
+    for _, method in ipairs(router.methods) do view.literal[method] = {} end
+    for _, tier in ipairs(view.tiers) do
+        for _, route in ipairs(tier.routes) do
+            local path = route.pattern.literal and route.pattern.text:gsub("(.)/$", "%1")
+            for _, form in ipairs(path and { path, path ~= "/" and path .. "/" or nil } or none) do
+                for method, paths in pairs(view.literal) do
+                    router.load(form)
+                    local found = find_route(view, method)
+                    if found and found.pattern.literal then paths[form] = entry_of(view, found) end
+                end
+            end
+        end
+    end
+end
+
+local function new_view(host)
+    local view = { tiers = tiers_of(host), literal = {}, entries = {} }
+    view.uses = of_tiers(site.uses, view.tiers)
+    view.statics = of_tiers(site.statics, view.tiers, true)
+    view.paged = of_tiers(site.paged, view.tiers, true)
+    view.nowhere = { view = view }
+    view.answers = new_answers(view)
+    fill_literals(view)
+    return view
+end
+
+-- Compiles what was declared (see app.lua); nothing may be declared afterwards.
+function dispatch.compile(declared)
+    site = declared
+    router.freeze(site.tier.router)
+    for _, tier in pairs(site.hosts) do router.freeze(tier.router) end
+    views = { [false] = new_view(nil) }
+    for host in pairs(site.hosts) do views[host] = new_view(host) end
+    everyone = next(site.hosts) == nil and views[false] or nil
+end
+
+-- Makes the path the loaded one.
+local function load_path(req, path, encoded)
+    if encoded then
+        router.load_segments(core.segments(req))
+    else
+        router.load(path)
+    end
+end
+
+-- Receives the body and sets the deadline of an entry; nil, or the response when that fails.
+local function prepare(entry, req, has_body)
+    if entry.timeout and core.timeout then core.timeout(req, entry.timeout) end
+    if not has_body then return nil end
+    local status, why = core.receive(req, entry.max_body)
+    if status == 0 then return nil end
+    return pages.answer(entry, req, { status = status, message = why })
+end
+
+-- The entry for a path with captures, its params set; or nil and whether other methods are there.
+local function find_entry(view, req, method)
+    local route, met = find_route(view, method)
+    if not route then return nil, met end
+    if not route.pattern.literal then req.params = router.params(route) end
+    return entry_of(view, route)
+end
+
+-- The answer to a request: raw results of a handler, a response, or core.FILE. C calls it in a
+-- coroutine of the request. encoded: a segment holds an encoded slash.
+function dispatch.dispatch(req, method, path, encoded, has_body)
+    local view = everyone or view_of(req)
+    local literal = not encoded and view.literal[method]
+    local entry = literal and literal[path]
+    local chain
+    if entry then
+        chain = entry.chain
+    else
+        load_path(req, path, encoded)
+        local met
+        if path ~= "*" then entry, met = find_entry(view, req, method) end
+        if not entry then return unrouted(view, req, method, path, met) end
+        chain = entry.uses and surround(entry, entry.uses, entry.inner) or entry.chain
+    end
+    if has_body or entry.timeout then
+        local refused = prepare(entry, req, has_body)
+        if refused then return refused end
+    end
+    if chain then return chain(req) end
+    return finish(entry, req, xpcall(entry.handler, on_raise, req))
+end
+
+-- The entry that a request went to, found again; view.nowhere without one.
+local function locate(req)
+    local view = everyone or view_of(req)
+    if req.path == "*" then return view.nowhere end
+    router.load_segments(core.segments(req))
+    local route = find_route(view, req.method)
+    return route and entry_of(view, route) or view.nowhere
+end
+
+-- The answer to a request that failed outside Lua's reach: its results could not be sent, it took
+-- too long, it ran out of memory. C has logged it.
+function dispatch.failed(req, status, message, cause)
+    return pages.answer(locate(req), req, {
+        status = status,
+        message = status < 500 and message or nil,
+        cause = cause or message,
+        text = status >= 500 and message or nil,
+    })
+end
+
+-- "scripts/main.lua:6", where the handler of a request is defined, for C's own log lines; nil
+-- without a route.
+function dispatch.place(req)
+    local entry = locate(req)
+    return entry.handler and errors.defined_at(entry.handler)
+end
+
+return dispatch

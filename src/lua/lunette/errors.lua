@@ -1,0 +1,175 @@
+-- Errors on their way to people: where in the site's scripts something went wrong, misuse that
+-- raises with that place, abort objects, and tracebacks that leave this library's own frames out.
+
+local suggest = require "lunette.suggest"
+
+local getinfo = debug.getinfo
+
+local errors = {}
+
+-- Chunks of the library are "=lunette…" inside the program, and files beside this one when it is
+-- read from disk.
+local HERE = getinfo(1, "S").source
+local FOLDER = HERE:match("^(@.*)lunette/errors%.lua$")
+
+local function is_library(source)
+    if source:sub(1, 8) == "=lunette" then return true end
+    if not FOLDER then return false end
+    return source == FOLDER .. "lunette.lua" or source:sub(1, #FOLDER + 8) == FOLDER .. "lunette/"
+end
+
+-- Frames a traceback shows at most.
+local FRAMES = 30
+
+-- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; "?" when
+-- there is none.
+function errors.place()
+    for level = 2, 200 do
+        local info = getinfo(level, "Sl")
+        if not info then break end
+        if info.what ~= "C" and not is_library(info.source) then
+            return info.short_src .. ":" .. info.currentline
+        end
+    end
+    return "?"
+end
+
+-- "scripts/main.lua:6" for the line where a function is defined.
+function errors.defined_at(fn)
+    local info = getinfo(fn, "S")
+    if info.what == "C" then return "[C]" end
+    return info.short_src .. ":" .. info.linedefined
+end
+
+-- Raises a sentence (a format and its values) with the place of the site's line.
+function errors.misuse(format, ...)
+    error(errors.place() .. ": " .. format:format(...), 0)
+end
+
+-- Raises unless v has the type. what names the value: 'app.get: the handler'.
+function errors.expect(v, kind, what)
+    if type(v) ~= kind then
+        errors.misuse("%s must be a %s, not %s", what, kind, errors.kind(v))
+    end
+end
+
+-- What a value is, for messages: 'the string "x"', 'nil', 'a table'.
+function errors.kind(v)
+    if type(v) == "string" then return ("the string %q"):format(v:sub(1, 60)) end
+    if type(v) == "number" then return ("the number %s"):format(v) end
+    return v == nil and "nil" or "a " .. type(v)
+end
+
+-- Raises for keys of opts that `known` (a table with the names as keys) lacks; nil is {}.
+function errors.check_options(opts, known, what)
+    if opts == nil then return {} end
+    errors.expect(opts, "table", what .. ": the options")
+    for key in pairs(opts) do
+        if not known[key] then
+            errors.misuse("%s: unknown option %q (the nearest known one is %q)", what,
+                tostring(key), tostring(suggest.nearest(key, known)))
+        end
+    end
+    return opts
+end
+
+-- Reason phrases of the statuses a site may want to name (RFC 9110 and its registry).
+errors.reasons = {
+    [200] = "OK", [201] = "Created", [202] = "Accepted", [204] = "No Content",
+    [206] = "Partial Content", [301] = "Moved Permanently", [302] = "Found", [303] = "See Other",
+    [304] = "Not Modified", [307] = "Temporary Redirect", [308] = "Permanent Redirect",
+    [400] = "Bad Request", [401] = "Unauthorized", [402] = "Payment Required",
+    [403] = "Forbidden", [404] = "Not Found", [405] = "Method Not Allowed",
+    [406] = "Not Acceptable", [407] = "Proxy Authentication Required", [408] = "Request Timeout",
+    [409] = "Conflict", [410] = "Gone", [411] = "Length Required", [412] = "Precondition Failed",
+    [413] = "Content Too Large", [414] = "URI Too Long", [415] = "Unsupported Media Type",
+    [416] = "Range Not Satisfiable", [417] = "Expectation Failed", [418] = "I'm a teapot",
+    [421] = "Misdirected Request", [422] = "Unprocessable Content", [423] = "Locked",
+    [424] = "Failed Dependency", [425] = "Too Early", [426] = "Upgrade Required",
+    [428] = "Precondition Required", [429] = "Too Many Requests",
+    [431] = "Request Header Fields Too Large", [451] = "Unavailable For Legal Reasons",
+    [500] = "Internal Server Error", [501] = "Not Implemented", [502] = "Bad Gateway",
+    [503] = "Service Unavailable", [504] = "Gateway Timeout", [505] = "HTTP Version Not Supported",
+    [507] = "Insufficient Storage", [508] = "Loop Detected",
+    [511] = "Network Authentication Required",
+}
+
+-- The phrase of a status; never nil.
+function errors.reason(status)
+    return errors.reasons[status] or (status < 500 and "Error" or "Server Error")
+end
+
+-- What abort raises: {status, message, headers, data} or {response}.
+local Abort = { __name = "lunette.abort" }
+
+function Abort.__tostring(self)
+    if self.response then return "abort with a response" end
+    return ("%d %s"):format(self.status, self.message or errors.reason(self.status))
+end
+
+-- Raises an abort object. The arguments have been checked.
+function errors.leave(status, message, headers, data)
+    error(setmetatable({ status = status, message = message, headers = headers, data = data }, Abort),
+        0)
+end
+
+-- Raises an abort object that carries a finished response.
+function errors.leave_with(response)
+    error(setmetatable({ response = response }, Abort), 0)
+end
+
+-- Whether e is an abort object, as pcall in a handler may catch.
+function errors.is_abort(e)
+    return getmetatable(e) == Abort
+end
+
+-- What a handler that raised leaves behind: {cause, message, traceback}.
+local Failure = { __name = "lunette.failure" }
+
+-- The text of any error value; tostring may be the author's, and fail.
+local function text_of(e)
+    if type(e) == "string" then return e end
+    local ok, text = pcall(tostring, e)
+    if ok and (type(e) == "number" or (getmetatable(e) or {}).__tostring) then return text end
+    return ("(error object is a %s value)"):format(type(e))
+end
+errors.text_of = text_of
+
+local function frame_name(info)
+    if info.what == "main" then return "main chunk" end
+    if info.name then return ("function '%s'"):format(info.name) end
+    return ("function <%s:%d>"):format(info.short_src, info.linedefined)
+end
+
+-- The frames of the site's scripts and modules from level on, "\tscripts/main.lua:6: in …" each.
+local function traceback(level)
+    local lines, more = {}, false
+    while true do
+        local info = getinfo(level, "Sln")
+        if not info then break end
+        if info.what ~= "C" and not is_library(info.source) then
+            if #lines == FRAMES then more = true break end
+            lines[#lines + 1] =
+                ("\t%s:%d: in %s"):format(info.short_src, info.currentline, frame_name(info))
+        end
+        level = level + 1
+    end
+    if more then lines[#lines + 1] = "\t..." end
+    return table.concat(lines, "\n")
+end
+
+-- The message handler of every call into the site. Abort objects pass untouched; anything else
+-- becomes a failure with its traceback.
+function errors.on_raise(e)
+    if getmetatable(e) == Abort then return e end
+    return setmetatable({ cause = e, message = text_of(e), traceback = traceback(3) }, Failure)
+end
+
+-- A failure from what xpcall gave, which for memory errors is a bare string: Lua calls no message
+-- handler then.
+function errors.failure(e)
+    if getmetatable(e) == Failure then return e end
+    return { cause = e, message = text_of(e), traceback = "" }
+end
+
+return errors

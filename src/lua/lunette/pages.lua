@@ -1,0 +1,129 @@
+-- Answers to errors: the page that on_error gives for a status, or the built-in one.
+--
+-- An error is { status, message, headers, data, cause, text, traceback }: message is for everybody
+-- (from abort), cause, text and traceback only for --dev and the log. A place is what dispatch calls
+-- an entry: { view, route or nil, … }.
+
+local core = require "lunette.core"
+local errors = require "lunette.errors"
+local pattern = require "lunette.pattern"
+local response = require "lunette.response"
+
+local is_abort, on_raise = errors.is_abort, errors.on_raise
+
+local pages = {}
+
+-- Control bytes of a decoded path must not make lines of their own in the log.
+local function one_line(s)
+    return (tostring(s):gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+-- Logs what went wrong with a request: "500 GET /path: message", and the traceback below.
+function pages.log(req, status, message, traceback)
+    local text = ("%d %s %s: %s"):format(status, one_line(req.method), one_line(req.path), message)
+    if traceback and traceback ~= "" then text = text .. "\n" .. traceback end
+    core.log("error", text)
+end
+
+local function page_of(scope, status)
+    return scope.pages[status] or scope.pages["*"]
+end
+
+-- The innermost on_error for a status: by the groups that the route stands in, then by host and
+-- path, then the app's.
+local function find_page(place, req, status)
+    local scopes = place.view.paged
+    if #scopes == 0 then return nil end
+    local scope = place.route and place.route.scope
+    while scope and scope.parent do
+        if page_of(scope, status) then return page_of(scope, status) end
+        scope = scope.parent
+    end
+    local segs = req.path == "*" and {} or core.segments(req)
+    local n = segs[#segs] == "" and #segs - 1 or #segs
+    for _, outer in ipairs(scopes) do
+        if page_of(outer, status) and pattern.covers(outer.prefix, segs, n) then
+            return page_of(outer, status)
+        end
+    end
+    return nil
+end
+
+local OFFERED = { "text/html", "application/problem+json", "application/json" }
+
+-- The built-in answer: a page, or problem+json for clients that prefer JSON. In --dev it shows the
+-- error and its traceback.
+local function built_in(req, err)
+    local message = err.message
+    if core.dev and err.text then message = err.text .. "\n" .. (err.traceback or "") end
+    core.vary(req, "Accept")
+    if (core.accept(req, OFFERED) or 1) > 1 then
+        local body = response.problem_table(err.status, message, err.data)
+        return response.new(err.status, { ["Content-Type"] = "application/problem+json" }, body)
+    end
+    return response.new(err.status, { ["Content-Type"] = "text/html; charset=utf-8" },
+        core.page(err.status, message))
+end
+
+-- What on_error sees. The message is never nil.
+local function public(err)
+    return {
+        status = err.status,
+        message = err.message or errors.reason(err.status),
+        headers = err.headers or {},
+        data = err.data,
+        cause = core.dev and err.cause or nil,
+        traceback = core.dev and err.traceback or nil,
+    }
+end
+
+-- What a page returned → response with the error's status unless it names another; nil when it
+-- failed or is no answer, which is logged.
+local function page_result(page, req, err, ok, ...)
+    local first, second, third = ...
+    if not ok then
+        if not is_abort(first) then
+            local failure = errors.failure(first)
+            pages.log(req, 500, "on_error: " .. failure.message, failure.traceback)
+        end
+        return nil
+    end
+    local named = math.type(first) == "integer"
+    if named and first >= 400 and second == nil and third == nil then
+        return built_in(req, { status = first })
+    end
+    local res, why
+    if response.files[first] then
+        res = response.open(core, req, first)
+        if not res then why = "the file of the page is missing" end
+    else
+        res, why = core.normalise(...)
+    end
+    if not res then
+        pages.log(req, 500, ("on_error: %s (the page at %s)"):format(why, errors.defined_at(page)))
+        return nil
+    end
+    if response.is(first) then named = not (res.implied and res.status == 200) end
+    return response.new(named and res.status or err.status, res.headers, res.body)
+end
+
+-- Adds headers that the response lacks; a length is of another body.
+local function add_missing(res, headers)
+    if not headers then return res end
+    res.headers = response.headers(res.headers)
+    for name, value in pairs(headers) do
+        if res.headers[name] == nil and tostring(name):lower() ~= "content-length" then
+            res.headers[name] = value
+        end
+    end
+    return res
+end
+
+-- The response to an error at a place. Never raises.
+function pages.answer(place, req, err)
+    local page = find_page(place, req, err.status)
+    local res = page and page_result(page, req, err, xpcall(page, on_raise, req, public(err)))
+    return add_missing(res or built_in(req, err), err.headers)
+end
+
+return pages
