@@ -1,0 +1,78 @@
+// What vm.c, co.c and the replaced parts of the standard library share; for nobody else.
+#ifndef LUNETTE_SCRIPT_VM_INSIDE_H
+#define LUNETTE_SCRIPT_VM_INSIDE_H
+
+#include "script/co.h"
+#include "script/vm.h"
+
+enum { PASSING_MAX = 16 };
+
+// The threads that are running or have resumed one that does, innermost first. A link lives on the
+// C stack beside the lua_resume it stands for; the link with a co is where a wait gets out.
+struct co_link {
+    lua_State *L;
+    struct co *co; // NULL for an author's coroutine
+    const char
+        *closing; // L is being closed, not resumed: what to call that in "cannot wait inside"
+    struct co_link *outer;
+};
+
+struct vm {
+    struct vm_options options;
+    lua_State *L;
+    size_t memory;     // in use
+    size_t *meter;     // in force now, or NULL
+    char warning[512]; // lua_warning's pieces, until the last
+    size_t warned;
+
+    struct co_link *running; // NULL: only the main thread can be running
+    unsigned depth;          // nested runs and ends of coroutines
+    struct co *live;         // list of coroutines from co_new to their end
+    struct co *pool;         // list of idle ones
+    unsigned alive, pooled;
+    uint64_t serials, modules_opened;
+    bool closing;                       // no new co any more
+    lua_CFunction passing[PASSING_MAX]; // see co_passes
+    unsigned passings;
+    lua_CFunction xpcall;
+};
+
+// What a thread yields when it waits, and leaves on its stack meanwhile: the address of co_mark.
+extern const char co_mark;
+static inline bool co_is_mark(lua_State *L, int idx)
+{
+    return lua_islightuserdata(L, idx) && lua_touserdata(L, idx) == (const void *)&co_mark;
+}
+// Yields the mark from L, whose inner thread waits; k finds the stack as it was, plus the mark.
+int co_pass(lua_State *L, lua_KContext ctx, lua_KFunction k);
+// L is suspended by co_wait or co_pass, not by an author's yield.
+bool co_thread_waits(lua_State *L);
+// L belongs to the pool and runs nothing: its one value is the mark (or work not yet begun is).
+bool co_thread_idle(lua_State *L);
+// L, running or resuming another, is the thread in which a co began: an author cannot yield from it.
+bool co_thread_is_base(lua_State *L);
+// lua_resetthread, with a name for what that is while __close variables run.
+int co_close_thread(struct vm *vm, lua_State *L, const char *closing);
+// The counter of the running co; NULL when it has none, or none runs.
+size_t *co_meter(struct vm *vm);
+// A number that no other co of this vm ever has; 0 outside of a co.
+uint64_t co_serial(struct vm *vm);
+
+// The two halves of vm_free's care for coroutines: before and after lua_close.
+void co_drop_all(struct vm *vm);
+void co_free_all(struct vm *vm);
+
+// Pushes on L the sentence "scripts/x.lua:6: cannot wait inside table.sort".
+void co_push_obstacle(lua_State *L);
+
+// vm_load_file for any path; name is the chunk's name ("@scripts/x.lua").
+int vm_load_path(lua_State *L, const char *path, const char *name);
+// What is left of path beneath the site's folder ("scripts/x.lua"); path itself outside of it.
+const char *vm_short_path(const struct vm *vm, const char *path);
+
+void lua_base_open(lua_State *L);      // print, os.exit, the watch on globals
+void lua_coroutine_open(lua_State *L); // coroutine.*
+void lua_require_open(lua_State *L);   // require, package.path, the embedded modules
+int luaopen_lunette_task(lua_State *L);
+
+#endif

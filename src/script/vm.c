@@ -1,0 +1,267 @@
+// A generation: the Lua state, its allocator and what is loaded into it before any script.
+//
+// The allocator counts. It refuses growth past the state's cap, and growth that takes a metered run
+// past its own bound; Lua then collects everything and asks again before it raises "not enough
+// memory". While no coroutine runs the cap is wider by RESERVE, so that the server's own code can
+// still log the error and answer. Shrinking and freeing never fail, which Lua relies on.
+#include "script/vm.h"
+
+#include "base/log.h"
+#include "script/vm_inside.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RESERVE = 256 * 1024, FILE_MAX = 16 * 1024 * 1024 };
+// The collector starts a cycle when memory is half as large again, so that garbage stays well below
+// the cap, and then works twice as fast as Lua allocates.
+enum { GC_PAUSE = 150, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
+
+static bool may_grow(const struct vm *vm, size_t by)
+{
+    size_t cap = vm->options.memory + (vm->running ? 0 : RESERVE);
+    if (vm->options.memory && (by > cap || vm->memory > cap - by))
+        return false;
+    if (!vm->meter || !vm->options.request_memory)
+        return true;
+    return (ptrdiff_t)(*vm->meter + by) <= (ptrdiff_t)vm->options.request_memory;
+}
+
+static void count(struct vm *vm, size_t before, size_t after)
+{
+    vm->memory += after - before;
+    if (vm->meter)
+        *vm->meter += after - before;
+}
+
+static void *allocate(void *ud, void *p, size_t before, size_t after)
+{
+    struct vm *vm = ud;
+    if (!p)
+        before = 0; // for a new object Lua passes its type there
+    if (after == 0) {
+        free(p);
+        count(vm, before, 0);
+        return NULL;
+    }
+    if (after > before && !may_grow(vm, after - before))
+        return NULL;
+    void *q = realloc(p, after);
+    if (!q && after > before)
+        return NULL;
+    count(vm, before, after);
+    return q ? q : p; // a shrink that failed leaves the block as it was
+}
+
+void vm_meter_start(struct vm *vm, size_t *counter)
+{
+    vm->meter = counter;
+}
+
+void vm_meter_stop(struct vm *vm)
+{
+    vm->meter = co_meter(vm);
+}
+
+// Making
+
+static int panic(lua_State *L)
+{
+    const char *message = lua_tostring(L, -1);
+    log_write(LOG_ERROR, "Lua error outside of any protection: %s", message ? message : "?");
+    return 0; // Lua aborts
+}
+
+// Warnings come in pieces; those that begin with '@' are commands to the warning system.
+static void warning(void *ud, const char *piece, int more)
+{
+    struct vm *vm = ud;
+    if (vm->warned == 0 && !more && *piece == '@')
+        return;
+    int n = snprintf(vm->warning + vm->warned, sizeof vm->warning - vm->warned, "%s", piece);
+    vm->warned += (size_t)n;
+    if (vm->warned >= sizeof vm->warning)
+        vm->warned = sizeof vm->warning - 1;
+    if (more)
+        return;
+    log_write(LOG_WARN, "%s", vm->warning);
+    vm->warned = 0;
+}
+
+static int open_all(lua_State *L)
+{
+    luaL_openlibs(L);
+    lua_base_open(L);
+    lua_coroutine_open(L);
+    lua_require_open(L);
+    return 0;
+}
+
+struct vm *vm_new(const struct vm_options *o)
+{
+    struct vm *vm = calloc(1, sizeof *vm);
+    if (!vm)
+        return NULL;
+    vm->options = *o;
+    vm->L = lua_newstate(allocate, vm);
+    if (!vm->L)
+        goto fail;
+    *(struct vm **)lua_getextraspace(vm->L) = vm;
+    lua_atpanic(vm->L, panic);
+    lua_setwarnf(vm->L, warning, vm);
+    lua_gc(vm->L, LUA_GCINC, GC_PAUSE, GC_STEP_MUL, GC_STEP_LOG2);
+    lua_pushcfunction(vm->L, open_all);
+    if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
+        return vm;
+    log_write(LOG_ERROR, "Lua's library could not be loaded: %s", lua_tostring(vm->L, -1));
+fail:
+    vm_free(vm);
+    errno = ENOMEM;
+    return NULL;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    co_drop_all(vm);
+    if (vm->L)
+        lua_close(vm->L);
+    co_free_all(vm);
+    assert(vm->memory == 0);
+    free(vm);
+}
+
+lua_State *vm_state(struct vm *vm)
+{
+    return vm->L;
+}
+
+struct vm *vm_of(lua_State *L)
+{
+    return *(struct vm **)lua_getextraspace(L);
+}
+
+const struct vm_options *vm_options(const struct vm *vm)
+{
+    return &vm->options;
+}
+
+size_t vm_memory(const struct vm *vm)
+{
+    return vm->memory;
+}
+
+// Loading files
+
+// All of a regular file, in malloc'ed memory. 0 or −errno.
+static int read_file(const char *path, char **text, size_t *n)
+{
+    *text = NULL;
+    *n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not block the worker
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    int rc = fstat(fd, &st) < 0 ? -errno : 0;
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    if (rc == 0 && st.st_size > FILE_MAX)
+        rc = -EFBIG;
+    if (rc == 0 && !(*text = malloc((size_t)st.st_size + 1)))
+        rc = -ENOMEM;
+    while (rc == 0 && *n < (size_t)st.st_size) {
+        ssize_t got = read(fd, *text + *n, (size_t)st.st_size - *n);
+        if (got == 0) // cut short meanwhile
+            break;
+        if (got < 0 && errno != EINTR)
+            rc = -errno;
+        else if (got > 0)
+            *n += (size_t)got;
+    }
+    close(fd);
+    if (rc < 0)
+        free(*text);
+    return rc;
+}
+
+// Skips a byte order mark, and a first line that begins with '#' but for its line feed.
+static size_t preamble(const char *text, size_t n)
+{
+    size_t at = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    if (at < n && text[at] == '#')
+        while (at < n && text[at] != '\n')
+            at++;
+    return at;
+}
+
+int vm_load_path(lua_State *L, const char *path, const char *name)
+{
+    char *text;
+    size_t n;
+    int rc = read_file(path, &text, &n);
+    if (rc < 0) {
+        lua_pushfstring(L, "cannot read %s: %s", name + 1, strerror(-rc));
+        return LUA_ERRFILE;
+    }
+    size_t skip = preamble(text, n);
+    int status = luaL_loadbufferx(L, text + skip, n - skip, name, "t"); // does not raise
+    free(text);
+    return status;
+}
+
+const char *vm_short_path(const struct vm *vm, const char *path)
+{
+    size_t n = strlen(vm->options.site);
+    bool beneath = strncmp(path, vm->options.site, n) == 0 && path[n] == '/';
+    return beneath ? path + n + 1 : path;
+}
+
+int vm_load_file(lua_State *L, const char *relative)
+{
+    char path[PATH_MAX], name[PATH_MAX];
+    int a = snprintf(path, sizeof path, "%s/%s", vm_of(L)->options.site, relative);
+    int b = snprintf(name, sizeof name, "@%s", relative);
+    if (a >= PATH_MAX || b >= PATH_MAX) {
+        lua_pushliteral(L, "cannot read a script: its path is too long");
+        return LUA_ERRFILE;
+    }
+    return vm_load_path(L, path, name);
+}
+
+// Tracebacks
+
+struct traceback {
+    lua_State *of;
+    const char *message;
+    int level;
+};
+
+static int make_traceback(lua_State *L)
+{
+    const struct traceback *t = lua_touserdata(L, 1);
+    luaL_traceback(L, t->of, t->message, t->level);
+    lua_pushfstring(L, "%s/", vm_of(L)->options.site);
+    luaL_gsub(L, lua_tostring(L, -2), lua_tostring(L, -1), "");
+    return 1;
+}
+
+void vm_push_traceback(lua_State *L, lua_State *of, const char *message, int level)
+{
+    // Within L itself the frame of make_traceback is one level more.
+    struct traceback t = {of, message, of == L ? level + 1 : level};
+    bool room = lua_checkstack(L, 2);
+    assert(room);
+    lua_pushcfunction(L, make_traceback);
+    lua_pushlightuserdata(L, &t);
+    lua_pcall(L, 1, 1, 0); // when it fails, Lua's own message is left instead
+}
