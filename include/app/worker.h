@@ -23,6 +23,7 @@ struct worker_job {
     const struct config *config;
     const int *sockets; // config->listen_addrs of them
     struct worker_shared *shared;
+    unsigned place; // which of the workers this is: its place in shared->server
     int ready_fd; // the pipe for struct worker_ready; non-blocking
     pid_t master;
 };

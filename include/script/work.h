@@ -53,7 +53,7 @@ struct work {
     int after;           // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
     struct deferred wake; // wakes the writer of the stream
-    ptrdiff_t memory;     // bytes the request's Lua has allocated more than freed
+    size_t memory;        // bytes the request's Lua has allocated more than freed
 };
 
 struct handler {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORD_MAX = 64, WORKERS_MAX = 1024 };
+enum { WORD_MAX = 64, WORKERS_MAX = 256 };
 
 static const char *const commands[] = {"serve", "new",  "check",  "routes", "why",    "limits",
                                        "test",  "repl", "reload", "stop",   "status", NULL};

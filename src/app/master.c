@@ -231,13 +231,14 @@ static bool prepare(struct master *m)
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
         return complain("cannot start: %s", strerror(errno));
     m->shared->starting = true;
+    m->shared->server.workers = m->config->workers;
     return true;
 }
 
 // Workers -----------------------------------------------------------------------------------------
 
 // In the new process: serves, and ends it.
-static _Noreturn void be_worker(struct master *m, pid_t master)
+static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
 {
     close(m->signal_fd);
     close(m->ready_pipe[0]);
@@ -247,6 +248,7 @@ static _Noreturn void be_worker(struct master *m, pid_t master)
         .config = m->config,
         .sockets = m->sockets,
         .shared = m->shared,
+        .place = place,
         .ready_fd = m->ready_pipe[1],
         .master = master,
     };
@@ -277,7 +279,7 @@ static void start_worker(struct master *m, struct slot *s)
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        be_worker(m, master);
+        be_worker(m, (unsigned)(s - m->slots), master);
     if (pid < 0) {
         log_write(LOG_ERROR, "a worker could not be started: %s", strerror(errno));
         pause_slot(s, now_ms());
@@ -337,6 +339,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
+    m->shared->server.connections[s - m->slots] = 0; // they went with it
     if (m->state >= STOPPING)
         return;
     if (m->state == STARTING) {

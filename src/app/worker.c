@@ -149,7 +149,8 @@ static bool make_server(struct worker *w)
         .body_rate = BODY_RATE,
     };
     w->server =
-        server_new(w->loop, &w->server_options, &w->job->shared->server, &handler_http, w->handler);
+        server_new(w->loop, &w->server_options, &w->job->shared->server, w->job->place,
+                   &handler_http, w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {

@@ -46,7 +46,6 @@ void answer_push_prepared(lua_State *L)
 void answer_register(lua_State *L)
 {
     luax_class(L, FILE_CLASS, NULL, file_gc);
-    lua_pop(L, 1);
 }
 
 // --- reading --------------------------------------------------------------------------------------

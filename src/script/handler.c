@@ -256,7 +256,9 @@ static void on_request(void *self, struct exchange *x)
     lua_State *L = co_state(co);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, w);
+    vm_meter_start(h->vm, &w->memory);
     co_start(co, 1, on_co_end, w);
+    vm_meter_stop(h->vm);
     if (w->co && h->options.handler_ms) // it waits
         timeout_set(vm_options(h->vm)->loop, &w->deadline, h->options.handler_ms);
 }
@@ -403,8 +405,11 @@ static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, voi
         h->load_done(h->load_arg, NULL);
         return;
     }
-    luaL_traceback(L, L, luaL_tolstring(L, -1, NULL), 0);
-    h->load_done(h->load_arg, lua_tostring(L, -1));
+    const char *message = lua_tostring(L, -1);
+    lua_State *main = vm_state(h->vm); // L has failed
+    vm_push_traceback(main, L, message ? message : "an error that is not a string", 0);
+    h->load_done(h->load_arg, lua_tostring(main, -1));
+    lua_pop(main, 1);
 }
 
 void handler_load(struct handler *h, void (*done)(void *arg, const char *error), void *arg)

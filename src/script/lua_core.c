@@ -3,7 +3,8 @@
 // Every function here is a closure with the handler as its first upvalue; those that take a request find
 // its work by the handle in the table.
 #include "base/log.h"
-#include "http/negotiate.h"
+#include "http/accept.h"
+#include "http/conditions.h"
 #include "http/page.h"
 #include "http/uri.h"
 #include "script/lua_json.h"
@@ -19,7 +20,7 @@
 
 #define ROOT_CLASS "lunette.root"
 
-enum { INDEX_MAX = 8, ACCEPT_MAX = 32 };
+enum { INDEX_MAX = 8, OFFERED_MAX = 32 };
 
 static struct handler *handler_of(lua_State *L)
 {
@@ -430,10 +431,10 @@ typedef int accept_fn(struct str field, const struct str *offered, int n);
 static int accept_by(lua_State *L, struct str field_name, accept_fn *best)
 {
     struct work *w = request_work(L, 1);
-    struct str offered[ACCEPT_MAX];
+    struct str offered[OFFERED_MAX];
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_Integer n = luaL_len(L, 2);
-    luaL_argcheck(L, n >= 1 && n <= ACCEPT_MAX, 2, "1 to 32 values expected");
+    luaL_argcheck(L, n >= 1 && n <= OFFERED_MAX, 2, "1 to 32 values expected");
     luaL_checkstack(L, (int)n, NULL);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 2, i);
@@ -524,7 +525,6 @@ int luaopen_lunette_core(lua_State *L)
     };
     struct handler *h = handler_of(L);
     luax_class(L, ROOT_CLASS, NULL, root_gc);
-    lua_pop(L, 1);
     luaL_newlibtable(L, functions);
     lua_pushlightuserdata(L, h);
     luaL_setfuncs(L, functions, 1);

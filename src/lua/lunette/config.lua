@@ -144,8 +144,8 @@ end
 
 function types.workers(value) -- 0 is "auto"
   local n = value == "auto" and 0 or integer(value)
-  if n ~= 0 and (not n or n < 1 or n > 1024) or value == 0 then n = nil end
-  return "integer", n, [[an integer from 1 to 1024, or "auto"]]
+  if n ~= 0 and (not n or n < 1 or n > 256) or value == 0 then n = nil end
+  return "integer", n, [[an integer from 1 to 256, or "auto"]]
 end
 
 function types.boolean(value)

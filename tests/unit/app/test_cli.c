@@ -103,9 +103,9 @@ static void test_mistakes(void **state)
         {"-x", "there is no option -x (see lunette serve --help)"},
         {"--workers", "--workers takes a value"},
         {"--workers=", "--workers takes a value"},
-        {"--workers 0", "--workers takes a number from 1 to 1024, not '0'"},
-        {"--workers 1025", "--workers takes a number from 1 to 1024, not '1025'"},
-        {"--workers two", "--workers takes a number from 1 to 1024, not 'two'"},
+        {"--workers 0", "--workers takes a number from 1 to 256, not '0'"},
+        {"--workers 257", "--workers takes a number from 1 to 256, not '257'"},
+        {"--workers two", "--workers takes a number from 1 to 256, not 'two'"},
         {"--dev=yes", "--dev takes no value"},
         {"a b", "one folder is enough: both 'a' and 'b' were given"},
     };
