@@ -196,6 +196,14 @@ static bool fail_name(struct writer *w, int t, int at)
 
 static bool write_value(struct writer *w);
 
+// What is known to be a string.
+static inline struct str string_at(lua_State *L, int idx)
+{
+    struct str s;
+    s.p = lua_tolstring(L, idx, &s.n);
+    return s;
+}
+
 static inline bool write_byte(struct writer *w, char c)
 {
     struct buf *out = w->out;
@@ -317,7 +325,7 @@ static bool write_array(struct writer *w, int t)
 // The value on top under the key below it, a string.
 static bool write_member(struct writer *w, bool first)
 {
-    struct str key = luax_str(w->L, -2);
+    struct str key = string_at(w->L, -2);
     if (!write_mark(w, first ? '{' : ',', w->depth))
         return false;
     enum json_text r = json_text_string(w->out, key, w->style->replace_utf8);
@@ -394,7 +402,7 @@ static bool write_value(struct writer *w)
     lua_State *L = w->L;
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
-        return write_string(w, luax_str(L, -1));
+        return write_string(w, string_at(L, -1));
     case LUA_TNUMBER:
         return write_number(w);
     case LUA_TTABLE:
@@ -413,7 +421,13 @@ static bool write_value(struct writer *w)
 
 bool json_write(lua_State *L, int idx, struct buf *out, const struct json_style *style)
 {
-    struct writer w = {.L = L, .out = out, .style = style, .base = lua_gettop(L), .shown = INT_MAX};
+    struct writer w; // not initialised as a whole: its texts are large and seldom needed
+    w.L = L;
+    w.out = out;
+    w.style = style;
+    w.base = lua_gettop(L);
+    w.depth = 0;
+    w.shown = INT_MAX;
     size_t before = out->n;
     json_place_init(&w.place);
     luaL_checkstack(L, 8, NULL);
