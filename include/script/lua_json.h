@@ -6,6 +6,7 @@
 #define LUNETTE_SCRIPT_LUA_JSON_H
 
 #include "base/buf.h"
+#include "script/json_mark.h"
 
 #include <lua.h>
 
@@ -23,12 +24,6 @@ struct json_style {
 // out belongs to the caller, who keeps it where a raise cannot lose it. No Lua code runs while it
 // writes, not even a finalizer, so callers may share one buffer in a state.
 bool json_write(lua_State *L, int idx, struct buf *out, const struct json_style *style);
-
-// Marks the table at idx as an array, so that it is [] when empty: what json.array does. Replaces
-// its metatable.
-void json_mark_array(lua_State *L, int idx);
-// Pushes json.null.
-void json_push_null(lua_State *L);
 
 // luaopen function of lunette.json: encode, null, array, object.
 int luaopen_lunette_json(lua_State *L);
