@@ -50,7 +50,7 @@ struct config {
         const char *level;
     } log;
     const char *data;    // absolute path
-    const char *temp;    // absolute path, or NULL: data
+    const char *temp;    // absolute path, or NULL: data, where it can be written, else /tmp
     struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
 
     const char *file;   // config.lua as messages name it

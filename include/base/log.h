@@ -1,8 +1,9 @@
 // The server's two logs: the error log, one line a record, and the access log, one line a request.
 //
 // One log is open for each process (descriptors are inherited by workers). Records are single
-// lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends can forge a
-// line. Access lines are kept in a buffer and written by log_flush(), once in a loop turn and at exit.
+// lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends
+// can forge a line. Access lines are kept in a buffer and written by log_flush(), once in a loop
+// turn and at exit.
 #ifndef LUNETTE_BASE_LOG_H
 #define LUNETTE_BASE_LOG_H
 
@@ -21,15 +22,15 @@ struct log_options {
     enum log_level level; // records below it are dropped
 };
 
-// Opens both. Files are opened for appending, created with mode 0640, never through a symbolic link.
-// What an earlier call opened is closed, unless this one fails. 0 or −errno, with *failed the path
-// that could not be opened. Before log_open, records go to stderr.
+// Opens both. Files are opened for appending, created with mode 0640, never through a symbolic
+// link. What an earlier call opened is closed, unless this one fails. 0 or −errno, with *failed the
+// path that could not be opened. Before log_open, records go to stderr.
 int log_open(const struct log_options *o, const char **failed);
 // Writes what is buffered and closes what log_open opened.
 void log_close(void);
 
-// One record to the error log: "2026-11-22T21:04:27.123Z warn [1234] text". Written at once. Line feeds inside
-// the text (tracebacks) begin continuation lines that are indented by a tab.
+// One record to the error log: "2026-11-22T21:04:27.123Z warn [1234] text". Written at once. Line
+// feeds inside the text (tracebacks) begin continuation lines that are indented by a tab.
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool log_enabled(enum log_level level);
 // "debug", "info", "warn", "error" → level; -1 for another word.

@@ -28,8 +28,8 @@ static const char help[] =
     "  lunette serve --help              the options of serve\n"
     "  lunette --version                 print the version\n"
     "\n"
-    "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they are),\n"
-    "or both. Settings are in scripts/config.lua.\n";
+    "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they\n"
+    "are), or both. Settings are in scripts/config.lua.\n";
 
 static const char serve_help[] =
     "lunette [serve] [DIR] [OPTION…]\n"
@@ -39,16 +39,16 @@ static const char serve_help[] =
     "  --listen ADDR     where to listen, in place of config.lua's addresses; may be repeated:\n"
     "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
     "  --workers N       how many worker processes (default: one for each processor)\n"
-    "  --dev             for developing: one worker, loopback addresses only unless --listen names\n"
-    "                    others, tracebacks shown in the browser\n"
+    "  --dev             for developing: one worker, loopback addresses only unless --listen\n"
+    "                    names others, tracebacks shown in the browser\n"
     "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
     "                    nobody where that is root)\n"
     "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
     "  --pid-file F      write the master's process id to F\n"
     "  --quiet           no line on start\n"
     "\n"
-    "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop, then\n"
-    "end; a second one, or QUIT, ends at once.\n";
+    "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
+    "then end; a second one, or QUIT, ends at once.\n";
 
 const char *cli_help(enum cli_command which)
 {

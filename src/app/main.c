@@ -18,8 +18,11 @@ static int wrong_usage(const char *why)
 static int unknown_word(const char *word)
 {
     const char *near = cli_nearest_command(word);
-    fprintf(stderr, "lunette: there is no command or folder '%s' (%s%s)\n", word,
-            near ? "did you mean lunette " : "see lunette ", near ? near : "--help");
+    if (near)
+        fprintf(stderr, "lunette: there is no command or folder '%s' (did you mean '%s'?)\n", word,
+                near);
+    else
+        fprintf(stderr, "lunette: there is no command or folder '%s' (see lunette --help)\n", word);
     return 2;
 }
 

@@ -129,6 +129,14 @@ static bool make_handler(struct worker *w)
     return w->handler || fail(w, "the handler", ENOMEM);
 }
 
+// Where large bodies wait: the file has no name there.
+static const char *temp_folder(const struct config *c)
+{
+    if (c->temp)
+        return c->temp;
+    return access(c->data, W_OK | X_OK) == 0 ? c->data : "/tmp";
+}
+
 static bool make_server(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -136,7 +144,7 @@ static bool make_server(struct worker *w)
         .head = {.head_bytes = c->limits.header_bytes,
                  .uri_bytes = c->limits.uri_bytes,
                  .fields = c->limits.headers},
-        .spool = {.folder = c->temp ? c->temp : c->data, .memory = c->limits.body_memory},
+        .spool = {.folder = temp_folder(c), .memory = c->limits.body_memory},
         .connections = c->limits.connections,
         .connections_per_ip = c->limits.connections_per_ip,
         .linger_bytes = c->limits.linger_bytes,

@@ -43,7 +43,21 @@ static inline bool is_plain(unsigned char c)
     return c < 0x80 && !escapes[c];
 }
 
-// The first byte from p on that cannot be copied blindly, or end.
+// Copies from p to d up to the first byte that is not plain, or to end. Returns where that is.
+static inline const char *copy_plain(char *d, const char *p, const char *end)
+{
+    for (uint64_t w; end - p >= 8; p += 8, d += 8) {
+        memcpy(&w, p, 8);
+        if (word_is_special(w))
+            break;
+        memcpy(d, &w, 8);
+    }
+    while (p < end && is_plain((unsigned char)*p))
+        *d++ = *p++;
+    return p;
+}
+
+// The first byte from p on that is not plain, or end.
 static inline const char *skip_plain(const char *p, const char *end)
 {
     for (uint64_t w; end - p >= 8; p += 8) {
@@ -75,11 +89,10 @@ static bool add_escape(struct buf *out, unsigned char c)
     return true;
 }
 
-// The inside of a string in which p is the first byte that is not plain; s.p to p is copied yet to
-// be.
-static enum json_text add_mixed(struct buf *out, struct str s, const char *p, bool replace)
+// The bytes of a string from one that is not plain to end.
+static enum json_text add_mixed(struct buf *out, const char *p, const char *end, bool replace)
 {
-    const char *from = s.p, *end = s.p + s.n; // from: what is not yet copied
+    const char *from = p; // what is not yet copied
     while (p < end) {
         unsigned char c = (unsigned char)*p;
         int step = c < 0x80 ? 1 : utf8_step(p, (size_t)(end - p));
@@ -101,22 +114,18 @@ static enum json_text add_mixed(struct buf *out, struct str s, const char *p, bo
 
 enum json_text json_text_string(struct buf *out, struct str s, bool replace)
 {
-    if (s.n > out->max)
-        return JSON_TEXT_FULL;
-    char *d = room(out, s.n + 2);
+    char *d = s.n <= out->max ? room(out, s.n + 2) : NULL;
     if (!d)
         return JSON_TEXT_FULL;
-    *d = '"';
-    const char *special = s.n ? skip_plain(s.p, s.p + s.n) : s.p;
-    if (special == s.p + s.n) {
-        if (s.n)
-            memcpy(d + 1, s.p, s.n);
+    const char *end = s.p + s.n, *p = copy_plain(d + 1, s.p, end);
+    d[0] = '"';
+    if (p == end) {
         d[s.n + 1] = '"';
-        buf_added(out, s.n + 2);
+        out->n += s.n + 2;
         return JSON_TEXT_OK;
     }
-    buf_added(out, 1);
-    enum json_text r = add_mixed(out, s, special, replace);
+    out->n += 1 + (size_t)(p - s.p);
+    enum json_text r = add_mixed(out, p, end, replace);
     if (r != JSON_TEXT_OK)
         return r;
     return buf_addc(out, '"') ? JSON_TEXT_OK : JSON_TEXT_FULL;

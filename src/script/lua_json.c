@@ -39,79 +39,6 @@ struct writer {
     struct json_place place;
 };
 
-// --- marks, and null ---
-
-// Keys of the registry, by address.
-static const char array_mark, object_mark, null_value;
-
-// Pushes the metatable that marks arrays or objects, which is made when it is first asked for.
-static void push_mark(lua_State *L, const char *mark)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, mark) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mark == &array_mark ? "json.array" : "json.object");
-    lua_setfield(L, -2, "__name");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, mark);
-}
-
-static bool is_registered(lua_State *L, int idx, const char *key)
-{
-    idx = lua_absindex(L, idx);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, key);
-    bool same = lua_rawequal(L, idx, -1);
-    lua_pop(L, 1);
-    return same;
-}
-
-enum mark {
-    MARK_NONE,
-    MARK_ARRAY,
-    MARK_OBJECT,
-};
-
-static enum mark mark_of(lua_State *L, int t)
-{
-    if (!lua_getmetatable(L, t))
-        return MARK_NONE;
-    enum mark mark = is_registered(L, -1, &array_mark)    ? MARK_ARRAY
-                     : is_registered(L, -1, &object_mark) ? MARK_OBJECT
-                                                          : MARK_NONE;
-    lua_pop(L, 1);
-    return mark;
-}
-
-void json_mark_array(lua_State *L, int idx)
-{
-    idx = lua_absindex(L, idx);
-    push_mark(L, &array_mark);
-    lua_setmetatable(L, idx);
-}
-
-static int null_tostring(lua_State *L)
-{
-    lua_pushliteral(L, "null");
-    return 1;
-}
-
-void json_push_null(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &null_value) == LUA_TUSERDATA)
-        return;
-    lua_pop(L, 1);
-    lua_newuserdatauv(L, 0, 0);
-    lua_createtable(L, 0, 2);
-    lua_pushcfunction(L, null_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushliteral(L, "json.null");
-    lua_setfield(L, -2, "__name");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &null_value);
-}
-
 // --- failing ---
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct writer *w, const char *format, ...)
@@ -195,6 +122,14 @@ static bool fail_name(struct writer *w, int t, int at)
 // --- writing ---
 
 static bool write_value(struct writer *w);
+
+// What is known to be a string.
+static inline struct str string_at(lua_State *L, int idx)
+{
+    struct str s;
+    s.p = lua_tolstring(L, idx, &s.n);
+    return s;
+}
 
 static inline bool write_byte(struct writer *w, char c)
 {
@@ -317,7 +252,7 @@ static bool write_array(struct writer *w, int t)
 // The value on top under the key below it, a string.
 static bool write_member(struct writer *w, bool first)
 {
-    struct str key = luax_str(w->L, -2);
+    struct str key = string_at(w->L, -2);
     if (!write_mark(w, first ? '{' : ',', w->depth))
         return false;
     enum json_text r = json_text_string(w->out, key, w->style->replace_utf8);
@@ -378,9 +313,9 @@ static bool write_table(struct writer *w)
     if (!lua_checkstack(L, 8))
         return fail(w, "out of memory");
     w->depth++;
-    enum mark mark = mark_of(L, t);
+    enum json_mark mark = json_mark_of(L, t);
     bool ok;
-    if (mark == MARK_ARRAY || (mark == MARK_NONE && lua_rawlen(L, t) > 0))
+    if (mark == JSON_MARK_ARRAY || (mark == JSON_MARK_NONE && lua_rawlen(L, t) > 0))
         ok = write_array(w, t);
     else
         ok = w->style->sort ? write_sorted(w, t) : write_object(w, t);
@@ -394,7 +329,7 @@ static bool write_value(struct writer *w)
     lua_State *L = w->L;
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
-        return write_string(w, luax_str(L, -1));
+        return write_string(w, string_at(L, -1));
     case LUA_TNUMBER:
         return write_number(w);
     case LUA_TTABLE:
@@ -404,7 +339,7 @@ static bool write_value(struct writer *w)
     case LUA_TNIL:
         return write_text(w, STR("null"));
     case LUA_TUSERDATA:
-        if (is_registered(L, -1, &null_value))
+        if (json_is_null(L, -1))
             return write_text(w, STR("null"));
         break;
     }
@@ -413,7 +348,13 @@ static bool write_value(struct writer *w)
 
 bool json_write(lua_State *L, int idx, struct buf *out, const struct json_style *style)
 {
-    struct writer w = {.L = L, .out = out, .style = style, .base = lua_gettop(L), .shown = INT_MAX};
+    struct writer w; // not initialised as a whole: its texts are large and seldom needed
+    w.L = L;
+    w.out = out;
+    w.style = style;
+    w.base = lua_gettop(L);
+    w.depth = 0;
+    w.shown = INT_MAX;
     size_t before = out->n;
     json_place_init(&w.place);
     luaL_checkstack(L, 8, NULL);
@@ -474,8 +415,8 @@ static int encode(lua_State *L)
     return 1;
 }
 
-// array(t), object(t): marks t and returns it; a new table without one.
-static int mark_table(lua_State *L, const char *mark)
+// The table that array and object are to mark, at index 1; a new one without an argument.
+static void check_markable(lua_State *L)
 {
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
@@ -483,21 +424,24 @@ static int mark_table(lua_State *L, const char *mark)
         lua_replace(L, 1);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    if (mark_of(L, 1) == MARK_NONE && lua_getmetatable(L, 1))
-        return luaL_argerror(L, 1, "the table has a metatable of its own");
-    push_mark(L, mark);
-    lua_setmetatable(L, 1);
+    if (json_mark_of(L, 1) == JSON_MARK_NONE && lua_getmetatable(L, 1))
+        luaL_argerror(L, 1, "the table has a metatable of its own");
+}
+
+// array([t]) → t
+static int array(lua_State *L)
+{
+    check_markable(L);
+    json_mark_array(L, 1);
     return 1;
 }
 
-static int array(lua_State *L)
-{
-    return mark_table(L, &array_mark);
-}
-
+// object([t]) → t
 static int object(lua_State *L)
 {
-    return mark_table(L, &object_mark);
+    check_markable(L);
+    json_mark_object(L, 1);
+    return 1;
 }
 
 int luaopen_lunette_json(lua_State *L)

@@ -15,7 +15,7 @@ static enum h1_result planted(struct h1_chunked *c, struct str bytes, size_t *co
                               struct str *data)
 {
     enum h1_result r = h1_chunked_parse(c, bytes, consumed, data);
-    if (r == H1_BAD && c->error == H1_CHUNK_OVERFLOW && c->ext_total > 0)
+    if (c->ext_total > 0 && r == H1_BAD && c->error == H1_CHUNK_OVERFLOW)
         leak = bytes.p[bytes.n];
     return r;
 }

@@ -112,6 +112,8 @@ static inline void h1_expect_head(const struct h1_head *h, struct str bytes)
     assert(h->length - h->skipped <= h->limits.head_bytes);
     assert(memcmp(bytes.p + h->length - 4, "\r\n\r\n", 4) == 0);
     assert(h->field_count <= h->limits.fields && h->method < HTTP_METHODS && h->minor <= 1);
+    assert(method_parse(h1_text(bytes.p, h->method_span)) == h->method);
+    assert(h->method_span.n == method_name(h->method).n);
     assert(h->target.n > 0 && h->target.n <= h->limits.uri_bytes);
     assert(!(h->chunked && h->has_length) && h->content_length >= 0);
     assert(h->has_length || h->content_length == 0);
@@ -184,7 +186,7 @@ static inline bool h1_drive_head(struct h1_drive *d, struct str bytes)
     if (r == H1_MORE)
         return false;
     if (r == H1_BAD) {
-        assert(h->error && h->error < H1_ERRORS && h->error_at <= bytes.n);
+        assert(h->error && h->error_at <= bytes.n && h1_error_info(h->error)->status >= 400);
         d->phase = H1_OVER;
         h1_emit(d, (struct h1_event){H1_SAW_BAD_HEAD, d->at + h->error_at, 0, h->error, 0, 0});
         return false;
@@ -230,7 +232,8 @@ static inline bool h1_drive_chunked(struct h1_drive *d, struct str bytes)
         h1_emit_body(d);
         return d->phase != H1_OVER;
     }
-    assert(r == H1_BAD && d->chunked.error && d->chunked.error < H1_ERRORS && consumed < bytes.n);
+    assert(r == H1_BAD && d->chunked.error && consumed < bytes.n);
+    assert(h1_error_info(d->chunked.error)->status >= 400);
     d->phase = H1_OVER;
     h1_emit(d, (struct h1_event){H1_SAW_BAD_BODY, d->at, d->n, d->chunked.error, 0, d->hash});
     return false;

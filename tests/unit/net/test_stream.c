@@ -796,7 +796,9 @@ static void drain_is_told_for_a_blocked_queue(void **state)
     fill_pattern(bytes, N, 10);
     unsigned released = 0;
     stream_write_ref(own.s, str_of(bytes, N), count_release, &released);
+    sends = 0;
     stream_flush(own.s);
+    assert_int_equal(sends, 1); // a short count is answer enough
     assert_true(stream_queued(own.s) >= STREAM_LOW);
     turns(2);
     assert_int_equal(own.drains, 0);
@@ -806,7 +808,9 @@ static void drain_is_told_for_a_blocked_queue(void **state)
     for (int i = 0; i < TURNS_MAX && have < N; i++) {
         ssize_t r = read(peer, all + have, N - have);
         have += r > 0 ? (size_t)r : 0;
+        sends = 0;
         stream_flush(own.s);
+        assert_int_equal(sends, 0); // left to the loop, which then tells of it
         if (r < 0)
             turns(1);
     }

@@ -85,7 +85,8 @@ static void test_html_every_byte(void **state)
 {
     (void)state;
     static const struct snippet cases[] = {
-        {"(function() local e = {['&']='&amp;', ['<']='&lt;', ['>']='&gt;', ['\"']='&quot;', [\"'\"]='&#39;'} "
+        {"(function() local e = {['&']='&amp;', ['<']='&lt;', ['>']='&gt;', ['\"']='&quot;', "
+         "[\"'\"]='&#39;'} "
          "for c = 0, 255 do for n = 1, 20 do for at = 1, n do "
          "local s = ('x'):rep(at - 1) .. string.char(c) .. ('&'):rep(n % 2) .. ('y'):rep(n - at) "
          "if html.escape(s) ~= s:gsub('[&<>\"\\']', e) then return c, n, at end "
@@ -131,7 +132,8 @@ static void test_url_query(void **state)
          "big=-9223372036854775808&f=5&h=0.5&n=5&t=true&x=false"},
         {"url.build_query{id={3, 'a b', true}, z={}, y='1'}", "id=3&id=a+b&id=true&y=1"},
         {"url.build_query{e=''}", "e="},
-        {"#url.build_query{v=(function() local t = {} for i = 1, 3000 do t[i] = 'x' end return t end)()}",
+        {"#url.build_query{v=(function() local t = {} for i = 1, 3000 do t[i] = 'x' end "
+         "return t end)()}",
          "11999"},
         {"url.build_query{a={b=1}}", "t:1: cannot put a table with names into the query's 'a'"},
         {"url.build_query{a={print}}", "t:1: cannot put a function into the query's 'a'"},
@@ -160,7 +162,8 @@ static void test_cookie_make(void **state)
         {"cookie.make('a', '1')", "a=1; Path=/; HttpOnly; SameSite=Lax"},
         {"cookie.make('a', 7)", "a=7; Path=/; HttpOnly; SameSite=Lax"},
         {"cookie.make('a', '')", "a=; Path=/; HttpOnly; SameSite=Lax"},
-        {"cookie.make('a', 'x', {path='/app', domain='example.com', expires=0, max_age=60, secure=true, "
+        {"cookie.make('a', 'x', {path='/app', domain='example.com', expires=0, max_age=60, "
+         "secure=true, "
          "http_only=false, same_site='strict'})",
          "a=x; Path=/app; Domain=example.com; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60; "
          "Secure; SameSite=Strict"},

@@ -180,7 +180,8 @@ static void test_errors(void **state)
         {"json.encode({['a b'] = {['x\"\\1'] = {_y1 = {['1y'] = print}}}})",
          "t:1: cannot encode [\"a b\"][\"x\\x22\\x01\"]._y1[\"1y\"]: a function has no JSON form"},
         {"json.encode({[('k'):rep(41)] = print})",
-         "t:1: cannot encode kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk...: a function has no JSON form"},
+         "t:1: cannot encode kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk...: "
+         "a function has no JSON form"},
         {"json.encode({[('k'):rep(39) .. '\xc3\xa9'] = print})",
          "t:1: cannot encode [\"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk...\"]: "
          "a function has no JSON form"},
@@ -400,9 +401,9 @@ static void test_write_appends_and_leaves_no_trace(void **state)
     lua_close(L);
 }
 
-static const char everything[] =
-    "{a = {1, 2.5, -3, 1/3, true, json.null}, b = 'x\\n\\xc3\\xa9', c = {d = {}, e = json.array{}}, "
-    "f = {[2] = 2, [1] = 1}}";
+static const char everything[] = "{a = {1, 2.5, -3, 1/3, true, json.null}, b = 'x\\n\\xc3\\xa9', "
+                                 "c = {d = {}, e = json.array{}}, "
+                                 "f = {[2] = 2, [1] = 1}}";
 
 // With less room than the text needs, writing fails wherever it stands, and says so.
 static void test_every_maximum(void **state)
