@@ -178,12 +178,13 @@ static void linger(struct h1_conn *c)
         arm_for_state(c);
 }
 
-// Answers without an exchange, and closes: the bytes that came are not a request.
-static void refuse(struct h1_conn *c, unsigned status, const char *why)
+// Answers without an exchange, and closes: the bytes that came are not a request. head: they were at
+// least a HEAD, which gets no body.
+static void refuse(struct h1_conn *c, bool head, unsigned status, const char *why)
 {
     char text[ADDR_TEXT_MAX];
     log_write(LOG_INFO, "%u to %s: %s", status, addr_host(&c->peer, text), why);
-    h1_write_page(c, status);
+    h1_write_page(c, status, head);
     h1_log_access(c, NULL, status);
     linger(c);
 }
@@ -210,6 +211,8 @@ struct body_fault {
     const char *why;
 };
 
+static const char *const too_large = "the body is over max_body (limits.body_bytes)";
+
 static struct body_fault keep_bytes(struct h1_exchange *x, struct str data)
 {
     x->body_seen += data.n;
@@ -217,7 +220,7 @@ static struct body_fault keep_bytes(struct h1_exchange *x, struct str data)
     case 0:
         return (struct body_fault){0, NULL};
     case -EFBIG:
-        return (struct body_fault){413, "the body is over max_body (limits.body_bytes)"};
+        return (struct body_fault){413, too_large};
     case -ENOSPC:
     case -EDQUOT:
         return (struct body_fault){507, "no space left for the body's temporary file"};
@@ -252,6 +255,10 @@ static struct body_fault take_body(struct h1_exchange *x, struct str in, size_t 
             break;
         fault = keep_bytes(x, data);
     }
+    // A chunk's size is a promise: one that cannot be kept is not waited for.
+    uint64_t max = x->conn->state == CONN_BODY ? x->pub.body.max : DISCARD_MAX;
+    if (fault.status == 0 && x->chunked.left > max - (x->body_seen < max ? x->body_seen : max))
+        fault = (struct body_fault){413, too_large};
     return fault;
 }
 
@@ -363,10 +370,11 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
             c->x = NULL;
             give_exchange(c->env, x);
         }
+        bool head = h->method == HTTP_HEAD;
         if (*why)
-            refuse(c, 400, why);
+            refuse(c, head, 400, why);
         else
-            refuse(c, 503, "out of memory for the request");
+            refuse(c, head, 503, "out of memory for the request");
         return;
     }
     x->close = !h->keep_alive || c->env->draining;
@@ -392,7 +400,7 @@ static size_t step_head(struct h1_conn *c, struct str in)
     enum h1_result r = h1_head_parse(h, in);
     if (r == H1_MORE) {
         if (!c->partial && !(c->partial = partial_head(c, h))) {
-            refuse(c, 503, "out of memory for the request");
+            refuse(c, false, 503, "out of memory for the request");
         } else if (c->state == CONN_IDLE) {
             set_state(c, CONN_HEAD);
             if (c->served)
@@ -406,7 +414,8 @@ static size_t step_head(struct h1_conn *c, struct str in)
     if (r == H1_DONE)
         start_exchange(c, h, in);
     else
-        refuse(c, h1_error_info(h->error)->status, h1_error_info(h->error)->why);
+        refuse(c, str_eq(h1_text(in.p, h->method_span), STR("HEAD")),
+               h1_error_info(h->error)->status, h1_error_info(h->error)->why);
     free(partial);
     return used;
 }
@@ -602,7 +611,7 @@ static void on_timer(struct timeout *t)
         return;
     }
     if (c->state == CONN_HEAD) {
-        refuse(c, 408, "the head did not come in time (timeouts.header)");
+        refuse(c, false, 408, "the head did not come in time (timeouts.header)");
     } else if (c->state == CONN_BODY) {
         c->x->close = true;
         body_ended(c, 408, "the body stopped coming (timeouts.body)");

@@ -232,7 +232,7 @@ enum h1_pump h1_pump(struct h1_exchange *x)
     return PUMP_DONE;
 }
 
-void h1_write_page(struct h1_conn *c, unsigned status)
+void h1_write_page(struct h1_conn *c, unsigned status, bool head)
 {
     struct buf page;
     char head[256], line[STATUS_LINE_MAX];
@@ -246,7 +246,8 @@ void h1_write_page(struct h1_conn *c, unsigned status)
                          STR_ARG(first), STR_ARG(now), page.n);
         assert(n > 0 && (size_t)n < sizeof head);
         stream_write(c->stream, str_of(head, (size_t)n));
-        stream_write(c->stream, buf_str(&page));
+        if (!head)
+            stream_write(c->stream, buf_str(&page));
     }
     buf_fini(&page);
 }
