@@ -3,8 +3,6 @@
 #ifndef LUNETTE_SCRIPT_LUA_CODEC_H
 #define LUNETTE_SCRIPT_LUA_CODEC_H
 
-#include "base/str.h"
-
 #include <lua.h>
 
 // html.escape(s): & < > " ' as entities; s itself when there are none.
@@ -13,9 +11,6 @@ int luaopen_lunette_html(lua_State *L);
 // url.quote(s[, safe="/"]), url.unquote(s), url.build_query(t), url.parse_query(s): percent-coding
 // as in Python's urllib.parse. An escape that is none stays as it is.
 int luaopen_lunette_url(lua_State *L);
-// Pushes what parse_query returns for an urlencoded string: a table name → last value, and a table
-// name → array of every value, in order (marked as JSON arrays).
-void lua_codec_push_query(lua_State *L, struct str s);
 
 // cookie.make(name, value[, opts]), cookie.expire(name[, opts]): values of Set-Cookie (RFC 6265
 // §4.1).

@@ -67,7 +67,7 @@ struct handler {
     uint64_t id_seed, id_count;   // request ids
     struct fields fields;         // scratch: the answer being written
     struct buf text;              // scratch: JSON, pages
-    int dispatch, failed, loaded; // registry references to the library's functions
+    int dispatch, failed, loaded, place; // registry references to the library's functions
     int response_meta;            // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
@@ -103,6 +103,8 @@ struct answer {
     const char *message; // static or on the stack
 };
 void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
+// Whether the value at idx is a response object.
+bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong with it.
 // *stream is set to the stack index of a function that is to write the body, 0 for none.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);

@@ -235,17 +235,17 @@ enum h1_pump h1_pump(struct h1_exchange *x)
 void h1_write_page(struct h1_conn *c, unsigned status, bool head)
 {
     struct buf page;
-    char head[256], line[STATUS_LINE_MAX];
+    char start[256], line[STATUS_LINE_MAX];
     buf_init(&page, 16 * 1024);
     if (page_html(&page, status, str_of(NULL, 0))) {
         struct str first = status_line(status, line), now = stamp(c->env);
-        int n = snprintf(head, sizeof head,
+        int n = snprintf(start, sizeof start,
                          "%.*s%.*sX-Content-Type-Options: nosniff\r\n"
                          "Content-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"
                          "Connection: close\r\n\r\n",
                          STR_ARG(first), STR_ARG(now), page.n);
-        assert(n > 0 && (size_t)n < sizeof head);
-        stream_write(c->stream, str_of(head, (size_t)n));
+        assert(n > 0 && (size_t)n < sizeof start);
+        stream_write(c->stream, str_of(start, (size_t)n));
         if (!head)
             stream_write(c->stream, buf_str(&page));
     }

@@ -95,6 +95,11 @@ static void read_response(lua_State *L, int idx, struct answer *a)
     a->body = lua_gettop(L);
 }
 
+bool answer_is_response(lua_State *L, struct handler *h, int idx)
+{
+    return lua_istable(L, idx) && has_meta(L, idx, h->response_meta);
+}
+
 static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
 {
     switch (lua_type(L, idx)) {

@@ -56,6 +56,7 @@ static struct work *take_work(struct handler *h, struct exchange *x)
         return NULL;
     w->x = x;
     w->after = LUA_NOREF;
+    w->deadline_ms = h->options.handler_ms;
     w->handle = ++h->uses << 24 | w->place; // 2^40 requests, 2^24 at a time
     return w;
 }
@@ -111,16 +112,27 @@ static int run_returned(lua_State *L, int status, lua_KContext ctx)
     return run_answer(L, (struct work *)ctx);
 }
 
+// The log's line for results that could not be sent: it names the handler.
+static void log_failure(lua_State *L, struct work *w, unsigned status, const char *message)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->place);
+    lua_pushvalue(L, AT_REQUEST);
+    lua_call(L, 1, 1);
+    const char *place = lua_tostring(L, -1);
+    log_write(LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
+              STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), message,
+              place ? " (the handler at " : "", place ? place : "", place ? ")" : "");
+}
+
 // Asks the library for the page of an error. Its results are answered like any others.
 // message: NULL, or valid until this pushes.
 static int run_failed(lua_State *L, struct work *w, unsigned status, const char *message)
 {
     w->failing = true;
     drop_file(w);
+    lua_pushstring(L, message); // NULL gives nil
     if (message)
-        lua_pushstring(L, message);
-    else
-        lua_pushnil(L);
+        log_failure(L, w, status, lua_tostring(L, -1)), lua_pop(L, 1);
     lua_replace(L, AT_RESULTS);
     lua_settop(L, AT_RESULTS);
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->failed);
@@ -259,8 +271,8 @@ static void on_request(void *self, struct exchange *x)
     vm_meter_start(h->vm, &w->memory);
     co_start(co, 1, on_co_end, w);
     vm_meter_stop(h->vm);
-    if (w->co && h->options.handler_ms) // it waits
-        timeout_set(vm_options(h->vm)->loop, &w->deadline, h->options.handler_ms);
+    if (w->co && w->deadline_ms) // it waits
+        timeout_set(vm_options(h->vm)->loop, &w->deadline, w->deadline_ms);
 }
 
 static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
@@ -447,7 +459,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
         return NULL;
     h->vm = vm;
     h->options = *o;
-    h->dispatch = h->failed = h->loaded = h->response_meta = LUA_NOREF;
+    h->dispatch = h->failed = h->loaded = h->place = h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);

@@ -27,7 +27,7 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, methods=, response=}: the library's functions.
+// start{dispatch=, failed=, loaded=, place=, methods=, response=}: the library's functions.
 static int core_start(lua_State *L)
 {
     struct handler *h = handler_of(L);
@@ -39,6 +39,8 @@ static int core_start(lua_State *L)
     h->failed = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "loaded");
     h->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "place");
+    h->place = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "response");
     h->response_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "methods");
@@ -318,30 +320,75 @@ static int core_open_file(lua_State *L)
 
 // --- answers --------------------------------------------------------------------------------------
 
-// normalise(…) → a response object of what a handler returned, or nil and what is wrong with it.
+// A table body as JSON text, with its Content-Type, in the response object at res.
+static bool encode_body(lua_State *L, struct handler *h, int res)
+{
+    static const struct json_style style = {.replace_utf8 = true};
+    lua_getfield(L, res, "body");
+    if (!lua_istable(L, -1))
+        return true;
+    buf_clear(&h->text);
+    if (!json_write(L, -1, &h->text, &style))
+        return false;
+    luax_push(L, buf_str(&h->text));
+    lua_setfield(L, res, "body");
+    lua_getfield(L, res, "headers");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING && str_ieq(luax_str(L, -2), STR("content-type")))
+            return true;
+    lua_createtable(L, 0, 4); // a copy: the headers may be the handler's own, used again
+    for (lua_pushnil(L); lua_next(L, -3);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_pushliteral(L, "application/json");
+    lua_setfield(L, -2, "Content-Type");
+    lua_setfield(L, res, "headers");
+    return true;
+}
+
+// normalise(…) → a response object of what a handler returned (a response itself unchanged, a table
+// as JSON text), or nil and what is wrong with it.
 static int core_normalise(lua_State *L)
 {
+    struct handler *h = handler_of(L);
     struct answer a;
-    answer_read(L, handler_of(L), 1, &a);
-    if (a.kind == ANSWER_WRONG || a.kind == ANSWER_PREPARED) {
+    bool ready = lua_gettop(L) == 1 && answer_is_response(L, h, 1);
+    answer_read(L, h, 1, &a);
+    if (a.kind == ANSWER_PREPARED)
+        a = (struct answer){.kind = ANSWER_WRONG, .message = "core.FILE is not for middleware"};
+    if (a.kind == ANSWER_WRONG) {
         lua_pushnil(L);
-        lua_pushstring(L, a.kind == ANSWER_WRONG ? a.message : "core.FILE is not for middleware");
+        lua_pushstring(L, a.message);
         return 2;
     }
+    if (ready) {
+        lua_settop(L, 1);
+        return 1;
+    }
     lua_createtable(L, 0, 4);
+    int res = lua_gettop(L);
     lua_pushinteger(L, (lua_Integer)a.status);
-    lua_setfield(L, -2, "status");
+    lua_setfield(L, res, "status");
     if (a.headers)
         lua_pushvalue(L, a.headers);
     else
         lua_newtable(L);
-    lua_setfield(L, -2, "headers");
-    if (a.body) {
+    lua_setfield(L, res, "headers");
+    if (a.body)
         lua_pushvalue(L, a.body);
-        lua_setfield(L, -2, "body");
+    else
+        lua_pushnil(L);
+    lua_setfield(L, res, "body");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->response_meta);
+    lua_setmetatable(L, res);
+    if (!encode_body(L, h, res)) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, handler_of(L)->response_meta);
-    lua_setmetatable(L, -2);
+    lua_settop(L, res);
     return 1;
 }
 
@@ -401,6 +448,37 @@ static int core_after(lua_State *L)
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;
+}
+
+// over(req) → whether the exchange has ended: nobody is there to be answered.
+static int core_over(lua_State *L)
+{
+    lua_pushboolean(L, request_try(L, 1) == NULL);
+    return 1;
+}
+
+// timeout(req, seconds): the handler's deadline, from now on.
+static int core_timeout(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    double s = luax_check_duration(L, 2);
+    w->deadline_ms = s * 1000 < UINT32_MAX ? (uint32_t)(s * 1000) : UINT32_MAX;
+    return 0;
+}
+
+// current() → a request table for the request whose handler runs, or nil.
+static int core_current(lua_State *L)
+{
+    struct handler *h = handler_of(L);
+    struct co *co = co_running(h->vm);
+    for (uint32_t i = 0; i < h->work_count && co; i++) {
+        if (h->works[i]->co == co && h->works[i]->x) {
+            request_push(L, h->works[i]);
+            return 1;
+        }
+    }
+    lua_pushnil(L);
+    return 1;
 }
 
 // --- the request ----------------------------------------------------------------------------------
@@ -516,6 +594,9 @@ int luaopen_lunette_core(lua_State *L)
         {"add_header", core_add_header},
         {"vary", core_vary},
         {"after", core_after},
+        {"over", core_over},
+        {"timeout", core_timeout},
+        {"current", core_current},
         {"segments", core_segments},
         {"accept", core_accept},
         {"accept_language", core_accept_language},

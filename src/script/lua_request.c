@@ -4,9 +4,8 @@
 // field, and stores it with a raw set, so that a second read costs nothing here. Once the exchange is over the
 // handle is stale: what was read stays, what was not raises.
 #include "http/cookie.h"
-#include "http/form.h"
-#include "script/lua_json.h"
 #include "script/luax.h"
+#include "script/values.h"
 #include "script/work.h"
 
 #include <stdio.h>
@@ -41,66 +40,9 @@ struct work *request_work(lua_State *L, int arg)
     return w;
 }
 
-// --- tables of values -----------------------------------------------------------------------------
+// --- tables of values ------------------------------------------------------------------------------
 
-// Which values of a repeated name a table keeps.
-enum keep {
-    KEEP_FIRST,
-    KEEP_LAST,
-    KEEP_ALL, // in arrays
-};
-
-// Stores the value on top under the name below it in the table at t; pops both.
-static void store(lua_State *L, int t, enum keep keep)
-{
-    if (keep == KEEP_LAST) {
-        lua_rawset(L, t);
-        return;
-    }
-    lua_pushvalue(L, -2);
-    int type = lua_rawget(L, t); // name value old
-    if (type == LUA_TNIL) {
-        lua_pop(L, 1);
-        if (keep == KEEP_ALL) {
-            lua_createtable(L, 1, 0);
-            json_mark_array(L, -1);
-            lua_insert(L, -2);
-            lua_rawseti(L, -2, 1);
-        }
-        lua_rawset(L, t);
-    } else if (keep == KEEP_ALL) {
-        lua_insert(L, -2);
-        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-        lua_pop(L, 2);
-    } else {
-        lua_pop(L, 3);
-    }
-}
-
-static void push_decoded(lua_State *L, struct str s)
-{
-    if (!form_needs_decode(s)) {
-        luax_push(L, s);
-        return;
-    }
-    luaL_Buffer b;
-    char *p = luaL_buffinitsize(L, &b, s.n);
-    luaL_pushresultsize(&b, form_decode(p, s));
-}
-
-static void push_query(lua_State *L, struct work *w, enum keep keep)
-{
-    struct str rest = w->x->request.query, name, value;
-    lua_newtable(L);
-    int t = lua_gettop(L);
-    while (form_next(&rest, &name, &value)) {
-        push_decoded(L, name);
-        push_decoded(L, value);
-        store(L, t, keep);
-    }
-}
-
-static void push_cookies(lua_State *L, struct work *w, enum keep keep)
+static void push_cookies(lua_State *L, struct work *w, enum values_keep keep)
 {
     const struct http_request *r = &w->x->request;
     lua_newtable(L);
@@ -112,7 +54,7 @@ static void push_cookies(lua_State *L, struct work *w, enum keep keep)
         while (cookie_next(&rest, &name, &value)) {
             luax_push(L, name);
             luax_push(L, value);
-            store(L, t, keep);
+            values_store(L, t, keep);
         }
     }
 }
@@ -142,16 +84,16 @@ static void push_joined(lua_State *L, struct str old, struct str more, bool cook
     luaL_pushresult(&b);
 }
 
-static void push_headers(lua_State *L, struct work *w, enum keep keep)
+static void push_headers(lua_State *L, struct work *w, enum values_keep keep)
 {
     const struct http_request *r = &w->x->request;
     lua_createtable(L, 0, (int)r->field_count);
     int t = lua_gettop(L);
     for (unsigned i = 0; i < r->field_count; i++) {
         push_lower(L, r->fields[i].name);
-        if (keep == KEEP_ALL) {
+        if (keep == VALUES_ALL) {
             luax_push(L, r->fields[i].value);
-            store(L, t, KEEP_ALL);
+            values_store(L, t, VALUES_ALL);
             continue;
         }
         lua_pushvalue(L, -1);
@@ -347,22 +289,22 @@ static void push_field(lua_State *L, struct work *w, enum field_id id)
         push_id(L, w);
         break;
     case F_HEADERS:
-        push_headers(L, w, KEEP_LAST);
+        push_headers(L, w, VALUES_LAST);
         break;
     case F_HEADERS_ALL:
-        push_headers(L, w, KEEP_ALL);
+        push_headers(L, w, VALUES_ALL);
         break;
     case F_QUERY:
-        push_query(L, w, KEEP_LAST);
+        values_push_form(L, r->query, VALUES_LAST);
         break;
     case F_QUERY_ALL:
-        push_query(L, w, KEEP_ALL);
+        values_push_form(L, r->query, VALUES_ALL);
         break;
     case F_COOKIES:
-        push_cookies(L, w, KEEP_FIRST);
+        push_cookies(L, w, VALUES_FIRST);
         break;
     case F_COOKIES_ALL:
-        push_cookies(L, w, KEEP_ALL);
+        push_cookies(L, w, VALUES_ALL);
         break;
     case F_PARAMS:
         lua_newtable(L);

@@ -8,6 +8,7 @@
 #include "script/keys.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
+#include "script/values.h"
 
 #include <string.h>
 
@@ -95,54 +96,11 @@ static int url_unquote(lua_State *L)
 
 // --- parse_query ---
 
-static void push_decoded(lua_State *L, struct str s)
-{
-    if (!form_needs_decode(s)) {
-        luax_push(L, s);
-        return;
-    }
-    luaL_Buffer b;
-    char *d = luaL_buffinitsize(L, &b, s.n);
-    luaL_pushresultsize(&b, form_decode(d, s));
-}
-
-// The array at key name (on top, popped) of the table at all, made when it is not there. Pushes it.
-static void push_values(lua_State *L, int all)
-{
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, all) == LUA_TTABLE) {
-        lua_remove(L, -2);
-        return;
-    }
-    lua_pop(L, 1);
-    lua_createtable(L, 1, 0);
-    json_mark_array(L, -1);
-    lua_insert(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, all);
-}
-
-void lua_codec_push_query(lua_State *L, struct str s)
-{
-    struct str name, value;
-    lua_newtable(L);
-    lua_newtable(L);
-    int last = lua_gettop(L) - 1, all = last + 1;
-    while (form_next(&s, &name, &value)) {
-        push_decoded(L, name);
-        push_decoded(L, value);
-        lua_pushvalue(L, -2);
-        push_values(L, all);
-        lua_pushvalue(L, -2);
-        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-        lua_pop(L, 1);
-        lua_rawset(L, last);
-    }
-}
-
 static int url_parse_query(lua_State *L)
 {
-    lua_codec_push_query(L, luax_check_str(L, 1));
+    struct str s = luax_check_str(L, 1);
+    values_push_form(L, s, VALUES_LAST);
+    values_push_form(L, s, VALUES_ALL);
     return 2;
 }
 

@@ -355,7 +355,7 @@ local DEFAULT_PORTS = { http = 80, https = 443 }
 
 -- "https://example.com:8443" of the request that runs, or of opts.req.
 local function origin(opts)
-    local req = opts.req or (core.current and core.current())
+    local req = opts.req or core.current()
     if not req then misuse("app.url_for: absolute needs a request: {absolute=true, req=req}") end
     local host, port = req.host, req.port
     if not port or port == DEFAULT_PORTS[req.scheme] or host:find(":%d+$") then

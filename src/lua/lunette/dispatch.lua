@@ -35,6 +35,7 @@ for status = 100, 599 do PLAIN[status] = status < 400 end
 
 -- The answer to what xpcall caught.
 local function failure(entry, req, e)
+    if core.over(req) then return nil end -- the client left: the error is its consequence
     if is_abort(e) then
         req.error = e
         local res = e.response
@@ -425,7 +426,7 @@ end
 
 -- Receives the body and sets the deadline of an entry; nil, or the response when that fails.
 local function prepare(entry, req, has_body)
-    if entry.timeout and core.timeout then core.timeout(req, entry.timeout) end
+    if entry.timeout then core.timeout(req, entry.timeout) end
     if not has_body then return nil end
     local status, why = core.receive(req, entry.max_body)
     if status == 0 then return nil end
