@@ -34,7 +34,7 @@ struct vm {
     bool closing;                       // no new co any more
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
-    lua_CFunction xpcall;
+    lua_CFunction xpcall, find_loader; // for co_obstacle.c
 };
 
 // What a thread yields when it waits, and leaves on its stack meanwhile: the address of co_mark.
