@@ -45,8 +45,8 @@ static bool name_in_module(lua_State *L, int function, int module, const char *p
     return false;
 }
 
-// Pushes "table.sort" for the function at that index (the top). The standard library's own names come first: a
-// site's module may hold the same function under another.
+// Pushes "table.sort" for the function at that index (the top). The standard library's own names
+// come first: a site's module may hold the same function under another.
 static bool push_library_name(lua_State *L, int function)
 {
     static const char *const standard[] = {LUA_GNAME, "table", "string", "coroutine", "debug",
