@@ -34,7 +34,7 @@ struct vm {
     bool closing;                       // no new co any more
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
-    lua_CFunction xpcall;
+    lua_CFunction xpcall, find_loader; // for co_obstacle.c
 };
 
 // What a thread yields when it waits, and leaves on its stack meanwhile: the address of co_mark.
@@ -49,7 +49,7 @@ int co_pass(lua_State *L, lua_KContext ctx, lua_KFunction k);
 bool co_thread_waits(lua_State *L);
 // L belongs to the pool and runs nothing: its one value is the mark (or work not yet begun is).
 bool co_thread_idle(lua_State *L);
-// L, running or resuming another, is the thread in which a co began: an author cannot yield from it.
+// L, running or resuming another, is the thread in which a co began: nobody may yield from it.
 bool co_thread_is_base(lua_State *L);
 // lua_resetthread, with a name for what that is while __close variables run.
 int co_close_thread(struct vm *vm, lua_State *L, const char *closing);

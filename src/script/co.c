@@ -15,7 +15,6 @@
 #include "script/vm_inside.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>

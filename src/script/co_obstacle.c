@@ -45,8 +45,8 @@ static bool name_in_module(lua_State *L, int function, int module, const char *p
     return false;
 }
 
-// Pushes "table.sort" for the function at that index (the top). The standard library's own names come first: a
-// site's module may hold the same function under another.
+// Pushes "table.sort" for the function at that index (the top). The standard library's own names
+// come first: a site's module may hold the same function under another.
 static bool push_library_name(lua_State *L, int function)
 {
     static const char *const standard[] = {LUA_GNAME, "table", "string", "coroutine", "debug",
@@ -74,8 +74,12 @@ static const char *c_function(lua_State *L, lua_State *T, lua_Debug *ar)
 {
     if (!push_function(L, T, ar))
         return NULL;
-    if (passes(vm_of(L), lua_tocfunction(L, -1)))
+    const struct vm *vm = vm_of(L);
+    lua_CFunction fn = lua_tocfunction(L, -1);
+    if (passes(vm, fn))
         return NULL;
+    if (fn == vm->find_loader)
+        return "require";
     if (push_library_name(L, lua_gettop(L)))
         return lua_tostring(L, -1);
     if (strcmp(ar->namewhat, "for iterator") == 0)

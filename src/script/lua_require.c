@@ -15,7 +15,6 @@
 #include "script/lua_json.h"
 #include "script/vm_inside.h"
 
-#include <assert.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
@@ -179,30 +178,31 @@ static int close_record(lua_State *L)
 
 // require
 
-// Leaves the loader and its data at their places, from the first of package.searchers that has
-// one. Until then LOADER is the list and LOADER_DATA the places that were tried.
-static void find_loader(lua_State *L)
+// name → loader and its data, from the first of package.searchers that has one. A function of its
+// own because no searcher may wait, which co_obstacle.c says of it.
+static int find_loader(lua_State *L)
 {
+    enum { SEARCHERS = NAME + 1, TRIED };
     lua_getfield(L, lua_upvalueindex(1), "searchers");
-    if (!lua_istable(L, LOADER))
-        luaL_error(L, "'package.searchers' must be a table");
+    if (!lua_istable(L, SEARCHERS))
+        return luaL_error(L, "'package.searchers' must be a table");
     lua_pushliteral(L, "");
-    for (int i = 1; lua_rawgeti(L, LOADER, i) != LUA_TNIL; i++) {
+    for (int i = 1; lua_rawgeti(L, SEARCHERS, i) != LUA_TNIL; i++) {
         lua_pushvalue(L, NAME);
         lua_call(L, 1, 2);
-        if (lua_isfunction(L, -2)) {
-            lua_replace(L, LOADER_DATA);
-            lua_replace(L, LOADER);
-            return;
-        }
+        if (lua_isfunction(L, -2))
+            return 2;
         lua_pop(L, 1);
         if (lua_isstring(L, -1)) {
-            lua_pushfstring(L, "%s\n\t%s", lua_tostring(L, LOADER_DATA), lua_tostring(L, -1));
-            lua_replace(L, LOADER_DATA);
+            lua_pushfstring(L, "%s\n\t%s", lua_tostring(L, TRIED), lua_tostring(L, -1));
+            lua_replace(L, TRIED);
         }
-        lua_settop(L, LOADER_DATA);
+        lua_settop(L, TRIED);
     }
-    luaL_error(L, "module '%s' not found:%s", lua_tostring(L, NAME), lua_tostring(L, LOADER_DATA));
+    lua_pushfstring(L, "module '%s' not found:%s", lua_tostring(L, NAME), lua_tostring(L, TRIED));
+    lua_pushfstring(L, "%s/", vm_of(L)->options.site);
+    luaL_gsub(L, lua_tostring(L, -2), lua_tostring(L, -1), "");
+    return 1;
 }
 
 // The chunk has returned RESULT.
@@ -241,7 +241,12 @@ static int require(lua_State *L)
     if (lua_rawget(L, OPEN) != LUA_TNIL)
         return wait_for(L, lua_touserdata(L, -1));
     lua_settop(L, OPEN);
-    find_loader(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, find_loader, 1);
+    lua_pushvalue(L, NAME);
+    lua_call(L, 1, 2);
+    if (!lua_isfunction(L, LOADER))
+        return luaL_error(L, "%s", lua_tostring(L, LOADER));
     open_record(L);
     lua_pushvalue(L, LOADER);
     lua_pushvalue(L, NAME);
@@ -263,11 +268,8 @@ static int search_path(lua_State *L)
         return luaL_error(L, "'package.path' must be a string");
     lua_call(L, 2, 2);
     const char *path = lua_tostring(L, -2);
-    if (!path) {
-        lua_pushfstring(L, "%s/", vm->options.site);
-        luaL_gsub(L, lua_tostring(L, -2), lua_tostring(L, -1), "");
-        return 1;
-    }
+    if (!path)
+        return 1; // the places tried
     lua_pop(L, 1);
     lua_pushfstring(L, "@%s", vm_short_path(vm, path));
     if (vm_load_path(L, path, lua_tostring(L, -1)) != LUA_OK)
@@ -382,6 +384,7 @@ void lua_require_open(lua_State *L)
     lua_pushcclosure(L, require, 1);
     lua_setglobal(L, "require");
     lua_settop(L, 0);
+    vm_of(L)->find_loader = find_loader;
     co_passes(vm_of(L), require);
     co_passes(vm_of(L), load_embedded);
 }
