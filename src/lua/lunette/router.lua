@@ -168,7 +168,8 @@ local function walk(node, i, c)
     local rest = node.rest
     local route = rest and pick(rest, slash or i <= count)
     if route then
-        caps[c + 1] = i <= count and table.concat(segs, "/", i, count) .. (slash and "/" or "") or ""
+        local text = table.concat(segs, "/", i, count)
+        caps[c + 1] = text ~= "" and slash and text .. "/" or text
     end
     return route
 end
