@@ -21,6 +21,7 @@ local router = require "lunette.router"
 local xpcall, type, select = xpcall, type, select
 local on_raise, is_abort = errors.on_raise, errors.is_abort
 local files = response.files
+local find = router.find
 
 local dispatch = {}
 
@@ -189,9 +190,9 @@ end
 -- The route of the first tier that has one for the method and the loaded path, or nil and whether
 -- the path has other methods.
 local function find_route(view, method)
-    local met = false
-    for _, tier in ipairs(view.tiers) do
-        local route, other = router.find(tier.router, method)
+    local met, tiers = false, view.tiers
+    for i = 1, #tiers do
+        local route, other = find(tiers[i].router, method)
         if route then return route end
         met = met or other
     end
