@@ -44,7 +44,8 @@ for _, case in ipairs {
     { "http://localhost:8080/a?b", "http://localhost:8080/a?b" },
     { "HTTP://LocalHost:8080/a", "HTTP://LocalHost:8080/a" },
     { "http://localhost/a", "/f" }, { "https://localhost:8080/a", "/f" },
-    { "http://evil.com/", "/f" }, { "http://localhost:8080@evil.com/", "/f" },
+    { "http://evil.com/", "/f" }, { "http://evil.com:8080/", "/f" },
+    { "http://localhost:8080@evil.com/", "/f" },
     { "http://localhost:8080.evil.com/", "/f" }, { "http://localhost:8080\\@evil.com/", "/f" },
     { "//evil.com", "/f" }, { "/relative", "/f" }, { "", "/f" },
 } do
