@@ -1,4 +1,4 @@
--- require "lunette": the table `app` that a site declares its routes on, and makes its answers with.
+-- require "lunette": the table `app`, which a site declares its routes on and makes answers with.
 
 local core = require "lunette.core"
 local app = require "lunette.app"

@@ -60,7 +60,9 @@ local function parse_prefix(scope, text, what)
     local full = (scope.text .. text):gsub("/$", "")
     local p, why = pattern.parse(full == "" and "/" or full)
     if not p then misuse("%s: the prefix %q %s", what, full, why) end
-    if p.rest then misuse("%s: the prefix %q holds a *, which must be the last segment", what, full) end
+    if p.rest then
+        misuse("%s: the prefix %q holds a *, which must be the last segment of a route", what, full)
+    end
     return full, p
 end
 
@@ -135,7 +137,7 @@ local function declare(scope, what, methods, text, opts, handler)
     expect(handler, "function", what .. ": the handler")
     local route = route_options(scope, opts, ROUTE_OPTIONS, what)
     route.pattern, route.methods, route.handler = p, methods, handler
-    route.scope, route.tier, route.place = scope, scope.tier, errors.place()
+    route.scope, route.tier, route.place = scope, scope.tier, errors.place() or "?"
     local other, method = router.add(scope.tier.router, route)
     if other then
         misuse("%s: %s %s is declared already at %s, as %s", what, method, p.text, other.place,
@@ -171,8 +173,8 @@ function calls.route(scope, methods, text, opts, handler)
     local list, seen = {}, {}
     for _, method in ipairs(methods) do
         if not KNOWN_METHODS[method] then
-            misuse("app.route: %s is no method (the nearest is %q)", errors.kind(method),
-                suggest.nearest(method, KNOWN_METHODS))
+            misuse("app.route: %s is no method%s", errors.kind(method),
+                suggest.hint(method, KNOWN_METHODS))
         end
         if not seen[method] then list[#list + 1] = method end
         seen[method] = true
@@ -366,14 +368,13 @@ end
 
 local URL_OPTIONS = { absolute = true, req = true }
 
--- app.url_for(name, params[, query][, {absolute=true}]): the path of a named route. A parameter that
--- is missing, unknown or does not match its pattern raises.
+-- app.url_for(name, params[, query][, {absolute=true}]): the path of a named route. A parameter
+-- that is missing, unknown or does not match its pattern raises.
 function helpers.url_for(name, params, query, opts)
     expect(name, "string", "app.url_for: the name")
     local route = site.names[name]
     if not route then
-        misuse("app.url_for: no route is named %q (the nearest name is %q)", name,
-            tostring(suggest.nearest(name, site.names)))
+        misuse("app.url_for: no route is named %q%s", name, suggest.hint(name, site.names))
     end
     if params ~= nil then expect(params, "table", "app.url_for: the parameters") end
     if query ~= nil then expect(query, "table", "app.url_for: the query") end

@@ -13,7 +13,6 @@
 
 local core = require "lunette.core"
 local errors = require "lunette.errors"
-local json = nil -- lunette.json, when middleware first meets a body that is a table
 local pages = require "lunette.pages"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
@@ -22,12 +21,13 @@ local router = require "lunette.router"
 local xpcall, type, select = xpcall, type, select
 local on_raise, is_abort = errors.on_raise, errors.is_abort
 local files = response.files
+local find = router.find
 
 local dispatch = {}
 
-local site             -- what was declared, see app.lua
-local views            -- host pattern → view, once compiled; [false] is that of unknown hosts
-local everyone         -- the only view, while no hosts are declared
+local site     -- what was declared, see app.lua
+local views    -- host pattern → view, once compiled; [false] is that of unknown hosts
+local everyone -- the only view, while no hosts are declared
 
 -- Statuses that may be returned alone: false where that means an error page.
 local PLAIN = {}
@@ -57,15 +57,19 @@ local function failure(entry, req, e)
         pages.log(req, 503, "the request used more memory than limits.request_memory allows")
         return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
     end
-    pages.log(req, 500, f.message, f.traceback)
+    local traceback = f.traceback
+    if traceback == "" and entry.handler then -- a tail call took the handler off the stack
+        traceback = ("\t%s: in the handler"):format(errors.defined_at(entry.handler))
+    end
+    pages.log(req, 500, f.message, traceback)
     return pages.answer(entry, req,
-        { status = 500, cause = f.cause, text = f.message, traceback = f.traceback })
+        { status = 500, cause = f.cause, text = f.message, traceback = traceback })
 end
 
 -- Results that are no answer, by the sentence of core.normalise: logged with their function.
 local function no_answer(entry, req, fn, why)
-    local text = ("%s (the %s at %s)"):format(why, fn == entry.handler and "handler" or "middleware",
-        errors.defined_at(fn))
+    local kind = fn == entry.handler and "handler" or "middleware"
+    local text = ("%s (the %s at %s)"):format(why, kind, errors.defined_at(fn))
     pages.log(req, 500, text)
     req.error = req.error or text
     return pages.answer(entry, req, { status = 500, cause = text, text = text })
@@ -107,8 +111,7 @@ end
 local function visible(entry, req, res)
     local copy = response.copy(res)
     if type(copy.body) ~= "table" then return copy end
-    json = json or require "lunette.json"
-    local ok, text, why = pcall(json.encode, copy.body)
+    local ok, text, why = pcall(require "lunette.json".encode, copy.body)
     if not ok or not text then
         pages.log(req, 500, ("the body cannot be JSON: %s"):format(ok and why or text))
         return response.copy(pages.answer(entry, req, { status = 500 }))
@@ -188,9 +191,9 @@ end
 -- The route of the first tier that has one for the method and the loaded path, or nil and whether
 -- the path has other methods.
 local function find_route(view, method)
-    local met = false
-    for _, tier in ipairs(view.tiers) do
-        local route, other = router.find(tier.router, method)
+    local met, tiers = false, view.tiers
+    for i = 1, #tiers do
+        local route, other = find(tiers[i].router, method)
         if route then return route end
         met = met or other
     end

@@ -21,8 +21,8 @@ end
 -- Frames a traceback shows at most.
 local FRAMES = 30
 
--- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; "?" when
--- there is none.
+-- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; nil
+-- when there is none.
 function errors.place()
     for level = 2, 200 do
         local info = getinfo(level, "Sl")
@@ -31,7 +31,7 @@ function errors.place()
             return info.short_src .. ":" .. info.currentline
         end
     end
-    return "?"
+    return nil
 end
 
 -- "scripts/main.lua:6" for the line where a function is defined.
@@ -41,9 +41,11 @@ function errors.defined_at(fn)
     return info.short_src .. ":" .. info.linedefined
 end
 
--- Raises a sentence (a format and its values) with the place of the site's line.
+-- Raises a sentence (a format and its values) with the place of the site's line; without it where
+-- a tail call has taken that line off the stack.
 function errors.misuse(format, ...)
-    error(errors.place() .. ": " .. format:format(...), 0)
+    local place, text = errors.place(), format:format(...)
+    error(place and place .. ": " .. text or text, 0)
 end
 
 -- Raises unless v has the type. what names the value: 'app.get: the handler'.
@@ -66,8 +68,8 @@ function errors.check_options(opts, known, what)
     errors.expect(opts, "table", what .. ": the options")
     for key in pairs(opts) do
         if not known[key] then
-            errors.misuse("%s: unknown option %q (the nearest known one is %q)", what,
-                tostring(key), tostring(suggest.nearest(key, known)))
+            errors.misuse("%s: unknown option %q%s", what, tostring(key),
+                suggest.hint(key, known))
         end
     end
     return opts
@@ -109,8 +111,8 @@ end
 
 -- Raises an abort object. The arguments have been checked.
 function errors.leave(status, message, headers, data)
-    error(setmetatable({ status = status, message = message, headers = headers, data = data }, Abort),
-        0)
+    local abort = { status = status, message = message, headers = headers, data = data }
+    error(setmetatable(abort, Abort), 0)
 end
 
 -- Raises an abort object that carries a finished response.
@@ -148,7 +150,8 @@ local function traceback(level)
         local info = getinfo(level, "Sln")
         if not info then break end
         if info.what ~= "C" and not is_library(info.source) then
-            if #lines == FRAMES then more = true break end
+            more = #lines == FRAMES
+            if more then break end
             lines[#lines + 1] =
                 ("\t%s:%d: in %s"):format(info.short_src, info.currentline, frame_name(info))
         end

@@ -120,7 +120,7 @@ end
 
 -- The figures of a mixed segment that its order and its matching need.
 local function describe(parts)
-    local s = { parts = parts, literals = 0, plain = 0, rank = 0, captures = 0, head = "", tail = "" }
+    local s = { parts = parts, literals = 0, plain = 0, rank = 0, captures = 0 }
     local shape = {}
     for i, part in ipairs(parts) do
         if type(part) == "string" then
@@ -133,8 +133,8 @@ local function describe(parts)
             shape[i] = part.spec and ":{" .. part.spec.key .. "}" or ":"
         end
     end
-    if type(parts[1]) == "string" then s.head = parts[1] end
-    if type(parts[#parts]) == "string" then s.tail = parts[#parts] end
+    s.head = type(parts[1]) == "string" and parts[1] or ""
+    s.tail = type(parts[#parts]) == "string" and parts[#parts] or ""
     s.shape = table.concat(shape)
     s.spec = s.captures == 1 and (parts[1].spec or (parts[2] or {}).spec) or nil
     s.whole = #parts == 1 and s.plain == 1 -- a plain :x, by far the commonest

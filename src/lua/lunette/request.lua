@@ -46,8 +46,8 @@ method("int", function(self, name, opts)
     opts = check_options(opts, INT_OPTIONS, "req:int")
     local from = opts.from or "query"
     if not SOURCES[from] then
-        misuse("req:int: from must be the name of a source, not %s (the nearest is %q)",
-            errors.kind(from), suggest.nearest(from, SOURCES))
+        misuse("req:int: from must be the name of a source, not %s%s", errors.kind(from),
+            suggest.hint(from, SOURCES))
     end
     local min, max = bound(opts, "min"), bound(opts, "max")
     local source = self[from]
@@ -73,8 +73,7 @@ local TYPES = {
 
 local function media_type(name, what)
     if name:find("/", 1, true) then return name end
-    return TYPES[name] or misuse("%s: unknown type %q (the nearest known one is %q)", what, name,
-        suggest.nearest(name, TYPES))
+    return TYPES[name] or misuse("%s: unknown type %q%s", what, name, suggest.hint(name, TYPES))
 end
 
 -- The strings of f("a", "b") or f{"a", "b"}; raises when there are none or others.
@@ -117,8 +116,8 @@ local function by_name(a, b)
     return a < b
 end
 
--- req:negotiate{ html=fn, json=fn, ["image/png"]=fn }: calls the best with the request and gives its
--- results; leaves with 406 when none is acceptable.
+-- req:negotiate{ html=fn, json=fn, ["image/png"]=fn }: calls the best with the request and gives
+-- its results; leaves with 406 when none is acceptable.
 method("negotiate", function(self, choices)
     expect(choices, "table", "req:negotiate: the choices")
     local names, types = {}, {}

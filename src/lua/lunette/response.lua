@@ -4,6 +4,7 @@
 -- status that nobody named, so that a page of on_error keeps the error's.
 
 local errors = require "lunette.errors"
+local units = require "lunette.units"
 
 local misuse, expect = errors.misuse, errors.expect
 
@@ -190,8 +191,8 @@ local function is_same_origin(req, url)
     return scheme == req.scheme and host == own and port == (req.port or PORTS[scheme])
 end
 
--- app.redirect_back(req, fallback[, headers]): to the Referer when it is of the same origin, else to
--- the fallback, a path on this site.
+-- app.redirect_back(req, fallback[, headers]): to the Referer when it is of the same origin, else
+-- to the fallback, a path on this site.
 function response.redirect_back(req, fallback, headers)
     expect(req, "table", "app.redirect_back: the request")
     expect(fallback, "string", "app.redirect_back: the fallback")
@@ -240,12 +241,22 @@ function response.file(path, opts, headers)
             errors.kind(missing))
     end
     if headers ~= nil then expect(headers, "table", "app.file: headers") end
+    local max_age = opts.max_age
+    if max_age ~= nil and max_age ~= 0 then
+        max_age = units.duration(max_age)
+        if not max_age then
+            misuse('app.file: max_age must be a duration like 60 or "1d", not %s',
+                errors.kind(opts.max_age))
+        end
+    end
+    for _, name in ipairs { "root", "type", "download" } do
+        if opts[name] ~= nil then expect(opts[name], "string", "app.file: " .. name) end
+    end
     local res = new(200, headers or {}, nil, true)
     response.files[res] = {
         path = path, missing = missing,
         opts = {
-            root = opts.root, type = opts.type, download = opts.download,
-            max_age = opts.max_age and require "lunette.units".duration(opts.max_age) or opts.max_age,
+            root = opts.root, type = opts.type, download = opts.download, max_age = max_age,
         },
     }
     return res

@@ -13,7 +13,8 @@
 
 local pattern = require "lunette.pattern"
 
-local find, sub = string.find, string.sub
+local find, sub, concat = string.find, string.sub, table.concat
+local match = pattern.match
 
 local router = {}
 
@@ -125,7 +126,7 @@ function router.tail(n)
     for i = n + 1, count do
         if find(segs[i], "/", 1, true) then return nil end
     end
-    local text = table.concat(segs, "/", n + 1, count)
+    local text = concat(segs, "/", n + 1, count)
     return "/" .. text .. (slash and text ~= "" and "/" or "")
 end
 
@@ -159,8 +160,12 @@ local function walk(node, i, c)
         if route then return route end
         local edges = node.edges
         for e = 1, #edges do
-            local edge = edges[e]
-            local n = pattern.match(edge.segment, s, caps, c)
+            local edge, n = edges[e], c + 1
+            if edge.segment.whole then
+                caps[n] = s
+            else
+                n = match(edge.segment, s, caps, c)
+            end
             route = n and walk(edge.node, i + 1, n)
             if route then return route end
         end
@@ -168,7 +173,8 @@ local function walk(node, i, c)
     local rest = node.rest
     local route = rest and pick(rest, slash or i <= count)
     if route then
-        caps[c + 1] = i <= count and table.concat(segs, "/", i, count) .. (slash and "/" or "") or ""
+        local text = concat(segs, "/", i, count)
+        caps[c + 1] = text ~= "" and slash and text .. "/" or text
     end
     return route
 end

@@ -2,20 +2,23 @@
 
 local suggest = {}
 
--- Levenshtein's distance, one row at a time.
+-- How many letters have to be added, dropped, changed, or swapped with the next one.
 local function distance(a, b)
-    local row = {}
-    for j = 0, #b do row[j] = j end
+    local rows = { [-1] = {}, [0] = {} }
+    for j = 0, #b do rows[0][j] = j end
     for i = 1, #a do
-        local diagonal = row[0]
-        row[0] = i
+        local row, above, above2 = { [0] = i }, rows[i - 1], rows[i - 2]
         for j = 1, #b do
-            local cost = a:byte(i) == b:byte(j) and 0 or 1
-            local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-            diagonal, row[j] = row[j], best
+            local x, y = a:byte(i), b:byte(j)
+            local best = math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x == y and 0 or 1))
+            if i > 1 and j > 1 and x == b:byte(j - 1) and a:byte(i - 1) == y then
+                best = math.min(best, above2[j - 2] + 1)
+            end
+            row[j] = best
         end
+        rows[i] = row
     end
-    return row[#b]
+    return rows[#a][#b]
 end
 
 -- The key of `known` (a table with words as keys) nearest to `word` in any case, or nil when
@@ -30,6 +33,12 @@ function suggest.nearest(word, known)
         end
     end
     return best
+end
+
+-- ' (the nearest known one is "name")' for the end of a message; "" when known is empty.
+function suggest.hint(word, known)
+    local best = suggest.nearest(word, known)
+    return best and (" (the nearest known one is %q)"):format(best) or ""
 end
 
 return suggest

@@ -48,14 +48,14 @@ function check.matches(text, pat, what)
         show(text), pat)
 end
 
--- fn raises a message that begins with the line it stands on, then holds pat.
-function check.misuse(fn, pat, what)
-    local ok, e = pcall(fn)
+-- fn(…) raises a message that begins with the line fn stands on, then holds pat.
+function check.misuse(fn, pat, ...)
+    local ok, e = pcall(fn, ...)
     local info = debug.getinfo(fn, "S")
     local file, line = tostring(e):match("^([^:]+):(%d+): ")
     line = tonumber(line)
     report(not ok and file == info.short_src and line >= info.linedefined
-        and line <= info.lastlinedefined and tostring(e):find(pat), what or "misuse",
+        and line <= info.lastlinedefined and tostring(e):find(pat), "misuse",
         "got %s, not %s with a line of %d–%d", show(e), pat, info.linedefined,
         info.lastlinedefined)
 end
