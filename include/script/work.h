@@ -44,7 +44,8 @@ struct work {
     const char *body_why;
     bool receiving;
     struct timeout deadline; // timeouts.handler, armed at the first wait
-    bool late;               // it has passed
+    uint32_t deadline_ms; // the route's own timeout, or timeouts.handler; 0: none
+    bool late;            // it has passed
     bool failing;            // the answer is an error page already: no second try
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;

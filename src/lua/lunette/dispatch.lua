@@ -433,6 +433,7 @@ local function prepare(entry, req, has_body)
     if not has_body then return nil end
     local status, why = core.receive(req, entry.max_body)
     if status == 0 then return nil end
+    pages.log(req, status, why, nil, "info")
     return pages.answer(entry, req, { status = status, message = why })
 end
 

@@ -19,10 +19,11 @@ local function one_line(s)
 end
 
 -- Logs what went wrong with a request: "500 GET /path: message", and the traceback below.
-function pages.log(req, status, message, traceback)
+-- level: "error" unless given.
+function pages.log(req, status, message, traceback, level)
     local text = ("%d %s %s: %s"):format(status, one_line(req.method), one_line(req.path), message)
     if traceback and traceback ~= "" then text = text .. "\n" .. traceback end
-    core.log("error", text)
+    core.log(level or "error", text)
 end
 
 local function page_of(scope, status)
