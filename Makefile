@@ -30,7 +30,7 @@ FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)
 LUATESTS := $(sort $(wildcard tests/unit/lua/test_*.lua))
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve test need-test unit lua-unit integration asan fuzz fuzz-replay bench cover format lint \
+.PHONY: all need serve test need-test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
         layers sizes clean
 .SECONDARY:
 
@@ -104,9 +104,6 @@ ONE  ?= $(FUZZ)
 fuzz:
 	@$(NEED) clang libclang-rt-14-dev
 	@for f in $(ONE); do .ci/fuzz $$f $(RUNS) || exit 1; done
-
-bench: all
-	tests/bench/run --lunette $(B)/lunette
 
 cover:
 	$(MAKE) B=build/cover OPT="-O0 --coverage" HARDEN=-fPIE unit fuzz-replay lua-unit integration
