@@ -29,6 +29,10 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/*/te
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 LUATESTS := $(sort $(wildcard tests/unit/lua/test_*.lua))
 
+# One short line a step; V=1 shows the commands.
+Q    = $(if $(V),,@)
+say  = @$(if $(V),:,printf '%5s %s\n' '$(1)' '$(2)')
+
 .DEFAULT_GOAL := all
 .PHONY: all need serve test need-test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
         layers sizes clean
@@ -42,15 +46,16 @@ need-test:
 	@$(NEED) $(TEST_NEEDS)
 
 $(B)/lunette: $(OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/liblunette.a: $(LIBOBJ)
-	rm -f $@
-	ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/obj/%.o: src/%.c | need
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,cc,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The Lua library, inside the program: one .incbin a module, and a table of names (script/vm.h).
 $(B)/modules.S: $(LUA) Makefile
@@ -64,7 +69,7 @@ $(B)/modules.S: $(LUA) Makefile
 	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
 $(B)/obj/modules.o: $(B)/modules.S $(LUA)
 	@mkdir -p $(@D)
-	$(CC) -c -o $@ $<
+	$(Q)$(CC) -c -o $@ $<
 
 serve: all
 	$(B)/lunette serve . --dev
@@ -81,7 +86,8 @@ lua-unit: $(B)/lunette
 
 $(B)/unit/%: tests/unit/%.c $(B)/liblunette.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $< $(B)/liblunette.a $(LIBS) -lcmocka
+	$(call say,test,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $< $(B)/liblunette.a $(LIBS) -lcmocka
 
 integration: $(B)/lunette
 	LUNETTE=$(abspath $(B)/lunette) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
@@ -96,7 +102,8 @@ fuzz-replay: $(FUZZ:%=$(B)/fuzz/%_replay)
 	  $(B)/fuzz/$${f}_replay tests/fuzz/corpus/$$f tests/fuzz/regression/$$f || exit 1; done
 $(B)/fuzz/%_replay: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(B)/liblunette.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/liblunette.a $(LIBS)
+	$(call say,fuzz,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/liblunette.a $(LIBS)
 
 # libFuzzer, with clang: make fuzz [ONE=h1_parse] [RUNS=1000000]
 RUNS ?= 1000000

@@ -24,7 +24,7 @@ struct worker_job {
     const int *sockets; // config->listen_addrs of them
     struct worker_shared *shared;
     unsigned place; // which of the workers this is: its place in shared->server
-    int ready_fd; // the pipe for struct worker_ready; non-blocking
+    int ready_fd;   // the pipe for struct worker_ready; non-blocking
     pid_t master;
 };
 

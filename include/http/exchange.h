@@ -39,7 +39,8 @@ struct http_request {
 
 // The first field of that name (any case), or a slice with p NULL.
 struct str request_field(const struct http_request *r, struct str name);
-// All fields of that name joined by ", ", in the arena when there are several; p NULL when there is none or no memory.
+// All fields of that name joined by ", ", in the arena when there are several; p NULL when there is
+// none or no memory.
 struct str request_fields(const struct http_request *r, struct str name, struct arena *a);
 
 struct body_source;
@@ -76,7 +77,8 @@ struct http_response {
     off_t offset;
     int64_t length;             // BODY_FILE; BODY_SOURCE: −1 when not known
     struct body_source *source; // BODY_SOURCE
-    // Called exactly once when bytes or fd are no longer needed, in any outcome; NULL: they are copied or need nothing.
+    // Called exactly once when bytes or fd are no longer needed, in any outcome; NULL: they are
+    // copied or need nothing.
     void (*release)(void *arg);
     void *release_arg;
     bool close; // close the connection afterwards
@@ -92,26 +94,31 @@ struct exchange {
     unsigned status; // for logs and after: what was answered, 0 before
 };
 
-// A handler: script, or files. All calls come from the loop of the connection; the handler may answer from within any of them.
+// A handler: script, or files. All calls come from the loop of the connection; the handler may
+// answer from within any of them.
 struct http_handler {
     void (*on_request)(void *self, struct exchange *x);
-    // exchange_receive is done. status 0: x->body holds the whole body. Else what the handler should answer with: 400 (malformed), 408, 413, 507, 500;
-    // the connection closes after that answer. why: for the log.
+    // exchange_receive is done. status 0: x->body holds the whole body. Else what the handler
+    // should answer with: 400 (malformed), 408, 413, 507, 500; the connection closes after that
+    // answer. why: for the log.
     void (*on_body)(void *self, struct exchange *x, unsigned status, const char *why);
-    // The exchange is over; sent: the whole answer was handed to the connection. What the handler keeps for it must be given up now.
+    // The exchange is over; sent: the whole answer was handed to the connection. What the handler
+    // keeps for it must be given up now.
     void (*on_end)(void *self, struct exchange *x, bool sent);
-    // The head or the framing is bad, and there is no exchange: the page to send (text/html), or n 0 for none.
+    // The head or the framing is bad, and there is no exchange: the page to send (text/html), or n
+    // 0 for none.
     struct str (*page)(void *self, unsigned status);
 };
 
-// Starts to receive the body into x->body, at most max bytes; 100 Continue goes out now if the client
-// waits for it. 0: on_body will come, never from within this call. 413: Content-Length says already
-// that it is too large; nothing was asked of the client. Only for a request that has_body, once.
-// Answering without having called it discards the body (and closes the connection when much of it is
-// still to come).
+// Starts to receive the body into x->body, at most max bytes; 100 Continue goes out now if the
+// client waits for it. 0: on_body will come, never from within this call. 413: Content-Length says
+// already that it is too large; nothing was asked of the client. Only for a request that has_body,
+// once. Answering without having called it discards the body (and closes the connection when much
+// of it is still to come).
 unsigned exchange_receive(struct exchange *x, uint64_t max);
 
-// Answers. Exactly once; on_end never comes from within this call. Head, Content-Length or chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
+// Answers. Exactly once; on_end never comes from within this call. Head, Content-Length or
+// chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
 // (r->release and source->close are called all the same).
 void exchange_respond(struct exchange *x, const struct http_response *r);
 

@@ -115,7 +115,8 @@ void h1_drain(struct h1_conn *c);
 // Closes at once.
 void h1_close(struct h1_conn *c);
 
-// h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to pump.
+// h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to
+// pump.
 void h1_write_answer(struct h1_exchange *x, const struct http_response *r);
 // An answer that has no exchange: head or framing was bad. head: to HEAD, so without the page.
 void h1_write_page(struct h1_conn *c, unsigned status, bool head);

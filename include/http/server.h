@@ -1,4 +1,5 @@
-// The HTTP server of one worker: listening sockets → connections → h1 → a handler; limits, timeouts, drain.
+// The HTTP server of one worker: listening sockets → connections → h1 → a handler; limits,
+// timeouts, drain.
 #ifndef LUNETTE_HTTP_SERVER_H
 #define LUNETTE_HTTP_SERVER_H
 
@@ -9,8 +10,8 @@
 
 enum { SERVER_WORKERS_MAX = 256 };
 
-// Counters that all workers share, in a mapping made before they are forked. Each worker writes its own
-// place only, so that one that dies leaves nothing wrong: the master zeroes its place.
+// Counters that all workers share, in a mapping made before they are forked. Each worker writes its
+// own place only, so that one that dies leaves nothing wrong: the master zeroes its place.
 struct server_shared {
     unsigned workers;
     _Atomic uint32_t connections[SERVER_WORKERS_MAX]; // open now
@@ -29,14 +30,15 @@ struct server_options {
 
 struct server;
 
-// options, handler and shared must outlive the server; worker is this one's place in shared. NULL when
-// memory is out.
+// options, handler and shared must outlive the server; worker is this one's place in shared. NULL
+// when memory is out.
 struct server *server_new(struct loop *l, const struct server_options *o,
                           struct server_shared *shared, unsigned worker,
                           const struct http_handler *handler, void *self);
 // Accepts from a listening socket, which stays the caller's. 0 or −errno.
 int server_listen(struct server *s, int fd);
-// Stops accepting, closes idle connections, ends the others after the answer under way, at most stop_ms later; then loop_stop.
+// Stops accepting, closes idle connections, ends the others after the answer under way, at most
+// stop_ms later; then loop_stop.
 void server_drain(struct server *s);
 void server_free(struct server *s);
 unsigned server_connections(const struct server *s);

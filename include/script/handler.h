@@ -21,8 +21,9 @@ struct handler_options {
 struct handler *handler_new(struct vm *vm, const struct handler_options *o);
 void handler_free(struct handler *h);
 
-// Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when routes are there, else
-// done(arg, message) with the error and its file and line. A site without scripts/main.lua serves its files alone.
+// Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when
+// routes are there, else done(arg, message) with the error and its file and line. A site without
+// scripts/main.lua serves its files alone.
 void handler_load(struct handler *h, void (*done)(void *arg, const char *error), void *arg);
 
 // What server_new wants; self is the struct handler.

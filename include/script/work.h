@@ -1,9 +1,10 @@
 // Private to the request handler's files: one request while Lua works on it.
 //
-// A work ties an exchange (C, may be lost at any time) to a coroutine (Lua, may wait). It lives until
-// both are over: x is NULL once the exchange has ended, co once the coroutine has. Lua never holds a
-// pointer to it: a request table keeps a handle, a number that names a place in the handler's table of works
-// and how often that place was used before, so that a stale request finds nothing.
+// A work ties an exchange (C, may be lost at any time) to a coroutine (Lua, may wait). It lives
+// until both are over: x is NULL once the exchange has ended, co once the coroutine has. Lua never
+// holds a pointer to it: a request table keeps a handle, a number that names a place in the
+// handler's table of works and how often that place was used before, so that a stale request finds
+// nothing.
 //
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields
@@ -19,8 +20,8 @@
 #include "script/co.h"
 #include "script/handler.h"
 
-// A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
-// which waits until it is taken.
+// A body that a Lua function writes: small writes are gathered, a large one is lent by the
+// coroutine, which waits until it is taken.
 struct lua_source {
     struct body_source source; // first: ops get it back
     struct buf gathered;       // written and not yet pulled
@@ -44,8 +45,8 @@ struct work {
     const char *body_why;
     bool receiving;
     struct timeout deadline; // timeouts.handler, armed at the first wait
-    uint32_t deadline_ms; // the route's own timeout, or timeouts.handler; 0: none
-    bool late;            // it has passed
+    uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
+    bool late;               // it has passed
     bool failing;            // the answer is an error page already: no second try
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
@@ -64,12 +65,12 @@ struct handler {
     struct work **works;    // by place
     uint32_t work_count, work_cap;
     struct work *spares;
-    uint64_t uses;                // of places so far: the other half of a handle
-    uint64_t id_seed, id_count;   // request ids
-    struct fields fields;         // scratch: the answer being written
-    struct buf text;              // scratch: JSON, pages
+    uint64_t uses;                       // of places so far: the other half of a handle
+    uint64_t id_seed, id_count;          // request ids
+    struct fields fields;                // scratch: the answer being written
+    struct buf text;                     // scratch: JSON, pages
     int dispatch, failed, loaded, place; // registry references to the library's functions
-    int response_meta;            // and to the metatable of response objects
+    int response_meta;                   // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
     void (*load_done)(void *arg, const char *error);
@@ -106,8 +107,8 @@ struct answer {
 void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
 // Whether the value at idx is a response object.
 bool answer_is_response(lua_State *L, struct handler *h, int idx);
-// Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong with it.
-// *stream is set to the stack index of a function that is to write the body, 0 for none.
+// Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong
+// with it. *stream is set to the stack index of a function that is to write the body, 0 for none.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
 // A file as a Lua value (userdata lunette.file); takes fd over.
 void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length);

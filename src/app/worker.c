@@ -156,9 +156,8 @@ static bool make_server(struct worker *w)
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
     };
-    w->server =
-        server_new(w->loop, &w->server_options, &w->job->shared->server, w->job->place,
-                   &handler_http, w->handler);
+    w->server = server_new(w->loop, &w->server_options, &w->job->shared->server, w->job->place,
+                           &handler_http, w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {

@@ -1,9 +1,9 @@
 // An HTTP/1 connection: bytes in, exchanges out, in order, one at a time.
 //
-// The drawing of its states is in h1_conn.h. Input runs through the step of the current state until a
-// step takes nothing; everything that was answered on the way is flushed once, at the end. Answers
-// that come later, from the loop, advance the connection by a deferred call, so that no handler is
-// ever called from inside its own exchange_respond.
+// The drawing of its states is in h1_conn.h. Input runs through the step of the current state until
+// a step takes nothing; everything that was answered on the way is flushed once, at the end.
+// Answers that come later, from the loop, advance the connection by a deferred call, so that no
+// handler is ever called from inside its own exchange_respond.
 #include "http/h1_conn.h"
 
 #include "base/log.h"
@@ -39,7 +39,8 @@ static void set_state(struct h1_conn *c, enum conn_state to)
     c->state = (unsigned char)to;
 }
 
-// --- timers ---------------------------------------------------------------------------------------
+// --- timers
+// ---------------------------------------------------------------------------------------
 
 static void arm(struct h1_conn *c, uint32_t ms)
 {
@@ -90,7 +91,8 @@ static void arm_for_state(struct h1_conn *c)
     }
 }
 
-// --- exchanges ------------------------------------------------------------------------------------
+// --- exchanges
+// ------------------------------------------------------------------------------------
 
 static struct h1_exchange *take_exchange(struct h1_conn *c)
 {
@@ -150,7 +152,8 @@ static void end_exchange(struct h1_conn *c, bool sent)
     give_exchange(c->env, x);
 }
 
-// --- closing --------------------------------------------------------------------------------------
+// --- closing
+// --------------------------------------------------------------------------------------
 
 void h1_close(struct h1_conn *c)
 {
@@ -178,8 +181,8 @@ static void linger(struct h1_conn *c)
         arm_for_state(c);
 }
 
-// Answers without an exchange, and closes: the bytes that came are not a request. head: they were at
-// least a HEAD, which gets no body.
+// Answers without an exchange, and closes: the bytes that came are not a request. head: they were
+// at least a HEAD, which gets no body.
 static void refuse(struct h1_conn *c, bool head, unsigned status, const char *why)
 {
     char text[ADDR_TEXT_MAX];
@@ -189,7 +192,8 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     linger(c);
 }
 
-// --- the body of a request ------------------------------------------------------------------------
+// --- the body of a request
+// ------------------------------------------------------------------------
 
 static bool too_slow(const struct h1_exchange *x)
 {
@@ -302,7 +306,8 @@ static size_t step_linger(struct h1_conn *c, struct str in)
     return in.n;
 }
 
-// --- the head of a request ------------------------------------------------------------------------
+// --- the head of a request
+// ------------------------------------------------------------------------
 
 static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_far)
 {
@@ -420,7 +425,8 @@ static size_t step_head(struct h1_conn *c, struct str in)
     return used;
 }
 
-// --- after an answer ------------------------------------------------------------------------------
+// --- after an answer
+// ------------------------------------------------------------------------------
 
 static bool worth_discarding(const struct h1_exchange *x)
 {
@@ -663,7 +669,8 @@ void h1_drain(struct h1_conn *c)
         h1_close(c);
 }
 
-// --- what handlers call ---------------------------------------------------------------------------
+// --- what handlers call
+// ---------------------------------------------------------------------------
 
 unsigned exchange_receive(struct exchange *pub, uint64_t max)
 {

@@ -15,7 +15,7 @@ enum { LISTENERS_MAX = 64 };
 struct server {
     struct h1_env env; // first: closed() gets it back
     struct server_shared *shared;
-    unsigned self; // our slot in shared
+    unsigned worker; // our place in shared
     struct listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
     struct timeout stop;
@@ -29,7 +29,7 @@ static bool take_place(struct server *s)
         open += s->shared->connections[i];
     if (open >= o->connections)
         return false;
-    s->shared->connections[s->self]++;
+    s->shared->connections[s->worker]++;
     return true;
 }
 
@@ -56,7 +56,7 @@ static void on_accept(void *arg, int fd, const struct addr *peer)
         return;
     }
     if (!h1_open(&s->env, fd, peer, 0)) {
-        s->shared->connections[s->self]--;
+        s->shared->connections[s->worker]--;
         log_write(LOG_ERROR, "out of memory for a connection");
     }
 }
@@ -71,7 +71,7 @@ static void on_conn_closed(struct h1_env *env, struct h1_conn *c)
 {
     struct server *s = (struct server *)env;
     (void)c;
-    s->shared->connections[s->self]--;
+    s->shared->connections[s->worker]--;
     stop_if_drained(s);
 }
 
@@ -86,25 +86,25 @@ static void on_stop_timeout(struct timeout *t)
 }
 
 struct server *server_new(struct loop *l, const struct server_options *o,
-                          struct server_shared *shared, unsigned self,
-                          const struct http_handler *handler, void *handler_self)
+                          struct server_shared *shared, unsigned worker,
+                          const struct http_handler *handler, void *self)
 {
     struct server *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->shared = shared;
-    s->self = self;
+    s->worker = worker;
     s->env = (struct h1_env){
         .loop = l,
         .options = o,
         .handler = handler,
-        .self = handler_self,
+        .self = self,
         .closed = on_conn_closed,
         .fields = calloc(o->head.fields + 1, sizeof(struct h1_field)),
         .streams = stream_pool_new(l),
     };
     timeout_init(&s->stop, on_stop_timeout);
-    shared->connections[self] = 0;
+    shared->connections[worker] = 0;
     if (!s->env.fields || !s->env.streams) {
         server_free(s);
         return NULL;

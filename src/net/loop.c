@@ -5,7 +5,7 @@
 // Deferred calls are two lists: `queue` collects; at the end of the turn it becomes `running`, so
 // that what a deferred call defers waits for the next turn and no turn is endless.
 #include "net/loop.h"
-#include "loop_internal.h"
+#include "net/loop_inside.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 // A key is the time at which the heap looks at a timeout again, never later than the time it is
 // due. Moving one to a later time, or clearing it, leaves the key alone; timeouts_run sorts that
 // out when the key comes.
-#include "loop_internal.h"
+#include "net/loop_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // What a handler returned, made into a response: the forms of API.md, "What a handler returns".
 //
-// answer_read looks at the values without changing anything; answer_send writes them. Whatever is wrong is a
-// sentence for the log that tells the author what to return instead.
+// answer_read looks at the values without changing anything; answer_send writes them. Whatever is
+// wrong is a sentence for the log that tells the author what to return instead.
 #include "http/status.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
@@ -48,7 +48,8 @@ void answer_register(lua_State *L)
     luax_class(L, FILE_CLASS, NULL, file_gc);
 }
 
-// --- reading --------------------------------------------------------------------------------------
+// --- reading
+// --------------------------------------------------------------------------------------
 
 static bool is_status(lua_State *L, int idx, unsigned *status)
 {
@@ -191,7 +192,8 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
     }
 }
 
-// --- fields ---------------------------------------------------------------------------------------
+// --- fields
+// ---------------------------------------------------------------------------------------
 
 // A name and the string or number on top of the stack; numbers become strings there, in a copy.
 static const char *add_field(lua_State *L, struct fields *f, struct str name)
@@ -246,7 +248,8 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
     return NULL;
 }
 
-// --- bodies ---------------------------------------------------------------------------------------
+// --- bodies
+// ---------------------------------------------------------------------------------------
 
 // Keeps a Lua value alive while the connection sends its bytes.
 struct pin {

@@ -1,7 +1,7 @@
 // The life of a request in Lua: on_request → coroutine → answer → the exchange's end.
 //
-// Everything that can raise runs inside the coroutine (run and its continuations), so that an error, a
-// lack of memory included, ends in on_co_end and never crosses the layers below.
+// Everything that can raise runs inside the coroutine (run and its continuations), so that an
+// error, a lack of memory included, ends in on_co_end and never crosses the layers below.
 #include "script/handler.h"
 
 #include "base/log.h"
@@ -19,7 +19,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-// --- works ----------------------------------------------------------------------------------------
+// --- works
+// ----------------------------------------------------------------------------------------
 
 static void on_deadline(struct timeout *t);
 static void on_wake(struct deferred *d);
@@ -98,7 +99,8 @@ static void free_work(struct work *w)
     free(w);
 }
 
-// --- the coroutine of a request -------------------------------------------------------------------
+// --- the coroutine of a request
+// -------------------------------------------------------------------
 
 static int run_answer(lua_State *L, struct work *w);
 
@@ -250,7 +252,8 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
         give_work(w);
 }
 
-// --- what the server calls ------------------------------------------------------------------------
+// --- what the server calls
+// ------------------------------------------------------------------------
 
 static void on_request(void *self, struct exchange *x)
 {
@@ -371,7 +374,8 @@ const struct http_handler handler_http = {
     .on_end = on_end,
 };
 
-// --- loading --------------------------------------------------------------------------------------
+// --- loading
+// --------------------------------------------------------------------------------------
 
 static int load_loaded(lua_State *L, int status, lua_KContext ctx)
 {

@@ -1,7 +1,7 @@
 // lunette.core: the primitives that the embedded Lua library is made of. Not for sites.
 //
-// Every function here is a closure with the handler as its first upvalue; those that take a request find
-// its work by the handle in the table.
+// Every function here is a closure with the handler as its first upvalue; those that take a request
+// find its work by the handle in the table.
 #include "base/log.h"
 #include "http/accept.h"
 #include "http/conditions.h"
@@ -49,7 +49,8 @@ static int core_start(lua_State *L)
     return 0;
 }
 
-// --- bodies ---------------------------------------------------------------------------------------
+// --- bodies
+// ---------------------------------------------------------------------------------------
 
 static int push_received(lua_State *L, struct work *w)
 {
@@ -91,7 +92,8 @@ static int core_receive(lua_State *L)
     return co_wait(L, &w->body_wait);
 }
 
-// --- files ----------------------------------------------------------------------------------------
+// --- files
+// ----------------------------------------------------------------------------------------
 
 // A folder of files with its options; an app.static, or the site itself.
 struct root {
@@ -127,7 +129,8 @@ static void read_index(lua_State *L, struct root *r)
     }
 }
 
-// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it cannot be opened.
+// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it
+// cannot be opened.
 static int core_root(lua_State *L)
 {
     struct handler *h = handler_of(L);
@@ -201,7 +204,8 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     return 2;
 }
 
-// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and 403 or 503.
+// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and
+// 403 or 503.
 static int core_find(lua_State *L)
 {
     struct work *w = request_work(L, 1);
@@ -287,8 +291,8 @@ static int core_file_response(lua_State *L)
     return push_prepared_response(L, w);
 }
 
-// open_file(req, path, {root=, max_age=}) → response object; nil; or nil and 403 or 503. Without a root, path is beneath the
-// site's folder, and never in its scripts.
+// open_file(req, path, {root=, max_age=}) → response object; nil; or nil and 403 or 503. Without a
+// root, path is beneath the site's folder, and never in its scripts.
 static int core_open_file(lua_State *L)
 {
     static const char *const no_index[] = {NULL};
@@ -318,7 +322,8 @@ static int core_open_file(lua_State *L)
     return n == 1 ? push_prepared_response(L, w) : n;
 }
 
-// --- answers --------------------------------------------------------------------------------------
+// --- answers
+// --------------------------------------------------------------------------------------
 
 // A table body as JSON text, with its Content-Type, in the response object at res.
 static bool encode_body(lua_State *L, struct handler *h, int res)
@@ -481,7 +486,8 @@ static int core_current(lua_State *L)
     return 1;
 }
 
-// --- the request ----------------------------------------------------------------------------------
+// --- the request
+// ----------------------------------------------------------------------------------
 
 // segments(req) → array of the decoded segments of the path; a trailing slash gives a last "".
 static int core_segments(lua_State *L)
@@ -542,8 +548,8 @@ static int core_accept_encoding(lua_State *L)
     return accept_by(L, STR("accept-encoding"), accept_encoding);
 }
 
-// check(req, etag or nil, last_modified or nil) → "go", "not_modified" or "failed", and whether the request
-// had a condition at all (RFC 9110 §13).
+// check(req, etag or nil, last_modified or nil) → "go", "not_modified" or "failed", and whether the
+// request had a condition at all (RFC 9110 §13).
 static int core_check(lua_State *L)
 {
     static const char *const verdicts[] = {

@@ -1,8 +1,8 @@
 // The request table: a plain table whose fields are made when they are first read, and then kept.
 //
-// It holds a handle under a private key; its metatable's __index finds the work by that handle, makes the
-// field, and stores it with a raw set, so that a second read costs nothing here. Once the exchange is over the
-// handle is stale: what was read stays, what was not raises.
+// It holds a handle under a private key; its metatable's __index finds the work by that handle,
+// makes the field, and stores it with a raw set, so that a second read costs nothing here. Once the
+// exchange is over the handle is stale: what was read stays, what was not raises.
 #include "http/cookie.h"
 #include "script/luax.h"
 #include "script/values.h"
@@ -13,7 +13,8 @@
 
 static const char handle_key; // its address is the key
 
-// --- the handle -----------------------------------------------------------------------------------
+// --- the handle
+// -----------------------------------------------------------------------------------
 
 static struct handler *handler_upvalue(lua_State *L)
 {
@@ -40,7 +41,8 @@ struct work *request_work(lua_State *L, int arg)
     return w;
 }
 
-// --- tables of values ------------------------------------------------------------------------------
+// --- tables of values
+// ------------------------------------------------------------------------------
 
 static void push_cookies(lua_State *L, struct work *w, enum values_keep keep)
 {
@@ -119,7 +121,8 @@ static int headers_index(lua_State *L)
     return 1;
 }
 
-// --- single values --------------------------------------------------------------------------------
+// --- single values
+// --------------------------------------------------------------------------------
 
 static void push_body(lua_State *L, struct work *w)
 {
@@ -190,7 +193,8 @@ static void push_id(lua_State *L, struct work *w)
     lua_pushstring(L, text);
 }
 
-// --- the fields -----------------------------------------------------------------------------------
+// --- the fields
+// -----------------------------------------------------------------------------------
 
 enum field_id {
     F_METHOD = 1,

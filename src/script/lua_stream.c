@@ -1,8 +1,8 @@
 // Bodies that a Lua function writes: a body_source fed by write(chunk).
 //
 // Small writes are gathered until the connection pulls, at the end of the turn; so many of them
-// become one chunk on the wire. When more than GATHER_MAX waits, or a chunk is large, the writer is suspended
-// until the connection has taken it: memory is bounded by the slowest client's one chunk.
+// become one chunk on the wire. When more than GATHER_MAX waits, or a chunk is large, the writer is
+// suspended until the connection has taken it: memory is bounded by the slowest client's one chunk.
 #include "script/luax.h"
 #include "script/work.h"
 
@@ -59,7 +59,8 @@ static void close_source(struct body_source *source)
 
 static const struct body_source_ops ops = {.pull = pull, .close = close_source};
 
-// --- the writer -----------------------------------------------------------------------------------
+// --- the writer
+// -----------------------------------------------------------------------------------
 
 static int write_done(lua_State *L, struct co_wait *wait)
 {

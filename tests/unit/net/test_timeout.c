@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../../src/net/loop_internal.h"
+#include "net/loop_inside.h"
 
 // No real loop: a heap and a clock that the test moves.
 struct loop {

@@ -1,6 +1,6 @@
 // Between loop.c and timeout.c: the heap of timeouts that lives inside a loop.
-#ifndef LUNETTE_NET_LOOP_INTERNAL_H
-#define LUNETTE_NET_LOOP_INTERNAL_H
+#ifndef LUNETTE_NET_LOOP_INSIDE_H
+#define LUNETTE_NET_LOOP_INSIDE_H
 
 #include "net/timeout.h"
 
