@@ -39,8 +39,7 @@ static void set_state(struct h1_conn *c, enum conn_state to)
     c->state = (unsigned char)to;
 }
 
-// --- timers
-// ---------------------------------------------------------------------------------------
+// --- timers ---
 
 static void arm(struct h1_conn *c, uint32_t ms)
 {
@@ -91,8 +90,7 @@ static void arm_for_state(struct h1_conn *c)
     }
 }
 
-// --- exchanges
-// ------------------------------------------------------------------------------------
+// --- exchanges ---
 
 static struct h1_exchange *take_exchange(struct h1_conn *c)
 {
@@ -152,8 +150,7 @@ static void end_exchange(struct h1_conn *c, bool sent)
     give_exchange(c->env, x);
 }
 
-// --- closing
-// --------------------------------------------------------------------------------------
+// --- closing ---
 
 void h1_close(struct h1_conn *c)
 {
@@ -192,8 +189,7 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     linger(c);
 }
 
-// --- the body of a request
-// ------------------------------------------------------------------------
+// --- the body of a request ---
 
 static bool too_slow(const struct h1_exchange *x)
 {
@@ -306,8 +302,7 @@ static size_t step_linger(struct h1_conn *c, struct str in)
     return in.n;
 }
 
-// --- the head of a request
-// ------------------------------------------------------------------------
+// --- the head of a request ---
 
 static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_far)
 {
@@ -425,8 +420,7 @@ static size_t step_head(struct h1_conn *c, struct str in)
     return used;
 }
 
-// --- after an answer
-// ------------------------------------------------------------------------------
+// --- after an answer ---
 
 static bool worth_discarding(const struct h1_exchange *x)
 {
@@ -438,7 +432,7 @@ static bool worth_discarding(const struct h1_exchange *x)
 static void answer_done(struct h1_conn *c)
 {
     struct h1_exchange *x = c->x;
-    bool close = x->close || c->eof || c->env->draining;
+    bool close = x->close || c->eof;
     if (close || x->body_done) {
         end_exchange(c, true);
         if (close) {
@@ -669,8 +663,7 @@ void h1_drain(struct h1_conn *c)
         h1_close(c);
 }
 
-// --- what handlers call
-// ---------------------------------------------------------------------------
+// --- what handlers call ---
 
 unsigned exchange_receive(struct exchange *pub, uint64_t max)
 {
@@ -701,7 +694,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;
-    if (r->close || (!x->body_done && !worth_discarding(x)))
+    if (r->close || c->env->draining || (!x->body_done && !worth_discarding(x)))
         x->close = true;
     h1_write_answer(x, r);
     advance_later(c);

@@ -28,7 +28,7 @@ struct server {
     struct watch wake; // on our eventfd in places
 };
 
-// --- accepting ------------------------------------------------------------------------------------
+// --- accepting ---
 
 // Says no in a few bytes, without a connection of its own: one that waits would be one too many.
 static void turn_away(int fd, unsigned status)
