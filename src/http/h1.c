@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -388,6 +389,15 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
     c->env->handler->on_request(c->env->self, &x->pub);
 }
 
+static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str in)
+{
+    char why[160];
+    bool head = str_eq(h1_text(in.p, h->method_span), STR("HEAD"));
+    snprintf(why, sizeof why, "%s, in the line at byte %u", h1_error_info(h->error)->why,
+             h->error_at);
+    refuse(c, head, h1_error_info(h->error)->status, why);
+}
+
 static size_t step_head(struct h1_conn *c, struct str in)
 {
     struct h1_head scratch, *h = c->partial;
@@ -414,8 +424,7 @@ static size_t step_head(struct h1_conn *c, struct str in)
     if (r == H1_DONE)
         start_exchange(c, h, in);
     else
-        refuse(c, str_eq(h1_text(in.p, h->method_span), STR("HEAD")),
-               h1_error_info(h->error)->status, h1_error_info(h->error)->why);
+        refuse_head(c, h, in);
     free(partial);
     return used;
 }
@@ -432,7 +441,7 @@ static bool worth_discarding(const struct h1_exchange *x)
 static void answer_done(struct h1_conn *c)
 {
     struct h1_exchange *x = c->x;
-    bool close = x->close || c->eof;
+    bool close = x->close || c->eof || c->env->draining;
     if (close || x->body_done) {
         end_exchange(c, true);
         if (close) {
