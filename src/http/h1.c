@@ -389,6 +389,7 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
     if (h->chunked)
         h1_chunked_init(&x->chunked, &c->env->options->head);
     set_state(c, CONN_HANDLE);
+    timeout_clear(&c->timer); // that of the head: from here on the time is the handler's
     c->served = true;
     c->env->handler->on_request(c->env->self, &x->pub);
 }
