@@ -93,6 +93,21 @@ class Server:
                               capture_output=True, text=True, check=False).stdout
         return [int(p) for p in text.split()]
 
+    def open_files(self, kind=""):
+        """What the workers have open, as /proc names it: "socket:[1]", "/path (deleted)"."""
+        names = []
+        for pid in self.workers():
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    names.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                except FileNotFoundError:  # closed meanwhile
+                    pass
+        return [name for name in names if name.startswith(kind)]
+
+    def sockets(self):
+        """How many sockets the workers hold: a fixed number, and one for each connection."""
+        return len(self.open_files("socket:"))
+
     def stop(self, how=signal.SIGTERM, seconds=15):
         if self.process.poll() is None:
             self.process.send_signal(how)
@@ -172,6 +187,11 @@ class Wire:
         self.buffer += more
         return bool(more)
 
+    def begin(self):
+        """Waits until something has come, and leaves it to be read."""
+        assert self.buffer or self.fill(), "the end before anything came"
+        return self
+
     def take(self, n):
         while len(self.buffer) < n:
             assert self.fill(), f"the end after {len(self.buffer)} of {n} bytes: {self.buffer[:200]}"
@@ -223,10 +243,11 @@ class Wire:
     def assert_silent(self, seconds=0.1):
         """Nothing comes, not even the end, for a while."""
         assert self.buffer == b""
+        patience = self.s.gettimeout()
         self.s.settimeout(seconds)
         with pytest.raises(TimeoutError):
             self.s.recv(1, socket.MSG_PEEK)
-        self.s.settimeout(10)
+        self.s.settimeout(patience)
 
 
 def post(path, body=b"", *fields, method="POST"):

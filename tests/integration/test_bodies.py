@@ -136,16 +136,7 @@ def test_malformed_trailers_are_a_400(server):
 # --- the spool ---
 
 def unlinked_files(server):
-    found = []
-    for pid in server.workers():
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                link = os.readlink(f"/proc/{pid}/fd/{fd}")
-            except FileNotFoundError:
-                continue
-            if link.endswith("(deleted)"):
-                found.append(link)
-    return found
+    return [name for name in server.open_files() if name.endswith("(deleted)")]
 
 
 def test_a_large_body_waits_in_a_file_without_a_name(server):

@@ -3,7 +3,6 @@
 Everything waits at the same time, on servers with timeouts of less than a second. The bounds are
 wide: a timeout must not come early, and has seconds to come late.
 """
-import os
 import socket
 import time
 
@@ -162,25 +161,13 @@ def test_a_body_that_nobody_reads_must_come_in_time_too(server):
 
 # --- send ---
 
-def sockets_of(server):
-    """How many connections the workers hold: their sockets, less those of a fresh server."""
-    count = 0
-    for pid in server.workers():
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                count += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:")
-            except FileNotFoundError:
-                pass
-    return count
-
-
 def test_a_client_that_does_not_read_is_cut_off(server):
-    before = sockets_of(server)
+    before = server.sockets()
     with server.wire() as w:
         w.get("/large.bin")
-        eventually(lambda: sockets_of(server) == before + 1)
+        eventually(lambda: server.sockets() == before + 1)
         with Between(0.3):
-            eventually(lambda: sockets_of(server) == before)
+            eventually(lambda: server.sockets() == before)
         with pytest.raises(ConnectionResetError):
             while w.s.recv(1 << 20):
                 pass
@@ -205,12 +192,12 @@ def test_a_client_that_reads_slowly_is_not_cut_off(server):
 # --- linger ---
 
 def test_a_client_that_never_closes_does_not_linger_for_ever(server):
-    before = sockets_of(server)
+    before = server.sockets()
     with server.wire() as w:
         assert w.get("/hello", "Connection: close").answer().status == 200
         w.assert_end()
-        assert sockets_of(server) <= before + 1
-        eventually(lambda: sockets_of(server) == before)
+        assert server.sockets() <= before + 1
+        eventually(lambda: server.sockets() == before)
 
 
 # --- handler ---
