@@ -133,6 +133,8 @@ static void on_connection(struct watch *w, uint32_t events)
     if (fd >= 0) {
         li->reported = false;
         li->fn(li->arg, fd, &peer); // may free the listener
+    } else if (errno == EINVAL) {
+        listener_pause(li); // shut down, by the process that owns it
     } else if (!is_passing(errno)) {
         starve(li, errno);
     }
