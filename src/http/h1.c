@@ -252,8 +252,10 @@ static struct body_fault take_body(struct h1_exchange *x, struct str in, size_t 
         struct str rest = str_of(in.p + *used, in.n - *used);
         enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
         *used += n;
-        if (r == H1_BAD)
-            return (struct body_fault){400, h1_error_info(x->chunked.error)->why};
+        if (r == H1_BAD) {
+            const struct h1_error_info *info = h1_error_info(x->chunked.error);
+            return (struct body_fault){info->status, info->why};
+        }
         x->body_done = r == H1_DONE;
         if (r != H1_DATA)
             break;
@@ -530,8 +532,8 @@ static void settle(struct h1_conn *c)
     if (c->state == CONN_CLOSED)
         return;
     stream_flush(c->stream);
-    bool over = c->state == CONN_LINGER || c->state == CONN_IDLE;
-    if (over && c->eof && stream_queued(c->stream) == 0) {
+    bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
+    if (((over && c->eof) || (idle && c->env->draining)) && stream_queued(c->stream) == 0) {
         h1_close(c);
         return;
     }
@@ -702,7 +704,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;
-    if (r->close || (!x->body_done && !worth_discarding(x)))
+    if (r->close || c->env->draining || (!x->body_done && !worth_discarding(x)))
         x->close = true;
     h1_write_answer(x, r);
     advance_later(c);
