@@ -329,6 +329,13 @@ static void signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
+// No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
+static void stop_listening(const struct master *m)
+{
+    for (unsigned i = 0; i < m->socket_count; i++)
+        shutdown(m->sockets[i], SHUT_RDWR);
+}
+
 static void stop(struct master *m, enum state next, int64_t within)
 {
     if (m->state == ENDING) // impatience must not move the deadline
@@ -336,6 +343,7 @@ static void stop(struct master *m, enum state next, int64_t within)
     m->state = next;
     m->deadline = now_ms() + within;
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
+    stop_listening(m); // after the workers know why
 }
 
 static void on_end(struct master *m, struct slot *s, int status)

@@ -249,8 +249,10 @@ static struct body_fault take_body(struct h1_exchange *x, struct str in, size_t 
         struct str rest = str_of(in.p + *used, in.n - *used);
         enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
         *used += n;
-        if (r == H1_BAD)
-            return (struct body_fault){400, h1_error_info(x->chunked.error)->why};
+        if (r == H1_BAD) {
+            const struct h1_error_info *info = h1_error_info(x->chunked.error);
+            return (struct body_fault){info->status, info->why};
+        }
         x->body_done = r == H1_DONE;
         if (r != H1_DATA)
             break;
@@ -385,6 +387,7 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
     if (h->chunked)
         h1_chunked_init(&x->chunked, &c->env->options->head);
     set_state(c, CONN_HANDLE);
+    timeout_clear(&c->timer); // that of the head: from here on the time is the handler's
     c->served = true;
     c->env->handler->on_request(c->env->self, &x->pub);
 }
@@ -532,8 +535,8 @@ static void settle(struct h1_conn *c)
     if (c->state == CONN_CLOSED)
         return;
     stream_flush(c->stream);
-    bool over = c->state == CONN_LINGER || c->state == CONN_IDLE;
-    if (over && c->eof && stream_queued(c->stream) == 0) {
+    bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
+    if (((over && c->eof) || (idle && c->env->draining)) && stream_queued(c->stream) == 0) {
         h1_close(c);
         return;
     }

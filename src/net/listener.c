@@ -163,7 +163,9 @@ static bool accept_one(struct listener *li)
         li->fn(li->arg, fd, &peer); // may free the listener
         return true;
     }
-    if (!is_passing(errno))
+    if (errno == EINVAL)
+        listener_pause(li); // shut down, by the process that owns it
+    else if (!is_passing(errno))
         starve(li, errno);
     return false;
 }

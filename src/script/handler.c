@@ -252,6 +252,12 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
 
 // --- what the server calls ---
 
+static void start_clock(struct work *w)
+{
+    if (w->deadline_ms)
+        timeout_set(vm_options(w->h->vm)->loop, &w->deadline, w->deadline_ms);
+}
+
 static void on_request(void *self, struct exchange *x)
 {
     struct handler *h = self;
@@ -271,8 +277,8 @@ static void on_request(void *self, struct exchange *x)
     vm_meter_start(h->vm, &w->memory);
     co_start(co, 1, on_co_end, w);
     vm_meter_stop(h->vm);
-    if (w->co && w->deadline_ms) // it waits
-        timeout_set(vm_options(h->vm)->loop, &w->deadline, w->deadline_ms);
+    if (w->co) // it waits
+        start_clock(w);
 }
 
 static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
@@ -283,6 +289,7 @@ static void on_body(void *self, struct exchange *x, unsigned status, const char 
     w->receiving = false;
     w->body_status = status;
     w->body_why = why;
+    start_clock(w); // again: the wait for the body was the client's
     co_wake(&w->body_wait);
 }
 

@@ -54,7 +54,8 @@ local function failure(entry, req, e)
     local f = errors.failure(e)
     req.error = f.cause
     if f.cause == "not enough memory" then
-        pages.log(req, 503, "the request used more memory than limits.request_memory allows")
+        pages.log(req, 503, "out of memory: the request is over limits.request_memory, "
+            .. "or all of them together over limits.lua_memory")
         return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
     end
     local traceback = f.traceback
