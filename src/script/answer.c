@@ -135,13 +135,18 @@ static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
     }
 }
 
+// nil, message and perhaps a code: what a call that failed gave, returned as it was.
+static void wrong_message(lua_State *L, int message, struct answer *a)
+{
+    lua_pushfstring(L, "nil was returned, with the message: %s", luaL_tolstring(L, message, NULL));
+    wrong(a, lua_tostring(L, -1));
+}
+
 static void read_two(lua_State *L, int first, struct answer *a)
 {
     int second = first + 1;
     if (lua_isnil(L, first)) {
-        lua_pushfstring(L, "nil was returned, with the message: %s",
-                        luaL_tolstring(L, second, NULL));
-        wrong(a, lua_tostring(L, -1));
+        wrong_message(L, second, a);
     } else if (!is_status(L, first, &a->status)) {
         wrong(a, lua_type(L, second) == LUA_TNUMBER
                      ? "the status comes first (return status, body)"
@@ -161,7 +166,9 @@ static void read_two(lua_State *L, int first, struct answer *a)
 
 static void read_three(lua_State *L, int first, struct answer *a)
 {
-    if (!is_status(L, first, &a->status)) {
+    if (lua_isnil(L, first)) {
+        wrong_message(L, first + 1, a);
+    } else if (!is_status(L, first, &a->status)) {
         wrong(a, "the first of three values is no status from 200 to 599");
     } else if (!lua_isnil(L, first + 1) && !lua_istable(L, first + 1)) {
         wrong(a, "the second of three values is no table of headers (status, headers, body)");
