@@ -348,6 +348,17 @@ static void send_prepared(struct work *w)
     exchange_respond(w->x, &w->file);
 }
 
+// Keeps a stream's answer; its fields change places with those of the last one.
+static void keep_head(struct work *w, const struct http_response *r)
+{
+    struct fields before = w->head_fields;
+    w->head_fields = w->h->fields;
+    w->h->fields = before;
+    w->head = *r;
+    w->head.fields = &w->head_fields;
+    w->head_waits = true;
+}
+
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream)
 {
     struct fields *f = &w->h->fields;
@@ -369,9 +380,11 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
         message = add_body(L, w, a->body, &r, stream);
     if (message)
         return message;
-    bool bodiless = status_bodiless(a->status) || w->x->request.method == HTTP_HEAD;
-    exchange_respond(w->x, &r);
-    if (bodiless)
-        *stream = 0; // its source is closed: there is nothing to write to
+    if (status_bodiless(a->status) || w->x->request.method == HTTP_HEAD)
+        *stream = 0; // its source will be closed: there is nothing to write to
+    if (*stream)
+        keep_head(w, &r);
+    else
+        exchange_respond(w->x, &r);
     return NULL;
 }
