@@ -54,7 +54,11 @@ local function failure(entry, req, e)
     local f = errors.failure(e)
     req.error = f.cause
     if f.cause == "not enough memory" then
-        pages.log(req, 503, "the request used more memory than limits.request_memory allows")
+        local text = "the request used more memory than limits.request_memory allows"
+        if entry.handler then -- Lua gives no traceback then, and endless recursion ends here too
+            text = ("%s (the handler at %s)"):format(text, errors.defined_at(entry.handler))
+        end
+        pages.log(req, 503, text)
         return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
     end
     local traceback = f.traceback
