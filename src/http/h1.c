@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,8 +40,7 @@ static void set_state(struct h1_conn *c, enum conn_state to)
     c->state = (unsigned char)to;
 }
 
-// --- timers
-// ---------------------------------------------------------------------------------------
+// --- timers ---
 
 static void arm(struct h1_conn *c, uint32_t ms)
 {
@@ -91,8 +91,7 @@ static void arm_for_state(struct h1_conn *c)
     }
 }
 
-// --- exchanges
-// ------------------------------------------------------------------------------------
+// --- exchanges ---
 
 static struct h1_exchange *take_exchange(struct h1_conn *c)
 {
@@ -152,8 +151,7 @@ static void end_exchange(struct h1_conn *c, bool sent)
     give_exchange(c->env, x);
 }
 
-// --- closing
-// --------------------------------------------------------------------------------------
+// --- closing ---
 
 void h1_close(struct h1_conn *c)
 {
@@ -192,8 +190,7 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     linger(c);
 }
 
-// --- the body of a request
-// ------------------------------------------------------------------------
+// --- the body of a request ---
 
 static bool too_slow(const struct h1_exchange *x)
 {
@@ -306,8 +303,7 @@ static size_t step_linger(struct h1_conn *c, struct str in)
     return in.n;
 }
 
-// --- the head of a request
-// ------------------------------------------------------------------------
+// --- the head of a request ---
 
 static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_far)
 {
@@ -393,6 +389,15 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
     c->env->handler->on_request(c->env->self, &x->pub);
 }
 
+static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str in)
+{
+    char why[160];
+    bool head = str_eq(h1_text(in.p, h->method_span), STR("HEAD"));
+    snprintf(why, sizeof why, "%s, in the line at byte %u", h1_error_info(h->error)->why,
+             h->error_at);
+    refuse(c, head, h1_error_info(h->error)->status, why);
+}
+
 static size_t step_head(struct h1_conn *c, struct str in)
 {
     struct h1_head scratch, *h = c->partial;
@@ -419,14 +424,12 @@ static size_t step_head(struct h1_conn *c, struct str in)
     if (r == H1_DONE)
         start_exchange(c, h, in);
     else
-        refuse(c, str_eq(h1_text(in.p, h->method_span), STR("HEAD")),
-               h1_error_info(h->error)->status, h1_error_info(h->error)->why);
+        refuse_head(c, h, in);
     free(partial);
     return used;
 }
 
-// --- after an answer
-// ------------------------------------------------------------------------------
+// --- after an answer ---
 
 static bool worth_discarding(const struct h1_exchange *x)
 {
@@ -669,8 +672,7 @@ void h1_drain(struct h1_conn *c)
         h1_close(c);
 }
 
-// --- what handlers call
-// ---------------------------------------------------------------------------
+// --- what handlers call ---
 
 unsigned exchange_receive(struct exchange *pub, uint64_t max)
 {
@@ -701,7 +703,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;
-    if (r->close || (!x->body_done && !worth_discarding(x)))
+    if (r->close || c->env->draining || (!x->body_done && !worth_discarding(x)))
         x->close = true;
     h1_write_answer(x, r);
     advance_later(c);

@@ -48,8 +48,7 @@ void answer_register(lua_State *L)
     luax_class(L, FILE_CLASS, NULL, file_gc);
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------
+// --- reading ---
 
 static bool is_status(lua_State *L, int idx, unsigned *status)
 {
@@ -199,8 +198,7 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
     }
 }
 
-// --- fields
-// ---------------------------------------------------------------------------------------
+// --- fields ---
 
 // A name and the string or number on top of the stack; numbers become strings there, in a copy.
 static const char *add_field(lua_State *L, struct fields *f, struct str name)
@@ -255,8 +253,7 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
     return NULL;
 }
 
-// --- bodies
-// ---------------------------------------------------------------------------------------
+// --- bodies ---
 
 // Keeps a Lua value alive while the connection sends its bytes.
 struct pin {

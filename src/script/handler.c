@@ -19,8 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-// --- works
-// ----------------------------------------------------------------------------------------
+// --- works ---
 
 static void on_deadline(struct timeout *t);
 static void on_wake(struct deferred *d);
@@ -102,8 +101,7 @@ static void free_work(struct work *w)
     free(w);
 }
 
-// --- the coroutine of a request
-// -------------------------------------------------------------------
+// --- the coroutine of a request ---
 
 static int run_answer(lua_State *L, struct work *w);
 
@@ -265,8 +263,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
         give_work(w);
 }
 
-// --- what the server calls
-// ------------------------------------------------------------------------
+// --- what the server calls ---
 
 static void on_request(void *self, struct exchange *x)
 {
@@ -387,8 +384,7 @@ const struct http_handler handler_http = {
     .on_end = on_end,
 };
 
-// --- loading
-// --------------------------------------------------------------------------------------
+// --- loading ---
 
 static int load_loaded(lua_State *L, int status, lua_KContext ctx)
 {

@@ -59,8 +59,7 @@ static void close_source(struct body_source *source)
 
 static const struct body_source_ops ops = {.pull = pull, .close = close_source};
 
-// --- the writer
-// -----------------------------------------------------------------------------------
+// --- the writer ---
 
 static int write_done(lua_State *L, struct co_wait *wait)
 {
