@@ -6,7 +6,8 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests curl procps
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
+              curl procps
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
 
@@ -21,7 +22,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
-# Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it in the program.
+# Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 LIBS       = $(LUA_LIBS) -pthread
 
@@ -32,7 +33,8 @@ LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 LUATESTS := $(patsubst tests/unit/lua/%.lua,%,$(sort $(wildcard tests/unit/lua/test_*.lua)))
-TESTOBJ  := $(UNITS:%=$(B)/tests/unit/%.o) $(FUZZ:%=$(B)/tests/fuzz/fuzz_%.o) $(B)/tests/fuzz/replay.o
+TESTOBJ  := $(UNITS:%=$(B)/tests/unit/%.o) $(FUZZ:%=$(B)/tests/fuzz/fuzz_%.o) \
+            $(B)/tests/fuzz/replay.o
 TIDY   = $(SRC) $(wildcard include/*/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch])
 
 # One short line a step.
@@ -42,7 +44,7 @@ say  = @$(if $(V),:,printf '%5s %s\n' '$(1)' '$(2)')
 # minutes: what takes longer hangs.
 run  = @mkdir -p $(dir $(B)/log/$(1)); \
        if timeout 120 $(2) >$(B)/log/$(1) 2>&1; then printf ' pass %s\n' '$(1)'; \
-       else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (exit status %s)\n' '$(1)' $$code; exit 1; fi
+       else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
