@@ -1,4 +1,4 @@
-"""Request bodies: framing, 100 Continue, the spool, limits, and answers that do not wait for them."""
+"""Request bodies: framing, 100 Continue, the spool, limits, answers that do not wait for them."""
 import hashlib
 import os
 import socket

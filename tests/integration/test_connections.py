@@ -1,4 +1,4 @@
-"""Connections: keep-alive, pipelining, HTTP/1.0, half-close, slow readers and writers, many at once."""
+"""Connections: keep-alive, pipelining, HTTP/1.0, half-close, slow clients, many at once."""
 import hashlib
 import random
 import resource
@@ -31,8 +31,8 @@ SITE = {
         """,
     "site/small.txt": "small",
     "site/64k.bin": bytes(range(256)) * 256,
-    "site/4m.bin": b"0123456789abcdef" * 2**18,
 }
+FOUR_MB = {"site/4m.bin": b"0123456789abcdef" * 2**18}
 BIG = hashlib.sha256(b"0123456789abcdef" * 2**18).hexdigest()
 
 
@@ -181,7 +181,8 @@ def test_http_1_0_gets_streams_without_chunks_to_the_end_of_the_connection(serve
 
 
 @pytest.mark.parametrize("path", ["/hello", "/sleep/100", "/big", "/4m.bin", "/stream"])
-def test_a_client_that_shut_its_writing_side_gets_its_answer(server, path):
+def test_a_client_that_shut_its_writing_side_gets_its_answer(serve, path):
+    server = serve({**SITE, **FOUR_MB})
     with server.wire() as w:
         w.get(path)
         w.s.shutdown(socket.SHUT_WR)
@@ -205,7 +206,8 @@ def test_half_a_request_before_the_end_is_no_request(server):
         w.assert_end()
 
 
-def test_clients_that_vanish_do_no_harm(server):
+def test_clients_that_vanish_do_no_harm(serve):
+    server = serve({**SITE, **FOUR_MB})
     for path in ["/sleep/50", "/big", "/4m.bin", "/stream", "/hello"]:
         for how in ["close", "reset"]:
             with server.wire() as w:
@@ -222,7 +224,7 @@ def test_clients_that_vanish_do_no_harm(server):
 
 @pytest.mark.parametrize("path", ["/big", "/4m.bin", "/stream"])
 def test_a_slow_reader_gets_everything_while_others_are_served(serve, path):
-    server = serve(SITE, "--workers", "1")
+    server = serve({**SITE, **FOUR_MB}, "--workers", "1")
     with socket.socket() as s, server.wire() as other:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         s.settimeout(10)
@@ -267,7 +269,8 @@ def test_requests_may_be_cut_anywhere(server):
 
 # --- many at once ---
 
-def test_five_hundred_idle_connections_cost_nobody_anything(server):
+def test_five_hundred_idle_connections_cost_nobody_anything(serve):
+    server = serve({**SITE, **FOUR_MB})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
     before = sum(resident_kib(pid) for pid in server.workers())

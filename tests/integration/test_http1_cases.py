@@ -1,4 +1,4 @@
-"""The raw cases of http1/, each sent as bytes to a served site and judged by the runner beside them.
+"""The raw cases of http1/, sent as bytes to a served site and judged by the runner beside them.
 
 A case is one of RFC 9110 and 9112; all of them pass but those listed here.
 """

@@ -23,7 +23,7 @@ LINE = re.compile(r'^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d 
 
 
 def lines_of(server, count):
-    """The access log, once it has that many lines; each as (request, status, bytes, referer, agent)."""
+    """The access log, once it has that many: (request, status, bytes, referer, agent) of each."""
     eventually(lambda: server.accesses().count("\n") >= count)
     lines = server.accesses().splitlines()
     assert len(lines) == count

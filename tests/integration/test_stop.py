@@ -26,8 +26,8 @@ SITE = {
           end)
         end)
         """,
-    "site/large.bin": b"x" * 20_000_000,
 }
+LARGE = {"site/large.bin": b"x" * 20_000_000}
 
 
 def ended(server, seconds=15):
@@ -48,7 +48,7 @@ def refused(server):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_under_way_is_finished(serve, how):
-    server = serve(SITE)
+    server = serve({**SITE, **LARGE})
     with server.wire() as sleeper, server.wire() as drip, server.wire() as reader, \
             server.wire() as upload:
         sleeper.get("/sleep/600")
@@ -89,7 +89,7 @@ def test_idle_connections_are_closed_at_once(serve):
 
 
 def test_a_connection_that_was_idle_but_for_its_last_bytes_is_closed_behind_them(serve):
-    server = serve(SITE)
+    server = serve({**SITE, **LARGE})
     with server.wire() as w:
         w.get("/large.bin").begin()
         server.process.send_signal(signal.SIGTERM)

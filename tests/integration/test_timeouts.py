@@ -39,11 +39,13 @@ MAIN = """
 TIMES = "header = 0.5, body = 0.5, idle = 0.5, send = 0.5, linger = 0.3"
 
 
+LARGE = {"site/large.bin": b"x" * 20_000_000}  # far more than what all buffers on the way hold
+
+
 def site(times=TIMES):
     return {
         "scripts/main.lua": MAIN,
         "scripts/config.lua": f"return {{ timeouts = {{ {times} }} }}",
-        "site/large.bin": b"x" * 20_000_000,
     }
 
 
@@ -161,7 +163,8 @@ def test_a_body_that_nobody_reads_must_come_in_time_too(server):
 
 # --- send ---
 
-def test_a_client_that_does_not_read_is_cut_off(server):
+def test_a_client_that_does_not_read_is_cut_off(serve):
+    server = serve({**site(), **LARGE})
     before = server.sockets()
     with server.wire() as w:
         w.get("/large.bin")
@@ -174,14 +177,15 @@ def test_a_client_that_does_not_read_is_cut_off(server):
             raise ConnectionResetError  # an end before the length that was promised is as good
 
 
-def test_a_client_that_reads_slowly_is_not_cut_off(server):
+def test_a_client_that_reads_slowly_is_not_cut_off(serve):
+    server = serve({**site(), **LARGE})
     with socket.socket() as s, Between(1.2, 30):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
         s.settimeout(10)
         s.connect(("127.0.0.1", server.port))
         s.sendall(b"GET /large.bin HTTP/1.0\r\n\r\n")
         got = 0
-        for _ in range(6):  # 20 MB are far more than what all buffers on the way hold
+        for _ in range(6):
             time.sleep(0.2)
             got += len(s.recv(2_000_000, socket.MSG_WAITALL))
         while more := s.recv(1 << 20):
