@@ -21,6 +21,7 @@ enum {
     SPARE_EXCHANGES = 64,
     ARENA_MAX = 1 << 20,     // a request's arena: the head, its copies, what handlers add
     DISCARD_MAX = 64 * 1024, // a body nobody wanted is read up to this, to keep the connection
+    HALF_CLOSED_MS = 1000,   // how long a client that says no more is taken to be there still
     PUMP_ROUNDS = 16,        // fills of the queue in one turn, so that others get theirs
 };
 
@@ -587,7 +588,10 @@ static void on_eof(void *owner)
     case CONN_DISCARD:
         h1_close(c);
         break;
-    default: // the client may have shut its writing side only: it gets its answer
+    case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
+        arm(c, HALF_CLOSED_MS);
+        break;
+    default:
         break;
     }
 }
