@@ -17,7 +17,8 @@
 //
 //   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
 //   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set.
-//   CONN_HANDLE   x is with the handler. No timer of ours; input is paused when some comes.
+//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said its last
+//                 byte: it may have left. Input is paused when some comes.
 //   CONN_BODY     x is with the handler, which waits for on_body. Timer: body.
 //   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on. Timer: send
 //                 while bytes are queued.

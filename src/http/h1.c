@@ -15,7 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PUMP_ROUNDS = 16 }; // fills of the queue in one turn, so that others get theirs
+enum {
+    PUMP_ROUNDS = 16, // fills of the queue in one turn, so that others get theirs
+    // A client that shut its writing side may still be reading, or be gone: nobody can tell. An answer
+    // that begins within this time is sent, later ones have nobody to go to.
+    HALF_CLOSED_MS = 1000,
+};
 
 static void set_state(struct h1_conn *c, enum conn_state to)
 {
@@ -395,7 +400,10 @@ static void on_eof(void *owner)
     case CONN_DISCARD:
         h1_close(c);
         break;
-    default: // the client may have shut its writing side only: it gets its answer
+    case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
+        arm(c, HALF_CLOSED_MS);
+        break;
+    default:
         break;
     }
 }

@@ -35,7 +35,10 @@ for status = 100, 599 do PLAIN[status] = status < 400 end
 
 -- The answer to what xpcall caught.
 local function failure(entry, req, e)
-    if core.over(req) then return nil end -- the client left: the error is its consequence
+    if core.over(req) then -- the client left: the error is its consequence
+        errors.failure(e)
+        return nil
+    end
     if is_abort(e) then
         req.error = e
         local res = e.response
