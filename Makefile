@@ -1,9 +1,15 @@
 # lunette: `make serve` builds and serves this repository's own site; `make test` runs every test.
-# Objects go to build/, those of the sanitized variant to build/asan/. NEED=: skips the package check.
+# Objects go to build/, those of the sanitized variant to build/asan/.
+#
+# What is missing is installed first (.ci/need says what); NEED=: skips that. JOBS is how much
+# `make test` does at a time, V=1 shows the commands.
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev python3 python3-pytest python3-requests curl lua5.4
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
+              curl procps
+# Goals that do without what only tests need.
+BUILDING    = all need serve build/lunette
 
 CC       = gcc
 B       ?= build
@@ -16,34 +22,40 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
-# Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it in the program.
+# Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 LIBS       = $(LUA_LIBS) -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
-MAIN  := src/app/main.c
 OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
-UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-LUATESTS := $(sort $(wildcard tests/unit/lua/test_*.lua))
+LUATESTS := $(patsubst tests/unit/lua/%.lua,%,$(sort $(wildcard tests/unit/lua/test_*.lua)))
+TESTOBJ  := $(UNITS:%=$(B)/tests/unit/%.o) $(FUZZ:%=$(B)/tests/fuzz/fuzz_%.o) \
+            $(B)/tests/fuzz/replay.o
+TIDY   = $(SRC) $(wildcard include/*/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch])
 
-# One short line a step; V=1 shows the commands.
+# One short line a step.
 Q    = $(if $(V),,@)
 say  = @$(if $(V),:,printf '%5s %s\n' '$(1)' '$(2)')
+# $(call run,NAME,COMMAND): a test in one line, or with all it said when it fails. It may take two
+# minutes: what takes longer hangs.
+run  = @mkdir -p $(dir $(B)/log/$(1)); \
+       if timeout 120 $(2) >$(B)/log/$(1) 2>&1; then printf ' pass %s\n' '$(1)'; \
+       else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve test need-test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
+.PHONY: all need serve test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
         layers sizes clean
 .SECONDARY:
+.DELETE_ON_ERROR:
 
 all: need $(B)/lunette
 
 need:
-	@$(NEED) $(BUILD_NEEDS)
-need-test:
-	@$(NEED) $(TEST_NEEDS)
+	@$(NEED) $(if $(filter-out $(BUILDING),$(MAKECMDGOALS)),$(TEST_NEEDS),$(BUILD_NEEDS))
 
 $(B)/lunette: $(OBJ)
 	$(call say,link,$@)
@@ -67,62 +79,91 @@ $(B)/modules.S: $(LUA) Makefile
 	   n=0; for f in $(LUA); do n=$$((n+1)); \
 	     printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
 	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
-$(B)/obj/modules.o: $(B)/modules.S $(LUA)
+$(B)/obj/modules.o: $(B)/modules.S $(LUA) | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
 serve: all
 	$(B)/lunette serve . --dev
 
-# Everything: units and integration plain, then both again under ASan and UBSan.
-test: need-test
-	$(MAKE) NEED=: all layers unit lua-unit fuzz-replay integration
-	$(MAKE) NEED=: asan
+# --- tests ---
 
-unit: $(UNITS)
-	@for t in $^; do echo "== $$t"; $$t || exit 1; done
-lua-unit: $(B)/lunette
-	@for t in $(LUATESTS); do echo "== $$t"; LUA_PATH='src/lua/?.lua;src/lua/?/init.lua;;' lua5.4 $$t || exit 1; done
+# Everything, plain and then again under ASan and UBSan. Stops at the first failure.
+SANITIZED = B=build/asan SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" OPT=-O1
+JOBS     ?= $(shell nproc)
+PARALLEL  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+failed    = { echo 'make test: FAILED; the first line above that says FAILED tells what.'; exit 1; }
 
-$(B)/unit/%: tests/unit/%.c $(B)/liblunette.a
+test: need
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay || $(failed)
+	@$(MAKE) --no-print-directory NEED=: integration || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
+	@echo 'make test: everything passed, plain and under ASan and UBSan.'
+
+asan: need
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay
+	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration
+
+$(B)/tests/%.o: tests/%.c | need
 	@mkdir -p $(@D)
-	$(call say,test,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $< $(B)/liblunette.a $(LIBS) -lcmocka
+	$(call say,cc,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-conversion -c -o $@ $<
 
-integration: $(B)/lunette
-	LUNETTE=$(abspath $(B)/lunette) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration
+unit: $(UNITS:%=run/unit/%)
+run/unit/%: $(B)/unit/%
+	$(call run,unit/$*,$<)
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
-asan:
-	$(MAKE) NEED=: B=build/asan SAN="$(SANITIZE)" OPT=-O1 all unit fuzz-replay integration
+lua-unit: $(LUATESTS:%=run/lua/%)
+run/lua/%: tests/unit/lua/%.lua need
+	$(call run,lua/$*,env LUA_PATH='src/lua/?.lua;src/lua/?/init.lua;;' lua5.4 $<)
 
 # Every fuzz entry also links with a plain main, which replays corpus and regressions under gcc.
-fuzz-replay: $(FUZZ:%=$(B)/fuzz/%_replay)
-	@for f in $(FUZZ); do echo "== fuzz $$f"; \
-	  $(B)/fuzz/$${f}_replay tests/fuzz/corpus/$$f tests/fuzz/regression/$$f || exit 1; done
-$(B)/fuzz/%_replay: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(B)/liblunette.a
+fuzz-replay: $(FUZZ:%=run/fuzz/%)
+run/fuzz/%: $(B)/fuzz/%_replay
+	$(call run,fuzz/$*,$< tests/fuzz/corpus/$* tests/fuzz/regression/$*)
+$(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblunette.a
 	@mkdir -p $(@D)
-	$(call say,fuzz,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(LDFLAGS) -o $@ $(filter %.c,$^) $(B)/liblunette.a $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+integration: need $(B)/lunette
+	@echo 'integration tests with $(B)/lunette'
+	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
+	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
+	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
 # libFuzzer, with clang: make fuzz [ONE=h1_parse] [RUNS=1000000]
 RUNS ?= 1000000
 ONE  ?= $(FUZZ)
 fuzz:
-	@$(NEED) clang libclang-rt-14-dev
+	@$(NEED) clang libclang-rt-dev
 	@for f in $(ONE); do .ci/fuzz $$f $(RUNS) || exit 1; done
 
-cover:
-	$(MAKE) B=build/cover OPT="-O0 --coverage" HARDEN=-fPIE unit fuzz-replay lua-unit integration
-	.ci/cover build/cover
+# Lines of src that the tests run. The counters are writable by every user, since servers that are
+# started as root become another one.
+COVER = B=build/cover SAN=--coverage OPT=-O0
+cover: need
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(COVER) all build/cover/liblunette.a
+	@find build/cover/obj -name '*.gcno' | sed 's/no$$/da/' | \
+	  while read -r f; do : >"$$f"; chmod 666 "$$f"; done
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(COVER) unit fuzz-replay
+	@$(MAKE) --no-print-directory NEED=: $(COVER) integration
+	@.ci/cover build/cover
+
+# --- the source ---
 
 format:
-	clang-format -i $(SRC) $(wildcard include/*/*.h tests/unit/*/*.c tests/fuzz/*.c)
+	@$(NEED) clang-format
+	clang-format -i $(TIDY)
 lint:
 	@$(NEED) clang-format cppcheck
-	clang-format --dry-run -Werror $(SRC) $(wildcard include/*/*.h tests/unit/*/*.c tests/fuzz/*.c)
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+	@clang-format --dry-run -Werror $(TIDY)
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 	  --inline-suppr --suppress=missingIncludeSystem -Iinclude -D_GNU_SOURCE src
+	@echo 'lint: clean'
 layers:
 	@.ci/layers
 sizes:
@@ -131,4 +172,4 @@ sizes:
 clean:
 	rm -rf build
 
--include $(OBJ:.o=.d) $(UNITS:=.d)
+-include $(OBJ:.o=.d) $(TESTOBJ:.o=.d)

@@ -230,8 +230,12 @@ static bool prepare(struct master *m)
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
         return complain("cannot start: %s", strerror(errno));
+    const struct config *c = m->config;
+    int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
+                         c->limits.connections_per_ip);
+    if (rc < 0)
+        return complain("cannot start: %s", strerror(-rc));
     m->shared->starting = true;
-    m->shared->server.workers = m->config->workers;
     return true;
 }
 
@@ -347,7 +351,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
-    m->shared->server.connections[s - m->slots] = 0; // they went with it
+    places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     if (m->state >= STOPPING)
         return;
     if (m->state == STARTING) {
@@ -493,8 +497,10 @@ static void give_back(struct master *m)
         close(m->signal_fd);
     if (m->ready_pipe[0] >= 0)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
-    if (m->shared)
+    if (m->shared) {
+        places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
+    }
     free(m->sockets);
     free(m->slots);
     log_close();

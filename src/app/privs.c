@@ -149,7 +149,7 @@ bool privs_blocked(const char *path, int mode, char blocked[static PATH_MAX])
     if (n >= PATH_MAX)
         return false;
     for (size_t i = 1; i <= n; i++) {
-        if (path[i] != '/' && i < n)
+        if (i < n && path[i] != '/')
             continue;
         memcpy(blocked, path, i);
         blocked[i] = '\0';

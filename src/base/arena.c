@@ -101,7 +101,8 @@ static struct arena_chunk *new_chunk(struct arena *a, size_t n)
         return NULL;
     *c = (struct arena_chunk){.older = a->chunk, .cap = cap};
     POISON(c->data, c->cap);
-    return a->chunk = c;
+    a->chunk = c;
+    return c;
 }
 
 void *arena_alloc(struct arena *a, size_t n)

@@ -231,7 +231,8 @@ static enum json_text add_number(struct buf *out, const char *p, size_t n)
 enum json_text json_text_integer(struct buf *out, int64_t v)
 {
     char text[JSON_TEXT_NUMBER];
-    return add_number(out, text, json_text_format_integer(text, v));
+    size_t n = json_text_format_integer(text, v);
+    return add_number(out, text, n);
 }
 
 enum json_text json_text_float(struct buf *out, double v)

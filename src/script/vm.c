@@ -58,8 +58,10 @@ static void *allocate(void *ud, void *p, size_t before, size_t after)
     void *q = realloc(p, after);
     if (!q && after > before)
         return NULL;
+    if (!q)
+        q = p; // a shrink that failed leaves the block as it was
     count(vm, before, after);
-    return q ? q : p; // a shrink that failed leaves the block as it was
+    return q;
 }
 
 void vm_meter_start(struct vm *vm, size_t *counter)

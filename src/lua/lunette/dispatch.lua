@@ -54,8 +54,12 @@ local function failure(entry, req, e)
     local f = errors.failure(e)
     req.error = f.cause
     if f.cause == "not enough memory" then
-        pages.log(req, 503, "out of memory: the request is over limits.request_memory, "
-            .. "or all of them together over limits.lua_memory")
+        local text = "out of memory: the request is over limits.request_memory, "
+            .. "or all of them together over limits.lua_memory"
+        if entry.handler then -- Lua gives no traceback then, and endless recursion ends here too
+            text = ("%s (the handler at %s)"):format(text, errors.defined_at(entry.handler))
+        end
+        pages.log(req, 503, text)
         return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
     end
     local traceback = f.traceback
