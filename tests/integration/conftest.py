@@ -8,9 +8,11 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -35,9 +37,10 @@ class Server:
         self.out = folder.parent / (folder.name + ".out")
         self.err = folder.parent / (folder.name + ".err")
         command = [LUNETTE, "serve", str(folder), "--listen", f"127.0.0.1:{self.port}", *arguments]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self.out.open("wb"), stderr=self.err.open("wb"),
-            start_new_session=True, env={**os.environ, **(env or {})}, user=user, cwd=folder.parent)
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+                env={**os.environ, **(env or {})}, user=user, cwd=folder.parent)
         if ready:
             self.wait_for(r"lunette \S+ serves .* on ")
 
@@ -48,7 +51,7 @@ class Server:
             if re.search(pattern, self.errors()):
                 return
             if self.process.poll() is not None and not re.search(pattern, self.errors()):
-                raise AssertionError(f"the server ended ({self.process.returncode}): {self.errors()}")
+                raise AssertionError(f"it ended ({self.process.returncode}): {self.errors()}")
             time.sleep(0.01)
         raise AssertionError(f"no {pattern!r} in: {self.errors()}")
 
@@ -202,7 +205,7 @@ class Wire:
 
     def take(self, n):
         while len(self.buffer) < n:
-            assert self.fill(), f"the end after {len(self.buffer)} of {n} bytes: {self.buffer[:200]}"
+            assert self.fill(), f"{len(self.buffer)} of {n} bytes: {self.buffer[:200]}"
         taken, self.buffer = self.buffer[:n], self.buffer[n:]
         return taken
 
@@ -292,17 +295,23 @@ def write_site(folder, files):
 
 
 @pytest.fixture
-def make_site(tmp_path):
+def place():
+    """A folder of the test's own that any user may look into, unlike tmp_path; gone afterwards."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_site(place):
     """make_site({"scripts/main.lua": "…"}) → the folder, readable by any user."""
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
-        if folder.owner() == pathlib.Path.home().owner() and str(folder) != "/tmp":
-            folder.chmod(0o755)
     count = 0
 
     def make(files):
         nonlocal count
         count += 1
-        folder = tmp_path / f"site{count}"
+        folder = place / f"site{count}"
         folder.mkdir()
         write_site(folder, files)
         return folder

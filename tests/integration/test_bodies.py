@@ -90,7 +90,8 @@ def test_curl_waits_for_100_continue(server):
 
 def test_100_continue_comes_before_the_body_and_once(server):
     with server.wire() as w:
-        w.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        w.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+               "Expect: 100-continue\r\n\r\n")
         assert w.answer().status == 100
         w.assert_silent()
         assert w.send("body").answer().body == b"body"

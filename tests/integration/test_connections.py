@@ -250,12 +250,13 @@ REQUESTS = (b"GET /n/7 HTTP/1.1\r\nHost: localhost\r\nX-Filler: one two three\r\
             + post("/echo", "twelve bytes")
             + b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
               b"5;x=y\r\nhello\r\n7\r\n, world\r\n0\r\nTrailer: t\r\n\r\n")
+ANSWERS = [b"number 7", b"twelve bytes", b"hello, world"]
 
 
 def test_requests_may_come_a_byte_at_a_time(server):
     with server.wire() as w:
         send_in_pieces(w, REQUESTS, iter(lambda: 1, 0))
-        assert [w.answer().body for _ in range(3)] == [b"number 7", b"twelve bytes", b"hello, world"]
+        assert [w.answer().body for _ in range(3)] == ANSWERS
 
 
 def test_requests_may_be_cut_anywhere(server):
@@ -263,8 +264,7 @@ def test_requests_may_be_cut_anywhere(server):
     with server.wire() as w:
         for _ in range(50):
             send_in_pieces(w, REQUESTS, iter(lambda: dice.randint(1, 80), 0))
-            assert [w.answer().body for _ in range(3)] == [b"number 7", b"twelve bytes",
-                                                           b"hello, world"]
+            assert [w.answer().body for _ in range(3)] == ANSWERS
 
 
 # --- many at once ---

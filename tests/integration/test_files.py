@@ -67,7 +67,7 @@ def lay_traps(folder):
 
 
 @pytest.fixture
-def server(serve, tmp_path):
+def server(serve):
     server = serve(SITE)
     lay_traps(server.folder)
     yield server
@@ -289,8 +289,8 @@ def test_what_may_not_be_read_is_a_403(server):
 def test_no_descriptor_is_left_behind(server):
     """Every kind of answer that has to do with a file, many times, and as many open as before."""
     def visit():
-        for path in ["/", "/note.txt", "/medium.bin", "/folder", "/nowhere", "/fifo", "/ring", "/up/",
-                     "/forbidden.txt", "/bare/"]:
+        for path in ["/", "/note.txt", "/medium.bin", "/folder", "/nowhere", "/fifo", "/ring",
+                     "/up/", "/forbidden.txt", "/bare/"]:
             for method, field in [("GET", "X: y"), ("HEAD", "X: y"), ("GET", "Range: bytes=0-0"),
                                   ("GET", "If-None-Match: *"), ("GET", "Range: bytes=99999999-"),
                                   ("GET", "If-Match: \"x\""), ("OPTIONS", "X: y")]:
