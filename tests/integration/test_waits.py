@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import read_until
+from conftest import read_all, read_until
 from running import Answer, ask, log_of, running
 
 MAIN = r"""
@@ -433,13 +433,13 @@ def test_a_stop_waits_for_those_who_sleep(serve):
         local app, task = require "lunette", require "lunette.task"
         app.get("/", function() print("begins") task.sleep(0.5) return app.text("finished") end)
     """})
-    with site.connect() as s:
-        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        site.wait_for("begins")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with site.connect() as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            site.wait_for("begins")
             stopped = pool.submit(site.stop)
-            assert b"finished" in read_until(s, b"finished")
-            assert stopped.result() == 0
+            assert b"finished" in read_all(s)
+        assert stopped.result() == 0
 
 
 def test_a_handler_over_its_time_is_a_503(serve):
