@@ -459,6 +459,15 @@ static int core_over(lua_State *L)
     return 1;
 }
 
+// late(req) → whether the handler's deadline has passed. Who asks answers for it.
+static int core_late(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    lua_pushboolean(L, w->late);
+    w->late = false;
+    return 1;
+}
+
 // timeout(req, seconds): the handler's deadline, from now on.
 static int core_timeout(lua_State *L)
 {
@@ -597,6 +606,7 @@ int luaopen_lunette_core(lua_State *L)
         {"vary", core_vary},
         {"after", core_after},
         {"over", core_over},
+        {"late", core_late},
         {"timeout", core_timeout},
         {"current", core_current},
         {"segments", core_segments},

@@ -243,7 +243,8 @@ def test_a_handler_that_takes_too_long_is_a_503(serve):
     together(lambda: late("/sleep/60000"), lambda: late("/own"), lambda: late("/tidy"),
              lambda: in_time("/sleep/300", b"slept"), lambda: in_time("/long", b"slept"),
              lambda: in_time("/drip", b"12345678"))  # its first byte was in time
-    server.wait_for(r"503 GET /sleep/60000: .*timeouts\.handler")
+    server.wait_for(r"503 GET /sleep/60000: .*timeouts\.handler\n\t+scripts/main\.lua:\d+:")
+    assert "500 GET" not in server.errors()  # one record, and where it waited
     server.wait_for("tidied up")
 
 

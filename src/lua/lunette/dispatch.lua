@@ -69,9 +69,10 @@ local function failure(entry, req, e)
     if traceback == "" and entry.handler then -- a tail call took the handler off the stack
         traceback = ("\t%s: in the handler"):format(errors.defined_at(entry.handler))
     end
-    pages.log(req, 500, f.message, traceback)
+    local status = core.late(req) and 503 or 500 -- where it waited when timeouts.handler passed
+    pages.log(req, status, f.message, traceback)
     return pages.answer(entry, req,
-        { status = 500, cause = f.cause, text = f.message, traceback = traceback })
+        { status = status, cause = f.cause, text = f.message, traceback = traceback })
 end
 
 -- Results that are no answer, by the sentence of core.normalise: logged with their function.
