@@ -9,7 +9,7 @@
 
 // What all processes of a server share: a mapping made before the first fork.
 struct worker_shared {
-    struct server_shared server;
+    struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
 };
@@ -23,7 +23,7 @@ struct worker_job {
     const struct config *config;
     const int *sockets; // config->listen_addrs of them
     struct worker_shared *shared;
-    unsigned place; // which of the workers this is: its place in shared->server
+    unsigned place; // which of the workers this is: its number in shared->places
     int ready_fd;   // the pipe for struct worker_ready; non-blocking
     pid_t master;
 };

@@ -105,9 +105,6 @@ struct http_handler {
     // The exchange is over; sent: the whole answer was handed to the connection. What the handler
     // keeps for it must be given up now.
     void (*on_end)(void *self, struct exchange *x, bool sent);
-    // The head or the framing is bad, and there is no exchange: the page to send (text/html), or n
-    // 0 for none.
-    struct str (*page)(void *self, unsigned status);
 };
 
 // Starts to receive the body into x->body, at most max bytes; 100 Continue goes out now if the

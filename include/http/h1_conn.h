@@ -1,4 +1,4 @@
-// Private to h1.c, h1_answer.c and server.c: one HTTP/1 connection and what all of a worker share.
+// Private to h1*.c and server.c: one HTTP/1 connection and what all of a worker share.
 //
 // A connection is a state machine driven by four things: input, drained output, its timer, and the
 // handler's answers. Every state has a step function for input (h1.c, table `steps`).
@@ -17,7 +17,8 @@
 //
 //   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
 //   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set.
-//   CONN_HANDLE   x is with the handler. No timer of ours; input is paused when some comes.
+//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said its last
+//                 byte: it may have left. Input is paused when some comes.
 //   CONN_BODY     x is with the handler, which waits for on_body. Timer: body.
 //   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on. Timer: send
 //                 while bytes are queued.
@@ -114,6 +115,23 @@ bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot)
 void h1_drain(struct h1_conn *c);
 // Closes at once.
 void h1_close(struct h1_conn *c);
+
+// h1_exchange.c: makes c->x from a head that was parsed from in. NULL; or why the request is
+// refused (400), "" for lack of memory, and there is no exchange.
+const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct str in);
+// Tells the handler of the end of c->x, the bytes of whose body may not all have come yet.
+void h1_tell_end(struct h1_conn *c, bool sent);
+// Tells it, unless it knows, and gives c->x back.
+void h1_end_exchange(struct h1_conn *c, bool sent);
+// What may go wrong while body bytes are taken; status 0 while nothing did.
+struct h1_fault {
+    unsigned status;
+    const char *why;
+};
+// a body nobody wanted is read up to this, to keep the connection
+enum { H1_DISCARD_MAX = 64 * 1024 };
+// Takes body bytes from in: kept in CONN_BODY, dropped in CONN_DISCARD. Sets body_done at the end.
+struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used);
 
 // h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to
 // pump.

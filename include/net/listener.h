@@ -20,6 +20,15 @@ typedef void accept_fn(void *arg, int fd, const struct addr *peer);
 // says so in the log, once until a connection is accepted again. fn may free the listener. NULL
 // with errno.
 struct listener *listener_new(struct loop *l, int fd, accept_fn *fn, void *arg);
+
+// Whether another worker should have the next connection rather than this one.
+typedef bool listener_yield_fn(void *arg);
+// Asked before each accept (with listener_new's arg). When it says true, which is also its chance to
+// wake that worker, the listener steps aside for 2 ms. Connections that nobody took meanwhile it
+// takes without asking for the next 100 ms: a worker that is stuck delays nobody by more.
+void listener_share(struct listener *li, listener_yield_fn *yield);
+// Another worker has stepped aside for this one: accepts what waits, as far as it may.
+void listener_wake(struct listener *li);
 // Pausing takes the socket out of the loop until listener_resume: connections wait in the kernel or
 // go to other workers.
 void listener_pause(struct listener *li);

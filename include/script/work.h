@@ -54,6 +54,11 @@ struct work {
     struct fields extra; // set_cookie, add_header, Vary
     int after;           // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
+    // A stream's answer goes out with its first bytes, so that a function that fails before them is
+    // an error page.
+    bool head_waits;
+    struct http_response head;
+    struct fields head_fields;
     struct deferred wake; // wakes the writer of the stream
     size_t memory;        // bytes the request's Lua has allocated more than freed
 };
@@ -108,7 +113,8 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
 // Whether the value at idx is a response object.
 bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong
-// with it. *stream is set to the stack index of a function that is to write the body, 0 for none.
+// with it. *stream is set to the stack index of a function that is to write the body, 0 for none;
+// the answer is then kept in w until stream_send_head.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
 // A file as a Lua value (userdata lunette.file); takes fd over.
 void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length);
@@ -121,7 +127,9 @@ void stream_source_init(struct work *w);
 void stream_source_fini(struct work *w);
 // Pushes the write function for w.
 void stream_push_write(lua_State *L, struct work *w);
-// The function is over.
+// Sends the answer that waits for its first bytes, if one does.
+void stream_send_head(struct work *w);
+// The function is over, and the answer was sent.
 void stream_source_end(struct work *w, bool failed);
 
 #endif

@@ -230,8 +230,12 @@ static bool prepare(struct master *m)
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
         return complain("cannot start: %s", strerror(errno));
+    const struct config *c = m->config;
+    int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
+                         c->limits.connections_per_ip);
+    if (rc < 0)
+        return complain("cannot start: %s", strerror(-rc));
     m->shared->starting = true;
-    m->shared->server.workers = m->config->workers;
     return true;
 }
 
@@ -325,6 +329,13 @@ static void signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
+// No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
+static void stop_listening(const struct master *m)
+{
+    for (unsigned i = 0; i < m->socket_count; i++)
+        shutdown(m->sockets[i], SHUT_RDWR);
+}
+
 static void stop(struct master *m, enum state next, int64_t within)
 {
     if (m->state == ENDING) // impatience must not move the deadline
@@ -332,6 +343,7 @@ static void stop(struct master *m, enum state next, int64_t within)
     m->state = next;
     m->deadline = now_ms() + within;
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
+    stop_listening(m); // after the workers know why
 }
 
 static void on_end(struct master *m, struct slot *s, int status)
@@ -339,7 +351,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
-    m->shared->server.connections[s - m->slots] = 0; // they went with it
+    places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     if (m->state >= STOPPING)
         return;
     if (m->state == STARTING) {
@@ -485,8 +497,10 @@ static void give_back(struct master *m)
         close(m->signal_fd);
     if (m->ready_pipe[0] >= 0)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
-    if (m->shared)
+    if (m->shared) {
+        places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
+    }
     free(m->sockets);
     free(m->slots);
     log_close();

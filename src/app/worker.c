@@ -145,8 +145,6 @@ static bool make_server(struct worker *w)
                  .uri_bytes = c->limits.uri_bytes,
                  .fields = c->limits.headers},
         .spool = {.folder = temp_folder(c), .memory = c->limits.body_memory},
-        .connections = c->limits.connections,
-        .connections_per_ip = c->limits.connections_per_ip,
         .linger_bytes = c->limits.linger_bytes,
         .header_ms = c->timeouts.header,
         .body_ms = c->timeouts.body,
@@ -156,7 +154,7 @@ static bool make_server(struct worker *w)
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
     };
-    w->server = server_new(w->loop, &w->server_options, &w->job->shared->server, w->job->place,
+    w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
                            &handler_http, w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);

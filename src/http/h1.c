@@ -7,20 +7,19 @@
 #include "http/h1_conn.h"
 
 #include "base/log.h"
-#include "http/uri.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    SPARE_EXCHANGES = 64,
-    ARENA_MAX = 1 << 20,     // a request's arena: the head, its copies, what handlers add
-    DISCARD_MAX = 64 * 1024, // a body nobody wanted is read up to this, to keep the connection
-    PUMP_ROUNDS = 16,        // fills of the queue in one turn, so that others get theirs
+    PUMP_ROUNDS = 16, // fills of the queue in one turn, so that others get theirs
+    // A client that shut its writing side may still be reading, or be gone: nobody can tell. An answer
+    // that begins within this time is sent, later ones have nobody to go to.
+    HALF_CLOSED_MS = 1000,
 };
 
 static void set_state(struct h1_conn *c, enum conn_state to)
@@ -39,8 +38,7 @@ static void set_state(struct h1_conn *c, enum conn_state to)
     c->state = (unsigned char)to;
 }
 
-// --- timers
-// ---------------------------------------------------------------------------------------
+// --- timers ---
 
 static void arm(struct h1_conn *c, uint32_t ms)
 {
@@ -91,69 +89,7 @@ static void arm_for_state(struct h1_conn *c)
     }
 }
 
-// --- exchanges
-// ------------------------------------------------------------------------------------
-
-static struct h1_exchange *take_exchange(struct h1_conn *c)
-{
-    struct h1_env *env = c->env;
-    struct h1_exchange *x = env->spares;
-    if (x) {
-        env->spares = x->spare;
-        env->spare_count--;
-        struct arena arena = x->pub.arena;
-        *x = (struct h1_exchange){.pub.arena = arena};
-    } else {
-        x = calloc(1, sizeof *x);
-        if (!x)
-            return NULL;
-        arena_init(&x->pub.arena, ARENA_MAX);
-    }
-    x->conn = c;
-    x->pub.peer = &c->peer;
-    spool_init(&x->pub.body, &env->options->spool, 0);
-    return c->x = x;
-}
-
-static void give_exchange(struct h1_env *env, struct h1_exchange *x)
-{
-    spool_fini(&x->pub.body);
-    if (env->spare_count >= SPARE_EXCHANGES) {
-        arena_fini(&x->pub.arena);
-        free(x);
-        return;
-    }
-    arena_reset(&x->pub.arena);
-    x->spare = env->spares;
-    env->spares = x;
-    env->spare_count++;
-}
-
-// The handler hears of the exchange for the last time. Its bytes may not all have come yet.
-static void tell_end(struct h1_conn *c, bool sent)
-{
-    struct h1_exchange *x = c->x;
-    x->ended = true;
-    if (x->source) {
-        x->source->ops->close(x->source);
-        x->source = NULL;
-    }
-    c->env->handler->on_end(c->env->self, &x->pub, sent);
-    if (x->answered)
-        h1_log_access(c, x, x->pub.status);
-}
-
-static void end_exchange(struct h1_conn *c, bool sent)
-{
-    struct h1_exchange *x = c->x;
-    if (!x->ended)
-        tell_end(c, sent);
-    c->x = NULL;
-    give_exchange(c->env, x);
-}
-
-// --- closing
-// --------------------------------------------------------------------------------------
+// --- closing ---
 
 void h1_close(struct h1_conn *c)
 {
@@ -163,7 +99,7 @@ void h1_close(struct h1_conn *c)
     timeout_remove(c->env->loop, &c->timer);
     loop_undefer(c->env->loop, &c->later);
     if (c->x)
-        end_exchange(c, false);
+        h1_end_exchange(c, false);
     stream_close(c->stream);
 }
 
@@ -192,15 +128,7 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     linger(c);
 }
 
-// --- the body of a request
-// ------------------------------------------------------------------------
-
-static bool too_slow(const struct h1_exchange *x)
-{
-    const struct server_options *o = x->conn->env->options;
-    uint64_t ms = loop_now(x->conn->env->loop) - x->body_start;
-    return ms > o->body_ms && x->body_seen * 1000 < (uint64_t)o->body_rate * ms;
-}
+// --- the body of a request ---
 
 static void body_ended(struct h1_conn *c, unsigned status, const char *why)
 {
@@ -209,70 +137,11 @@ static void body_ended(struct h1_conn *c, unsigned status, const char *why)
     c->env->handler->on_body(c->env->self, &c->x->pub, status, why);
 }
 
-// What may go wrong while body bytes are taken; status 0 while nothing did.
-struct body_fault {
-    unsigned status;
-    const char *why;
-};
-
-static const char *const too_large = "the body is over max_body (limits.body_bytes)";
-
-static struct body_fault keep_bytes(struct h1_exchange *x, struct str data)
-{
-    x->body_seen += data.n;
-    switch (x->conn->state == CONN_BODY ? spool_add(&x->pub.body, data) : 0) {
-    case 0:
-        return (struct body_fault){0, NULL};
-    case -EFBIG:
-        return (struct body_fault){413, too_large};
-    case -ENOSPC:
-    case -EDQUOT:
-        return (struct body_fault){507, "no space left for the body's temporary file"};
-    default:
-        return (struct body_fault){500, "the body's temporary file cannot be written"};
-    }
-}
-
-// Takes body bytes from in: kept in CONN_BODY, dropped in CONN_DISCARD. Sets body_done at the end.
-static struct body_fault take_body(struct h1_exchange *x, struct str in, size_t *used)
-{
-    struct body_fault fault = {0, NULL};
-    *used = 0;
-    if (!x->pub.request.chunked) {
-        size_t n = in.n < x->body_left ? in.n : (size_t)x->body_left;
-        fault = keep_bytes(x, str_of(in.p, n));
-        x->body_left -= n;
-        x->body_done = x->body_left == 0;
-        *used = n;
-        return fault;
-    }
-    while (fault.status == 0) {
-        size_t n;
-        struct str data;
-        struct str rest = str_of(in.p + *used, in.n - *used);
-        enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
-        *used += n;
-        if (r == H1_BAD)
-            return (struct body_fault){400, h1_error_info(x->chunked.error)->why};
-        x->body_done = r == H1_DONE;
-        if (r != H1_DATA)
-            break;
-        fault = keep_bytes(x, data);
-    }
-    // A chunk's size is a promise: one that cannot be kept is not waited for.
-    uint64_t max = x->conn->state == CONN_BODY ? x->pub.body.max : DISCARD_MAX;
-    if (fault.status == 0 && x->chunked.left > max - (x->body_seen < max ? x->body_seen : max))
-        fault = (struct body_fault){413, too_large};
-    return fault;
-}
-
 static size_t step_body(struct h1_conn *c, struct str in)
 {
     struct h1_exchange *x = c->x;
     size_t used;
-    struct body_fault fault = take_body(x, in, &used);
-    if (fault.status == 0 && !x->body_done && too_slow(x))
-        fault = (struct body_fault){408, "the body came slower than the minimum rate"};
+    struct h1_fault fault = h1_take_body(x, in, &used);
     if (fault.status) {
         x->close = true;
         body_ended(c, fault.status, fault.why);
@@ -286,13 +155,13 @@ static size_t step_body(struct h1_conn *c, struct str in)
 static size_t step_discard(struct h1_conn *c, struct str in)
 {
     size_t used;
-    struct body_fault fault = take_body(c->x, in, &used);
+    struct h1_fault fault = h1_take_body(c->x, in, &used);
     c->discarded += used;
     if (c->x->body_done) {
-        end_exchange(c, true);
+        h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
-    } else if (fault.status || c->discarded > DISCARD_MAX) {
-        end_exchange(c, true);
+    } else if (fault.status || c->discarded > H1_DISCARD_MAX) {
+        h1_end_exchange(c, true);
         linger(c);
     }
     return used;
@@ -306,8 +175,7 @@ static size_t step_linger(struct h1_conn *c, struct str in)
     return in.n;
 }
 
-// --- the head of a request
-// ------------------------------------------------------------------------
+// --- the head of a request ---
 
 static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_far)
 {
@@ -321,76 +189,29 @@ static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_
     return h;
 }
 
-// Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
-static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
-{
-    struct arena *a = &x->pub.arena;
-    struct http_request *r = &x->pub.request;
-    struct str copy = arena_dup(a, str_of(in.p, h->length));
-    struct http_field *fields = arena_alloc(a, (h->field_count + 1) * sizeof *fields);
-    if (!copy.p || !fields)
-        return "";
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        fields[i].name = h1_text(copy.p, h->fields[i].name);
-        fields[i].value = h1_text(copy.p, h->fields[i].value);
-    }
-    *r = (struct http_request){
-        .method = h->method,
-        .minor = h->minor,
-        .target = h1_text(copy.p, h->target),
-        .authority = h1_text(copy.p, h->authority),
-        .fields = fields,
-        .field_count = h->field_count,
-        .chunked = h->chunked,
-        .has_body = h->chunked || h->content_length > 0,
-        .content_length = h->content_length,
-    };
-    const char *line = copy.p + h->method_span.at;
-    x->request_line =
-        str_of(line, (size_t)(r->target.p + r->target.n - line) + strlen(" HTTP/1.x"));
-    bool has_query;
-    uri_split(h1_text(copy.p, h->origin), &r->raw_path, &r->query, &has_query);
-    if (str_eq(r->raw_path, STR("*"))) {
-        r->path = r->raw_path;
-        return NULL;
-    }
-    char *decoded = arena_alloc(a, r->raw_path.n + 1);
-    struct uri_path path;
-    const char *why;
-    if (!decoded)
-        return "";
-    if (!uri_normalise(r->raw_path, decoded, &path, &why))
-        return why;
-    r->path = path.path;
-    r->encoded_slash = path.encoded_slash;
-    return NULL;
-}
-
 static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)
 {
-    struct h1_exchange *x = take_exchange(c);
-    const char *why = x ? fill_request(x, h, in) : "";
-    if (why) {
-        if (x) {
-            c->x = NULL;
-            give_exchange(c->env, x);
-        }
-        bool head = h->method == HTTP_HEAD;
-        if (*why)
-            refuse(c, head, 400, why);
-        else
-            refuse(c, head, 503, "out of memory for the request");
-        return;
+    bool head = h->method == HTTP_HEAD;
+    const char *why = h1_begin_exchange(c, h, in);
+    if (why && *why) {
+        refuse(c, head, 400, why);
+    } else if (why) {
+        refuse(c, head, 503, "out of memory for the request");
+    } else {
+        set_state(c, CONN_HANDLE);
+        timeout_clear(&c->timer); // that of the head: from here on the time is the handler's
+        c->served = true;
+        c->env->handler->on_request(c->env->self, &c->x->pub);
     }
-    x->close = !h->keep_alive || c->env->draining;
-    x->expects_continue = h->expect_continue;
-    x->body_left = (uint64_t)h->content_length;
-    x->body_done = !x->pub.request.has_body;
-    if (h->chunked)
-        h1_chunked_init(&x->chunked, &c->env->options->head);
-    set_state(c, CONN_HANDLE);
-    c->served = true;
-    c->env->handler->on_request(c->env->self, &x->pub);
+}
+
+static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str in)
+{
+    char why[160];
+    bool head = str_eq(h1_text(in.p, h->method_span), STR("HEAD"));
+    snprintf(why, sizeof why, "%s, in the line at byte %u", h1_error_info(h->error)->why,
+             h->error_at);
+    refuse(c, head, h1_error_info(h->error)->status, why);
 }
 
 static size_t step_head(struct h1_conn *c, struct str in)
@@ -419,19 +240,17 @@ static size_t step_head(struct h1_conn *c, struct str in)
     if (r == H1_DONE)
         start_exchange(c, h, in);
     else
-        refuse(c, str_eq(h1_text(in.p, h->method_span), STR("HEAD")),
-               h1_error_info(h->error)->status, h1_error_info(h->error)->why);
+        refuse_head(c, h, in);
     free(partial);
     return used;
 }
 
-// --- after an answer
-// ------------------------------------------------------------------------------
+// --- after an answer ---
 
 static bool worth_discarding(const struct h1_exchange *x)
 {
     return !x->expects_continue && !x->conn->eof &&
-           (x->pub.request.chunked || x->body_left <= DISCARD_MAX);
+           (x->pub.request.chunked || x->body_left <= H1_DISCARD_MAX);
 }
 
 // The answer is handed over whole: what next?
@@ -440,14 +259,14 @@ static void answer_done(struct h1_conn *c)
     struct h1_exchange *x = c->x;
     bool close = x->close || c->eof || c->env->draining;
     if (close || x->body_done) {
-        end_exchange(c, true);
+        h1_end_exchange(c, true);
         if (close) {
             linger(c);
             return;
         }
         set_state(c, CONN_IDLE);
     } else {
-        tell_end(c, true);
+        h1_tell_end(c, true);
         set_state(c, CONN_DISCARD);
         c->discarded = 0;
     }
@@ -529,8 +348,8 @@ static void settle(struct h1_conn *c)
     if (c->state == CONN_CLOSED)
         return;
     stream_flush(c->stream);
-    bool over = c->state == CONN_LINGER || c->state == CONN_IDLE;
-    if (over && c->eof && stream_queued(c->stream) == 0) {
+    bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
+    if (((over && c->eof) || (idle && c->env->draining)) && stream_queued(c->stream) == 0) {
         h1_close(c);
         return;
     }
@@ -581,7 +400,10 @@ static void on_eof(void *owner)
     case CONN_DISCARD:
         h1_close(c);
         break;
-    default: // the client may have shut its writing side only: it gets its answer
+    case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
+        arm(c, HALF_CLOSED_MS);
+        break;
+    default:
         break;
     }
 }
@@ -611,8 +433,8 @@ static void on_closed(void *owner)
 static void on_timer(struct timeout *t)
 {
     struct h1_conn *c = (struct h1_conn *)((char *)t - offsetof(struct h1_conn, timer));
-    bool queued = stream_queued(c->stream) > 0;
-    if (queued && c->state != CONN_BODY && stream_sent(c->stream) != c->timer_sent) {
+    bool sends = c->state == CONN_IDLE || c->state == CONN_ANSWER || c->state == CONN_LINGER;
+    if (sends && stream_queued(c->stream) > 0 && stream_sent(c->stream) != c->timer_sent) {
         arm_send(c);
         return;
     }
@@ -669,8 +491,7 @@ void h1_drain(struct h1_conn *c)
         h1_close(c);
 }
 
-// --- what handlers call
-// ---------------------------------------------------------------------------
+// --- what handlers call ---
 
 unsigned exchange_receive(struct exchange *pub, uint64_t max)
 {
@@ -701,7 +522,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;
-    if (r->close || (!x->body_done && !worth_discarding(x)))
+    if (r->close || c->env->draining || (!x->body_done && !worth_discarding(x)))
         x->close = true;
     h1_write_answer(x, r);
     advance_later(c);

@@ -20,8 +20,7 @@ enum {
     LOG_LINE_MAX = 4096, // an access line; what is longer than its share is cut there, nowhere else
 };
 
-// --- the head
-// -------------------------------------------------------------------------------------
+// --- the head ---
 
 static char *put(char *p, struct str s)
 {
@@ -137,8 +136,7 @@ static void write_head(struct h1_exchange *x, const struct http_response *r, str
     stream_wrote(s, (size_t)(p - start));
 }
 
-// --- the body
-// -------------------------------------------------------------------------------------
+// --- the body ---
 
 static void write_body(struct h1_exchange *x, const struct http_response *r, struct framing f)
 {
@@ -254,8 +252,7 @@ void h1_write_page(struct h1_conn *c, unsigned status, bool head)
     buf_fini(&page);
 }
 
-// --- the access log
-// -------------------------------------------------------------------------------
+// --- the access log ---
 
 static size_t log_quoted(char *line, size_t n, size_t cap, struct str s)
 {

@@ -3,62 +3,94 @@
 
 #include "base/log.h"
 #include "http/h1_conn.h"
+#include "http/status.h"
 #include "net/listener.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { LISTENERS_MAX = 64 };
 
 struct server {
     struct h1_env env; // first: closed() gets it back
-    struct server_shared *shared;
-    unsigned worker; // our place in shared
+    struct places *places;
+    unsigned worker;   // which one we are there
+    int64_t said_full; // the second in which the log was last told of a limit
     struct listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
     struct timeout stop;
+    struct watch wake; // on our eventfd in places
 };
 
-static bool take_place(struct server *s)
-{
-    const struct server_options *o = s->env.options;
-    uint32_t open = 0;
-    for (unsigned i = 0; i < s->shared->workers; i++)
-        open += s->shared->connections[i];
-    if (open >= o->connections)
-        return false;
-    s->shared->connections[s->worker]++;
-    return true;
-}
+// --- accepting ---
 
 // Says no in a few bytes, without a connection of its own: one that waits would be one too many.
-static void turn_away(int fd)
+static void turn_away(int fd, unsigned status)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    ssize_t n = send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    char answer[160], line[STATUS_LINE_MAX];
+    struct str first = status_line(status, line);
+    int len = snprintf(answer, sizeof answer,
+                       "%.*sRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                       STR_ARG(first));
+    ssize_t n = send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)n; // a client that cannot even take this loses nothing
     close(fd);
+}
+
+// Once a second is enough to know.
+static void say_full(struct server *s, const char *limit, uint32_t value)
+{
+    if (s->said_full != loop_wall(s->env.loop))
+        log_write(LOG_WARN, "connections are turned away: %s (%u) are open", limit, value);
+    s->said_full = loop_wall(s->env.loop);
 }
 
 static void on_accept(void *arg, int fd, const struct addr *peer)
 {
     struct server *s = arg;
-    if (!take_place(s)) {
-        static int64_t said; // once a second is enough to know
-        if (said != loop_wall(s->env.loop))
-            log_write(LOG_WARN, "503: limits.connections (%u) are open",
-                      s->env.options->connections);
-        said = loop_wall(s->env.loop);
-        turn_away(fd);
-        return;
-    }
-    if (!h1_open(&s->env, fd, peer, 0)) {
-        s->shared->connections[s->worker]--;
+    uint32_t slot;
+    switch (places_take(s->places, s->worker, peer, &slot)) {
+    case PLACES_TAKEN:
+        if (h1_open(&s->env, fd, peer, slot))
+            break;
+        places_give(s->places, s->worker, slot);
         log_write(LOG_ERROR, "out of memory for a connection");
+        break;
+    case PLACES_FULL:
+        say_full(s, "limits.connections", s->places->total);
+        turn_away(fd, 503);
+        break;
+    case PLACES_FULL_FOR_IP:
+        say_full(s, "limits.connections_per_ip", s->places->per_ip);
+        turn_away(fd, 429);
     }
+}
+
+// The kernel wakes whom it likes, and without this one worker may end up with all connections.
+static bool yields(void *arg)
+{
+    struct server *s = arg;
+    unsigned other = places_fewest(s->places, s->worker);
+    if (other == s->worker)
+        return false;
+    eventfd_write(s->places->wake[other], 1);
+    return true;
+}
+
+static void on_woken(struct watch *w, uint32_t events)
+{
+    struct server *s = (struct server *)((char *)w - offsetof(struct server, wake));
+    eventfd_t count;
+    (void)events;
+    eventfd_read(w->fd, &count);
+    for (unsigned i = 0; i < s->listener_count && !s->env.draining; i++)
+        listener_wake(s->listeners[i]);
 }
 
 static void stop_if_drained(struct server *s)
@@ -70,8 +102,7 @@ static void stop_if_drained(struct server *s)
 static void on_conn_closed(struct h1_env *env, struct h1_conn *c)
 {
     struct server *s = (struct server *)env;
-    (void)c;
-    s->shared->connections[s->worker]--;
+    places_give(s->places, s->worker, c->slot);
     stop_if_drained(s);
 }
 
@@ -85,14 +116,13 @@ static void on_stop_timeout(struct timeout *t)
     loop_stop(s->env.loop);
 }
 
-struct server *server_new(struct loop *l, const struct server_options *o,
-                          struct server_shared *shared, unsigned worker,
-                          const struct http_handler *handler, void *self)
+struct server *server_new(struct loop *l, const struct server_options *o, struct places *places,
+                          unsigned worker, const struct http_handler *handler, void *self)
 {
     struct server *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->shared = shared;
+    s->places = places;
     s->worker = worker;
     s->env = (struct h1_env){
         .loop = l,
@@ -104,8 +134,9 @@ struct server *server_new(struct loop *l, const struct server_options *o,
         .streams = stream_pool_new(l),
     };
     timeout_init(&s->stop, on_stop_timeout);
-    shared->connections[worker] = 0;
-    if (!s->env.fields || !s->env.streams) {
+    s->wake.fd = -1;
+    if (!s->env.fields || !s->env.streams ||
+        loop_add(l, &s->wake, places->wake[worker], EPOLLIN, on_woken) < 0) {
         server_free(s);
         return NULL;
     }
@@ -119,6 +150,7 @@ int server_listen(struct server *s, int fd)
     struct listener *li = listener_new(s->env.loop, fd, on_accept, s);
     if (!li)
         return -errno;
+    listener_share(li, yields);
     s->listeners[s->listener_count++] = li;
     return 0;
 }
@@ -141,6 +173,7 @@ void server_free(struct server *s)
     for (unsigned i = 0; i < s->listener_count; i++)
         listener_free(s->listeners[i]);
     timeout_remove(s->env.loop, &s->stop);
+    loop_del(s->env.loop, &s->wake);
     for (struct h1_conn *c = s->env.connections; c; c = c->next)
         h1_close(c);
     loop_turn(s->env.loop, 0); // streams and connections free themselves at the end of a turn

@@ -3,6 +3,7 @@
 local core = require "lunette.core"
 local app = require "lunette.app"
 local dispatch = require "lunette.dispatch"
+local errors = require "lunette.errors"
 local request = require "lunette.request"
 local response = require "lunette.response"
 
@@ -15,5 +16,15 @@ core.start {
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }
+
+-- Modules to come: require says so, rather than that it found none.
+for _, name in ipairs { "auth", "cache", "channel", "cors", "crypto", "csrf", "gzip", "http", "limit",
+    "log", "pg", "redis", "secure", "session", "socket", "sqlite", "template", "test", "time",
+    "validate" } do
+    name = "lunette." .. name
+    package.preload[name] = package.preload[name] or function()
+        errors.misuse("%s is not in this version of lunette yet", name)
+    end
+end
 
 return app.api

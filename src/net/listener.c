@@ -15,7 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STARVED_MS = 100 };
+enum {
+    STARVED_MS = 100,
+    ASIDE_MS = 2,      // long enough for another worker to wake up
+    ALONE_MS = 100,    // how long the answer to "does anybody else?" is believed
+    WAKE_ACCEPTS = 64, // in one turn
+};
 
 // Opening
 
@@ -85,8 +90,13 @@ struct listener {
     accept_fn *fn;
     void *arg;
     int fd;
-    bool paused;   // by the owner
-    bool reported; // the shortage is in the log; cleared by the next connection
+    listener_yield_fn *yield; // NULL: never
+    bool returned;            // from stepping aside, and nothing was accepted since
+    uint64_t back_at;         // when
+    uint64_t alone_until;     // nobody else takes connections: no stepping aside before this
+    bool aside;               // retry is armed for that, not because of a shortage
+    bool paused;              // by the owner
+    bool reported;            // the shortage is in the log; cleared by the next connection
 };
 
 static void starve(struct listener *li, int error)
@@ -124,18 +134,48 @@ static bool is_passing(int error)
     }
 }
 
-static void on_connection(struct watch *w, uint32_t events)
+// Leaves the connection to another worker, unless this one has just done so and it is still there.
+static bool step_aside(struct listener *li)
 {
-    (void)events;
-    struct listener *li = (struct listener *)((char *)w - offsetof(struct listener, watch));
+    uint64_t now = loop_now(li->loop);
+    bool left_over = li->returned && now - li->back_at <= 1;
+    li->returned = false;
+    if (!li->yield || now < li->alone_until || !li->yield(li->arg))
+        return false;
+    if (left_over) {
+        li->alone_until = now + ALONE_MS;
+        return false;
+    }
+    if (!timeout_set(li->loop, &li->retry, ASIDE_MS))
+        return false;
+    li->aside = true;
+    loop_del(li->loop, &li->watch);
+    return true;
+}
+
+// False when nothing was accepted.
+static bool accept_one(struct listener *li)
+{
     struct addr peer = {.len = sizeof peer.storage};
     int fd = accept4(li->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         li->reported = false;
         li->fn(li->arg, fd, &peer); // may free the listener
-    } else if (!is_passing(errno)) {
-        starve(li, errno);
+        return true;
     }
+    if (errno == EINVAL)
+        listener_pause(li); // shut down, by the process that owns it
+    else if (!is_passing(errno))
+        starve(li, errno);
+    return false;
+}
+
+static void on_connection(struct watch *w, uint32_t events)
+{
+    (void)events;
+    struct listener *li = (struct listener *)((char *)w - offsetof(struct listener, watch));
+    if (!step_aside(li))
+        accept_one(li);
 }
 
 // Puts the watch into the loop unless something speaks against it. 0 or −errno.
@@ -149,6 +189,11 @@ static int watch(struct listener *li)
 static void on_retry(struct timeout *t)
 {
     struct listener *li = (struct listener *)((char *)t - offsetof(struct listener, retry));
+    if (li->aside) {
+        li->returned = true;
+        li->back_at = loop_now(li->loop);
+    }
+    li->aside = false;
     int rc = watch(li);
     if (rc < 0)
         starve(li, -rc);
@@ -167,6 +212,24 @@ struct listener *listener_new(struct loop *l, int fd, accept_fn *fn, void *arg)
     free(li);
     errno = -rc;
     return NULL;
+}
+
+void listener_share(struct listener *li, listener_yield_fn *yield)
+{
+    li->yield = yield;
+}
+
+void listener_wake(struct listener *li)
+{
+    if (li->aside) { // back at once: the watch tells what waits
+        timeout_clear(&li->retry);
+        li->aside = false;
+        on_retry(&li->retry);
+        return;
+    }
+    for (int i = 0; i < WAKE_ACCEPTS && li->watch.fd >= 0 && !step_aside(li); i++)
+        if (!accept_one(li))
+            return;
 }
 
 void listener_pause(struct listener *li)

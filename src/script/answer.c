@@ -48,8 +48,7 @@ void answer_register(lua_State *L)
     luax_class(L, FILE_CLASS, NULL, file_gc);
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------
+// --- reading ---
 
 static bool is_status(lua_State *L, int idx, unsigned *status)
 {
@@ -135,13 +134,18 @@ static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
     }
 }
 
+// nil, message and perhaps a code: what a call that failed gave, returned as it was.
+static void wrong_message(lua_State *L, int message, struct answer *a)
+{
+    lua_pushfstring(L, "nil was returned, with the message: %s", luaL_tolstring(L, message, NULL));
+    wrong(a, lua_tostring(L, -1));
+}
+
 static void read_two(lua_State *L, int first, struct answer *a)
 {
     int second = first + 1;
     if (lua_isnil(L, first)) {
-        lua_pushfstring(L, "nil was returned, with the message: %s",
-                        luaL_tolstring(L, second, NULL));
-        wrong(a, lua_tostring(L, -1));
+        wrong_message(L, second, a);
     } else if (!is_status(L, first, &a->status)) {
         wrong(a, lua_type(L, second) == LUA_TNUMBER
                      ? "the status comes first (return status, body)"
@@ -161,7 +165,9 @@ static void read_two(lua_State *L, int first, struct answer *a)
 
 static void read_three(lua_State *L, int first, struct answer *a)
 {
-    if (!is_status(L, first, &a->status)) {
+    if (lua_isnil(L, first)) {
+        wrong_message(L, first + 1, a);
+    } else if (!is_status(L, first, &a->status)) {
         wrong(a, "the first of three values is no status from 200 to 599");
     } else if (!lua_isnil(L, first + 1) && !lua_istable(L, first + 1)) {
         wrong(a, "the second of three values is no table of headers (status, headers, body)");
@@ -192,8 +198,7 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
     }
 }
 
-// --- fields
-// ---------------------------------------------------------------------------------------
+// --- fields ---
 
 // A name and the string or number on top of the stack; numbers become strings there, in a copy.
 static const char *add_field(lua_State *L, struct fields *f, struct str name)
@@ -248,8 +253,7 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
     return NULL;
 }
 
-// --- bodies
-// ---------------------------------------------------------------------------------------
+// --- bodies ---
 
 // Keeps a Lua value alive while the connection sends its bytes.
 struct pin {
@@ -341,6 +345,17 @@ static void send_prepared(struct work *w)
     exchange_respond(w->x, &w->file);
 }
 
+// Keeps a stream's answer; its fields change places with those of the last one.
+static void keep_head(struct work *w, const struct http_response *r)
+{
+    struct fields before = w->head_fields;
+    w->head_fields = w->h->fields;
+    w->h->fields = before;
+    w->head = *r;
+    w->head.fields = &w->head_fields;
+    w->head_waits = true;
+}
+
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream)
 {
     struct fields *f = &w->h->fields;
@@ -362,9 +377,11 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
         message = add_body(L, w, a->body, &r, stream);
     if (message)
         return message;
-    bool bodiless = status_bodiless(a->status) || w->x->request.method == HTTP_HEAD;
-    exchange_respond(w->x, &r);
-    if (bodiless)
-        *stream = 0; // its source is closed: there is nothing to write to
+    if (status_bodiless(a->status) || w->x->request.method == HTTP_HEAD)
+        *stream = 0; // its source will be closed: there is nothing to write to
+    if (*stream)
+        keep_head(w, &r);
+    else
+        exchange_respond(w->x, &r);
     return NULL;
 }

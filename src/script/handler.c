@@ -19,8 +19,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-// --- works
-// ----------------------------------------------------------------------------------------
+// --- works ---
 
 static void on_deadline(struct timeout *t);
 static void on_wake(struct deferred *d);
@@ -42,6 +41,7 @@ static struct work *new_work(struct handler *h)
     w->place = h->work_count;
     fields_init(&w->extra);
     fields_init(&w->file_fields);
+    fields_init(&w->head_fields);
     timeout_init(&w->deadline, on_deadline);
     w->wake.fn = on_wake;
     stream_source_init(w);
@@ -77,12 +77,13 @@ static void give_work(struct work *w)
     assert(!w->x && !w->co);
     drop_file(w);
     fields_clear(&w->extra);
+    fields_clear(&w->head_fields);
     timeout_clear(&w->deadline);
     loop_undefer(vm_options(h->vm)->loop, &w->wake);
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
-    w->late = w->failing = w->receiving = false;
+    w->late = w->failing = w->receiving = w->head_waits = false;
     w->handle = 0;
     w->memory = 0;
     w->spare = h->spares;
@@ -94,13 +95,13 @@ static void free_work(struct work *w)
     timeout_remove(vm_options(w->h->vm)->loop, &w->deadline);
     fields_fini(&w->extra);
     fields_fini(&w->file_fields);
+    fields_fini(&w->head_fields);
     buf_fini(&w->stream.gathered);
     buf_fini(&w->stream.pulled);
     free(w);
 }
 
-// --- the coroutine of a request
-// -------------------------------------------------------------------
+// --- the coroutine of a request ---
 
 static int run_answer(lua_State *L, struct work *w);
 
@@ -147,13 +148,23 @@ static int run_failed(lua_State *L, struct work *w, unsigned status, const char 
     return run_answer(L, w);
 }
 
-// The function that writes the body is over.
+// The function that writes the body is over. One that raised before its first byte is an error page.
 static int run_streamed(lua_State *L, int status, lua_KContext ctx)
 {
+    static const char late[] = "the handler took longer than timeouts.handler";
     struct work *w = (struct work *)ctx;
     bool failed = status != LUA_OK && status != LUA_YIELD;
-    if (failed && w->x) // an error after the client left is only its consequence
+    if (!w->x)
+        return 0; // an error after the client left is only its consequence
+    if (failed && w->head_waits) {
+        w->head_waits = false;
+        if (w->failing)
+            return lua_error(L);
+        return run_failed(L, w, w->late ? 503 : 500, w->late ? late : lua_tostring(L, -1));
+    }
+    if (failed)
         log_write(LOG_ERROR, "%s", lua_tostring(L, -1));
+    stream_send_head(w);
     stream_source_end(w, failed);
     return 0;
 }
@@ -252,8 +263,13 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
         give_work(w);
 }
 
-// --- what the server calls
-// ------------------------------------------------------------------------
+// --- what the server calls ---
+
+static void start_clock(struct work *w)
+{
+    if (w->deadline_ms)
+        timeout_set(vm_options(w->h->vm)->loop, &w->deadline, w->deadline_ms);
+}
 
 static void on_request(void *self, struct exchange *x)
 {
@@ -274,8 +290,8 @@ static void on_request(void *self, struct exchange *x)
     vm_meter_start(h->vm, &w->memory);
     co_start(co, 1, on_co_end, w);
     vm_meter_stop(h->vm);
-    if (w->co && w->deadline_ms) // it waits
-        timeout_set(vm_options(h->vm)->loop, &w->deadline, w->deadline_ms);
+    if (w->co) // it waits
+        start_clock(w);
 }
 
 static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
@@ -286,6 +302,7 @@ static void on_body(void *self, struct exchange *x, unsigned status, const char 
     w->receiving = false;
     w->body_status = status;
     w->body_why = why;
+    start_clock(w); // again: the wait for the body was the client's
     co_wake(&w->body_wait);
 }
 
@@ -374,8 +391,7 @@ const struct http_handler handler_http = {
     .on_end = on_end,
 };
 
-// --- loading
-// --------------------------------------------------------------------------------------
+// --- loading ---
 
 static int load_loaded(lua_State *L, int status, lua_KContext ctx)
 {

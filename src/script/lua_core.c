@@ -49,8 +49,7 @@ static int core_start(lua_State *L)
     return 0;
 }
 
-// --- bodies
-// ---------------------------------------------------------------------------------------
+// --- bodies ---
 
 static int push_received(lua_State *L, struct work *w)
 {
@@ -92,8 +91,7 @@ static int core_receive(lua_State *L)
     return co_wait(L, &w->body_wait);
 }
 
-// --- files
-// ----------------------------------------------------------------------------------------
+// --- files ---
 
 // A folder of files with its options; an app.static, or the site itself.
 struct root {
@@ -322,8 +320,7 @@ static int core_open_file(lua_State *L)
     return n == 1 ? push_prepared_response(L, w) : n;
 }
 
-// --- answers
-// --------------------------------------------------------------------------------------
+// --- answers ---
 
 // A table body as JSON text, with its Content-Type, in the response object at res.
 static bool encode_body(lua_State *L, struct handler *h, int res)
@@ -486,8 +483,7 @@ static int core_current(lua_State *L)
     return 1;
 }
 
-// --- the request
-// ----------------------------------------------------------------------------------
+// --- the request ---
 
 // segments(req) → array of the decoded segments of the path; a trailing slash gives a last "".
 static int core_segments(lua_State *L)

@@ -13,8 +13,7 @@
 
 static const char handle_key; // its address is the key
 
-// --- the handle
-// -----------------------------------------------------------------------------------
+// --- the handle ---
 
 static struct handler *handler_upvalue(lua_State *L)
 {
@@ -41,8 +40,7 @@ struct work *request_work(lua_State *L, int arg)
     return w;
 }
 
-// --- tables of values
-// ------------------------------------------------------------------------------
+// --- tables of values ---
 
 static void push_cookies(lua_State *L, struct work *w, enum values_keep keep)
 {
@@ -121,8 +119,7 @@ static int headers_index(lua_State *L)
     return 1;
 }
 
-// --- single values
-// --------------------------------------------------------------------------------
+// --- single values ---
 
 static void push_body(lua_State *L, struct work *w)
 {
@@ -193,8 +190,7 @@ static void push_id(lua_State *L, struct work *w)
     lua_pushstring(L, text);
 }
 
-// --- the fields
-// -----------------------------------------------------------------------------------
+// --- the fields ---
 
 enum field_id {
     F_METHOD = 1,

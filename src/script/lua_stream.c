@@ -59,8 +59,7 @@ static void close_source(struct body_source *source)
 
 static const struct body_source_ops ops = {.pull = pull, .close = close_source};
 
-// --- the writer
-// -----------------------------------------------------------------------------------
+// --- the writer ---
 
 static int write_done(lua_State *L, struct co_wait *wait)
 {
@@ -92,6 +91,9 @@ static int stream_write_lua(lua_State *L)
         return luaL_error(L, "write after the stream's function returned");
     if (s->waiting)
         return luaL_error(L, "another write to this stream is waiting");
+    if (w->late && w->head_waits)
+        return luaL_error(L, "the handler took longer than timeouts.handler");
+    stream_send_head(w);
     exchange_ready(w->x);
     if (chunk.n <= GATHER_MAX - s->gathered.n) {
         if (!buf_add(&s->gathered, chunk))
@@ -108,6 +110,14 @@ void stream_push_write(lua_State *L, struct work *w)
     lua_pushlightuserdata(L, w->h);
     lua_pushinteger(L, (lua_Integer)w->handle);
     lua_pushcclosure(L, stream_write_lua, 2);
+}
+
+void stream_send_head(struct work *w)
+{
+    if (!w->head_waits)
+        return;
+    w->head_waits = false;
+    exchange_respond(w->x, &w->head);
 }
 
 void stream_source_init(struct work *w)

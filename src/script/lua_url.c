@@ -77,9 +77,12 @@ static size_t unquote(char *dst, struct str s)
         bool room = s.p[i] == '%' && s.n - i > 2;
         int high = room ? hex_value((unsigned char)s.p[i + 1]) : -1;
         int low = room ? hex_value((unsigned char)s.p[i + 2]) : -1;
-        bool escape = high >= 0 && low >= 0;
-        *d++ = escape ? (char)(high << 4 | low) : s.p[i];
-        i += escape ? 2 : 0;
+        if (high < 0 || low < 0) {
+            *d++ = s.p[i];
+            continue;
+        }
+        *d++ = (char)(high << 4 | low);
+        i += 2;
     }
     return (size_t)(d - dst);
 }

@@ -7,11 +7,13 @@ sanitizer in its log, fails the test.
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import subprocess
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,7 +39,7 @@ class Server:
             command, stdin=subprocess.DEVNULL, stdout=self.out.open("wb"), stderr=self.err.open("wb"),
             start_new_session=True, env={**os.environ, **(env or {})}, user=user, cwd=folder.parent)
         if ready:
-            self.wait_for(r"serving .* on ")
+            self.wait_for(r"lunette \S+ serves .* on ")
 
     def wait_for(self, pattern, seconds=START_S):
         """Waits for a line of the error log."""
@@ -83,23 +85,49 @@ class Server:
         lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
         return self.raw("\r\n".join(lines).encode("latin-1"))
 
+    def wire(self, timeout=10):
+        """A connection that knows where answers end."""
+        return Wire(self.connect(timeout))
+
     def workers(self):
-        text = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
-                              capture_output=True, text=True, check=False).stdout
-        return [int(p) for p in text.split()]
+        pid = self.process.pid
+        return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+    def open_files(self, kind=""):
+        """What the workers have open, as /proc names it: "socket:[1]", "/path (deleted)"."""
+        names = []
+        for pid in self.workers():
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    names.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                except FileNotFoundError:  # closed meanwhile
+                    pass
+        return [name for name in names if name.startswith(kind)]
+
+    def sockets(self):
+        """How many sockets the workers hold: a fixed number, and one for each connection."""
+        return len(self.open_files("socket:"))
 
     def stop(self, how=signal.SIGTERM, seconds=15):
         if self.process.poll() is None:
             self.process.send_signal(how)
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            raise AssertionError(f"the server did not stop: {self.errors()}") from None
-        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
+            if not self.ends_within(seconds):
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+                raise AssertionError(f"the server did not stop: {self.errors()}")
+        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion",
+                     "(SIGSEGV)", "(SIGBUS)", "(SIGABRT)"):
             assert word not in self.errors(), self.errors()
-        return code
+        return self.process.wait()
+
+    def ends_within(self, seconds):
+        """Waits for the end of the master; whether it came. (wait(timeout) of subprocess would
+        look only every 50 ms.)"""
+        end = os.pidfd_open(self.process.pid)
+        try:
+            return bool(select.select([end], [], [], seconds)[0])
+        finally:
+            os.close(end)
 
 
 def read_all(s):
@@ -122,6 +150,135 @@ def read_until(s, end, limit=1 << 20):
             break
         out += more
     return out
+
+
+class Answer:
+    """One response: .status, .headers (lower-case names, repeated ones joined), .body, .head."""
+
+    def __init__(self, head):
+        self.head = head
+        lines = head.decode("latin-1").split("\r\n")
+        self.version, status, self.reason = lines[0].split(" ", 2)
+        self.status, self.headers, self.body = int(status), {}, b""
+        for line in lines[1:]:
+            name, value = line.split(":", 1)
+            name, value = name.lower(), value.strip()
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    def __repr__(self):
+        return f"<{self.head!r} and {len(self.body)} bytes>"
+
+
+class Wire:
+    """Raw bytes out, whole answers in; a context manager that closes the socket."""
+
+    def __init__(self, s):
+        self.s, self.buffer = s, b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.s.close()
+
+    def send(self, *parts):
+        for part in parts:
+            self.s.sendall(part.encode("latin-1") if isinstance(part, str) else part)
+        return self
+
+    def get(self, path, *fields):
+        return self.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]))
+
+    def fill(self):
+        """Reads once; False at the end."""
+        more = self.s.recv(1 << 20)
+        self.buffer += more
+        return bool(more)
+
+    def begin(self):
+        """Waits until something has come, and leaves it to be read."""
+        assert self.buffer or self.fill(), "the end before anything came"
+        return self
+
+    def take(self, n):
+        while len(self.buffer) < n:
+            assert self.fill(), f"the end after {len(self.buffer)} of {n} bytes: {self.buffer[:200]}"
+        taken, self.buffer = self.buffer[:n], self.buffer[n:]
+        return taken
+
+    def take_line(self):
+        while b"\r\n" not in self.buffer:
+            assert self.fill(), f"the end within a line: {self.buffer[:200]}"
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        return line
+
+    def take_chunks(self):
+        body = b""
+        while size := int(self.take_line().split(b";")[0], 16):
+            body += self.take(size)
+            assert self.take(2) == b"\r\n"
+        while self.take_line():
+            pass
+        return body
+
+    def answer(self, method="GET"):
+        """The next response, 1xx included."""
+        lines = []
+        while not lines or lines[-1]:
+            lines.append(self.take_line())
+        a = Answer(b"\r\n".join(lines[:-1]))
+        if method == "HEAD" or a.status in (204, 304) or a.status < 200:
+            return a
+        if a.headers.get("transfer-encoding") == "chunked":
+            a.body = self.take_chunks()
+        elif "content-length" in a.headers:
+            a.body = self.take(int(a.headers["content-length"]))
+        else:
+            a.body = self.rest()
+        return a
+
+    def rest(self):
+        """What comes until the server closes."""
+        while self.fill():
+            pass
+        taken, self.buffer = self.buffer, b""
+        return taken
+
+    def assert_end(self):
+        """The server closes, and sends nothing more before it does."""
+        assert self.rest() == b""
+
+    def assert_silent(self, seconds=0.1):
+        """Nothing comes, not even the end, for a while."""
+        assert self.buffer == b""
+        patience = self.s.gettimeout()
+        self.s.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            self.s.recv(1, socket.MSG_PEEK)
+        self.s.settimeout(patience)
+
+
+def post(path, body=b"", *fields, method="POST"):
+    """The bytes of a request with a body of known length."""
+    body = body.encode() if isinstance(body, str) else body
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}",
+             *fields, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def eventually(check, seconds=10):
+    """Waits until check() is true, and returns what it gave."""
+    end = time.monotonic() + seconds
+    while not (result := check()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.01)
+    return result
+
+
+def together(*jobs):
+    """Runs functions at the same time, each in a thread; raises the first error, if any."""
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return [f.result() for f in [pool.submit(job) for job in jobs]]
 
 
 def write_site(folder, files):

@@ -35,7 +35,10 @@ for status = 100, 599 do PLAIN[status] = status < 400 end
 
 -- The answer to what xpcall caught.
 local function failure(entry, req, e)
-    if core.over(req) then return nil end -- the client left: the error is its consequence
+    if core.over(req) then -- the client left: the error is its consequence
+        errors.failure(e)
+        return nil
+    end
     if is_abort(e) then
         req.error = e
         local res = e.response
@@ -54,7 +57,12 @@ local function failure(entry, req, e)
     local f = errors.failure(e)
     req.error = f.cause
     if f.cause == "not enough memory" then
-        pages.log(req, 503, "the request used more memory than limits.request_memory allows")
+        local text = "out of memory: the request is over limits.request_memory, "
+            .. "or all of them together over limits.lua_memory"
+        if entry.handler then -- Lua gives no traceback then, and endless recursion ends here too
+            text = ("%s (the handler at %s)"):format(text, errors.defined_at(entry.handler))
+        end
+        pages.log(req, 503, text)
         return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
     end
     local traceback = f.traceback

@@ -4,6 +4,7 @@
 local suggest = require "lunette.suggest"
 
 local getinfo = debug.getinfo
+local running = coroutine.running
 
 local errors = {}
 
@@ -125,9 +126,6 @@ function errors.is_abort(e)
     return getmetatable(e) == Abort
 end
 
--- What a handler that raised leaves behind: {cause, message, traceback}.
-local Failure = { __name = "lunette.failure" }
-
 -- The text of any error value; tostring may be the author's, and fail.
 local function text_of(e)
     if type(e) == "string" then return e end
@@ -161,17 +159,24 @@ local function traceback(level)
     return table.concat(lines, "\n")
 end
 
--- The message handler of every call into the site. Abort objects pass untouched; anything else
--- becomes a failure with its traceback.
+-- What each coroutine raised last, until it is taken: coroutine → failure.
+local raised = setmetatable({}, { __mode = "k" })
+
+-- The message handler of every call into the site. The error itself passes unchanged, since __close
+-- functions see what it returns; its traceback is kept until errors.failure asks for it.
 function errors.on_raise(e)
-    if getmetatable(e) == Abort then return e end
-    return setmetatable({ cause = e, message = text_of(e), traceback = traceback(3) }, Failure)
+    raised[running()] = getmetatable(e) ~= Abort
+        and { cause = e, message = text_of(e), traceback = traceback(3) } or nil
+    return e
 end
 
--- A failure from what xpcall gave, which for memory errors is a bare string: Lua calls no message
--- handler then.
+-- A failure {cause, message, traceback} from what xpcall gave. For memory errors there is no
+-- traceback: Lua calls no message handler then.
 function errors.failure(e)
-    if getmetatable(e) == Failure then return e end
+    local thread = running()
+    local failure = raised[thread]
+    raised[thread] = nil
+    if failure and rawequal(failure.cause, e) then return failure end
     return { cause = e, message = text_of(e), traceback = "" }
 end
 

@@ -9,12 +9,13 @@ local misuse, expect, check_options = errors.misuse, errors.expect, errors.check
 
 local request = {}
 
--- Wraps a method so that a call with a dot says so.
+-- Wraps a method so that a call with a dot says so, and one on a request that is over. Only what
+-- was read from the sources before is left then, which is all that int needs.
 local function method(name, fn)
     request[name] = function(self, ...)
-        if type(self) ~= "table" or type(self.method) ~= "string" then
-            misuse("req.%s: call with a colon, req:%s(…)", name, name)
-        end
+        local ok, over = pcall(core.over, self)
+        if not ok then misuse("req.%s: call with a colon, req:%s(…)", name, name) end
+        if over and name ~= "int" then misuse("req:%s: the request is over", name) end
         return fn(self, ...)
     end
 end
@@ -197,5 +198,9 @@ method("after", function(self, fn)
     expect(fn, "function", "req:after: the function")
     core.after(self, fn)
 end)
+
+for _, name in ipairs { "expect_json", "read", "chunks" } do
+    method(name, function() misuse("req:%s is not in this version of lunette yet", name) end)
+end
 
 return request

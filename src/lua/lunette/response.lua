@@ -230,6 +230,26 @@ local FILE_OPTIONS = { root = true, type = true, download = true, max_age = true
 -- Files are opened when the answer is made, since that needs the request: response → {path, opts}.
 response.files = setmetatable({}, { __mode = "k" })
 
+local roots = setmetatable({}, { __mode = "v" }) -- folder of root= → its handle, while in use
+
+local function root_of(dir)
+    local root = roots[dir]
+    if root then return root end
+    local ok, opened = pcall(require "lunette.core".root, dir, {})
+    if not ok then misuse("app.file: %s", errors.text_of(opened)) end
+    roots[dir] = opened
+    return opened
+end
+
+-- Content-Disposition (RFC 6266): a plain name, and the true one where that is another.
+local function disposition(name)
+    local plain = name:gsub('[^\32-\126]+', "_"):gsub('["\\/%%]', "_")
+    local value = ('attachment; filename="%s"'):format(plain)
+    if plain == name then return value end
+    local quoted = name:gsub("[^%w!#$&+.^_`|~-]", function(c) return ("%%%02X"):format(c:byte()) end)
+    return value .. "; filename*=UTF-8''" .. quoted
+end
+
 -- app.file(path[, {root=, type=, download=, max_age=, missing=404}][, headers]): a file beneath the
 -- site's folder, or beneath root. Where there is none: the error page of `missing`.
 function response.file(path, opts, headers)
@@ -256,7 +276,8 @@ function response.file(path, opts, headers)
     response.files[res] = {
         path = path, missing = missing,
         opts = {
-            root = opts.root, type = opts.type, download = opts.download, max_age = max_age,
+            root = opts.root and root_of(opts.root), type = opts.type, download = opts.download,
+            max_age = max_age,
         },
     }
     return res
@@ -268,6 +289,11 @@ function response.open(core, req, res)
     local opened, status = core.open_file(req, file.path, file.opts)
     if not opened then return nil, (status or 404) == 404 and file.missing or status end
     opened.headers = response.headers(opened.headers)
+    if opened.status == 200 then
+        local opts = file.opts
+        opened.headers["Content-Type"] = opts.type or opened.headers["Content-Type"]
+        opened.headers["Content-Disposition"] = opts.download and disposition(opts.download)
+    end
     for name, value in pairs(res.headers or {}) do opened.headers[name] = value end
     if not res.implied or res.status ~= 200 then
         opened.status = res.status

@@ -92,7 +92,10 @@ local function new_core(files)
     function core.add_header(req, name, value) req.added = { name, value } end
     function core.check(req) return req.verdict or "go", req.verdict ~= nil end
     function core.after(req, fn) req.later = fn end
-    function core.over(req) return req.gone or false end
+    function core.over(req)
+        assert(type(req) == "table" and req.method, "a request expected")
+        return req.gone or false
+    end
     function core.current() return core.running end
     return core
 end

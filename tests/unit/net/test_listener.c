@@ -144,6 +144,72 @@ static void paused_connections_wait(void **state)
     close(fd);
 }
 
+static bool others_are_free;
+static unsigned asked;
+
+static bool yields(void *arg)
+{
+    assert_ptr_equal(arg, &accepted);
+    asked++;
+    return others_are_free;
+}
+
+static void what_another_worker_should_have_is_left_for_2_ms(void **state)
+{
+    (void)state;
+    struct addr a = parse("127.0.0.1:0");
+    int fd = listener_open(&a, 10);
+    struct listener *li = listener_new(loop, fd, on_accept, &accepted);
+    listener_share(li, yields);
+    others_are_free = true;
+    asked = 0;
+    int first = dial(fd);
+    loop_turn(loop, 1000);
+    assert_int_equal(accepted, 0); // it stepped aside
+    for (int i = 0; i < 100 && accepted == 0; i++)
+        loop_turn(loop, 10);
+    assert_int_equal(accepted, 1); // nobody else took it
+    close(last_fd);
+    int second = dial(fd); // and for a while nobody is asked
+    unsigned before = asked;
+    loop_turn(loop, 1000);
+    assert_int_equal(accepted, 2);
+    assert_int_equal(asked, before);
+    close(last_fd);
+    close(first);
+    close(second);
+    listener_free(li);
+    close(fd);
+}
+
+static void a_woken_listener_takes_what_waits(void **state)
+{
+    (void)state;
+    struct addr a = parse("127.0.0.1:0");
+    int fd = listener_open(&a, 10), clients[3];
+    struct listener *li = listener_new(loop, fd, on_accept, &accepted);
+    listener_share(li, yields);
+    others_are_free = false;
+    for (int i = 0; i < 3; i++)
+        clients[i] = dial(fd);
+    listener_wake(li); // all at once, without waiting for events
+    assert_int_equal(accepted, 3);
+    others_are_free = true;
+    int late = dial(fd);
+    loop_turn(loop, 1000);
+    assert_int_equal(accepted, 3); // aside
+    others_are_free = false;
+    listener_wake(li); // the others say that it is this one's turn
+    loop_turn(loop, 1000);
+    assert_int_equal(accepted, 4);
+    for (int i = 0; i < 3; i++)
+        close(clients[i]);
+    close(late);
+    close(last_fd);
+    listener_free(li);
+    close(fd);
+}
+
 static void the_callback_may_free_the_listener(void **state)
 {
     (void)state;
@@ -336,6 +402,8 @@ int main(void)
         TEST(tcp_connections_inherit_their_options),
         TEST(one_connection_a_turn),
         TEST(paused_connections_wait),
+        TEST(what_another_worker_should_have_is_left_for_2_ms),
+        TEST(a_woken_listener_takes_what_waits),
         TEST(the_callback_may_free_the_listener),
         TEST(ports_in_use_are_refused),
         TEST(v6_is_v6_only),

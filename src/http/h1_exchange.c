@@ -1,0 +1,208 @@
+// One exchange of an HTTP/1 connection: made from a parsed head, fed with the bytes of its body,
+// ended.
+//
+// Nothing here knows of states or timers; h1.c decides when each of these is called.
+#include "http/h1_conn.h"
+
+#include "http/uri.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SPARE_EXCHANGES = 64,
+    ARENA_MAX = 1 << 20, // a request's arena: the head, its copies, what handlers add
+};
+
+static struct h1_exchange *take_exchange(struct h1_conn *c)
+{
+    struct h1_env *env = c->env;
+    struct h1_exchange *x = env->spares;
+    if (x) {
+        env->spares = x->spare;
+        env->spare_count--;
+        struct arena arena = x->pub.arena;
+        *x = (struct h1_exchange){.pub.arena = arena};
+    } else {
+        x = calloc(1, sizeof *x);
+        if (!x)
+            return NULL;
+        arena_init(&x->pub.arena, ARENA_MAX);
+    }
+    x->conn = c;
+    x->pub.peer = &c->peer;
+    spool_init(&x->pub.body, &env->options->spool, 0);
+    return c->x = x;
+}
+
+static void give_exchange(struct h1_env *env, struct h1_exchange *x)
+{
+    spool_fini(&x->pub.body);
+    if (env->spare_count >= SPARE_EXCHANGES) {
+        arena_fini(&x->pub.arena);
+        free(x);
+        return;
+    }
+    arena_reset(&x->pub.arena);
+    x->spare = env->spares;
+    env->spares = x;
+    env->spare_count++;
+}
+
+void h1_tell_end(struct h1_conn *c, bool sent)
+{
+    struct h1_exchange *x = c->x;
+    x->ended = true;
+    if (x->source) {
+        x->source->ops->close(x->source);
+        x->source = NULL;
+    }
+    c->env->handler->on_end(c->env->self, &x->pub, sent);
+    if (x->answered)
+        h1_log_access(c, x, x->pub.status);
+}
+
+void h1_end_exchange(struct h1_conn *c, bool sent)
+{
+    struct h1_exchange *x = c->x;
+    if (!x->ended)
+        h1_tell_end(c, sent);
+    c->x = NULL;
+    give_exchange(c->env, x);
+}
+
+// --- the request ---
+
+// Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
+static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
+{
+    struct arena *a = &x->pub.arena;
+    struct http_request *r = &x->pub.request;
+    struct str copy = arena_dup(a, str_of(in.p, h->length));
+    struct http_field *fields = arena_alloc(a, (h->field_count + 1) * sizeof *fields);
+    if (!copy.p || !fields)
+        return "";
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        fields[i].name = h1_text(copy.p, h->fields[i].name);
+        fields[i].value = h1_text(copy.p, h->fields[i].value);
+    }
+    *r = (struct http_request){
+        .method = h->method,
+        .minor = h->minor,
+        .target = h1_text(copy.p, h->target),
+        .authority = h1_text(copy.p, h->authority),
+        .fields = fields,
+        .field_count = h->field_count,
+        .chunked = h->chunked,
+        .has_body = h->chunked || h->content_length > 0,
+        .content_length = h->content_length,
+    };
+    const char *line = copy.p + h->method_span.at;
+    x->request_line =
+        str_of(line, (size_t)(r->target.p + r->target.n - line) + strlen(" HTTP/1.x"));
+    bool has_query;
+    uri_split(h1_text(copy.p, h->origin), &r->raw_path, &r->query, &has_query);
+    if (str_eq(r->raw_path, STR("*"))) {
+        r->path = r->raw_path;
+        return NULL;
+    }
+    char *decoded = arena_alloc(a, r->raw_path.n + 1);
+    struct uri_path path;
+    const char *why;
+    if (!decoded)
+        return "";
+    if (!uri_normalise(r->raw_path, decoded, &path, &why))
+        return why;
+    r->path = path.path;
+    r->encoded_slash = path.encoded_slash;
+    return NULL;
+}
+
+const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)
+{
+    struct h1_exchange *x = take_exchange(c);
+    const char *why = x ? fill_request(x, h, in) : "";
+    if (why) {
+        c->x = NULL;
+        if (x)
+            give_exchange(c->env, x);
+        return why;
+    }
+    x->close = !h->keep_alive || c->env->draining;
+    x->expects_continue = h->expect_continue;
+    x->body_left = (uint64_t)h->content_length;
+    x->body_done = !x->pub.request.has_body;
+    if (h->chunked)
+        h1_chunked_init(&x->chunked, &c->env->options->head);
+    return NULL;
+}
+
+// --- its body ---
+
+static bool too_slow(const struct h1_exchange *x)
+{
+    const struct server_options *o = x->conn->env->options;
+    uint64_t ms = loop_now(x->conn->env->loop) - x->body_start;
+    return ms > o->body_ms && x->body_seen * 1000 < (uint64_t)o->body_rate * ms;
+}
+
+static const char *const too_large = "the body is over max_body (limits.body_bytes)";
+
+static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
+{
+    x->body_seen += data.n;
+    switch (x->conn->state == CONN_BODY ? spool_add(&x->pub.body, data) : 0) {
+    case 0:
+        return (struct h1_fault){0, NULL};
+    case -EFBIG:
+        return (struct h1_fault){413, too_large};
+    case -ENOSPC:
+    case -EDQUOT:
+        return (struct h1_fault){507, "no space left for the body's temporary file"};
+    default:
+        return (struct h1_fault){500, "the body's temporary file cannot be written"};
+    }
+}
+
+static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t *used)
+{
+    struct h1_fault fault = {0, NULL};
+    *used = 0;
+    if (!x->pub.request.chunked) {
+        size_t n = in.n < x->body_left ? in.n : (size_t)x->body_left;
+        fault = keep_bytes(x, str_of(in.p, n));
+        x->body_left -= n;
+        x->body_done = x->body_left == 0;
+        *used = n;
+        return fault;
+    }
+    while (fault.status == 0) {
+        size_t n;
+        struct str data;
+        struct str rest = str_of(in.p + *used, in.n - *used);
+        enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
+        *used += n;
+        if (r == H1_BAD) {
+            const struct h1_error_info *info = h1_error_info(x->chunked.error);
+            return (struct h1_fault){info->status, info->why};
+        }
+        x->body_done = r == H1_DONE;
+        if (r != H1_DATA)
+            break;
+        fault = keep_bytes(x, data);
+    }
+    // A chunk's size is a promise: one that cannot be kept is not waited for.
+    uint64_t max = x->conn->state == CONN_BODY ? x->pub.body.max : H1_DISCARD_MAX;
+    if (fault.status == 0 && x->chunked.left > max - (x->body_seen < max ? x->body_seen : max))
+        fault = (struct h1_fault){413, too_large};
+    return fault;
+}
+
+struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
+{
+    struct h1_fault fault = decode_body(x, in, used);
+    if (fault.status == 0 && !x->body_done && x->conn->state == CONN_BODY && too_slow(x))
+        fault = (struct h1_fault){408, "the body came slower than the minimum rate"};
+    return fault;
+}
