@@ -1,36 +1,49 @@
 """One server for a whole file of tests: for sites that no test changes.
 
     @pytest.fixture(scope="module")
-    def site(tmp_path_factory):
-        with running(tmp_path_factory, {"scripts/main.lua": MAIN}) as server:
+    def site():
+        with running({"scripts/main.lua": MAIN}) as server:
             yield server
 
 Tests find their own lines of its log by the path they asked for.
 """
+import atexit
 import contextlib
+import pathlib
+import shutil
 import socket
 import subprocess
+import tempfile
 
 from conftest import LUNETTE, Server, free_port, write_site
 
+# Not pytest's own folder: another run of it closes that to other users.
+TOP = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+TOP.chmod(0o755)
+atexit.register(shutil.rmtree, TOP, ignore_errors=True)
 
-def make_folder(tmp_path_factory, files):
-    """A new site's folder that every user can read."""
-    top = tmp_path_factory.mktemp("site")
-    for folder in [top, *list(top.parents)[:2]]:
-        folder.chmod(0o755)
-    folder = top / "site"
+
+def new_folder():
+    """An empty folder that every user can read; gone with the tests."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=TOP))
+    folder.chmod(0o755)
+    return folder
+
+
+def make_folder(files):
+    """A new site's folder."""
+    folder = new_folder() / "site"
     folder.mkdir()
     write_site(folder, files)
     return folder
 
 
 @contextlib.contextmanager
-def running(tmp_path_factory, files, *arguments, **options):
+def running(files, *arguments, **options):
     """A server on a new site; two workers unless told otherwise."""
     if "--workers" not in arguments and "--dev" not in arguments:
         arguments = (*arguments, "--workers", "2")
-    server = Server(make_folder(tmp_path_factory, files), arguments, **options)
+    server = Server(make_folder(files), arguments, **options)
     try:
         yield server
     finally:

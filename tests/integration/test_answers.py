@@ -172,9 +172,9 @@ MAIN = r"""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site():
     files = {"scripts/main.lua": MAIN, "files/a.txt": "a\n", "site/plain.txt": "a file\n"}
-    with running(tmp_path_factory, files, "--workers", "1") as server:
+    with running(files, "--workers", "1") as server:
         yield server
 
 

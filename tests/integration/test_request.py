@@ -5,7 +5,7 @@ import re
 import pytest
 import requests
 
-from running import Answer, ask, log_of, running, unix_get
+from running import Answer, ask, log_of, new_folder, running, unix_get
 
 MAIN = r"""
     local app = require "lunette"
@@ -144,11 +144,11 @@ MAIN = r"""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sock")
+def site():
+    folder = new_folder()
     folder.chmod(0o777)
     socket = folder / "s"
-    with running(tmp_path_factory, {"scripts/main.lua": MAIN}, "--workers", "1",
+    with running({"scripts/main.lua": MAIN}, "--workers", "1",
                  "--listen", f"unix:{socket}") as server:
         server.socket = socket
         yield server

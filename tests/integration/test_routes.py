@@ -111,10 +111,10 @@ MAIN = r"""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site():
     files = {"scripts/main.lua": MAIN, "shared/a.txt": "from shared\n",
              "shared/start.html": "<p>start", "site/plain.txt": "a file\n"}
-    with running(tmp_path_factory, files) as server:
+    with running(files) as server:
         yield server
 
 
@@ -397,8 +397,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("lines, sentence", REFUSED)
-def test_a_wrong_declaration_ends_the_start_with_its_line(tmp_path_factory, lines, sentence):
-    folder = make_folder(tmp_path_factory, {
+def test_a_wrong_declaration_ends_the_start_with_its_line(lines, sentence):
+    folder = make_folder({
         "scripts/main.lua": 'local app = require "lunette"\n' + lines + "\n"})
     said = start_fails(folder, "--workers", "2")
     assert sentence in said

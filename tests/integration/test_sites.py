@@ -206,10 +206,10 @@ def test_a_site_with_a_config_alone(serve):
     assert ask(site, "/").status == 404
 
 
-def test_what_is_no_site(make_site, tmp_path):
+def test_what_is_no_site(make_site, place):
     assert "neither a folder scripts/ nor a folder site/" in start_fails(make_site({"a.txt": "a"}))
-    assert "No such file" in start_fails(tmp_path / "none")
-    plain = tmp_path / "plain"
+    assert "No such file" in start_fails(place / "none")
+    plain = place / "plain"
     plain.write_text("")
     assert "not a folder" in start_fails(plain)
 
@@ -274,8 +274,8 @@ CONFIG_ERRORS = [
 
 
 @pytest.mark.parametrize("text, line, sentence", CONFIG_ERRORS)
-def test_a_wrong_setting_stops_the_start_with_its_line(tmp_path_factory, text, line, sentence):
-    folder = make_folder(tmp_path_factory, FILES)
+def test_a_wrong_setting_stops_the_start_with_its_line(text, line, sentence):
+    folder = make_folder(FILES)
     (folder / "scripts/config.lua").write_text(text)
     done = run("serve", str(folder))
     assert done.returncode == 1
@@ -301,8 +301,8 @@ def test_settings_reach_the_site(serve):
     assert ask(site, "/dev").body == b"false"
 
 
-def test_config_of_the_command_line(make_site, tmp_path):
-    other = tmp_path / "other.lua"
+def test_config_of_the_command_line(make_site, place):
+    other = place / "other.lua"
     other.write_text('return { site = { from = "other" } }')
     folder = make_site({"scripts/config.lua": 'return { site = { from = "own" } }',
                         "scripts/main.lua": """
@@ -314,15 +314,15 @@ def test_config_of_the_command_line(make_site, tmp_path):
     other.write_text("return { wrokers = 1 }")
     said = start_fails(folder, "--config", str(other))
     assert f"{other}:1: unknown key 'wrokers' (did you mean 'workers'?)" in said
-    assert "No such file" in start_fails(folder, "--config", str(tmp_path / "none.lua"))
+    assert "No such file" in start_fails(folder, "--config", str(place / "none.lua"))
 
 
 # The command line
 
 
-def test_listen_forms(make_site, tmp_path):
-    tmp_path.chmod(0o777)
-    ports, path = [free_port() for _ in range(3)], tmp_path / "s.sock"
+def test_listen_forms(make_site, place):
+    place.chmod(0o777)
+    ports, path = [free_port() for _ in range(3)], place / "s.sock"
     with serving(make_site(FILES), "--workers", "1", "--listen", str(ports[0]), "--listen",
                  f":{ports[1]}", "--listen", f"[::1]:{ports[2]}", "--listen", f"unix:{path}") as site:
         for port in [site.port, *ports[:2]]:
@@ -343,8 +343,8 @@ LISTEN_ERRORS = [
 
 
 @pytest.mark.parametrize("address, sentence", LISTEN_ERRORS)
-def test_a_wrong_address(tmp_path_factory, address, sentence):
-    said = start_fails(make_folder(tmp_path_factory, FILES), "--listen", address)
+def test_a_wrong_address(address, sentence):
+    said = start_fails(make_folder(FILES), "--listen", address)
     assert "the command line: cannot listen on" in said and sentence in said
 
 
@@ -366,8 +366,8 @@ def test_workers(make_site):
         assert ask(site, "/hello/x").status == 200
 
 
-def test_pid_file(make_site, tmp_path):
-    path = tmp_path / "pid"
+def test_pid_file(make_site, place):
+    path = place / "pid"
     with serving(make_site(FILES), "--workers", "1", "--pid-file", str(path)) as site:
         assert path.read_text(encoding="ascii") == f"{site.process.pid}\n"
     assert not path.exists() or path.read_text(encoding="ascii") == ""
@@ -406,8 +406,8 @@ WORDS = [
 
 
 @pytest.mark.parametrize("words, code, sentence", WORDS)
-def test_words(tmp_path, words, code, sentence):
-    done = run(*shlex.split(words), cwd=tmp_path)
+def test_words(place, words, code, sentence):
+    done = run(*shlex.split(words), cwd=place)
     assert done.returncode == code
     said, other = (done.stdout, done.stderr) if code == 0 else (done.stderr, done.stdout)
     assert sentence in said and other == ""
