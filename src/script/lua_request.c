@@ -45,7 +45,7 @@ struct work *request_work(lua_State *L, int arg)
 static void push_cookies(lua_State *L, struct work *w, enum values_keep keep)
 {
     const struct http_request *r = &w->x->request;
-    lua_newtable(L);
+    lua_createtable(L, 0, 4);
     int t = lua_gettop(L);
     for (unsigned i = 0; i < r->field_count; i++) {
         struct str rest = r->fields[i].value, name, value;

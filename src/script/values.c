@@ -5,6 +5,8 @@
 #include "script/json_mark.h"
 #include "script/luax.h"
 
+enum { USUAL_NAMES = 4 }; // more make the table grow
+
 void values_store(lua_State *L, int t, enum values_keep keep)
 {
     if (keep == VALUES_LAST) {
@@ -45,7 +47,7 @@ static void push_decoded(lua_State *L, struct str s)
 void values_push_form(lua_State *L, struct str s, enum values_keep keep)
 {
     struct str name, value;
-    lua_newtable(L);
+    lua_createtable(L, 0, USUAL_NAMES);
     int t = lua_gettop(L);
     while (form_next(&s, &name, &value)) {
         push_decoded(L, name);
