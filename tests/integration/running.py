@@ -1,40 +1,47 @@
 """One server for a whole file of tests: for sites that no test changes.
 
     @pytest.fixture(scope="module")
-    def site(tmp_path_factory):
-        with running(tmp_path_factory, {"scripts/main.lua": MAIN}) as server:
+    def site():
+        with running({"scripts/main.lua": MAIN}) as server:
             yield server
 
 Tests find their own lines of its log by the path they asked for.
 """
 import contextlib
+import pathlib
+import shutil
 import socket
 import subprocess
+import tempfile
 
 from conftest import LUNETTE, Server, free_port, write_site
 
 
-def make_folder(tmp_path_factory, files):
-    """A new site's folder that every user can read."""
-    top = tmp_path_factory.mktemp("site")
-    for folder in [top, *list(top.parents)[:2]]:
-        folder.chmod(0o755)
-    folder = top / "site"
-    folder.mkdir()
-    write_site(folder, files)
-    return folder
+@contextlib.contextmanager
+def open_folder():
+    """A new folder that any user may look into; gone afterwards."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def running(tmp_path_factory, files, *arguments, **options):
+def running(files, *arguments, **options):
     """A server on a new site; two workers unless told otherwise."""
     if "--workers" not in arguments and "--dev" not in arguments:
         arguments = (*arguments, "--workers", "2")
-    server = Server(make_folder(tmp_path_factory, files), arguments, **options)
-    try:
-        yield server
-    finally:
-        server.stop()
+    with open_folder() as top:
+        folder = top / "site"
+        folder.mkdir()
+        write_site(folder, files)
+        server = Server(folder, arguments, **options)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def start_fails(folder, *arguments, code=1, user=None, seconds=20):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from running import ask, log_of, make_folder, running, start_fails
+from running import ask, log_of, running, start_fails
 
 MAIN = """\
     local app = require "lunette"
@@ -91,14 +91,14 @@ FILES = {"scripts/main.lua": MAIN, "scripts/helper.lua": HELPER}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with running(tmp_path_factory, FILES) as server:
+def site():
+    with running(FILES) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    with running(tmp_path_factory, FILES, "--dev") as server:
+def dev():
+    with running(FILES, "--dev") as server:
         yield server
 
 
@@ -313,8 +313,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("text, line, sentence", BROKEN)
-def test_a_main_lua_that_fails_ends_the_start(tmp_path_factory, text, line, sentence):
-    folder = make_folder(tmp_path_factory, {
+def test_a_main_lua_that_fails_ends_the_start(make_site, text, line, sentence):
+    folder = make_site({
         "scripts/broken.lua": "local x = 1\nlocal = 2\n",
         "scripts/fails.lua": "local M = {}\n\nerror('in the module')\n"})
     (folder / "scripts/main.lua").write_text(text)

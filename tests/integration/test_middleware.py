@@ -1,7 +1,7 @@
 """Middleware: order, what it surrounds, and what it may change."""
 import pytest
 
-from running import ask, log_of, make_folder, running, start_fails
+from running import ask, log_of, running, start_fails
 
 MAIN = r"""
     local app = require "lunette"
@@ -149,10 +149,10 @@ BIG = bytes(range(256)) * 2000
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site():
     files = {"scripts/main.lua": MAIN, "site/plain.txt": "a file\n", "site/big.bin": BIG,
              "site/pre/in.txt": "under /pre\n"}
-    with running(tmp_path_factory, files) as server:
+    with running(files) as server:
         yield server
 
 
@@ -305,8 +305,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("line, sentence", REFUSED)
-def test_a_wrong_declaration_ends_the_start_with_its_line(tmp_path_factory, line, sentence):
-    folder = make_folder(tmp_path_factory, {
+def test_a_wrong_declaration_ends_the_start_with_its_line(make_site, line, sentence):
+    folder = make_site({
         "scripts/main.lua": 'local app = require "lunette"\n' + line + "\n"})
     said = start_fails(folder)
     assert sentence in said and "scripts/main.lua:2:" in said

@@ -5,7 +5,7 @@ import re
 import pytest
 import requests
 
-from running import Answer, ask, log_of, running, unix_get
+from running import Answer, ask, log_of, open_folder, running, unix_get
 
 MAIN = r"""
     local app = require "lunette"
@@ -144,14 +144,13 @@ MAIN = r"""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sock")
-    folder.chmod(0o777)
-    socket = folder / "s"
-    with running(tmp_path_factory, {"scripts/main.lua": MAIN}, "--workers", "1",
-                 "--listen", f"unix:{socket}") as server:
-        server.socket = socket
-        yield server
+def site():
+    with open_folder() as folder:
+        folder.chmod(0o777)
+        with running({"scripts/main.lua": MAIN}, "--workers", "1",
+                     "--listen", f"unix:{folder}/s") as server:
+            server.socket = folder / "s"
+            yield server
 
 
 def show(server, target, **more):

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from conftest import LUNETTE, Server, free_port
-from running import ask, log_of, make_folder, start_fails, unix_get
+from running import ask, log_of, start_fails, unix_get
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root can give root up")
@@ -139,12 +139,24 @@ def test_config_lua_never_runs_as_root(make_site):
 
 
 @needs_root
-def test_dev_on_loopback_stays_root_and_reads_what_root_reads(make_site):
-    folder = make_site(FILES)
+def test_dev_on_loopback_stays_root_without_its_capabilities(make_site):
+    """A checkout in root's home works; what is only open to a capability does not."""
+    files = {**FILES, "scripts/config.lua": """
+        local caps = io.open("/proc/self/status"):read("a"):match("CapEff:%s*(%x+)")
+        local child = io.popen("cat /proc/self/status"):read("a"):match("CapEff:%s*(%x+)")
+        return { site = { caps = { caps, child } } }
+    """}
+    files["scripts/main.lua"] += 'app.get("/caps", function() return app.settings.caps end)\n'
+    folder = make_site(files)
     folder.chmod(0o700)
     with serving(folder, "--dev") as site:
         assert ask(site, "/hello/you").body == b"Hello, you\n"
         assert "(1 worker, as root:root)" in site.errors()
+        for pid in [site.process.pid, *site.workers()]:
+            status = status_of(pid)
+            assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+            assert status["NoNewPrivs"] == "1"
+        assert set(ask(site, "/caps").body.decode()) <= set('[]",0')
     said = start_fails(folder, "--dev", "--listen", f"0.0.0.0:{free_port()}")
     assert "--dev as root listens on loopback addresses only" in said
 
@@ -206,10 +218,10 @@ def test_a_site_with_a_config_alone(serve):
     assert ask(site, "/").status == 404
 
 
-def test_what_is_no_site(make_site, tmp_path):
+def test_what_is_no_site(make_site, place):
     assert "neither a folder scripts/ nor a folder site/" in start_fails(make_site({"a.txt": "a"}))
-    assert "No such file" in start_fails(tmp_path / "none")
-    plain = tmp_path / "plain"
+    assert "No such file" in start_fails(place / "none")
+    plain = place / "plain"
     plain.write_text("")
     assert "not a folder" in start_fails(plain)
 
@@ -274,8 +286,8 @@ CONFIG_ERRORS = [
 
 
 @pytest.mark.parametrize("text, line, sentence", CONFIG_ERRORS)
-def test_a_wrong_setting_stops_the_start_with_its_line(tmp_path_factory, text, line, sentence):
-    folder = make_folder(tmp_path_factory, FILES)
+def test_a_wrong_setting_stops_the_start_with_its_line(make_site, text, line, sentence):
+    folder = make_site(FILES)
     (folder / "scripts/config.lua").write_text(text)
     done = run("serve", str(folder))
     assert done.returncode == 1
@@ -301,8 +313,8 @@ def test_settings_reach_the_site(serve):
     assert ask(site, "/dev").body == b"false"
 
 
-def test_config_of_the_command_line(make_site, tmp_path):
-    other = tmp_path / "other.lua"
+def test_config_of_the_command_line(make_site, place):
+    other = place / "other.lua"
     other.write_text('return { site = { from = "other" } }')
     folder = make_site({"scripts/config.lua": 'return { site = { from = "own" } }',
                         "scripts/main.lua": """
@@ -314,15 +326,15 @@ def test_config_of_the_command_line(make_site, tmp_path):
     other.write_text("return { wrokers = 1 }")
     said = start_fails(folder, "--config", str(other))
     assert f"{other}:1: unknown key 'wrokers' (did you mean 'workers'?)" in said
-    assert "No such file" in start_fails(folder, "--config", str(tmp_path / "none.lua"))
+    assert "No such file" in start_fails(folder, "--config", str(place / "none.lua"))
 
 
 # The command line
 
 
-def test_listen_forms(make_site, tmp_path):
-    tmp_path.chmod(0o777)
-    ports, path = [free_port() for _ in range(3)], tmp_path / "s.sock"
+def test_listen_forms(make_site, place):
+    place.chmod(0o777)
+    ports, path = [free_port() for _ in range(3)], place / "s.sock"
     with serving(make_site(FILES), "--workers", "1", "--listen", str(ports[0]), "--listen",
                  f":{ports[1]}", "--listen", f"[::1]:{ports[2]}", "--listen", f"unix:{path}") as site:
         for port in [site.port, *ports[:2]]:
@@ -343,8 +355,8 @@ LISTEN_ERRORS = [
 
 
 @pytest.mark.parametrize("address, sentence", LISTEN_ERRORS)
-def test_a_wrong_address(tmp_path_factory, address, sentence):
-    said = start_fails(make_folder(tmp_path_factory, FILES), "--listen", address)
+def test_a_wrong_address(make_site, address, sentence):
+    said = start_fails(make_site(FILES), "--listen", address)
     assert "the command line: cannot listen on" in said and sentence in said
 
 
@@ -366,8 +378,8 @@ def test_workers(make_site):
         assert ask(site, "/hello/x").status == 200
 
 
-def test_pid_file(make_site, tmp_path):
-    path = tmp_path / "pid"
+def test_pid_file(make_site, place):
+    path = place / "pid"
     with serving(make_site(FILES), "--workers", "1", "--pid-file", str(path)) as site:
         assert path.read_text(encoding="ascii") == f"{site.process.pid}\n"
     assert not path.exists() or path.read_text(encoding="ascii") == ""
