@@ -22,14 +22,17 @@ int file_root_open(const char *path, struct file_root **out);
 void file_root_close(struct file_root *r); // NULL is fine
 // Paths beneath r are walked from now on as if there were no openat2. For tests of that way.
 void file_root_walk(struct file_root *r);
+// A number that no other root of this process has or had.
+uint64_t file_root_id(const struct file_root *r);
 
 struct file {
     int fd; // open for reading; the caller's to close
     uint64_t size;
-    struct timespec mtime;
+    struct timespec mtime, ctime;
     ino_t inode;
+    dev_t device;
     struct str type; // Content-Type by name, static storage
-    bool is_dir;     // then fd is -1: a folder, of which only mtime and inode are told
+    bool is_dir;     // then fd is -1: a folder, of which only times, inode and device are told
 };
 
 // Opens the regular file at path, which is decoded and begins with "/" ("/a/b.txt"). A folder gives
@@ -37,5 +40,11 @@ struct file {
 // (dotfiles, ways out, special files, names that are empty or have a NUL, "/a.txt/" where a.txt is
 // a file), −EACCES, −ENAMETOOLONG, −EMFILE … as they are.
 int file_open(const struct file_root *r, struct str path, struct file *out);
+
+// Asks the descriptor again: *out is f as it is now. 0 or −errno.
+int file_again(const struct file *f, struct file *out);
+// Whether two looks saw the same file in the same state. A change in place that keeps the size and
+// comes within one tick of the file system's clock (some milliseconds) after a look is not seen.
+bool file_same(const struct file *a, const struct file *b);
 
 #endif

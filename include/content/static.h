@@ -2,18 +2,20 @@
 #ifndef LUNETTE_CONTENT_STATIC_H
 #define LUNETTE_CONTENT_STATIC_H
 
-#include "content/file.h"
+#include "content/filecache.h"
 #include "http/exchange.h"
 
 struct static_options {
     int64_t max_age;          // Cache-Control: max-age, seconds; below 0: none is sent
     const char *const *index; // file names tried in a folder, NULL at the end
+    struct filecache *cache;  // NULL: every answer opens its file
 };
 
-enum { STATIC_SMALL = 16 * 1024 }; // bytes of content that are read at once rather than sent
+// Bytes of content that are sent from memory rather than from the file.
+enum { STATIC_SMALL = FILECACHE_SMALL };
 
 enum static_result {
-    // *out and *fields are filled; the caller answers with them (out->release closes the file).
+    // *out and *fields are filled; the caller answers with them (out->release gives the file back).
     STATIC_FOUND,
     STATIC_MISSING,   // no such file, or none that may be seen: 404
     STATIC_REDIRECT,  // a folder without its slash: *out is a 308 to req->path + "/", query kept
@@ -32,9 +34,9 @@ enum static_result {
 //
 // The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
 // nothing: no file name holds one. Fields are appended to *fields, which out->fields points to;
-// nothing is appended unless the result is STATIC_FOUND or STATIC_REDIRECT. Content of up to
-// STATIC_SMALL bytes is read into memory from a and given as BODY_BYTES (so is an empty file), more
-// of it, and that of any HEAD, as BODY_FILE.
+// nothing is appended unless the result is STATIC_FOUND or STATIC_REDIRECT. A file of up to
+// STATIC_SMALL bytes, and a range of that length, is given as BODY_BYTES (so is an empty file);
+// more, and a larger file for HEAD, as BODY_FILE.
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out);

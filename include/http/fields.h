@@ -43,4 +43,8 @@ enum fields_result {
 // Any result but FIELDS_OK changes nothing.
 enum fields_result fields_add(struct fields *f, struct str name, struct str value);
 
+// Appends lines that fields_add made earlier, in other fields whose bits were `has`: what is sent
+// often is checked once. FIELDS_OK or FIELDS_FULL.
+enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned has);
+
 #endif

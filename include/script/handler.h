@@ -10,7 +10,7 @@ struct handler;
 
 struct handler_options {
     const struct file_root *root; // the site's public files; NULL when it has none
-    struct static_options files;  // static.max_age, static.index
+    struct static_options files;  // static.max_age, static.index; the cache, for all roots
     uint64_t body_bytes;          // limits.body_bytes: a route's max_body may set another
     uint32_t handler_ms;          // timeouts.handler
     const char *data;             // absolute path of data/, for app.data

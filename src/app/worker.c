@@ -4,14 +4,16 @@
 #include "app/worker.h"
 
 #include "base/log.h"
-#include "content/file.h"
+#include "content/filecache.h"
 #include "net/loop.h"
+#include "net/timeout.h"
 #include "script/handler.h"
 #include "script/vm.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +21,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { BODY_RATE = 500 }; // bytes a second that a request body must reach on average
+enum {
+    BODY_RATE = 500,        // bytes a second that a request body must reach on average
+    KEPT_FILES = 1000,      // small files in the file cache
+    KEPT_BYTES = 16 << 20,  // and the memory for them
+    KEPT_DESCRIPTORS = 256, // larger files, kept open
+    TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
+};
 
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
@@ -27,6 +35,8 @@ struct worker {
     struct loop *loop;
     struct vm *vm;
     struct file_root *files;
+    struct filecache *cache;
+    struct timeout trim; // of the cache; armed while it keeps descriptors
     struct handler *handler;
     struct server *server;
     struct vm_options vm_options;
@@ -86,18 +96,36 @@ static bool take_signals(struct worker *w)
     return rc == 0 || fail(w, "signals", -rc);
 }
 
+// Without a turn nobody asks for a file, so that no other moment can be the first to keep one.
 static void end_turn(void *arg)
 {
-    (void)arg;
+    struct worker *w = arg;
     log_flush();
+    if (w->cache && !w->trim.armed && filecache_descriptors(w->cache) > 0)
+        timeout_set(w->loop, &w->trim, TRIM_MS);
+}
+
+static void on_trim(struct timeout *t)
+{
+    struct worker *w = (struct worker *)((char *)t - offsetof(struct worker, trim));
+    filecache_trim(w->cache, loop_wall(w->loop));
 }
 
 static bool open_files(struct worker *w)
 {
+    struct filecache_options kept = {
+        .files = KEPT_FILES,
+        .bytes = KEPT_BYTES,
+        .descriptors = KEPT_DESCRIPTORS,
+        .look_always = w->job->config->dev,
+    };
     char path[PATH_MAX + 8];
     snprintf(path, sizeof path, "%s/site", w->job->config->site);
     int rc = file_root_open(path, &w->files);
-    return rc == 0 || rc == -ENOENT || fail(w, path, -rc);
+    if (rc < 0 && rc != -ENOENT)
+        return fail(w, path, -rc);
+    w->cache = filecache_new(&kept);
+    return w->cache || fail(w, "the file cache", errno);
 }
 
 static bool make_vm(struct worker *w)
@@ -119,7 +147,9 @@ static bool make_handler(struct worker *w)
     const struct config *c = w->job->config;
     w->handler_options = (struct handler_options){
         .root = w->files,
-        .files = {.max_age = (int64_t)c->static_files.max_age, .index = c->static_files.index.item},
+        .files = {.max_age = (int64_t)c->static_files.max_age,
+                  .index = c->static_files.index.item,
+                  .cache = w->cache},
         .body_bytes = c->limits.body_bytes,
         .handler_ms = c->timeouts.handler,
         .data = c->data,
@@ -184,7 +214,7 @@ static bool start(struct worker *w)
     w->loop = loop_new();
     if (!w->loop)
         return fail(w, "the event loop", errno);
-    loop_at_turn_end(w->loop, end_turn, NULL);
+    loop_at_turn_end(w->loop, end_turn, w);
     if (!take_signals(w) || !make_vm(w) || !open_files(w) || !make_handler(w))
         return false;
     handler_load(w->handler, on_loaded, w);
@@ -197,22 +227,25 @@ static void take_down(struct worker *w)
         server_free(w->server);
     if (w->handler)
         handler_free(w->handler);
-    if (w->files)
-        file_root_close(w->files);
+    filecache_free(w->cache);
+    file_root_close(w->files);
     if (w->vm)
         vm_free(w->vm);
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);
         close(w->signal_fd);
     }
-    if (w->loop)
+    if (w->loop) {
+        timeout_remove(w->loop, &w->trim);
         loop_free(w->loop);
+    }
     log_flush();
 }
 
 int worker_run(const struct worker_job *job)
 {
     struct worker w = {.job = job, .signals = {.fd = -1}, .signal_fd = -1};
+    timeout_init(&w.trim, on_trim);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != job->master) // it died before it could be watched
         return 1;

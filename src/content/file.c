@@ -22,7 +22,8 @@ enum {
 };
 
 struct file_root {
-    int fd;    // the folder, O_PATH
+    int fd; // the folder, O_PATH
+    uint64_t id;
     bool walk; // without openat2
 };
 
@@ -83,6 +84,7 @@ static bool is_refused(int err)
 
 int file_root_open(const char *path, struct file_root **out)
 {
+    static uint64_t roots; // opened so far; a worker has one thread
     struct file_root *r = malloc(sizeof *r);
     if (!r)
         return -ENOMEM;
@@ -92,6 +94,7 @@ int file_root_open(const char *path, struct file_root **out)
         free(r);
         return err;
     }
+    r->id = ++roots;
     int probe = open_beneath(r->fd, ".");
     r->walk = is_refused(probe) || probe == -EINVAL || probe == -E2BIG; // or an older openat2
     if (probe >= 0)
@@ -111,6 +114,11 @@ void file_root_close(struct file_root *r)
 void file_root_walk(struct file_root *r)
 {
     r->walk = true;
+}
+
+uint64_t file_root_id(const struct file_root *r)
+{
+    return r->id;
 }
 
 // Whether the name may be asked for at all: absolute, no NUL, no empty component but one behind the
@@ -144,19 +152,25 @@ static int hide(int err)
     }
 }
 
-static int describe(int fd, struct str path, struct file *out)
+static int describe(int fd, struct str type, struct file *out)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return -ENOENT;
-    *out = (struct file){.fd = fd, .mtime = st.st_mtim, .inode = st.st_ino};
-    out->is_dir = S_ISDIR(st.st_mode);
+    *out = (struct file){
+        .fd = fd,
+        .mtime = st.st_mtim,
+        .ctime = st.st_ctim,
+        .inode = st.st_ino,
+        .device = st.st_dev,
+        .is_dir = S_ISDIR(st.st_mode),
+    };
     if (out->is_dir)
         return 0;
     out->size = (uint64_t)st.st_size;
-    out->type = mime_by_name(path);
+    out->type = type;
     return 0;
 }
 
@@ -175,10 +189,26 @@ int file_open(const struct file_root *r, struct str path, struct file *out)
         fd = open_walking(r->fd, name);
     if (fd < 0)
         return hide(fd);
-    int err = describe(fd, path, out);
+    int err = describe(fd, mime_by_name(path), out);
     if (err || out->is_dir) {
         close(fd);
         out->fd = -1;
     }
     return err;
+}
+
+int file_again(const struct file *f, struct file *out)
+{
+    return describe(f->fd, f->type, out);
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool file_same(const struct file *a, const struct file *b)
+{
+    return a->size == b->size && same_time(a->mtime, b->mtime) && same_time(a->ctime, b->ctime) &&
+           a->inode == b->inode && a->device == b->device && a->is_dir == b->is_dir;
 }

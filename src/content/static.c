@@ -1,10 +1,10 @@
 // A file as a response, in three steps: find the file (index names, the missing slash), decide the
 // status from the request's conditions and Range, then write the fields of that status and attach
-// the content. The deciding itself belongs to http/conditions and http/range.
+// the content. The deciding itself belongs to http/conditions and http/range; what can be made once
+// for a file rather than for a request, to the file cache.
 #include "content/static.h"
 
 #include "http/conditions.h"
-#include "http/date.h"
 #include "http/range.h"
 
 #include <assert.h>
@@ -20,13 +20,13 @@ struct job {
     struct fields *fields;
     struct http_response *out;
     int64_t now;
-    struct file file;
+    const struct cached_file *file;
     uint64_t from, length; // the content to send: all of the file, or the range
 };
 
-// A short field value while it is put together.
+// A short line while it is put together.
 struct text {
-    char p[96]; // the longest is "bytes 1-2/3" with three numbers of 20 digits
+    char p[96]; // the longest is "Content-Range: bytes 1-2/3" with three numbers of 20 digits
     size_t n;
 };
 
@@ -37,13 +37,13 @@ static void put(struct text *t, struct str s)
     t->n += s.n;
 }
 
-static void put_number(struct text *t, uint64_t v, unsigned base)
+static void put_number(struct text *t, uint64_t v)
 {
     char digits[20];
     size_t at = sizeof digits;
     do
-        digits[--at] = "0123456789abcdef"[v % base];
-    while (v /= base);
+        digits[--at] = (char)('0' + v % 10);
+    while (v /= 10);
     put(t, str_of(digits + at, sizeof digits - at));
 }
 
@@ -52,26 +52,35 @@ static bool add(struct job *j, struct str name, struct str value)
     return fields_add(j->fields, name, value) == FIELDS_OK;
 }
 
-static bool add_text(struct job *j, struct str name, const struct text *value)
+static bool add_lines(struct job *j, struct str lines, unsigned has)
 {
-    return add(j, name, str_of(value->p, value->n));
+    return fields_add_lines(j->fields, lines, has) == FIELDS_OK;
+}
+
+static bool add_text(struct job *j, const struct text *line)
+{
+    return add_lines(j, str_of(line->p, line->n), 0);
 }
 
 // --- finding ---
 
-// The first of the index names that is a file in the folder at path, which ends with a slash.
-static int find_index(const struct file_root *r, const struct static_options *o, struct str path,
-                      struct arena *a, struct file *out)
+static int find_file(struct job *j, const struct file_root *r, struct str path)
 {
-    for (const char *const *name = o->index; name && *name; name++) {
+    return filecache_open(j->options->cache, r, path, j->now, &j->file);
+}
+
+// The first of the index names that is a file in the folder at path, which ends with a slash.
+static int find_index(struct job *j, const struct file_root *r, struct str path)
+{
+    for (const char *const *name = j->options->index; name && *name; name++) {
         struct str index = str_z(*name);
-        char *joined = arena_alloc(a, path.n + index.n);
+        char *joined = arena_alloc(j->arena, path.n + index.n);
         if (!joined)
             return -ENOMEM;
         memcpy(joined, path.p, path.n);
         memcpy(joined + path.n, index.p, index.n);
-        int err = file_open(r, str_of(joined, path.n + index.n), out);
-        if (err != -ENOENT && (err || !out->is_dir))
+        int err = find_file(j, r, str_of(joined, path.n + index.n));
+        if (err != -ENOENT && err != -EISDIR)
             return err;
     }
     return -ENOENT;
@@ -151,33 +160,13 @@ static bool add_location(struct job *j)
 
 // --- deciding ---
 
-// Strong: two versions of a file share a tag only when they were written in place within one tick
-// of the file system's clock (some milliseconds) and are of the same size.
-static void make_etag(struct text *t, const struct file *f)
-{
-    put(t, STR("\""));
-    put_number(t, f->inode, 16);
-    put(t, STR("-"));
-    put_number(t, f->size, 16);
-    put(t, STR("-"));
-    put_number(t, (uint64_t)f->mtime.tv_sec * 1000000000u + (uint64_t)f->mtime.tv_nsec, 16);
-    put(t, STR("\""));
-}
-
-// Not in the future (RFC 9110 §8.8.2.1), and none at all for a date before 1970.
-static int64_t last_modified(const struct job *j)
-{
-    int64_t t = j->file.mtime.tv_sec;
-    return t < 0 ? -1 : t < j->now ? t : j->now;
-}
-
 // Range, for a GET whose conditions hold: 200, 206 or 416, and which part of the file that is.
 static unsigned decide_range(struct job *j)
 {
     struct str field = request_fields(j->request, STR("Range"), j->arena);
     struct byte_range ranges[RANGES_MAX];
     unsigned n = 0;
-    switch (range_parse(field, j->file.size, ranges, &n)) {
+    switch (range_parse(field, j->file->size, ranges, &n)) {
     case RANGE_UNSATISFIABLE:
         return 416;
     case RANGE_SOME:
@@ -192,9 +181,25 @@ static unsigned decide_range(struct job *j)
     return 200;
 }
 
-static unsigned decide(struct job *j, const struct validators *v)
+// Whether any field might make it another answer than 200: If-…, or Range. Most requests have none,
+// and this one pass over their fields is all they pay.
+static bool has_condition(const struct http_request *r)
+{
+    for (unsigned i = 0; i < r->field_count; i++) {
+        struct str name = r->fields[i].name;
+        char first = name.n ? name.p[0] | 0x20 : 0;
+        if ((first == 'i' && name.n > 3 && name.p[2] == '-') || (first == 'r' && name.n == 5))
+            return true;
+    }
+    return false;
+}
+
+static unsigned decide(struct job *j)
 {
     const struct http_request *r = j->request;
+    if (!has_condition(r))
+        return 200;
+    struct validators v = {j->file->etag, j->file->last_modified, j->now};
     struct conditions c = {
         .if_match = request_fields(r, STR("If-Match"), j->arena),
         .if_none_match = request_fields(r, STR("If-None-Match"), j->arena),
@@ -202,7 +207,7 @@ static unsigned decide(struct job *j, const struct validators *v)
         .if_unmodified_since = request_fields(r, STR("If-Unmodified-Since"), j->arena),
         .if_range = request_fields(r, STR("If-Range"), j->arena),
     };
-    switch (conditions_judge(&c, v, true)) {
+    switch (conditions_judge(&c, &v, true)) {
     case VERDICT_NOT_MODIFIED:
         return 304;
     case VERDICT_FAILED:
@@ -211,7 +216,7 @@ static unsigned decide(struct job *j, const struct validators *v)
         break;
     }
     bool has_range = r->method == HTTP_GET && request_field(r, STR("Range")).p;
-    return has_range && conditions_range(&c, v) ? decide_range(j) : 200;
+    return has_range && conditions_range(&c, &v) ? decide_range(j) : 200;
 }
 
 // --- writing ---
@@ -221,53 +226,44 @@ static bool add_cache_control(struct job *j)
     if (j->options->max_age < 0)
         return true;
     struct text t = {.n = 0};
-    put(&t, STR("max-age="));
-    put_number(&t, (uint64_t)j->options->max_age, 10);
-    return add_text(j, STR("Cache-Control"), &t);
-}
-
-static bool add_last_modified(struct job *j, int64_t when)
-{
-    char date[DATE_LEN];
-    if (when < 0)
-        return true;
-    date_format(date, when);
-    return add(j, STR("Last-Modified"), str_of(date, sizeof date));
+    put(&t, STR("Cache-Control: max-age="));
+    put_number(&t, (uint64_t)j->options->max_age);
+    put(&t, STR("\r\n"));
+    return add_text(j, &t);
 }
 
 // 206: "bytes first-last/size"; 416: "bytes */size" (RFC 9110 §14.4).
 static bool add_content_range(struct job *j, bool satisfied)
 {
     struct text t = {.n = 0};
-    put(&t, STR("bytes "));
+    put(&t, STR("Content-Range: bytes "));
     if (satisfied) {
-        put_number(&t, j->from, 10);
+        put_number(&t, j->from);
         put(&t, STR("-"));
-        put_number(&t, j->from + j->length - 1, 10);
+        put_number(&t, j->from + j->length - 1);
     } else {
         put(&t, STR("*"));
     }
     put(&t, STR("/"));
-    put_number(&t, j->file.size, 10);
-    return add_text(j, STR("Content-Range"), &t);
+    put_number(&t, j->file->size);
+    put(&t, STR("\r\n"));
+    return add_text(j, &t);
 }
 
 static bool add_type(struct job *j)
 {
-    return (j->fields->has & FIELDS_TYPE) || add(j, STR("Content-Type"), j->file.type);
+    return (j->fields->has & FIELDS_TYPE) || add_lines(j, j->file->type_line, FIELDS_TYPE);
 }
 
-static bool add_fields(struct job *j, unsigned status, const struct validators *v)
+static bool add_fields(struct job *j, unsigned status)
 {
     switch (status) {
     case 200:
     case 206:
-        return add_type(j) && add(j, STR("ETag"), v->etag) &&
-               add_last_modified(j, v->last_modified) &&
-               add(j, STR("Accept-Ranges"), STR("bytes")) && add_cache_control(j) &&
+        return add_type(j) && add_lines(j, j->file->lines, j->file->has) && add_cache_control(j) &&
                (status == 200 || add_content_range(j, true));
     case 304:
-        return add(j, STR("ETag"), v->etag) && add_cache_control(j);
+        return add(j, STR("ETag"), j->file->etag) && add_cache_control(j);
     case 416:
         return add_content_range(j, false);
     default:
@@ -275,30 +271,47 @@ static bool add_fields(struct job *j, unsigned status, const struct validators *
     }
 }
 
-static void close_file(void *arg)
+static void close_file(void *file)
 {
-    close((int)(intptr_t)arg);
+    filecache_close(file);
 }
 
-static void attach_file(struct job *j)
+// The response keeps the file until it is sent.
+static void lend_file(struct job *j)
+{
+    j->out->release = close_file;
+    j->out->release_arg = (void *)(uintptr_t)j->file;
+    j->file = NULL;
+}
+
+static bool attach_memory(struct job *j)
+{
+    j->out->body = BODY_BYTES;
+    j->out->bytes = str_of(j->file->bytes.p + j->from, (size_t)j->length);
+    lend_file(j);
+    return true;
+}
+
+static bool attach_descriptor(struct job *j)
 {
     j->out->body = BODY_FILE;
-    j->out->fd = j->file.fd;
+    j->out->fd = j->file->fd;
     j->out->offset = (off_t)j->from;
     j->out->length = (int64_t)j->length;
-    j->out->release = close_file;
-    j->out->release_arg = (void *)(intptr_t)j->file.fd;
+    lend_file(j);
+    return true;
 }
 
-// False also when the file became shorter after it was opened: its size is already promised.
-static bool attach_bytes(struct job *j)
+// A short range of a large file. False also when that became shorter after it was opened: its size
+// is already promised.
+static bool attach_copy(struct job *j)
 {
     size_t n = 0, length = (size_t)j->length;
     char *p = arena_alloc(j->arena, length);
     if (!p)
         return false;
     while (n < length) {
-        ssize_t got = pread(j->file.fd, p + n, length - n, (off_t)(j->from + n));
+        ssize_t got = pread(j->file->fd, p + n, length - n, (off_t)(j->from + n));
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -312,24 +325,23 @@ static bool attach_bytes(struct job *j)
 
 static bool attach(struct job *j)
 {
+    if (j->file->in_memory)
+        return attach_memory(j);
     if (j->request->method == HTTP_GET && j->length <= STATIC_SMALL)
-        return attach_bytes(j);
-    attach_file(j);
-    return true;
+        return attach_copy(j);
+    return attach_descriptor(j);
 }
 
 static bool answer_file(struct job *j)
 {
-    struct text etag = {.n = 0};
-    make_etag(&etag, &j->file);
-    struct validators v = {str_of(etag.p, etag.n), last_modified(j), j->now};
-    j->length = j->file.size;
-    j->out->status = decide(j, &v);
-    bool ok = add_fields(j, j->out->status, &v);
-    if (ok && (j->out->status == 200 || j->out->status == 206))
+    j->length = j->file->size;
+    unsigned status = decide(j);
+    bool ok = add_fields(j, status);
+    j->out->status = status;
+    if (ok && (status == 200 || status == 206))
         ok = attach(j);
-    if (j->out->body != BODY_FILE)
-        close(j->file.fd);
+    if (j->file)
+        filecache_close(j->file);
     return ok;
 }
 
@@ -343,20 +355,20 @@ enum static_result static_answer(const struct file_root *r, const struct static_
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out)
 {
-    struct job j = {o, req, a, fields, out, now, .file = {.fd = -1}};
+    struct job j = {o, req, a, fields, out, now, .file = NULL};
     if (req->encoded_slash)
         return STATIC_MISSING;
-    bool is_folder = str_ends(path, STR("/"));
-    int err = is_folder ? find_index(r, o, path, a, &j.file) : file_open(r, path, &j.file);
-    if (err)
-        return refusal(err);
-    if (j.file.is_dir && str_ends(req->path, STR("/"))) // a redirect would lead back to itself
+    int err = str_ends(path, STR("/")) ? find_index(&j, r, path) : find_file(&j, r, path);
+    bool redirect = err == -EISDIR;
+    if (redirect && str_ends(req->path, STR("/"))) // it would lead back to itself
         return STATIC_MISSING;
+    if (err && !redirect)
+        return refusal(err);
     size_t lines = fields->lines.n;
     unsigned has = fields->has;
     *out = (struct http_response){.fields = fields, .fd = -1};
-    if (j.file.is_dir ? answer_redirect(&j) : answer_file(&j))
-        return j.file.is_dir ? STATIC_REDIRECT : STATIC_FOUND;
+    if (redirect ? answer_redirect(&j) : answer_file(&j))
+        return redirect ? STATIC_REDIRECT : STATIC_FOUND;
     fields->lines.n = lines; // as it was: the caller has another answer to make
     fields->has = has;
     return STATIC_BUSY;

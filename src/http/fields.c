@@ -129,3 +129,11 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
     f->has |= (unsigned)what;
     return FIELDS_OK;
 }
+
+enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned has)
+{
+    if (!buf_add(&f->lines, lines))
+        return FIELDS_FULL;
+    f->has |= has;
+    return FIELDS_OK;
+}

@@ -295,11 +295,12 @@ static int core_open_file(lua_State *L)
 {
     static const char *const no_index[] = {NULL};
     struct work *w = request_work(L, 1);
-    struct static_options options = {.max_age = w->h->options.files.max_age, .index = no_index};
+    struct static_options options = w->h->options.files;
     const struct file_root *folder = w->h->site;
     char decoded[4096];
     struct uri_path clean;
     const char *why;
+    options.index = no_index;
     lua_settop(L, 3);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "root") != LUA_TNIL)
         folder = ((struct root *)luaL_checkudata(L, -1, ROOT_CLASS))->folder;

@@ -7,6 +7,7 @@
 
 Tests find their own lines of its log by the path they asked for.
 """
+import atexit
 import contextlib
 import pathlib
 import shutil
@@ -16,16 +17,25 @@ import tempfile
 
 from conftest import LUNETTE, Server, free_port, write_site
 
+# Not pytest's own folder: another run of it closes that to other users.
+TOP = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+TOP.chmod(0o755)
+atexit.register(shutil.rmtree, TOP, ignore_errors=True)
 
-@contextlib.contextmanager
-def open_folder():
-    """A new folder that any user may look into; gone afterwards."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+
+def new_folder():
+    """An empty folder that every user can read; gone with the tests."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=TOP))
     folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    return folder
+
+
+def make_folder(files):
+    """A new site's folder."""
+    folder = new_folder() / "site"
+    folder.mkdir()
+    write_site(folder, files)
+    return folder
 
 
 @contextlib.contextmanager
@@ -33,15 +43,11 @@ def running(files, *arguments, **options):
     """A server on a new site; two workers unless told otherwise."""
     if "--workers" not in arguments and "--dev" not in arguments:
         arguments = (*arguments, "--workers", "2")
-    with open_folder() as top:
-        folder = top / "site"
-        folder.mkdir()
-        write_site(folder, files)
-        server = Server(folder, arguments, **options)
-        try:
-            yield server
-        finally:
-            server.stop()
+    server = Server(make_folder(files), arguments, **options)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def start_fails(folder, *arguments, code=1, user=None, seconds=20):

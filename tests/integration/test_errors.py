@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from running import ask, log_of, running, start_fails
+from running import ask, log_of, make_folder, running, start_fails
 
 MAIN = """\
     local app = require "lunette"
@@ -317,8 +317,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("text, line, sentence", BROKEN)
-def test_a_main_lua_that_fails_ends_the_start(make_site, text, line, sentence):
-    folder = make_site({
+def test_a_main_lua_that_fails_ends_the_start(text, line, sentence):
+    folder = make_folder({
         "scripts/broken.lua": "local x = 1\nlocal = 2\n",
         "scripts/fails.lua": "local M = {}\n\nerror('in the module')\n"})
     (folder / "scripts/main.lua").write_text(text)

@@ -1,7 +1,7 @@
 """Middleware: order, what it surrounds, and what it may change."""
 import pytest
 
-from running import ask, log_of, running, start_fails
+from running import ask, log_of, make_folder, running, start_fails
 
 MAIN = r"""
     local app = require "lunette"
@@ -305,8 +305,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("line, sentence", REFUSED)
-def test_a_wrong_declaration_ends_the_start_with_its_line(make_site, line, sentence):
-    folder = make_site({
+def test_a_wrong_declaration_ends_the_start_with_its_line(line, sentence):
+    folder = make_folder({
         "scripts/main.lua": 'local app = require "lunette"\n' + line + "\n"})
     said = start_fails(folder)
     assert sentence in said and "scripts/main.lua:2:" in said

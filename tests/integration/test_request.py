@@ -5,7 +5,7 @@ import re
 import pytest
 import requests
 
-from running import Answer, ask, log_of, open_folder, running, unix_get
+from running import Answer, ask, log_of, new_folder, running, unix_get
 
 MAIN = r"""
     local app = require "lunette"
@@ -150,12 +150,13 @@ MAIN = r"""
 
 @pytest.fixture(scope="module")
 def site():
-    with open_folder() as folder:
-        folder.chmod(0o777)
-        with running({"scripts/main.lua": MAIN}, "--workers", "1",
-                     "--listen", f"unix:{folder}/s") as server:
-            server.socket = folder / "s"
-            yield server
+    folder = new_folder()
+    folder.chmod(0o777)
+    socket = folder / "s"
+    with running({"scripts/main.lua": MAIN}, "--workers", "1",
+                 "--listen", f"unix:{socket}") as server:
+        server.socket = socket
+        yield server
 
 
 def show(server, target, **more):

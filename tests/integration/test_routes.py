@@ -4,7 +4,7 @@ import json
 import pytest
 import requests
 
-from running import ask, log_of, running, start_fails
+from running import ask, log_of, make_folder, running, start_fails
 
 MAIN = r"""
     local app = require "lunette"
@@ -397,8 +397,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("lines, sentence", REFUSED)
-def test_a_wrong_declaration_ends_the_start_with_its_line(make_site, lines, sentence):
-    folder = make_site({
+def test_a_wrong_declaration_ends_the_start_with_its_line(lines, sentence):
+    folder = make_folder({
         "scripts/main.lua": 'local app = require "lunette"\n' + lines + "\n"})
     said = start_fails(folder, "--workers", "2")
     assert sentence in said

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from conftest import LUNETTE, Server, free_port
-from running import ask, log_of, start_fails, unix_get
+from running import ask, log_of, make_folder, start_fails, unix_get
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root can give root up")
@@ -286,8 +286,8 @@ CONFIG_ERRORS = [
 
 
 @pytest.mark.parametrize("text, line, sentence", CONFIG_ERRORS)
-def test_a_wrong_setting_stops_the_start_with_its_line(make_site, text, line, sentence):
-    folder = make_site(FILES)
+def test_a_wrong_setting_stops_the_start_with_its_line(text, line, sentence):
+    folder = make_folder(FILES)
     (folder / "scripts/config.lua").write_text(text)
     done = run("serve", str(folder))
     assert done.returncode == 1
@@ -335,10 +335,8 @@ def test_config_of_the_command_line(make_site, place):
 def test_listen_forms(make_site, place):
     place.chmod(0o777)
     ports, path = [free_port() for _ in range(3)], place / "s.sock"
-    arguments = []
-    for address in [f"{ports[0]}", f":{ports[1]}", f"[::1]:{ports[2]}", f"unix:{path}"]:
-        arguments += ["--listen", address]
-    with serving(make_site(FILES), "--workers", "1", *arguments) as site:
+    with serving(make_site(FILES), "--workers", "1", "--listen", str(ports[0]), "--listen",
+                 f":{ports[1]}", "--listen", f"[::1]:{ports[2]}", "--listen", f"unix:{path}") as site:
         for port in [site.port, *ports[:2]]:
             assert requests.get(f"http://127.0.0.1:{port}/hello/x", timeout=10).status_code == 200
         assert requests.get(f"http://[::1]:{ports[2]}/hello/x", timeout=10).status_code == 200
@@ -358,8 +356,8 @@ LISTEN_ERRORS = [
 
 
 @pytest.mark.parametrize("address, sentence", LISTEN_ERRORS)
-def test_a_wrong_address(make_site, address, sentence):
-    said = start_fails(make_site(FILES), "--listen", address)
+def test_a_wrong_address(address, sentence):
+    said = start_fails(make_folder(FILES), "--listen", address)
     assert "the command line: cannot listen on" in said and sentence in said
 
 
@@ -421,8 +419,8 @@ WORDS = [
 
 
 @pytest.mark.parametrize("words, code, sentence", WORDS)
-def test_words(tmp_path, words, code, sentence):
-    done = run(*shlex.split(words), cwd=tmp_path)
+def test_words(place, words, code, sentence):
+    done = run(*shlex.split(words), cwd=place)
     assert done.returncode == code
     said, other = (done.stdout, done.stderr) if code == 0 else (done.stderr, done.stdout)
     assert sentence in said and other == ""

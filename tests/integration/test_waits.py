@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import read_all, read_until
-from running import Answer, ask, log_of, open_folder, running
+from running import Answer, ask, log_of, new_folder, running
 
 MAIN = r"""
     local app = require "lunette"
@@ -324,12 +324,13 @@ CHUNK = "require 'lunette.task'.sleep(0.01) return 'done'\n"
 
 @pytest.fixture(scope="module")
 def site():
-    with open_folder() as folder:
-        (folder / "chunk.lua").write_text(CHUNK)
-        files = {"scripts/main.lua": MAIN, "scripts/slow.lua": SLOW,
-                 "scripts/config.lua": f'return {{ site = {{ chunk = "{folder}/chunk.lua" }} }}\n'}
-        with running(files, "--workers", "1") as server:
-            yield server
+    chunk = new_folder() / "chunk.lua"
+    chunk.parent.chmod(0o755)
+    chunk.write_text(CHUNK)
+    files = {"scripts/main.lua": MAIN, "scripts/slow.lua": SLOW,
+             "scripts/config.lua": f'return {{ site = {{ chunk = "{chunk}" }} }}\n'}
+    with running(files, "--workers", "1") as server:
+        yield server
 
 
 def test_sleeping_handlers_wait_side_by_side(site):

@@ -362,6 +362,52 @@ static void without_openat2(void **state)
     }
 }
 
+static void asked_again(void **state)
+{
+    (void)state;
+    struct file first, now;
+    file("again.txt", "12345");
+    assert_int_equal(file_open(root, STR("/again.txt"), &first), 0);
+    assert_int_equal(file_again(&first, &now), 0);
+    assert_true(file_same(&first, &now));
+    assert_int_equal(now.fd, first.fd);
+    assert_true(str_eq(now.type, first.type));
+    struct timespec times[2] = {{0, 0}, {first.mtime.tv_sec, first.mtime.tv_nsec ^ 1}};
+    assert_int_equal(utimensat(AT_FDCWD, "again.txt", times, 0), 0);
+    assert_int_equal(file_again(&first, &now), 0);
+    assert_false(file_same(&first, &now));
+    close(first.fd);
+}
+
+// Each fact counts by itself.
+static void the_same_file(void **state)
+{
+    (void)state;
+    static const struct file f = {
+        .size = 1, .inode = 2, .device = 3, .mtime = {4, 5}, .ctime = {6, 7}};
+    struct file others[] = {f, f, f, f, f, f, f, f};
+    others[0].size = others[1].inode = others[2].device = 9;
+    others[3].mtime.tv_sec = others[4].mtime.tv_nsec = 9;
+    others[5].ctime.tv_sec = others[6].ctime.tv_nsec = 9;
+    others[7].is_dir = true;
+    assert_true(file_same(&f, &f));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(file_same(&f, &others[i]));
+}
+
+static void roots_have_numbers(void **state)
+{
+    (void)state;
+    struct file_root *other;
+    uint64_t numbers[3] = {file_root_id(root)};
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(file_root_open(".", &other), 0);
+        numbers[i] = file_root_id(other);
+        file_root_close(other);
+    }
+    assert_true(numbers[0] != numbers[1] && numbers[1] != numbers[2] && numbers[0] != numbers[2]);
+}
+
 static void no_such_root(void **state)
 {
     (void)state;
@@ -390,6 +436,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(links_inside_are_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(links_inside_are_refused, setup_walk, teardown),
         cmocka_unit_test_setup_teardown(without_openat2, setup, teardown),
+        cmocka_unit_test_setup_teardown(asked_again, setup, teardown),
+        cmocka_unit_test(the_same_file),
+        cmocka_unit_test_setup_teardown(roots_have_numbers, setup, teardown),
         cmocka_unit_test(no_such_root),
     };
     return cmocka_run_group_tests(tests, make_tree, remove_tree);

@@ -1,4 +1,5 @@
-// Files as responses: a table of requests, and the status, fields and body that each must get.
+// Files as responses: a table of requests, and the status, fields and body that each must get, from
+// the disk as from the cache.
 #include "content/static.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ enum { NOW = 1000000000, WRITTEN = 784111777, LARGE = STATIC_SMALL + 1 };
 static char top[] = "/tmp/lunette-static-XXXXXX";
 static struct file_root *root;
 static const char *const index_names[] = {"index.html", "index.txt", NULL};
-static const struct static_options options = {.max_age = 10, .index = index_names};
+static struct static_options options = {.max_age = 10, .index = index_names};
 
 static struct arena arena;
 static struct fields fields;
@@ -68,6 +69,13 @@ static int remove_tree(void **state)
     return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
 }
 
+static void give_up(void)
+{
+    if (response.release)
+        response.release(response.release_arg);
+    response = (struct http_response){0};
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -76,9 +84,20 @@ static int setup(void **state)
     return 0;
 }
 
+// The same, with a cache in which everything that was asked for once is.
+static int setup_cache(void **state)
+{
+    static const struct filecache_options kept = {.files = 9, .bytes = 1 << 20, .descriptors = 9};
+    options.cache = filecache_new(&kept);
+    return options.cache ? setup(state) : -1;
+}
+
 static int teardown(void **state)
 {
     (void)state;
+    give_up();
+    filecache_free(options.cache);
+    options.cache = NULL;
     fields_fini(&fields);
     arena_fini(&arena);
     return 0;
@@ -116,16 +135,11 @@ static enum static_result ask(enum http_method method, const char *path,
                               const struct http_field *sent, unsigned n)
 {
     struct http_request r = {.method = method, .fields = sent, .field_count = n};
+    give_up();
     r.path = r.raw_path = str_z(path);
     fields_clear(&fields);
     arena_reset(&arena);
     return static_answer(root, &options, &r, r.path, NOW, &arena, &fields, &response);
-}
-
-static void give_up(void)
-{
-    if (response.release)
-        response.release(response.release_arg);
 }
 
 static void expect_fields(const char *want)
@@ -174,7 +188,7 @@ static const struct {
     int64_t offset, length;
 } requests[] = {
     {HTTP_GET, "/ten.txt", {}, 200, WHOLE, BODY_BYTES, 0, 10},
-    {HTTP_HEAD, "/ten.txt", {}, 200, WHOLE, BODY_FILE, 0, 10},
+    {HTTP_HEAD, "/ten.txt", {}, 200, WHOLE, BODY_BYTES, 0, 10},
     {HTTP_GET, "/empty.txt", {}, 200, WHOLE, BODY_BYTES, 0, 0},
     {HTTP_GET, "/small.txt", {}, 200, WHOLE, BODY_BYTES, 0, STATIC_SMALL},
     {HTTP_GET, "/large.txt", {}, 200, WHOLE, BODY_FILE, 0, LARGE},
@@ -260,8 +274,20 @@ static const struct {
      0},
     {HTTP_GET, "/ten.txt", {F("Range", "bytes=0-0,5-6")}, 200, WHOLE, BODY_BYTES, 0, 10},
     {HTTP_GET, "/ten.txt", {F("Range", "lines=1-2")}, 200, WHOLE, BODY_BYTES, 0, 10},
-    {HTTP_HEAD, "/ten.txt", {F("Range", "bytes=2-4")}, 200, WHOLE, BODY_FILE, 0, 10},
-    {HTTP_HEAD, "/ten.txt", {F("Range", "bytes=10-")}, 200, WHOLE, BODY_FILE, 0, 10},
+    {HTTP_HEAD, "/ten.txt", {F("Range", "bytes=2-4")}, 200, WHOLE, BODY_BYTES, 0, 10},
+    {HTTP_HEAD, "/ten.txt", {F("Range", "bytes=10-")}, 200, WHOLE, BODY_BYTES, 0, 10},
+    {HTTP_HEAD, "/large.txt", {F("Range", "bytes=2-4")}, 200, WHOLE, BODY_FILE, 0, LARGE},
+    {HTTP_GET, "/large.txt", {F("rAnGe", "bytes=2-4")}, 206, PART("2-4/16385"), BODY_BYTES, 2, 3},
+    // fields that look like conditions
+    {HTTP_GET, "/ten.txt", {F("If", "x"), F("Ix-Match", "\"a\"")}, 200, WHOLE, BODY_BYTES, 0, 10},
+    {HTTP_GET,
+     "/ten.txt",
+     {F("Ranges", "bytes=2-4"), F("Angle", "")},
+     200,
+     WHOLE,
+     BODY_BYTES,
+     0,
+     10},
     {HTTP_GET,
      "/ten.txt",
      {F("Range", "bytes=2-4"), F("If-Range", "@")},
@@ -300,6 +326,7 @@ static void table_of_requests(void **state)
             sent[n] = (struct http_field){requests[i].sent[n].name, str_z(copies[n])};
         }
         enum static_result result = ask(requests[i].method, requests[i].path, sent, n);
+        result = ask(requests[i].method, requests[i].path, sent, n); // from the cache, if any
         if (result != STATIC_FOUND || response.status != requests[i].status)
             fail_msg("request %zu: result %d, status %u", i, result, response.status);
         assert_ptr_equal(response.fields, &fields);
@@ -319,6 +346,9 @@ static void nothing_stays_open(void **state)
     int before = dup(0);
     close(before);
     table_of_requests(state);
+    give_up();
+    filecache_free(options.cache);
+    options.cache = NULL;
     int after = dup(0);
     close(after);
     assert_int_equal(after, before);
@@ -422,7 +452,10 @@ static void dates(void **state)
 static void what_the_caller_chose(void **state)
 {
     (void)state;
-    static const struct static_options bare = {.max_age = -1};
+    struct static_options bare = {.max_age = -1, .cache = options.cache};
+    assert_int_equal(ask(HTTP_GET, "/ten.txt", NULL, 0), STATIC_FOUND); // with other options
+    give_up();
+    fields_clear(&fields);
     struct http_request r = {.path = STR("/ten.txt")};
     fields_add(&fields, STR("Content-Type"), STR("text/x-mine"));
     assert_int_equal(static_answer(root, &bare, &r, r.path, NOW, &arena, &fields, &response),
@@ -433,6 +466,31 @@ static void what_the_caller_chose(void **state)
     r.path = STR("/one/");
     assert_int_equal(static_answer(root, &bare, &r, r.path, NOW, &arena, &fields, &response),
                      STATIC_MISSING); // no index names
+}
+
+// The bytes and the descriptor of a response stay its own, whatever becomes of the file meanwhile.
+static void a_response_keeps_its_file(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {STATIC_SMALL, LARGE};
+    for (int i = 0; i < 2; i++) {
+        file("kept.txt", sizes[i]);
+        assert_int_equal(ask(HTTP_GET, "/kept.txt", NULL, 0), STATIC_FOUND);
+        struct http_response first = response;
+        response = (struct http_response){0};
+        file("new.txt", 3);
+        assert_int_equal(rename("new.txt", "kept.txt"), 0);
+        struct http_request r = {.path = STR("/kept.txt")};
+        fields_clear(&fields);
+        assert_int_equal(
+            static_answer(root, &options, &r, r.path, NOW + 1, &arena, &fields, &response),
+            STATIC_FOUND);
+        assert_int_equal(response.bytes.n, 3);
+        give_up();
+        response = first;
+        expect_content(0, (int64_t)sizes[i]);
+        give_up();
+    }
 }
 
 static void no_right_to_read(void **state)
@@ -451,9 +509,10 @@ static void no_right_to_read(void **state)
 static void expect_busy(const char *path)
 {
     static const struct static_options o = {.max_age = 10, .index = index_names};
+    static const struct http_field range = {STR("Range"), STR("bytes=1-20")};
     int before = dup(0);
     close(before);
-    struct http_request r = {.path = str_z(path)};
+    struct http_request r = {.path = str_z(path), .fields = &range, .field_count = 1};
     size_t lines = fields.lines.n;
     assert_int_equal(static_answer(root, &o, &r, r.path, NOW, &arena, &fields, &response),
                      STATIC_BUSY);
@@ -470,9 +529,9 @@ static void busy(void **state)
     fields_add(&fields, STR("Vary"), STR("Accept"));
     arena_fini(&arena);
     arena_init(&arena, 8);
-    expect_busy("/ten.txt"); // no memory for the content
-    expect_busy("/one/");    // nor for the name of an index
-    expect_busy("/one");     // nor for a Location
+    expect_busy("/large.txt"); // no memory for the range
+    expect_busy("/one/");      // nor for the name of an index
+    expect_busy("/one");       // nor for a Location
     arena_fini(&arena);
     arena_init(&arena, 64 * 1024);
 
@@ -498,16 +557,26 @@ static void busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(table_of_requests, setup, teardown),
-        cmocka_unit_test_setup_teardown(nothing_stays_open, setup, teardown),
-        cmocka_unit_test_setup_teardown(folders, setup, teardown),
-        cmocka_unit_test_setup_teardown(missing, setup, teardown),
-        cmocka_unit_test_setup_teardown(missing_slash, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_redirect_to_itself, setup, teardown),
-        cmocka_unit_test_setup_teardown(dates, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_the_caller_chose, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_right_to_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(busy, setup, teardown),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define FROM_CACHE(name) {#name " (cached)", name, setup_cache, teardown, NULL}
+        TEST(table_of_requests),
+        FROM_CACHE(table_of_requests),
+        TEST(nothing_stays_open),
+        FROM_CACHE(nothing_stays_open),
+        TEST(folders),
+        FROM_CACHE(folders),
+        TEST(missing),
+        FROM_CACHE(missing),
+        TEST(missing_slash),
+        FROM_CACHE(missing_slash),
+        TEST(no_redirect_to_itself),
+        TEST(dates),
+        TEST(what_the_caller_chose),
+        FROM_CACHE(what_the_caller_chose),
+        TEST(a_response_keeps_its_file),
+        FROM_CACHE(a_response_keeps_its_file),
+        TEST(no_right_to_read),
+        TEST(busy),
     };
     return cmocka_run_group_tests(tests, make_tree, remove_tree);
 }

@@ -167,6 +167,27 @@ static void full(void **state)
     free(big);
 }
 
+static void lines_made_elsewhere(void **state)
+{
+    (void)state;
+    struct fields once;
+    fields_init(&once);
+    assert_int_equal(fields_add(&once, STR("ETag"), STR("\"1\"")), FIELDS_OK);
+    assert_int_equal(fields_add(&once, STR("A"), STR("b")), FIELDS_OK);
+    assert_int_equal(fields_add(&f, STR("Vary"), STR("*")), FIELDS_OK);
+    assert_int_equal(fields_add_lines(&f, buf_str(&once.lines), once.has), FIELDS_OK);
+    expect_lines("Vary: *\r\nETag: \"1\"\r\nA: b\r\n");
+    assert_int_equal(f.has, FIELDS_VARY | FIELDS_ETAG);
+    fields_fini(&once);
+
+    char *big = malloc(FIELDS_MAX);
+    memset(big, 'v', FIELDS_MAX);
+    assert_int_equal(fields_add_lines(&f, str_of(big, FIELDS_MAX), FIELDS_TYPE), FIELDS_FULL);
+    expect_lines("Vary: *\r\nETag: \"1\"\r\nA: b\r\n");
+    assert_int_equal(f.has, FIELDS_VARY | FIELDS_ETAG);
+    free(big);
+}
+
 static void cleared_and_used_again(void **state)
 {
     (void)state;
@@ -190,6 +211,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
         cmocka_unit_test_setup_teardown(framing_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(full, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_made_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(cleared_and_used_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,144 @@
+"""Files over real connections while they change on disk: an answer is old or new, never a mixture,
+and new within a second."""
+import os
+import re
+import threading
+import time
+
+import requests
+
+SMALL, LARGE = 1000, 100_000
+
+
+def replace(path, data):
+    """As an editor or a deployment does it: a new file under the old name."""
+    new = path.with_name("." + path.name + ".new")
+    new.write_bytes(data)
+    os.replace(new, path)
+
+
+def wait_for_status(session, url, status, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if session.get(url).status_code == status:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{url} is not {status} after {seconds} s")
+
+
+def test_a_replaced_file_is_answered_whole_and_soon_new(serve):
+    """Every answer has one letter throughout, and one letter for each tag; the last one wins."""
+    server = serve({"site/small.txt": b"a" * SMALL, "site/large.bin": b"a" * LARGE})
+    tags = {}
+    with requests.Session() as s:
+        for name, size in (("small.txt", SMALL), ("large.bin", LARGE)):
+            path = server.folder / "site" / name
+            for letter in "bcd":
+                replace(path, letter.encode() * size)
+                end = time.monotonic() + 10
+                while True:
+                    r = s.get(server.url("/" + name))
+                    assert r.status_code == 200 and len(r.content) == size
+                    assert len(set(r.content)) == 1
+                    assert tags.setdefault(r.headers["ETag"], r.content) == r.content
+                    if r.content[0] == ord(letter):
+                        break
+                    assert time.monotonic() < end, "the change was not noticed"
+    assert len(tags) >= 6
+
+
+def test_a_file_made_longer_in_place_keeps_its_promise(serve):
+    """The length and the tag of an answer are those of the bytes it sends, at every moment."""
+    server = serve({"site/log.txt": b"x" * LARGE})
+    path = server.folder / "site" / "log.txt"
+    stop = threading.Event()
+
+    def grow():
+        with path.open("ab", buffering=0) as f:
+            while not stop.wait(0.001):
+                f.write(b"x" * 100)
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        with requests.Session() as s:
+            seen = {}
+            for _ in range(300):
+                r = s.get(server.url("/log.txt"))
+                assert r.status_code == 200
+                assert len(r.content) == int(r.headers["Content-Length"])
+                size = int(re.match(r'"[0-9a-f]+-([0-9a-f]+)-', r.headers["ETag"])[1], 16)
+                assert size == len(r.content)
+                seen[size] = True
+    finally:
+        stop.set()
+        writer.join()
+    assert len(seen) > 1
+
+
+def test_a_removed_file_is_gone_and_a_new_one_there(serve):
+    server = serve({"site/a.txt": "a", "site/b.bin": b"b" * LARGE})
+    with requests.Session() as s:
+        for name in ("a.txt", "b.bin"):
+            assert s.get(server.url("/" + name)).status_code == 200
+            (server.folder / "site" / name).unlink()
+            wait_for_status(s, server.url("/" + name), 404)
+            (server.folder / "site" / name).write_text("back")
+            assert s.get(server.url("/" + name)).text == "back"  # at once: its absence is not kept
+
+
+def test_a_link_that_leads_out_is_not_followed_for_having_been_a_file(serve):
+    server = serve({"site/a.txt": "a", "secret.txt": "secret"})
+    with requests.Session() as s:
+        assert s.get(server.url("/a.txt")).text == "a"
+        path = server.folder / "site" / "a.txt"
+        path.unlink()
+        path.symlink_to("../secret.txt")
+        wait_for_status(s, server.url("/a.txt"), 404)
+
+
+def test_with_dev_every_request_looks_again(serve):
+    """Same size, at once, again and again: what an author saves is what the browser gets."""
+    server = serve({"site/a.css": "0000"}, "--dev")
+    path = server.folder / "site" / "a.css"
+    with requests.Session() as s:
+        for n in range(50):
+            path.write_text(f"{n:04}")
+            assert s.get(server.url("/a.css")).text == f"{n:04}"
+
+
+def test_a_slow_download_outlives_its_file(serve):
+    """A descriptor that an answer sends from stays open, whatever the cache and the disk do."""
+    size = 20_000_000
+    server = serve({"site/big.bin": b"a" * size, "site/other.txt": "o"})
+    path = server.folder / "site" / "big.bin"
+    with requests.Session() as s, s.get(server.url("/big.bin"), stream=True) as r:
+        got = len(r.raw.read(1000))
+        replace(path, b"b" * 10)
+        with requests.Session() as other:
+            end = time.monotonic() + 10
+            while other.get(server.url("/big.bin")).content != b"b" * 10:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+        while chunk := r.raw.read(1 << 20):
+            assert set(chunk) == {ord("a")}
+            got += len(chunk)
+    assert got == size
+
+
+def test_conditions_and_ranges_hold_for_a_kept_file(serve):
+    server = serve({"site/a.txt": "0123456789", "site/big.bin": b"0123456789" * 10_000})
+    with requests.Session() as s:
+        for path, size in (("/a.txt", 10), ("/big.bin", 100_000)):
+            for _ in range(2):
+                r = s.get(server.url(path))
+                tag = r.headers["ETag"]
+                assert s.get(server.url(path), headers={"If-None-Match": tag}).status_code == 304
+                assert s.get(server.url(path), headers={"If-Match": '"x"'}).status_code == 412
+                part = s.get(server.url(path), headers={"Range": "bytes=2-4"})
+                assert (part.status_code, part.text) == (206, "234")
+                assert part.headers["Content-Range"] == f"bytes 2-4/{size}"
+                past = s.get(server.url(path), headers={"Range": f"bytes={size}-"})
+                assert past.status_code == 416
+                head = s.head(server.url(path))
+                assert head.headers["Content-Length"] == str(size)
+                assert head.headers["ETag"] == tag
