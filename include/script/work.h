@@ -8,7 +8,7 @@
 //
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields
-//      lua_core.c     lunette.core: what the Lua library calls
+//      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
 #ifndef LUNETTE_SCRIPT_WORK_H
@@ -93,6 +93,9 @@ struct work *request_try(lua_State *L, int arg);  // the same, NULL when it is o
 
 // lua_core.c
 int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
+
+// lua_files.c: adds find, root, … to the table on top, which is lunette.core
+void lua_files_register(lua_State *L, struct handler *h);
 
 // answer.c
 // The results of a handler, at first … top, read into this.

@@ -1,0 +1,256 @@
+// The part of lunette.core that finds files: roots, and a file's answer prepared in the work.
+//
+// find looks a file up and keeps its whole answer in the work; then the library either returns
+// core.FILE, and C sends that, or takes it as a response object, for middleware to see.
+#include "http/uri.h"
+#include "script/luax.h"
+#include "script/work.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ROOT_CLASS "lunette.root"
+
+enum { INDEX_MAX = 8 };
+
+// A folder of files with its options; an app.static, or the site itself.
+struct root {
+    struct file_root *folder;
+    struct static_options options;
+    const char *index[INDEX_MAX + 1];
+};
+
+static int root_gc(lua_State *L)
+{
+    struct root *r = luaL_checkudata(L, 1, ROOT_CLASS);
+    if (r->folder)
+        file_root_close(r->folder);
+    r->folder = NULL;
+    for (int i = 0; i < INDEX_MAX; i++) {
+        free((void *)(uintptr_t)r->index[i]);
+        r->index[i] = NULL;
+    }
+    return 0;
+}
+
+static void read_index(lua_State *L, struct root *r)
+{
+    lua_Integer n = luaL_len(L, -1);
+    if (n > INDEX_MAX)
+        luaL_error(L, "index: at most %d names", INDEX_MAX);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        const char *name = luaL_checkstring(L, -1);
+        if (!(r->index[i - 1] = strdup(name)))
+            luaL_error(L, "not enough memory");
+        lua_pop(L, 1);
+    }
+}
+
+// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it
+// cannot be opened.
+static int files_root(lua_State *L)
+{
+    struct handler *h = lua_touserdata(L, lua_upvalueindex(1));
+    const char *dir = luaL_checkstring(L, 1);
+    struct root *r = lua_newuserdatauv(L, sizeof *r, 0);
+    *r = (struct root){.options = h->options.files};
+    luaL_setmetatable(L, ROOT_CLASS);
+    int handle = lua_gettop(L);
+    if (lua_istable(L, 2)) {
+        if (lua_getfield(L, 2, "max_age") != LUA_TNIL)
+            r->options.max_age = (int64_t)luax_check_duration(L, -1);
+        if (lua_getfield(L, 2, "index") == LUA_TTABLE) {
+            read_index(L, r);
+            r->options.index = r->index;
+        }
+    }
+    lua_pushstring(L, dir);
+    if (dir[0] != '/')
+        lua_pushfstring(L, "%s/%s", vm_options(h->vm)->site, dir);
+    int rc = file_root_open(lua_tostring(L, -1), &r->folder);
+    if (rc < 0)
+        return luaL_error(L, "the folder %s cannot be opened: %s", lua_tostring(L, -1),
+                          strerror(-rc));
+    lua_pushvalue(L, handle);
+    return 1;
+}
+
+// Arguments 2 and 3 of find and exists: a root or nil, a path or nil.
+static const struct file_root *folder_arg(lua_State *L, struct work *w,
+                                          const struct static_options **options, struct str *path)
+{
+    *path = lua_isnoneornil(L, 3) ? w->x->request.path : luax_check_str(L, 3);
+    if (lua_isnoneornil(L, 2)) {
+        *options = &w->h->options.files;
+        return w->h->options.root;
+    }
+    struct root *r = luaL_checkudata(L, 2, ROOT_CLASS);
+    *options = &r->options;
+    return r->folder;
+}
+
+// Prepares the file's answer in w. Pushes what find returns.
+static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
+                   const struct static_options *options, struct str path)
+{
+    if (w->file_ready && w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+    fields_clear(&w->file_fields);
+    if (!folder)
+        return 0;
+    switch (static_answer(folder, options, &w->x->request, path,
+                          loop_wall(vm_options(w->h->vm)->loop), &w->x->arena, &w->file_fields,
+                          &w->file)) {
+    case STATIC_FOUND:
+    case STATIC_REDIRECT:
+        w->file_ready = true;
+        lua_pushinteger(L, (lua_Integer)w->file.status);
+        return 1;
+    case STATIC_MISSING:
+        return 0;
+    case STATIC_FORBIDDEN:
+        lua_pushnil(L);
+        lua_pushinteger(L, 403);
+        return 2;
+    case STATIC_BUSY:
+        break;
+    }
+    lua_pushnil(L);
+    lua_pushinteger(L, 503);
+    return 2;
+}
+
+// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and
+// 403 or 503.
+static int files_find(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    const struct static_options *options;
+    struct str path;
+    const struct file_root *folder = folder_arg(L, w, &options, &path);
+    int n = prepare(L, w, folder, options, path);
+    if (n)
+        return n;
+    lua_pushnil(L);
+    return 1;
+}
+
+// exists(req[, root[, path]]) → whether a file is there, for methods other than GET and HEAD.
+static int files_exists(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    const struct static_options *options;
+    struct str path;
+    struct file file;
+    const struct file_root *folder = folder_arg(L, w, &options, &path);
+    bool found = folder && file_open(folder, path, &file) == 0;
+    if (found && file.fd >= 0)
+        close(file.fd);
+    lua_pushboolean(L, found && !file.is_dir);
+    return 1;
+}
+
+// The prepared fields as a table: "Name: value\r\n" lines, made by fields_add.
+static void push_fields(lua_State *L, const struct fields *f)
+{
+    struct str rest = buf_str(&f->lines), line;
+    lua_newtable(L);
+    while (rest.n && str_split(&rest, '\n', &line) && line.n) {
+        ptrdiff_t colon = str_find(line, ':');
+        luax_push(L, str_of(line.p, (size_t)colon));
+        luax_push(L, str_trim(str_of(line.p + colon + 1, line.n - (size_t)colon - 2)));
+        lua_rawset(L, -3);
+    }
+}
+
+static void push_file_body(lua_State *L, struct work *w)
+{
+    switch (w->file.body) {
+    case BODY_BYTES:
+        luax_push(L, w->file.bytes);
+        break;
+    case BODY_FILE: {
+        int fd = dup(w->file.fd); // the prepared one is closed by its release
+        if (fd < 0)
+            luaL_error(L, "the file cannot be kept open: %s", strerror(errno));
+        answer_push_file(L, fd, w->file.offset, w->file.length);
+        break;
+    }
+    default:
+        lua_pushnil(L);
+    }
+}
+
+static int push_prepared_response(lua_State *L, struct work *w)
+{
+    lua_createtable(L, 0, 4);
+    int response = lua_gettop(L);
+    push_file_body(L, w);
+    lua_setfield(L, response, "body");
+    lua_pushinteger(L, (lua_Integer)w->file.status);
+    lua_setfield(L, response, "status");
+    push_fields(L, &w->file_fields);
+    lua_setfield(L, response, "headers");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->response_meta);
+    lua_setmetatable(L, response);
+    if (w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+    return 1;
+}
+
+// file_response(req) → what find prepared, as a response object.
+static int files_file_response(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    luaL_argcheck(L, w->file_ready, 1, "no file was found");
+    return push_prepared_response(L, w);
+}
+
+// open_file(req, path, {root=, max_age=}) → response object; nil; or nil and 403 or 503. Without a
+// root, path is beneath the site's folder, and never in its scripts.
+static int files_open_file(lua_State *L)
+{
+    static const char *const no_index[] = {NULL};
+    struct work *w = request_work(L, 1);
+    struct static_options options = w->h->options.files;
+    const struct file_root *folder = w->h->site;
+    char decoded[4096];
+    struct uri_path clean;
+    const char *why;
+    options.index = no_index;
+    lua_settop(L, 3);
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "root") != LUA_TNIL)
+        folder = ((struct root *)luaL_checkudata(L, -1, ROOT_CLASS))->folder;
+    if (lua_istable(L, 3) && lua_getfield(L, 3, "max_age") != LUA_TNIL)
+        options.max_age = (int64_t)luax_check_duration(L, -1);
+    struct str path = luax_check_str(L, 2);
+    lua_pushfstring(L, path.n && path.p[0] == '/' ? "%s" : "/%s", path.p);
+    path = luax_str(L, -1);
+    // Only dot segments matter here: the path is the script's, not percent-encoded. "%" stays "%".
+    if (path.n >= sizeof decoded || str_find(path, '%') >= 0)
+        clean.path = path;
+    else if (!uri_normalise(path, decoded, &clean, &why))
+        return 0;
+    if (folder == w->h->site &&
+        (str_eq(clean.path, STR("/scripts")) || str_starts(clean.path, STR("/scripts/"))))
+        return luaL_error(L, "files in scripts/ are never sent");
+    int n = prepare(L, w, folder, &options, clean.path);
+    return n == 1 ? push_prepared_response(L, w) : n;
+}
+
+void lua_files_register(lua_State *L, struct handler *h)
+{
+    static const luaL_Reg functions[] = {
+        {"root", files_root},           {"find", files_find},
+        {"exists", files_exists},       {"file_response", files_file_response},
+        {"open_file", files_open_file}, {NULL, NULL},
+    };
+    luax_class(L, ROOT_CLASS, NULL, root_gc);
+    lua_pushlightuserdata(L, h);
+    luaL_setfuncs(L, functions, 1);
+}
