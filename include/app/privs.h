@@ -27,6 +27,10 @@ void privs_current(struct identity *out);
 // way back to root, which is tried. False, with a sentence; the process must then end.
 bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 
+// Gives up every capability for good, here and in whatever this process executes; the ids stay. For
+// root under --dev, who keeps what its files are to their owner. False, with a sentence.
+bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
+
 // Walks the absolute path with the rights the process has: true, with in blocked the first
 // component that it may not pass, or the whole path when that may not be used as mode (R_OK …)
 // says. False when all is well, or where the path ends early because a component does not exist.

@@ -221,7 +221,8 @@ static void evaluate(const struct evaluation *e, struct buf *out)
     struct buf source;
     buf_init(&source, SOURCE_MAX);
     buf_addc(out, 'E');
-    if (e->as && !privs_become(e->as, why)) {
+    bool root_stays = e->config->as_root && !e->as;
+    if (root_stays ? !privs_drop_capabilities(why) : e->as && !privs_become(e->as, why)) {
         buf_add(out, str_z(why));
         return;
     }

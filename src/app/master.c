@@ -177,8 +177,10 @@ static bool make_data(const struct config *c)
 static bool become(const struct config *c)
 {
     char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
-    if (!c->as_root || c->dev)
+    if (!c->as_root)
         return true;
+    if (c->dev)
+        return privs_drop_capabilities(why) || complain("%s", why);
     if (!privs_become(&c->become, why))
         return complain("%s", why);
     if (privs_blocked(c->site, R_OK | X_OK, blocked))

@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
@@ -141,6 +144,17 @@ bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX])
     }
     umask(007);
     return true;
+}
+
+bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX])
+{
+    struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    // Without the first, a program that root executes would have them all again.
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &self, none) == 0)
+        return true;
+    snprintf(why, PRIVS_WHY_MAX, "cannot give up the capabilities of root: %s", strerror(errno));
+    return false;
 }
 
 bool privs_blocked(const char *path, int mode, char blocked[static PATH_MAX])

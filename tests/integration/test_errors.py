@@ -17,10 +17,11 @@ MAIN = """\
       return n
     end)
     app.get("/error/nil", function() local t = nil return t.field end)
-    app.get("/error/object", function() error(setmetatable({}, { __tostring = function() return "an object" end })) end)
+    local function shown(fn) return setmetatable({}, { __tostring = fn }) end
+    app.get("/error/object", function() error(shown(function() return "an object" end)) end)
     app.get("/error/table", function() error({ code = 5 }) end)
     app.get("/error/none", function() error() end)
-    app.get("/error/tostring", function() error(setmetatable({}, { __tostring = function() error("x") end })) end)
+    app.get("/error/tostring", function() error(shown(function() error("x") end)) end)
     app.get("/error/late", function() task.sleep(0.01) error("after a wait") end)
     app.get("/error/lines", function() error("one\\ntwo") end)
     app.get("/error/overflow", function() local function f() return 1 + f() end return f() end)
@@ -30,14 +31,17 @@ MAIN = """\
 
     app.get("/abort", function() app.abort(404, "no <such> note") end)
     app.get("/abort/alone", function() app.abort(403) end)
-    app.get("/abort/headers", function() app.abort(401, "who?", { ["WWW-Authenticate"] = "Basic" }) end)
+    app.get("/abort/headers", function()
+      app.abort(401, "who?", { ["WWW-Authenticate"] = "Basic" })
+    end)
     app.get("/abort/data", function() app.abort(422, { field = "name" }) end)
     app.get("/abort/response", function() app.abort(app.text("instead", 203)) end)
     app.get("/abort/ok", function() app.abort(200, "early") end)
     app.get("/abort/deep", function() helper.leave(app) end)
     app.get("/abort/pcall", function()
       local ok, e = pcall(app.abort, 404, "x")
-      return app.text(tostring(ok) .. tostring(app.is_abort(e)) .. tostring(app.is_abort("x")) .. e.status)
+      local is, is_not = app.is_abort(e), app.is_abort("x")
+      return app.text(("%s %s %s %d"):format(ok, is, is_not, e.status))
     end)
     app.get("/abort/wrong", function() app.abort("404") end)
 
@@ -154,9 +158,9 @@ def test_too_much_memory_is_a_503_and_costs_no_other_request(site, path):
 
 def test_a_path_cannot_forge_lines_of_the_log(site):
     ask(site, "/path/a%0a2026-01-01T00:00:00.000Z%20error%20forged")
-    assert not any(line.startswith("2026-01-01T00:00:00.000Z") for line in site.errors().splitlines())
     ask(site, "/error/lines")
-    assert not any(line.startswith("two") for line in site.errors().splitlines())
+    for line in site.errors().splitlines():
+        assert not line.startswith(("2026-01-01T00:00:00.000Z", "two"))
 
 
 def test_dev_shows_the_traceback_escaped(dev):
@@ -226,7 +230,7 @@ def test_abort_with_headers_a_response_or_a_good_status(site):
 
 
 def test_abort_under_pcall(site):
-    assert ask(site, "/abort/pcall").body == b"falsetruefalse404"
+    assert ask(site, "/abort/pcall").body == b"false true false 404"
 
 
 def test_a_wrong_abort_raises(site):
@@ -259,8 +263,8 @@ def test_what_a_page_sees(site, dev):
     assert ask(site, "/page/451").status == 451
 
 
-@pytest.mark.parametrize("status, sentence", [(423, "the page fails"), (424, "nothing was returned"),
-                                              (428, "")])
+@pytest.mark.parametrize("status, sentence", [
+    (423, "the page fails"), (424, "nothing was returned"), (428, "")])
 def test_a_page_that_fails_gives_the_built_in_one(site, status, sentence):
     answer = ask(site, f"/page/{status}", "Accept: text/html")
     assert answer.status == status and f"{status}".encode() in answer.body

@@ -64,8 +64,8 @@ MAIN = r"""
 
     get("/strings", function(req, handle)
       local res = handle(req)
-      return app.text(type(res.body) .. " " .. res.status .. " " .. tostring(res.headers["Content-Type"])
-        .. " " .. tostring(res.body))
+      return app.text(table.concat({ type(res.body), res.status,
+        tostring(res.headers["Content-Type"]), tostring(res.body) }, " "))
     end, function() return { a = 1 } end)
 
     get("/alone", function(req, handle)

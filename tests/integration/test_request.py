@@ -82,12 +82,15 @@ MAIN = r"""
       return app.text(tostring(req:int("n", { default = 1, min = 1, max = 10 })))
     end)
     app.get("/int/from/:n", function(req)
-      return app.text(req:int("n", { from = "params" }) .. " " .. req:int("x-n", { from = "headers" }))
+      local n = req:int("n", { from = "params" })
+      return app.text(n .. " " .. req:int("x-n", { from = "headers" }))
     end)
     app.get("/int/wrong", function(req) return req:int("n", { defualt = 1 }) end)
 
     local function show(v) return app.text(tostring(v)) end
-    app.get("/accepts", function(req) return show(req:accepts("html", "application/json", "text")) end)
+    app.get("/accepts", function(req)
+      return show(req:accepts("html", "application/json", "text"))
+    end)
     app.get("/language", function(req) return show(req:accepts_language("en", "de", "pt-BR")) end)
     app.get("/encoding", function(req) return show(req:accepts_encoding("gzip", "identity")) end)
     app.get("/negotiate", function(req)
@@ -104,7 +107,8 @@ MAIN = r"""
 
     app.get("/cookie", function(req)
       req:set_cookie("a", "1")
-      req:set_cookie("b", "2", { path = "/x", max_age = 60, same_site = "Strict", http_only = false })
+      req:set_cookie("b", "2",
+        { path = "/x", max_age = 60, same_site = "Strict", http_only = false })
       req:expire_cookie("c")
       req:add_header("X-Added", "one")
       req:add_header("X-Added", 2)
@@ -125,7 +129,8 @@ MAIN = r"""
       return app.text("sent")
     end)
 
-    for _, name in ipairs { "int", "accepts", "check", "set_cookie", "add_header", "after", "negotiate" } do
+    for _, name in ipairs { "int", "accepts", "check", "set_cookie", "add_header", "after",
+        "negotiate" } do
       app.get("/dot/" .. name, function(req) return req[name]("x") end)
     end
     for _, name in ipairs { "form", "form_all", "json", "parts", "files", "files_all" } do
@@ -258,8 +263,9 @@ def test_int(site):
 
 ACCEPTS = [
     ("/accepts", None, "html"), ("/accepts", "Accept: application/json", "application/json"),
-    ("/accepts", "Accept: text/*;q=0.5, text/plain", "text"), ("/accepts", "Accept: image/png", "nil"),
-    ("/accepts", "Accept: */*", "html"), ("/accepts", "Accept: text/html;q=0, */*", "application/json"),
+    ("/accepts", "Accept: text/*;q=0.5, text/plain", "text"),
+    ("/accepts", "Accept: text/html;q=0, */*", "application/json"),
+    ("/accepts", "Accept: image/png", "nil"), ("/accepts", "Accept: */*", "html"),
     ("/language", None, "en"), ("/language", "Accept-Language: de-AT, en;q=0.5", "de"),
     ("/language", "Accept-Language: pt-BR", "pt-BR"), ("/language", "Accept-Language: fr", "nil"),
     ("/encoding", None, "gzip"), ("/encoding", "Accept-Encoding: gzip;q=0", "identity"),
@@ -295,8 +301,9 @@ CHECKS = [
     ("GET", ['If-None-Match: "v1"'], 304), ("HEAD", ['If-None-Match: "v1"'], 304),
     ("GET", ['If-None-Match: "v0", W/"v1"'], 304), ("GET", ['If-None-Match: "v2"'], 200),
     ("PUT", ['If-None-Match: "v1"'], 412), ("PUT", ["If-None-Match: *"], 412),
-    ("PUT", ['If-Match: "v1"'], 200), ("PUT", ['If-Match: "v0"'], 412), ("PUT", ["If-Match: *"], 200),
-    ("PUT", ['If-Match: W/"v1"'], 412), ("GET", ['If-Match: "v0"'], 412),
+    ("PUT", ['If-Match: "v1"'], 200), ("PUT", ['If-Match: "v0"'], 412),
+    ("PUT", ["If-Match: *"], 200), ("PUT", ['If-Match: W/"v1"'], 412),
+    ("GET", ['If-Match: "v0"'], 412),
     ("GET", [f"If-Modified-Since: {NEW}"], 304), ("GET", [f"If-Modified-Since: {OLD}"], 200),
     ("PUT", [f"If-Unmodified-Since: {OLD}"], 412), ("PUT", [f"If-Unmodified-Since: {NEW}"], 200),
 ]
@@ -364,7 +371,8 @@ def test_a_method_called_with_a_dot_says_so(site, name):
 
 @pytest.mark.parametrize("name", ["form", "form_all", "json", "parts", "files", "files_all"])
 def test_fields_to_come_say_so(site, name):
-    answer = ask(site, f"/later/{name}", "Content-Type: application/json", method="POST", body=b"{}")
+    answer = ask(site, f"/later/{name}", "Content-Type: application/json", method="POST",
+                 body=b"{}")
     assert answer.status == 500
     log = log_of(site, f"/later/{name}")
     assert f"req.{name} is not in this version" in log and "scripts/main.lua:" in log

@@ -15,6 +15,8 @@ MAIN = r"""
     local loaded = require "slow"            -- its chunk waits while the site loads
     local NAP = 0.01
 
+    local function closing(fn) return setmetatable({}, { __close = fn }) end
+
     local running, most = 0, 0
     app.get("/sleep", function(req)
       running = running + 1
@@ -40,29 +42,32 @@ MAIN = r"""
       return table.concat({ tostring(ok), a, b, tostring(bad), e }, " ")
     end)
     w("xpcall", function()
-      local ok, e = xpcall(function() sleep(NAP) error("inner", 0) end, function(m) return "handled " .. m end)
+      local function handler(m) return "handled " .. m end
+      local ok, e = xpcall(function() sleep(NAP) error("inner", 0) end, handler)
       return tostring(ok) .. " " .. e
     end)
     w("iterator", function()
       local sum = 0
-      for i in function(_, i) sleep(0.001) i = (i or 0) + 1 if i <= 5 then return i end end do sum = sum + i end
+      local function next_one(_, i) sleep(0.001) return i < 5 and i + 1 or nil end
+      for i in next_one, nil, 0 do sum = sum + i end
       return sum
     end)
     w("pairs", function()
-      local t = setmetatable({}, { __pairs = function(t) sleep(NAP) return next, { a = 1 }, nil end })
-      for k in pairs(t) do return k end
+      local function slowly() sleep(NAP) return next, { a = 1 }, nil end
+      for k in pairs(setmetatable({}, { __pairs = slowly })) do return k end
     end)
     w("metamethods", function()
       local meta = {}
-      for _, event in ipairs { "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "band", "bor",
-          "bxor", "shl", "shr", "bnot", "concat", "len", "eq", "lt", "le", "index", "call" } do
+      for _, event in ipairs { "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "band",
+          "bor", "bxor", "shl", "shr", "bnot", "concat", "len", "eq", "lt", "le", "index",
+          "call" } do
         meta["__" .. event] = function() sleep(0.001) return 7 end
       end
       local stored
       meta.__newindex = function(_, _, v) sleep(0.001) stored = v end
       local a, b = setmetatable({}, meta), setmetatable({}, meta)
-      local sum = a + b + (a - b) + a * b + a / b + a % b + a ^ b + (-a) + a // b + (a & b) + (a | b)
-        + (a ~ b) + (a << b) + (a >> b) + (~a) + (a .. b) + #a + a.field + a()
+      local sum = a + b + (a - b) + a * b + a / b + a % b + a ^ b + (-a) + a // b + (a & b)
+        + (a | b) + (a ~ b) + (a << b) + (a >> b) + (~a) + (a .. b) + #a + a.field + a()
       a.x = 5
       assert(a == b and a < b and a <= b and not (a ~= b))
       return ("%d %d"):format(sum, stored)
@@ -70,8 +75,8 @@ MAIN = r"""
     w("close", function()
       local out = {}
       do
-        local x <close> = setmetatable({}, { __close = function() sleep(NAP) out[#out + 1] = "x" end })
-        local y <close> = setmetatable({}, { __close = function() sleep(NAP) out[#out + 1] = "y" end })
+        local x <close> = closing(function() sleep(NAP) out[#out + 1] = "x" end)
+        local y <close> = closing(function() sleep(NAP) out[#out + 1] = "y" end)
         out[#out + 1] = "body"
       end
       return table.concat(out, " ")
@@ -79,21 +84,21 @@ MAIN = r"""
     w("close/error", function()
       local out = {}
       local ok, e = pcall(function()
-        local x <close> = setmetatable({}, { __close = function(_, e) sleep(NAP) out[1] = e end })
+        local x <close> = closing(function(_, e) sleep(NAP) out[1] = e end)
         error("why", 0)
       end)
       return tostring(ok) .. e .. out[1]
     end)
     app.get("/raise", function()
-      local x <close> = setmetatable({}, { __close = function(_, e)
+      local x <close> = closing(function(_, e)
         print("close was given " .. type(e) .. " " .. e.code)
-      end })
+      end)
       error({ code = 17 })
     end)
     w("close/break", function()
       local n = 0
       for _ in function() sleep(0.001) return 1 end, nil, nil,
-          setmetatable({}, { __close = function() sleep(NAP) n = n + 1 end }) do break end
+          closing(function() sleep(NAP) n = n + 1 end) do break end
       return n
     end)
     w("require", function()
@@ -128,7 +133,7 @@ MAIN = r"""
       local ok1, v1 = coroutine.resume(co, 1)
       local between = coroutine.status(co)
       local ok2, v2 = coroutine.resume(co, 10)
-      return table.concat({ tostring(ok1), v1, between, tostring(ok2), v2, coroutine.status(co) }, " ")
+      return ("%s %d %s %s %d %s"):format(ok1, v1, between, ok2, v2, coroutine.status(co))
     end)
     w("co/wrap", function()
       local f = coroutine.wrap(function() for i = 1, 3 do sleep(0.001) coroutine.yield(i) end end)
@@ -136,7 +141,9 @@ MAIN = r"""
     end)
     w("co/generator", function()
       local function count(n)
-        return coroutine.wrap(function() for i = 1, n do sleep(0.001) coroutine.yield(i, i * i) end end)
+        return coroutine.wrap(function()
+          for i = 1, n do sleep(0.001) coroutine.yield(i, i * i) end
+        end)
       end
       local sum = 0
       for i, square in count(4) do sleep(0.001) sum = sum + i * 100 + square end
@@ -145,7 +152,9 @@ MAIN = r"""
     w("co/nested", function()
       local outer = coroutine.wrap(function()
         local inner = coroutine.wrap(function()
-          local innermost = coroutine.wrap(function() sleep(NAP) coroutine.yield "c" sleep(NAP) return "d" end)
+          local innermost = coroutine.wrap(function()
+            sleep(NAP) coroutine.yield "c" sleep(NAP) return "d"
+          end)
           coroutine.yield("b" .. innermost())
           sleep(NAP)
           return "e" .. innermost()
@@ -163,7 +172,7 @@ MAIN = r"""
     w("co/close", function()
       local closed
       local co = coroutine.create(function()
-        local x <close> = setmetatable({}, { __close = function() closed = "closed" end })
+        local x <close> = closing(function() closed = "closed" end)
         sleep(NAP)
         coroutine.yield()
       end)
@@ -187,7 +196,10 @@ MAIN = r"""
 
     -- where Lua cannot wait
     local function no(name, fn) app.get("/no/" .. name, fn) end
-    no("sort", function() table.sort({ 3, 2, 1 }, function(a, b) sleep(NAP) return a < b end) return 204 end)
+    no("sort", function()
+      table.sort({ 3, 2, 1 }, function(a, b) sleep(NAP) return a < b end)
+      return 204
+    end)
     no("gsub", function() return (("abc"):gsub("%w", function() sleep(NAP) end)) end)
     no("tostring", function()
       return tostring(setmetatable({}, { __tostring = function() sleep(NAP) return "x" end }))
@@ -214,11 +226,11 @@ MAIN = r"""
 
     -- a client that leaves
     app.get("/leave", function()
-      local x <close> = setmetatable({}, { __close = function(_, e)
+      local x <close> = closing(function(_, e)
         print("left: " .. tostring(e))
         sleep(NAP)                       -- a clean-up may wait
         print("cleaned up")
-      end })
+      end)
       sleep(60)
       print("never here")
     end)
@@ -228,9 +240,9 @@ MAIN = r"""
       return 204
     end)
     app.get("/leave/co", function()
-      local x <close> = setmetatable({}, { __close = function() print("outer closed") end })
+      local x <close> = closing(function() print("outer closed") end)
       coroutine.wrap(function()
-        local y <close> = setmetatable({}, { __close = function() print("inner closed") end })
+        local y <close> = closing(function() print("inner closed") end)
         sleep(60)
       end)()
     end)
@@ -255,7 +267,7 @@ MAIN = r"""
     w("cancel", function()
       local closed
       local h = task.spawn(function()
-        local x <close> = setmetatable({}, { __close = function() closed = "closed" end })
+        local x <close> = closing(function() closed = "closed" end)
         sleep(60)
       end)
       sleep(NAP)
@@ -276,7 +288,7 @@ MAIN = r"""
       local ok, e = pcall(task.all, {
         function() sleep(NAP) error("first", 0) end,
         function()
-          local x <close> = setmetatable({}, { __close = function() cancelled = "cancelled" end })
+          local x <close> = closing(function() cancelled = "cancelled" end)
           sleep(60)
         end,
       })
@@ -285,15 +297,17 @@ MAIN = r"""
     end)
     w("timeout", function()
       local v, why = task.timeout(0.02, function() sleep(60) return "late" end)
-      return tostring(v) .. " " .. why .. " " .. task.timeout(60, function() sleep(NAP) return "in time" end)
+      local w = task.timeout(60, function() sleep(NAP) return "in time" end)
+      return tostring(v) .. " " .. why .. " " .. w
     end)
     w("timeout/error", function()
       return select(2, pcall(task.timeout, 60, function() sleep(NAP) error("raised", 0) end))
     end)
     w("misuse", function()
       local out = {}
-      for i, fn in ipairs { function() sleep(-1) end, function() sleep "5 apples" end, function() sleep() end,
-          function() task.spawn(5) end, function() task.all { 1 } end, function() task.timeout(1) end } do
+      for i, fn in ipairs { function() sleep(-1) end, function() sleep "5 apples" end,
+          function() sleep() end, function() task.spawn(5) end, function() task.all { 1 } end,
+          function() task.timeout(1) end } do
         local ok, e = pcall(fn)
         out[i] = tostring(ok) .. (e:find("^scripts/main.lua:%d+:") and "+" or "-")
       end
@@ -448,7 +462,8 @@ def test_a_handler_over_its_time_is_a_503(serve):
         "scripts/main.lua": """
             local app, task = require "lunette", require "lunette.task"
             app.get("/", function()
-              local x <close> = setmetatable({}, { __close = function() print("closed") end })
+              local closing = { __close = function() print("closed") end }
+              local x <close> = setmetatable({}, closing)
               task.sleep(20)
             end)
             app.get("/stubborn", function()
