@@ -7,6 +7,8 @@ import time
 
 import requests
 
+from conftest import eventually
+
 SMALL, LARGE = 1000, 100_000
 
 
@@ -15,15 +17,6 @@ def replace(path, data):
     new = path.with_name("." + path.name + ".new")
     new.write_bytes(data)
     os.replace(new, path)
-
-
-def wait_for_status(session, url, status, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if session.get(url).status_code == status:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{url} is not {status} after {seconds} s")
 
 
 def test_a_replaced_file_is_answered_whole_and_soon_new(serve):
@@ -81,7 +74,7 @@ def test_a_removed_file_is_gone_and_a_new_one_there(serve):
         for name in ("a.txt", "b.bin"):
             assert s.get(server.url("/" + name)).status_code == 200
             (server.folder / "site" / name).unlink()
-            wait_for_status(s, server.url("/" + name), 404)
+            eventually(lambda: s.get(server.url("/" + name)).status_code == 404)
             (server.folder / "site" / name).write_text("back")
             assert s.get(server.url("/" + name)).text == "back"  # at once: its absence is not kept
 
@@ -93,7 +86,7 @@ def test_a_link_that_leads_out_is_not_followed_for_having_been_a_file(serve):
         path = server.folder / "site" / "a.txt"
         path.unlink()
         path.symlink_to("../secret.txt")
-        wait_for_status(s, server.url("/a.txt"), 404)
+        eventually(lambda: s.get(server.url("/a.txt")).status_code == 404)
 
 
 def test_with_dev_every_request_looks_again(serve):
@@ -114,11 +107,7 @@ def test_a_slow_download_outlives_its_file(serve):
     with requests.Session() as s, s.get(server.url("/big.bin"), stream=True) as r:
         got = len(r.raw.read(1000))
         replace(path, b"b" * 10)
-        with requests.Session() as other:
-            end = time.monotonic() + 10
-            while other.get(server.url("/big.bin")).content != b"b" * 10:
-                assert time.monotonic() < end
-                time.sleep(0.02)
+        eventually(lambda: requests.get(server.url("/big.bin")).content == b"b" * 10)
         while chunk := r.raw.read(1 << 20):
             assert set(chunk) == {ord("a")}
             got += len(chunk)
