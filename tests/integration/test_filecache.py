@@ -131,3 +131,76 @@ def test_conditions_and_ranges_hold_for_a_kept_file(serve):
                 head = s.head(server.url(path))
                 assert head.headers["Content-Length"] == str(size)
                 assert head.headers["ETag"] == tag
+
+
+# --- files without Lua: what was said of a path once holds for the next requests ---
+
+def test_the_second_request_gets_what_the_first_got(serve):
+    server = serve({"site/a.txt": "a file", "site/index.html": "home", "scripts/main.lua": """
+        local app = require "lunette"
+        app.get("/other", function() return "a route" end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for path, body in (("/a.txt", "a file"), ("/", "home"), ("/a.txt?q=1", "a file")):
+            first = s.get(server.url(path))
+            assert (first.status_code, first.text) == (200, body)
+            for _ in range(3):
+                again = s.get(server.url(path))
+                assert (again.status_code, again.text) == (200, body)
+                unlike = {"Date"}
+                assert [h for h in again.headers.items() if h[0] not in unlike] == \
+                       [h for h in first.headers.items() if h[0] not in unlike]
+        assert s.post(server.url("/a.txt")).status_code == 405
+        assert s.get(server.url("/a.txt"), data="a body").text == "a file"
+        assert s.get(server.url("/other")).text == "a route"
+
+
+def test_a_file_that_went_is_the_sites_own_404(serve):
+    server = serve({"site/a.txt": "a file", "scripts/main.lua": """
+        local app = require "lunette"
+        app.on_error(404, function(req) return app.text("nothing at " .. req.path, 404) end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "a file"
+        (server.folder / "site/a.txt").unlink()
+        eventually(lambda: s.get(server.url("/a.txt")).text == "nothing at /a.txt")
+        assert s.get(server.url("/a.txt")).status_code == 404
+        (server.folder / "site/a.txt").write_text("back")
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "back"
+        (server.folder / "site/a.txt").unlink()
+        (server.folder / "site/a.txt").mkdir()
+        (server.folder / "site/a.txt/index.html").write_text("inside")
+        eventually(lambda: s.get(server.url("/a.txt")).text == "inside")  # by its redirect
+        assert s.get(server.url("/a.txt"), allow_redirects=False).status_code == 308
+
+
+def test_middleware_sees_every_request_for_a_file(serve):
+    server = serve({"site/a.txt": "a", "site/b/a.txt": "b", "scripts/main.lua": """
+        local app, count = require "lunette", 0
+        app.use("/b", function(req, handle)
+            local res = handle(req)
+            count = count + 1
+            res.headers["X-Count"] = tostring(count)
+            return res
+        end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for n in range(1, 5):
+            assert s.get(server.url("/b/a.txt")).headers["X-Count"] == str(n)
+            assert "X-Count" not in s.get(server.url("/a.txt")).headers
+
+
+def test_hosts_with_a_route_of_their_own_keep_it(serve):
+    server = serve({"site/a.txt": "a file", "scripts/main.lua": """
+        local app = require "lunette"
+        app.host("one.example", function(h)
+            h.get("/a.txt", function() return "one's route" end)
+        end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "a file"
+            one = s.get(server.url("/a.txt"), headers={"Host": "one.example"})
+            assert one.text == "one's route"
