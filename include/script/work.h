@@ -19,6 +19,7 @@
 #include "net/timeout.h"
 #include "script/co.h"
 #include "script/handler.h"
+#include "script/shortcut.h"
 
 // A body that a Lua function writes: small writes are gathered, a large one is lent by the
 // coroutine, which waits until it is taken.
@@ -72,6 +73,7 @@ struct handler {
     struct work *spares;
     uint64_t uses;                       // of places so far: the other half of a handle
     uint64_t id_seed, id_count;          // request ids
+    struct shortcuts shortcuts;          // requests that files answer without Lua
     struct fields fields;                // scratch: the answer being written
     struct buf text;                     // scratch: JSON, pages
     int dispatch, failed, loaded, place; // registry references to the library's functions

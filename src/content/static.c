@@ -225,7 +225,8 @@ static bool add_cache_control(struct job *j)
 {
     if (j->options->max_age < 0)
         return true;
-    struct text t = {.n = 0};
+    struct text t;
+    t.n = 0; // and no time spent on clearing the rest
     put(&t, STR("Cache-Control: max-age="));
     put_number(&t, (uint64_t)j->options->max_age);
     put(&t, STR("\r\n"));
@@ -235,7 +236,8 @@ static bool add_cache_control(struct job *j)
 // 206: "bytes first-last/size"; 416: "bytes */size" (RFC 9110 §14.4).
 static bool add_content_range(struct job *j, bool satisfied)
 {
-    struct text t = {.n = 0};
+    struct text t;
+    t.n = 0; // and no time spent on clearing the rest
     put(&t, STR("Content-Range: bytes "));
     if (satisfied) {
         put_number(&t, j->from);

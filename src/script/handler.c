@@ -271,9 +271,32 @@ static void start_clock(struct work *w)
         timeout_set(vm_options(w->h->vm)->loop, &w->deadline, w->deadline_ms);
 }
 
+// The answer that dispatch would come to, where it has said so (core.files_decide): a file, if there
+// is one now. Everything else is Lua's to answer.
+static bool answer_without_lua(struct handler *h, struct exchange *x)
+{
+    const struct http_request *r = &x->request;
+    struct http_response file;
+    if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path))
+        return false;
+    fields_clear(&h->fields);
+    switch (static_answer(h->options.root, &h->options.files, r, r->path,
+                          loop_wall(vm_options(h->vm)->loop), &x->arena, &h->fields, &file)) {
+    case STATIC_FOUND:
+    case STATIC_REDIRECT:
+        x->user = NULL; // no work
+        exchange_respond(x, &file);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_request(void *self, struct exchange *x)
 {
     struct handler *h = self;
+    if (answer_without_lua(h, x))
+        return;
     struct work *w = take_work(h, x);
     struct co *co = w ? co_new(h->vm) : NULL;
     x->user = w;
@@ -483,7 +506,8 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
-    if (getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
+    if (!shortcuts_init(&h->shortcuts) ||
+        getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
         file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
@@ -507,6 +531,7 @@ void handler_free(struct handler *h)
     free(h->works);
     if (h->site)
         file_root_close(h->site);
+    shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);
     buf_fini(&h->text);
     free(h);

@@ -243,12 +243,28 @@ static int files_open_file(lua_State *L)
     return n == 1 ? push_prepared_response(L, w) : n;
 }
 
+// files_decide(req): find has just prepared a file of the site itself, and for this method and path
+// nothing but files will ever decide: no route, no middleware, no app.static, for any host. Requests
+// like it are answered without Lua from now on, as long as there is a file.
+static int files_decide(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    const struct http_request *r = &w->x->request;
+    if (w->file_ready && !r->encoded_slash)
+        shortcuts_add(&w->h->shortcuts, r->method, r->path);
+    return 0;
+}
+
 void lua_files_register(lua_State *L, struct handler *h)
 {
     static const luaL_Reg functions[] = {
-        {"root", files_root},           {"find", files_find},
-        {"exists", files_exists},       {"file_response", files_file_response},
-        {"open_file", files_open_file}, {NULL, NULL},
+        {"root", files_root},
+        {"find", files_find},
+        {"exists", files_exists},
+        {"file_response", files_file_response},
+        {"open_file", files_open_file},
+        {"files_decide", files_decide},
+        {NULL, NULL},
     };
     luax_class(L, ROOT_CLASS, NULL, root_gc);
     lua_pushlightuserdata(L, h);

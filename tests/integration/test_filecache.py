@@ -7,6 +7,8 @@ import time
 
 import requests
 
+from conftest import eventually
+
 SMALL, LARGE = 1000, 100_000
 
 
@@ -15,15 +17,6 @@ def replace(path, data):
     new = path.with_name("." + path.name + ".new")
     new.write_bytes(data)
     os.replace(new, path)
-
-
-def wait_for_status(session, url, status, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if session.get(url).status_code == status:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{url} is not {status} after {seconds} s")
 
 
 def test_a_replaced_file_is_answered_whole_and_soon_new(serve):
@@ -81,7 +74,7 @@ def test_a_removed_file_is_gone_and_a_new_one_there(serve):
         for name in ("a.txt", "b.bin"):
             assert s.get(server.url("/" + name)).status_code == 200
             (server.folder / "site" / name).unlink()
-            wait_for_status(s, server.url("/" + name), 404)
+            eventually(lambda: s.get(server.url("/" + name)).status_code == 404)
             (server.folder / "site" / name).write_text("back")
             assert s.get(server.url("/" + name)).text == "back"  # at once: its absence is not kept
 
@@ -93,7 +86,7 @@ def test_a_link_that_leads_out_is_not_followed_for_having_been_a_file(serve):
         path = server.folder / "site" / "a.txt"
         path.unlink()
         path.symlink_to("../secret.txt")
-        wait_for_status(s, server.url("/a.txt"), 404)
+        eventually(lambda: s.get(server.url("/a.txt")).status_code == 404)
 
 
 def test_with_dev_every_request_looks_again(serve):
@@ -114,11 +107,7 @@ def test_a_slow_download_outlives_its_file(serve):
     with requests.Session() as s, s.get(server.url("/big.bin"), stream=True) as r:
         got = len(r.raw.read(1000))
         replace(path, b"b" * 10)
-        with requests.Session() as other:
-            end = time.monotonic() + 10
-            while other.get(server.url("/big.bin")).content != b"b" * 10:
-                assert time.monotonic() < end
-                time.sleep(0.02)
+        eventually(lambda: requests.get(server.url("/big.bin")).content == b"b" * 10)
         while chunk := r.raw.read(1 << 20):
             assert set(chunk) == {ord("a")}
             got += len(chunk)
@@ -142,3 +131,76 @@ def test_conditions_and_ranges_hold_for_a_kept_file(serve):
                 head = s.head(server.url(path))
                 assert head.headers["Content-Length"] == str(size)
                 assert head.headers["ETag"] == tag
+
+
+# --- files without Lua: what was said of a path once holds for the next requests ---
+
+def test_the_second_request_gets_what_the_first_got(serve):
+    server = serve({"site/a.txt": "a file", "site/index.html": "home", "scripts/main.lua": """
+        local app = require "lunette"
+        app.get("/other", function() return "a route" end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for path, body in (("/a.txt", "a file"), ("/", "home"), ("/a.txt?q=1", "a file")):
+            first = s.get(server.url(path))
+            assert (first.status_code, first.text) == (200, body)
+            for _ in range(3):
+                again = s.get(server.url(path))
+                assert (again.status_code, again.text) == (200, body)
+                unlike = {"Date"}
+                assert [h for h in again.headers.items() if h[0] not in unlike] == \
+                       [h for h in first.headers.items() if h[0] not in unlike]
+        assert s.post(server.url("/a.txt")).status_code == 405
+        assert s.get(server.url("/a.txt"), data="a body").text == "a file"
+        assert s.get(server.url("/other")).text == "a route"
+
+
+def test_a_file_that_went_is_the_sites_own_404(serve):
+    server = serve({"site/a.txt": "a file", "scripts/main.lua": """
+        local app = require "lunette"
+        app.on_error(404, function(req) return app.text("nothing at " .. req.path, 404) end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "a file"
+        (server.folder / "site/a.txt").unlink()
+        eventually(lambda: s.get(server.url("/a.txt")).text == "nothing at /a.txt")
+        assert s.get(server.url("/a.txt")).status_code == 404
+        (server.folder / "site/a.txt").write_text("back")
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "back"
+        (server.folder / "site/a.txt").unlink()
+        (server.folder / "site/a.txt").mkdir()
+        (server.folder / "site/a.txt/index.html").write_text("inside")
+        eventually(lambda: s.get(server.url("/a.txt")).text == "inside")  # by its redirect
+        assert s.get(server.url("/a.txt"), allow_redirects=False).status_code == 308
+
+
+def test_middleware_sees_every_request_for_a_file(serve):
+    server = serve({"site/a.txt": "a", "site/b/a.txt": "b", "scripts/main.lua": """
+        local app, count = require "lunette", 0
+        app.use("/b", function(req, handle)
+            local res = handle(req)
+            count = count + 1
+            res.headers["X-Count"] = tostring(count)
+            return res
+        end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for n in range(1, 5):
+            assert s.get(server.url("/b/a.txt")).headers["X-Count"] == str(n)
+            assert "X-Count" not in s.get(server.url("/a.txt")).headers
+
+
+def test_hosts_with_a_route_of_their_own_keep_it(serve):
+    server = serve({"site/a.txt": "a file", "scripts/main.lua": """
+        local app = require "lunette"
+        app.host("one.example", function(h)
+            h.get("/a.txt", function() return "one's route" end)
+        end)
+    """}, "--workers", "1")
+    with requests.Session() as s:
+        for _ in range(3):
+            assert s.get(server.url("/a.txt")).text == "a file"
+            one = s.get(server.url("/a.txt"), headers={"Host": "one.example"})
+            assert one.text == "one's route"

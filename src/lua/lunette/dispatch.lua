@@ -308,19 +308,22 @@ end
 local function unrouted(view, req, method, path, met)
     local answers = view.answers
     local uses = #view.uses > 0 and covering(view.uses) or none
-    local inner, is_file
+    local statics, inner, is_file = none, nil, nil
     if path == "*" then
         inner = answers.all
     elseif met then
         inner = method == "OPTIONS" and answers.options or answers.refused
     else
-        local statics = #view.statics > 0 and statics_here(view) or none
+        if #view.statics > 0 then statics = statics_here(view) end
         inner, is_file = file_answer(view, req, method, statics)
     end
     for i = #uses, 1, -1 do
         if uses[i].files or not is_file then inner = wrap(view.nowhere, uses[i].fn, inner) end
     end
-    if inner == answers.file then return core.FILE end
+    if inner == answers.file then
+        if everyone and #statics == 0 then core.files_decide(req) end
+        return core.FILE
+    end
     return inner(req)
 end
 

@@ -56,7 +56,7 @@ local function normalise(class, ...)
 end
 
 local function new_core(files)
-    local core = { logged = {}, FILE = { "the file" } }
+    local core = { logged = {}, decided = {}, FILE = { "the file" } }
     core.dev, core.data, core.settings = false, "/d", { a = 1 }
     function core.start(t) core.started = t end
     function core.log(level, text) core.logged[#core.logged + 1] = level .. " " .. text end
@@ -76,6 +76,7 @@ local function new_core(files)
         req.found = found
         return found and 200 or nil
     end
+    function core.files_decide(req) core.decided[req.method .. " " .. req.path] = true end
     function core.exists(req, root, path) return files[root or "site"][path or req.path] ~= nil end
     function core.file_response(req) return normalise(core.started.response, 200, {}, req.found) end
     function core.open_file(_, path)

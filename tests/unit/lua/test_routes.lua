@@ -239,6 +239,37 @@ do
     check.equals(site:ask("GET", "/lib/a/b", { segments = { "lib", "sub/y" } }).status, 404)
 end
 
+-- C is told of paths for which nothing but the site's files will ever decide, and of no others.
+do
+    local files = { site = { ["/a.css"] = "a", ["/b/c.css"] = "c", ["/route"] = "r", ["/no"] = 403,
+        ["/lib/x.js"] = "x", ["/form.html"] = "f", ["/wild/a"] = "w" }, public = {} }
+    local function decided(declare, asked)
+        local site = fake.site(declare, files)
+        for _, line in ipairs(asked) do site:raw(line:match("^(%S+) (%S+)$")) end
+        local list = {}
+        for line in pairs(site.core.decided) do list[#list + 1] = line end
+        table.sort(list)
+        return list
+    end
+    local function through(req, handle) return handle(req) end
+
+    local asked = { "GET /a.css", "HEAD /a.css", "POST /a.css", "OPTIONS /a.css", "GET /b/c.css",
+        "GET /route", "GET /form.html", "GET /no", "GET /gone", "GET /lib/x.js", "GET /wild/a" }
+    check.equals(decided(function(app)
+        app.get("/route", show "route")
+        app.post("/form.html", show "form")
+        app.get("/wild/:x", show "wild")
+        app.static("/lib", "public") -- without the file today; that may change
+    end, asked), { "GET /a.css", "GET /b/c.css", "HEAD /a.css" })
+    check.equals(decided(function(app) app.use("/b", through) end, { "GET /a.css", "GET /b/c.css" }),
+        { "GET /a.css" })
+    check.equals(decided(function(app) app.use(through, { files = false }) end, { "GET /a.css" }),
+        { "GET /a.css" })
+    check.equals(decided(function(app)
+        app.host("one.example", function(h) h.get("/a.css", show "one") end)
+    end, { "GET /a.css" }), {}, "another host may have a route there")
+end
+
 -- Raw results pass as they are, counted.
 do
     local site = fake.site(function(app)
