@@ -6,8 +6,7 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
-              curl procps
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests curl
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
 

@@ -4,6 +4,7 @@
 serves, and stops it at the end; a server that did not stop by itself, or that left a word of a
 sanitizer in its log, fails the test.
 """
+import atexit
 import os
 import pathlib
 import re
@@ -19,8 +20,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-LUNETTE = os.environ.get("LUNETTE") or str(pathlib.Path(__file__).parents[2] / "build" / "lunette")
+ROOT = pathlib.Path(__file__).parents[2]
 START_S = 20
+
+
+def for_everybody(program):
+    """The program; for root a copy of it, since tests start it as other users too, who may not pass
+    the folder that a repository in root's home is in."""
+    if os.getuid() != 0:
+        return program
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return shutil.copy(program, folder)
+
+
+LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunette"))
 
 
 def free_port():
