@@ -47,6 +47,9 @@ bool str_split(struct str *rest, char sep, struct str *piece);
 // The whole of s as a decimal number: digits only, at least one, no sign, no overflow.
 bool str_to_u64(struct str s, uint64_t *out);
 
+// Writes v in decimal at p, at most 20 bytes and no NUL; returns the end of what it wrote.
+char *str_put_u64(char *p, uint64_t v);
+
 // The value of a hexadecimal digit, or -1.
 int hex_value(unsigned char c);
 

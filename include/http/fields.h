@@ -46,5 +46,7 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
 // Appends lines that fields_add made earlier, in other fields whose bits were `has`: what is sent
 // often is checked once. FIELDS_OK or FIELDS_FULL.
 enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned has);
+// Appends all that src has: its lines, their bits, and a noted "close". FIELDS_OK or FIELDS_FULL.
+enum fields_result fields_add_all(struct fields *f, const struct fields *src);
 
 #endif

@@ -30,6 +30,5 @@ int server_listen(struct server *s, int fd);
 // stop_ms later; then loop_stop.
 void server_drain(struct server *s);
 void server_free(struct server *s);
-unsigned server_connections(const struct server *s);
 
 #endif

@@ -7,8 +7,8 @@
 #include "net/timeout.h"
 
 // A bound, listening, non-blocking, close-on-exec socket (TCP with SO_REUSEADDR, and TCP_NODELAY,
-// which accepted sockets inherit; a v6 socket is v6 only; a stale unix socket that nobody answers
-// on is removed first; its mode is the umask's). The descriptor, or −errno.
+// TCP_NOTSENT_LOWAT, which accepted sockets inherit; a v6 socket is v6 only; a stale unix socket
+// that nobody answers on is removed first; its mode is the umask's). The descriptor, or −errno.
 int listener_open(const struct addr *a, int backlog);
 
 struct listener;
@@ -17,14 +17,14 @@ typedef void accept_fn(void *arg, int fd, const struct addr *peer);
 
 // Accepts from fd, which stays the caller's, watched with EPOLLEXCLUSIVE: one connection a turn, so
 // that the other workers get theirs. On EMFILE, ENFILE, ENOMEM and ENOBUFS it pauses for 100 ms and
-// says so in the log, once until a connection is accepted again. fn may free the listener. NULL
-// with errno.
+// says so in the log, once until a connection is accepted again. fn may free the listener, but not
+// when listener_wake calls it. NULL with errno.
 struct listener *listener_new(struct loop *l, int fd, accept_fn *fn, void *arg);
 
 // Whether another worker should have the next connection rather than this one.
 typedef bool listener_yield_fn(void *arg);
-// Asked before each accept (with listener_new's arg). When it says true, which is also its chance to
-// wake that worker, the listener steps aside for 2 ms. Connections that nobody took meanwhile it
+// Asked before each accept (with listener_new's arg). When it says true, which is also its chance
+// to wake that worker, the listener steps aside for 2 ms. Connections that nobody took meanwhile it
 // takes without asking for the next 100 ms: a worker that is stuck delays nobody by more.
 void listener_share(struct listener *li, listener_yield_fn *yield);
 // Another worker has stepped aside for this one: accepts what waits, as far as it may.

@@ -19,6 +19,7 @@ struct handler_options {
 
 // The Lua side of it (lunette.core) is registered in vm. NULL when memory is out.
 struct handler *handler_new(struct vm *vm, const struct handler_options *o);
+// After the server and the vm are gone: Lua that ends (__close, __gc) may still hold requests.
 void handler_free(struct handler *h);
 
 // Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when

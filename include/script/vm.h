@@ -55,8 +55,9 @@ struct vm_module {
 };
 extern const struct vm_module vm_modules[]; // made by the build from src/lua; ends with a NULL name
 
-// Counts what Lua allocates and frees from here to vm_meter_stop into *counter, which may go below
-// 0 as a signed value; growth that would take it past request_memory is refused. A co that is
+// Counts what Lua allocates and frees from here to vm_meter_stop into *counter; growth that would
+// take it past request_memory is refused. An estimate: what the collector frees is counted where it
+// does so; the counter never goes below 0, nor, when it refuses, above what the whole state holds. A co that is
 // started in between is metered by this counter for all of its life, waits included, and nothing
 // else is: a co that it spawns is not.
 void vm_meter_start(struct vm *vm, size_t *counter);

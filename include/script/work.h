@@ -66,6 +66,7 @@ struct work {
 
 struct handler {
     struct vm *vm;
+    struct loop *loop;
     struct handler_options options;
     struct file_root *site; // the whole folder, for app.file
     struct work **works;    // by place
@@ -84,7 +85,12 @@ struct handler {
     void *load_arg;
 };
 
-enum { WORK_TEXT_MAX = 64 << 20 }; // a JSON answer or a page at most
+enum {
+    WORK_TEXT_MAX = 64 << 20,  // a JSON answer or a page at most
+    WORK_TEXT_KEEP = 64 << 10, // memory that h->text keeps for the next
+};
+// h->text was used: gives a large block back.
+void handler_text_done(struct handler *h);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables

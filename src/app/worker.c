@@ -225,12 +225,12 @@ static void take_down(struct worker *w)
 {
     if (w->server)
         server_free(w->server);
-    if (w->handler)
-        handler_free(w->handler);
     filecache_free(w->cache);
     file_root_close(w->files);
     if (w->vm)
         vm_free(w->vm);
+    if (w->handler)
+        handler_free(w->handler);
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);
         close(w->signal_fd);

@@ -83,6 +83,19 @@ bool str_to_u64(struct str s, uint64_t *out)
     return true;
 }
 
+char *str_put_u64(char *p, uint64_t v)
+{
+    char digits[20];
+    int n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    while (n)
+        *p++ = digits[--n];
+    return p;
+}
+
 int hex_value(unsigned char c)
 {
     if (c >= '0' && c <= '9')

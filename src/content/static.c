@@ -39,12 +39,8 @@ static void put(struct text *t, struct str s)
 
 static void put_number(struct text *t, uint64_t v)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + v % 10);
-    while (v /= 10);
-    put(t, str_of(digits + at, sizeof digits - at));
+    assert(sizeof t->p - t->n >= 20);
+    t->n = (size_t)(str_put_u64(t->p + t->n, v) - t->p);
 }
 
 static bool add(struct job *j, struct str name, struct str value)

@@ -137,3 +137,11 @@ enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned
     f->has |= has;
     return FIELDS_OK;
 }
+
+enum fields_result fields_add_all(struct fields *f, const struct fields *src)
+{
+    enum fields_result r = fields_add_lines(f, buf_str(&src->lines), src->has);
+    if (r == FIELDS_OK)
+        f->close |= src->close;
+    return r;
+}

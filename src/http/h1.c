@@ -157,10 +157,10 @@ static size_t step_discard(struct h1_conn *c, struct str in)
     size_t used;
     struct h1_fault fault = h1_take_body(c->x, in, &used);
     c->discarded += used;
-    if (c->x->body_done) {
+    if (c->x->body_done && !c->env->draining) {
         h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
-    } else if (fault.status || c->discarded > H1_DISCARD_MAX) {
+    } else if (c->x->body_done || fault.status || c->discarded > H1_DISCARD_MAX) {
         h1_end_exchange(c, true);
         linger(c);
     }
@@ -291,7 +291,9 @@ static void advance(struct h1_conn *c)
     if (p == PUMP_DONE) {
         answer_done(c);
     } else if (p == PUMP_FAILED) {
-        h1_close(c);
+        // What was answered before still goes out, and the part of this one: its end never comes.
+        h1_end_exchange(c, false);
+        linger(c);
     } else {
         if (p == PUMP_BLOCKED && stream_queued(c->stream) < STREAM_LOW)
             loop_defer(c->env->loop, &c->later);
@@ -335,8 +337,9 @@ static size_t on_input(void *owner, struct str in)
     if (c->state == CONN_CLOSED)
         return used;
     stream_flush(c->stream);
-    if (c->state == CONN_IDLE || c->state == CONN_BODY)
-        arm_for_state(c); // the others count from when they were entered
+    // The others count from when they were entered. An answer's depends on what the flush left.
+    if (c->state == CONN_IDLE || c->state == CONN_BODY || c->state == CONN_ANSWER)
+        arm_for_state(c);
     if (!steps[c->state] || clogged(c))
         stream_pause(c->stream); // resumed by settle
     return used;
@@ -397,8 +400,10 @@ static void on_eof(void *owner)
         h1_close(c);
         break;
     case CONN_HEAD:
-    case CONN_DISCARD:
-        h1_close(c);
+    case CONN_DISCARD: // no more of that will come, but what was answered before still goes out
+        if (c->x)
+            h1_end_exchange(c, true);
+        linger(c);
         break;
     case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
         arm(c, HALF_CLOSED_MS);
@@ -519,6 +524,10 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
 {
     struct h1_exchange *x = (struct h1_exchange *)pub;
     struct h1_conn *c = x->conn;
+    if (c->state == CONN_BODY) { // the handler no longer waits for it
+        set_state(c, CONN_HANDLE);
+        x->close = true;
+    }
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;

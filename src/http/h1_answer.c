@@ -28,22 +28,10 @@ static char *put(char *p, struct str s)
     return p + s.n;
 }
 
-static char *put_number(char *p, uint64_t v)
+// "Date: …" and "Server: …", made once a second; without those that the handler gave.
+static struct str stamp(struct h1_env *env, unsigned has)
 {
-    char digits[20];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    while (n)
-        *p++ = digits[--n];
-    return p;
-}
-
-// "Date: …" and "Server: …", made once a second.
-static struct str stamp(struct h1_env *env)
-{
+    enum { DATE_LINE = sizeof "Date: " - 1 + DATE_LEN + sizeof "\r\n" - 1 };
     int64_t now = loop_wall(env->loop);
     if (now != env->stamp_at || env->stamp_len == 0) {
         char *p = put(env->stamp, STR("Date: "));
@@ -52,7 +40,9 @@ static struct str stamp(struct h1_env *env)
         env->stamp_len = (size_t)(p - env->stamp);
         env->stamp_at = now;
     }
-    return str_of(env->stamp, env->stamp_len);
+    size_t from = has & FIELDS_DATE ? DATE_LINE : 0;
+    size_t to = has & FIELDS_SERVER ? DATE_LINE : env->stamp_len;
+    return from < to ? str_of(env->stamp + from, to - from) : STR("");
 }
 
 // How the end of the body is told: a length, chunks, or the end of the connection.
@@ -80,6 +70,8 @@ static struct framing frame_body(struct h1_exchange *x, const struct http_respon
     }
     if (status_bodiless(r->status)) {
         f.length = -1;
+    } else if (r->status == 205) { // Reset Content has none (RFC 9110 §15.3.6)
+        f.length = 0;
     } else if (f.length < 0 && !head) {
         f.chunked = x->pub.request.minor > 0;
         x->close |= !f.chunked;
@@ -102,7 +94,7 @@ static char *put_core_fields(char *p, struct h1_exchange *x, const struct http_r
         p = put(p, STR("Transfer-Encoding: chunked\r\n"));
     } else if (f.length >= 0) {
         p = put(p, STR("Content-Length: "));
-        p = put_number(p, (uint64_t)f.length);
+        p = str_put_u64(p, (uint64_t)f.length);
         p = put(p, STR("\r\n"));
     }
     if (x->close)
@@ -123,8 +115,7 @@ static void write_head(struct h1_exchange *x, const struct http_response *r, str
     if (!start)
         return; // the stream is broken, and says so by itself
     char *p = put(start, status_line(r->status, scratch));
-    if (!r->fields || !(r->fields->has & FIELDS_DATE))
-        p = put(p, stamp(x->conn->env));
+    p = put(p, stamp(x->conn->env, r->fields ? r->fields->has : 0));
     if (large) {
         stream_wrote(s, (size_t)(p - start));
         if (!stream_write(s, fields) || !(p = start = stream_room(s, CORE_FIELDS_MAX)))
@@ -173,7 +164,8 @@ void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
     x->close |= r->fields && r->fields->close;
     struct framing f = frame_body(x, r);
     write_head(x, r, f);
-    if (x->pub.request.method != HTTP_HEAD && !status_bodiless(r->status)) {
+    bool bodiless = x->pub.request.method == HTTP_HEAD || status_bodiless(r->status);
+    if (!bodiless && r->status != 205) {
         write_body(x, r, f);
         return;
     }
@@ -238,7 +230,7 @@ void h1_write_page(struct h1_conn *c, unsigned status, bool head)
     char start[256], line[STATUS_LINE_MAX];
     buf_init(&page, 16 * 1024);
     if (page_html(&page, status, str_of(NULL, 0))) {
-        struct str first = status_line(status, line), now = stamp(c->env);
+        struct str first = status_line(status, line), now = stamp(c->env, 0);
         int n = snprintf(start, sizeof start,
                          "%.*s%.*sX-Content-Type-Options: nosniff\r\n"
                          "Content-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"

@@ -160,6 +160,8 @@ static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
     case -ENOSPC:
     case -EDQUOT:
         return (struct h1_fault){507, "no space left for the body's temporary file"};
+    case -ENOMEM:
+        return (struct h1_fault){503, "out of memory for the body"};
     default:
         return (struct h1_fault){500, "the body's temporary file cannot be written"};
     }

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define NO_SLOT UINT32_MAX // a connection that is not counted by whose it is
+
 static size_t peers_bytes(const struct places *p)
 {
     return p->per_ip ? (size_t)PLACES_WORKERS_MAX * p->total * sizeof *p->peers : 0;
@@ -58,13 +60,23 @@ void places_fini(struct places *p)
         close(p->wake[--p->workers]);
 }
 
+// Whose it is: the first half of an IPv6 address; an IPv4 address, and ::/64, as what no such half can
+// be, since of 100::/8 only 100::/64 was ever given out, to discard by (RFC 6666). 0: not counted.
 static uint64_t peer_key(const struct addr *peer)
 {
+    uint8_t half[8] = {1, 0, 0, 1};
     uint64_t key = 0;
-    if (peer->sa.sa_family == AF_INET)
-        return 1ull << 32 | peer->v4.sin_addr.s_addr;
-    if (peer->sa.sa_family == AF_INET6)
+    if (peer->sa.sa_family == AF_INET6) {
         memcpy(&key, &peer->v6.sin6_addr, sizeof key);
+        if (key)
+            return key;
+    } else if (peer->sa.sa_family == AF_INET) {
+        half[3] = 0;
+        memcpy(half + 4, &peer->v4.sin_addr, 4);
+    } else {
+        return 0;
+    }
+    memcpy(&key, half, sizeof key);
     return key;
 }
 
@@ -96,7 +108,7 @@ enum places_result places_take(struct places *p, unsigned worker, const struct a
         return PLACES_FULL;
     if (p->per_ip && key && count_of(p, key) >= p->per_ip)
         return PLACES_FULL_FOR_IP;
-    *slot = p->peers ? take_peer(p, worker, key) : 0;
+    *slot = p->peers && key ? take_peer(p, worker, key) : NO_SLOT;
     p->open[worker]++;
     return PLACES_TAKEN;
 }
@@ -105,7 +117,7 @@ void places_give(struct places *p, unsigned worker, uint32_t slot)
 {
     assert(p->open[worker] > 0);
     p->open[worker]--;
-    if (p->peers)
+    if (slot != NO_SLOT)
         peers_of(p, worker)[slot] = 0;
 }
 

@@ -40,6 +40,8 @@ static void turn_away(int fd, unsigned status)
                        STR_ARG(first));
     ssize_t n = send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)n; // a client that cannot even take this loses nothing
+    shutdown(fd, SHUT_WR);
+    n = recv(fd, answer, sizeof answer, MSG_DONTWAIT | MSG_TRUNC); // unread bytes would reset it
     close(fd);
 }
 
@@ -187,9 +189,4 @@ void server_free(struct server *s)
         stream_pool_free(s->env.streams);
     free(s->env.fields);
     free(s);
-}
-
-unsigned server_connections(const struct server *s)
-{
-    return s->env.connection_count;
 }

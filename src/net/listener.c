@@ -17,8 +17,11 @@
 
 enum {
     STARVED_MS = 100,
-    ASIDE_MS = 2,      // long enough for another worker to wake up
-    ALONE_MS = 100,    // how long the answer to "does anybody else?" is believed
+    ASIDE_MS = 2,   // long enough for another worker to wake up
+    ALONE_MS = 100, // how long the answer to "does anybody else?" is believed
+    // Bytes that may wait in a socket's buffer: a client that reads slowly but steadily then takes
+    // some often, and is seen to.
+    UNSENT_MAX = 128 * 1024,
     WAKE_ACCEPTS = 64, // in one turn
 };
 
@@ -26,11 +29,12 @@ enum {
 
 static int set_options(int fd, int family)
 {
-    static const int on = 1;
+    static const int on = 1, unsent = UNSENT_MAX;
     if (family == AF_UNIX)
         return 0;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) < 0)
         return -errno;
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         return -errno;

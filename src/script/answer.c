@@ -335,14 +335,18 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
     }
 }
 
+static const char too_many_fields[] = "the headers are over 64 KiB";
+
 // Sends what core.find prepared, with the fields that were added on the way.
-static void send_prepared(struct work *w)
+static const char *send_prepared(struct work *w)
 {
-    struct buf *extra = &w->extra.lines;
-    if (extra->n)
-        buf_add(&w->file_fields.lines, buf_str(extra));
+    if (!w->file_ready)
+        return "core.FILE without a file";
+    if (fields_add_all(&w->file_fields, &w->extra) != FIELDS_OK)
+        return too_many_fields;
     w->file_ready = false;
     exchange_respond(w->x, &w->file);
+    return NULL;
 }
 
 // Keeps a stream's answer; its fields change places with those of the last one.
@@ -360,19 +364,15 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
 {
     struct fields *f = &w->h->fields;
     *stream = 0;
-    if (a->kind == ANSWER_PREPARED) {
-        if (!w->file_ready)
-            return "core.FILE without a file";
-        send_prepared(w);
-        return NULL;
-    }
+    if (a->kind == ANSWER_PREPARED)
+        return send_prepared(w);
     struct http_response r = {.status = a->status, .fields = f};
     const char *message = NULL;
     fields_clear(f);
     if (a->headers)
         message = add_headers(L, f, a->headers);
-    if (!message && w->extra.lines.n && !buf_add(&f->lines, buf_str(&w->extra.lines)))
-        message = "the headers are over 64 KiB";
+    if (!message && fields_add_all(f, &w->extra) != FIELDS_OK)
+        message = too_many_fields;
     if (!message && a->body)
         message = add_body(L, w, a->body, &r, stream);
     if (message)
@@ -383,5 +383,6 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
         keep_head(w, &r);
     else
         exchange_respond(w->x, &r);
+    handler_text_done(w->h);
     return NULL;
 }

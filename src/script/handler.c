@@ -24,6 +24,12 @@
 static void on_deadline(struct timeout *t);
 static void on_wake(struct deferred *d);
 
+void handler_text_done(struct handler *h)
+{
+    if (h->text.cap > WORK_TEXT_KEEP)
+        buf_fini(&h->text);
+}
+
 static struct work *new_work(struct handler *h)
 {
     if (h->work_count == h->work_cap) {
@@ -79,7 +85,7 @@ static void give_work(struct work *w)
     fields_clear(&w->extra);
     fields_clear(&w->head_fields);
     timeout_clear(&w->deadline);
-    loop_undefer(vm_options(h->vm)->loop, &w->wake);
+    loop_undefer(h->loop, &w->wake);
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
@@ -92,7 +98,7 @@ static void give_work(struct work *w)
 
 static void free_work(struct work *w)
 {
-    timeout_remove(vm_options(w->h->vm)->loop, &w->deadline);
+    timeout_remove(w->h->loop, &w->deadline);
     fields_fini(&w->extra);
     fields_fini(&w->file_fields);
     fields_fini(&w->head_fields);
@@ -189,6 +195,7 @@ static int run_answer(lua_State *L, struct work *w)
 {
     struct answer a;
     int stream = 0;
+    luaL_checkstack(L, LUA_MINSTACK, "an answer");
     if (!w->x)
         return 0; // the client left meanwhile
     if (w->late && !w->failing)
@@ -237,10 +244,10 @@ static void answer_plainly(struct work *w, unsigned status)
     exchange_respond(w->x, &r);
 }
 
-static bool is_memory_error(lua_State *L)
+// The error on top as text, without converting anything: that could raise, and nothing here may.
+static const char *error_text(lua_State *L)
 {
-    const char *message = lua_tostring(L, -1);
-    return message && strcmp(message, "not enough memory") == 0;
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is not a string";
 }
 
 static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
@@ -250,10 +257,9 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
     (void)n;
     w->co = NULL;
     if (how == CO_RAISED && w->x) {
-        bool memory = is_memory_error(L);
-        const char *message = lua_tostring(L, -1);
+        bool memory = strcmp(error_text(L), "not enough memory") == 0;
         log_write(LOG_ERROR, "%u %.*s: %s", memory ? 503 : 500, STR_ARG(w->x->request.target),
-                  message ? message : "an error that is not a string");
+                  error_text(L));
         if (w->x->status == 0)
             answer_plainly(w, memory ? 503 : 500);
         else
@@ -268,7 +274,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
 static void start_clock(struct work *w)
 {
     if (w->deadline_ms)
-        timeout_set(vm_options(w->h->vm)->loop, &w->deadline, w->deadline_ms);
+        timeout_set(w->h->loop, &w->deadline, w->deadline_ms);
 }
 
 // The answer that dispatch would come to, where it has said so (core.files_decide): a file, if there
@@ -280,8 +286,8 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
     if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path))
         return false;
     fields_clear(&h->fields);
-    switch (static_answer(h->options.root, &h->options.files, r, r->path,
-                          loop_wall(vm_options(h->vm)->loop), &x->arena, &h->fields, &file)) {
+    switch (static_answer(h->options.root, &h->options.files, r, r->path, loop_wall(h->loop),
+                          &x->arena, &h->fields, &file)) {
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         x->user = NULL; // no work
@@ -353,7 +359,7 @@ static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, vo
     (void)n;
     (void)arg;
     if (how == CO_RAISED)
-        log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+        log_write(LOG_ERROR, "in req:after: %s", error_text(L));
 }
 
 // The body of the coroutine that runs req:after functions. Argument: the array.
@@ -501,6 +507,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     if (!h)
         return NULL;
     h->vm = vm;
+    h->loop = vm_options(vm)->loop;
     h->options = *o;
     h->dispatch = h->failed = h->loaded = h->place = h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;

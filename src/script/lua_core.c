@@ -98,6 +98,7 @@ static bool encode_body(lua_State *L, struct handler *h, int res)
     if (!json_write(L, -1, &h->text, &style))
         return false;
     luax_push(L, buf_str(&h->text));
+    handler_text_done(h);
     lua_setfield(L, res, "body");
     lua_getfield(L, res, "headers");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
@@ -264,12 +265,14 @@ static int core_segments(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     struct str raw = w->x->request.raw_path, segment;
+    lua_newtable(L);
+    if (raw.p[0] != '/') // "*"
+        return 1;
     char *p = arena_alloc(&w->x->arena, raw.n + 1);
     if (!p)
         return luaL_error(L, "not enough memory");
     struct str rest = uri_clean(raw, p);
     rest = str_of(rest.p + 1, rest.n - 1);
-    lua_newtable(L);
     for (lua_Integer i = 1; str_split(&rest, '/', &segment); i++) {
         luaL_Buffer b;
         char *decoded = luaL_buffinitsize(L, &b, segment.n);
@@ -339,7 +342,7 @@ static int core_check(lua_State *L)
     struct validators v = {
         .etag = lua_isnoneornil(L, 2) ? STR("") : luax_check_str(L, 2),
         .last_modified = lua_isnoneornil(L, 3) ? -1 : (int64_t)luaL_checknumber(L, 3),
-        .now = loop_wall(vm_options(w->h->vm)->loop),
+        .now = loop_wall(w->h->loop),
     };
     bool is_get = r->method == HTTP_GET || r->method == HTTP_HEAD;
     lua_pushstring(L, verdicts[conditions_judge(&c, &v, is_get)]);

@@ -102,9 +102,8 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     fields_clear(&w->file_fields);
     if (!folder)
         return 0;
-    switch (static_answer(folder, options, &w->x->request, path,
-                          loop_wall(vm_options(w->h->vm)->loop), &w->x->arena, &w->file_fields,
-                          &w->file)) {
+    switch (static_answer(folder, options, &w->x->request, path, loop_wall(w->h->loop),
+                          &w->x->arena, &w->file_fields, &w->file)) {
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         w->file_ready = true;

@@ -22,7 +22,7 @@ static struct work *work_of(struct lua_source *s)
 static void wake_writer(struct lua_source *s)
 {
     if (s->waiting && s->lent.n == 0)
-        loop_defer(vm_options(work_of(s)->h->vm)->loop, &work_of(s)->wake);
+        loop_defer(work_of(s)->h->loop, &work_of(s)->wake);
 }
 
 static enum body_pull pull(struct body_source *source, struct str *out)
@@ -74,7 +74,7 @@ static void write_cancelled(struct co_wait *wait)
     struct lua_source *s = (struct lua_source *)((char *)wait - offsetof(struct lua_source, wait));
     s->waiting = false;
     s->lent = str_of(NULL, 0);
-    loop_undefer(vm_options(work_of(s)->h->vm)->loop, &work_of(s)->wake);
+    loop_undefer(work_of(s)->h->loop, &work_of(s)->wake);
 }
 
 // write(chunk): upvalue 1 the handler, 2 the handle of the request.

@@ -33,14 +33,24 @@ static bool may_grow(const struct vm *vm, size_t by)
         return false;
     if (!vm->meter || !vm->options.request_memory)
         return true;
-    return (ptrdiff_t)(*vm->meter + by) <= (ptrdiff_t)vm->options.request_memory;
+    if (*vm->meter + by <= vm->options.request_memory)
+        return true;
+    // The collector may have freed what this run allocated while another ran, or none: no run can hold
+    // more than there is.
+    if (vm->memory < *vm->meter)
+        *vm->meter = vm->memory;
+    return *vm->meter + by <= vm->options.request_memory;
 }
 
 static void count(struct vm *vm, size_t before, size_t after)
 {
     vm->memory += after - before;
-    if (vm->meter)
-        *vm->meter += after - before;
+    if (!vm->meter)
+        return;
+    // What others allocated and this run's allocations made the collector free is no credit.
+    size_t freed = before > after ? before - after : 0;
+    *vm->meter += after > before ? after - before : 0;
+    *vm->meter -= freed < *vm->meter ? freed : *vm->meter;
 }
 
 static void *allocate(void *ud, void *p, size_t before, size_t after)

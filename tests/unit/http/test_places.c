@@ -52,6 +52,12 @@ static void an_address_has_its_own_limit(void **state)
     assert_int_equal(places_take(&p, 1, &other, &c), PLACES_TAKEN);
     for (int i = 0; i < 5; i++)
         assert_int_equal(places_take(&p, 0, &local, &c), PLACES_TAKEN);
+    places_give(&p, 0, c); // what is not counted clears nobody's place
+    assert_int_equal(places_take(&p, 0, &one, &c), PLACES_FULL_FOR_IP);
+    struct addr loop = addr("[::1]:1");
+    assert_int_equal(places_take(&p, 0, &loop, &c), PLACES_TAKEN);
+    assert_int_equal(places_take(&p, 0, &loop, &c), PLACES_TAKEN);
+    assert_int_equal(places_take(&p, 0, &loop, &c), PLACES_FULL_FOR_IP);
     places_fini(&p);
 }
 
