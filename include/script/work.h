@@ -34,6 +34,13 @@ struct lua_source {
     bool closed;        // the connection wants no more
 };
 
+// What the deadline's timer does next.
+enum work_stage {
+    WORK_ON_TIME, // timeouts.handler: the coroutine is cancelled, and may give an answer of its own
+    WORK_CANCELLED, // it did not: C answers for it
+    WORK_GIVEN_UP,  // it still goes on, for nobody: it is killed
+};
+
 struct work {
     struct handler *h;
     struct exchange *x;       // NULL: over
@@ -48,6 +55,7 @@ struct work {
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
+    unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
@@ -60,8 +68,9 @@ struct work {
     bool head_waits;
     struct http_response head;
     struct fields head_fields;
-    struct deferred wake; // wakes the writer of the stream
-    size_t memory;        // bytes the request's Lua has allocated more than freed
+    struct deferred wake;  // wakes the writer of the stream
+    struct deferred start; // sends the head that waits, at the end of the turn
+    size_t memory;         // bytes the request's Lua has allocated more than freed
 };
 
 struct handler {
@@ -72,13 +81,14 @@ struct handler {
     struct work **works;    // by place
     uint32_t work_count, work_cap;
     struct work *spares;
-    uint64_t uses;                       // of places so far: the other half of a handle
-    uint64_t id_seed, id_count;          // request ids
-    struct shortcuts shortcuts;          // requests that files answer without Lua
-    struct fields fields;                // scratch: the answer being written
-    struct buf text;                     // scratch: JSON, pages
-    int dispatch, failed, loaded, place; // registry references to the library's functions
-    int response_meta;                   // and to the metatable of response objects
+    uint64_t uses;              // of places so far: the other half of a handle
+    uint64_t id_seed, id_count; // request ids
+    struct shortcuts shortcuts; // requests that files answer without Lua
+    struct fields fields;       // scratch: the answer being written
+    struct buf text;            // scratch: JSON, pages
+    int dispatch, failed, loaded, place, raise,
+        raised;        // registry references to the library's functions
+    int response_meta; // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
     void (*load_done)(void *arg, const char *error);
@@ -140,6 +150,8 @@ void stream_source_fini(struct work *w);
 void stream_push_write(lua_State *L, struct work *w);
 // Sends the answer that waits for its first bytes, if one does.
 void stream_send_head(struct work *w);
+// The answer that waits will not be sent, nor what was written for it.
+void stream_forget(struct work *w);
 // The function is over, and the answer was sent.
 void stream_source_end(struct work *w, bool failed);
 

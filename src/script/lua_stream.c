@@ -84,7 +84,9 @@ static int stream_write_lua(lua_State *L)
     uint64_t handle = (uint64_t)lua_tointeger(L, lua_upvalueindex(2));
     struct work *w = h->works[handle & 0xffffff];
     struct str chunk = luax_check_str(L, 1);
-    if (w->handle != handle || !w->x || w->stream.closed)
+    if (w->handle != handle)
+        return luaL_error(L, "write: its request is over");
+    if (!w->x || w->stream.closed)
         return luaL_error(L, "the client closed the connection");
     struct lua_source *s = &w->stream;
     if (s->ended)
@@ -93,13 +95,17 @@ static int stream_write_lua(lua_State *L)
         return luaL_error(L, "another write to this stream is waiting");
     if (w->late && w->head_waits)
         return luaL_error(L, "the handler took longer than timeouts.handler");
-    stream_send_head(w);
-    exchange_ready(w->x);
     if (chunk.n <= GATHER_MAX - s->gathered.n) {
         if (!buf_add(&s->gathered, chunk))
             return luaL_error(L, "not enough memory");
+        if (w->head_waits)
+            loop_defer(h->loop, &w->start); // a failure in this turn is still an error page
+        else
+            exchange_ready(w->x);
         return 0;
     }
+    stream_send_head(w);
+    exchange_ready(w->x);
     s->lent = chunk; // argument 1 keeps it alive while this waits
     s->waiting = true;
     return co_wait(L, &s->wait);
@@ -118,6 +124,13 @@ void stream_send_head(struct work *w)
         return;
     w->head_waits = false;
     exchange_respond(w->x, &w->head);
+}
+
+void stream_forget(struct work *w)
+{
+    w->head_waits = false;
+    buf_clear(&w->stream.gathered);
+    loop_undefer(w->h->loop, &w->start);
 }
 
 void stream_source_init(struct work *w)
