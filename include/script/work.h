@@ -19,19 +19,19 @@
 #include "net/timeout.h"
 #include "script/co.h"
 #include "script/handler.h"
+#include "script/lua_file.h"
 #include "script/shortcut.h"
 
-// A body that a Lua function writes: small writes are gathered, a large one is lent by the
-// coroutine, which waits until it is taken.
+// A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
+// which waits until it is taken.
 struct lua_source {
-    struct body_source source; // first: ops get it back
-    struct buf gathered;       // written and not yet pulled
-    struct buf pulled;         // lent to the connection until the next pull
-    struct str lent;           // the rest of a large write; the string is on the writer's stack
-    struct co_wait wait;       // the writer, while waiting
-    bool waiting;
-    bool ended, failed; // the function returned, or raised
-    bool closed;        // the connection wants no more
+    struct body_source source;    // first: ops get it back
+    struct buf gathered;          // written and not yet pulled
+    struct buf pulled;            // lent to the connection until the next pull
+    struct str lent;              // the rest of a large write; the string is on the writer's stack
+    struct stream_writer *writer; // who waits in write, or NULL
+    bool ended, failed;           // the function returned, or raised
+    bool closed;                  // the connection wants no more
 };
 
 // What the deadline's timer does next.
@@ -60,15 +60,15 @@ struct work {
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
     struct fields file_fields;
-    struct fields extra; // set_cookie, add_header, Vary
-    int after;           // registry reference to an array of functions; LUA_NOREF: none
+    struct open_file *files; // that Lua holds for this request
+    struct fields extra;     // set_cookie, add_header, Vary
+    int after;               // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.
     bool head_waits;
     struct http_response head;
     struct fields head_fields;
-    struct deferred wake;  // wakes the writer of the stream
     struct deferred start; // sends the head that waits, at the end of the turn
     size_t memory;         // bytes the request's Lua has allocated more than freed
 };
@@ -137,9 +137,6 @@ bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // with it. *stream is set to the stack index of a function that is to write the body, 0 for none;
 // the answer is then kept in w until stream_send_head.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
-// A file as a Lua value (userdata lunette.file); takes fd over.
-void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length);
-void answer_register(lua_State *L);
 // core.FILE: "send what core.find prepared".
 void answer_push_prepared(lua_State *L);
 

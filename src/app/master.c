@@ -233,6 +233,7 @@ static bool prepare(struct master *m)
         sigaddset(&m->signals, handled[i]);
     sigprocmask(SIG_BLOCK, &m->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
     m->slots = calloc(m->config->workers, sizeof *m->slots);
     void *shared =
@@ -367,8 +368,12 @@ static void on_end(struct master *m, struct slot *s, int status)
     pid_t pid = s->pid;
     s->pid = 0;
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
-    if (m->state >= STOPPING)
+    if (m->state >= STOPPING) {
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+            log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
+                      describe_end(status, end));
         return;
+    }
     if (m->state == STARTING) {
         if (!m->shared->told)
             log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,

@@ -22,7 +22,6 @@
 // --- works ---
 
 static void on_deadline(struct timeout *t);
-static void on_wake(struct deferred *d);
 static void on_start(struct deferred *d);
 
 enum {
@@ -55,7 +54,6 @@ static struct work *new_work(struct handler *h)
     fields_init(&w->file_fields);
     fields_init(&w->head_fields);
     timeout_init(&w->deadline, on_deadline);
-    w->wake.fn = on_wake;
     w->start.fn = on_start;
     stream_source_init(w);
     return h->works[h->work_count++] = w;
@@ -92,7 +90,6 @@ static void give_work(struct work *w)
     fields_clear(&w->extra);
     fields_clear(&w->head_fields);
     timeout_clear(&w->deadline);
-    loop_undefer(h->loop, &w->wake);
     loop_undefer(h->loop, &w->start);
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
@@ -417,15 +414,6 @@ static void on_start(struct deferred *d)
     exchange_ready(w->x);
 }
 
-static void on_wake(struct deferred *d)
-{
-    struct work *w = (struct work *)((char *)d - offsetof(struct work, wake));
-    if (w->stream.waiting) {
-        w->stream.waiting = false;
-        co_wake(&w->stream.wait);
-    }
-}
-
 static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     (void)co;
@@ -479,6 +467,7 @@ static void on_end(void *self, struct exchange *x, bool sent)
         return;
     if (w->after != LUA_NOREF)
         start_after(w);
+    lua_file_close_all(&w->files);
     w->x = NULL;
     w->handle = 0; // request tables are stale from here on
     if (!w->co) {
@@ -580,7 +569,7 @@ void handler_load(struct handler *h, void (*done)(void *arg, const char *error),
 static int register_all(lua_State *L)
 {
     struct handler *h = lua_touserdata(L, 1);
-    answer_register(L);
+    lua_file_register(L);
     request_register(L, h);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushlightuserdata(L, h);
@@ -608,6 +597,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
         handler_free(h);
         return NULL;
     }
+    file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
     lua_pushlightuserdata(L, h);

@@ -1,4 +1,6 @@
 """Bugs that a hostile reading found, one test each, named for the bug."""
+import pathlib
+import resource
 import socket
 import struct
 import time
@@ -187,3 +189,78 @@ def start_again(serve, arguments):
         return serve(SITE, *arguments)
     except AssertionError:
         return None
+
+
+MORE = """
+    local app = require "lunette"
+    local task = require "lunette.task"
+    local kept
+    app.get("/large", function() return 200, nil, function(write)
+        write(("x"):rep(20000000))
+    end end)
+    app.get("/file", function(req)
+        local res = app.file("site/big.bin")
+        return res
+    end)
+    app.use("/file", function(req, handle) handle(req) return handle(req) end)
+    app.get("/orphan", function() return 200, nil, function(write)
+        kept = task.spawn(function() write(("y"):rep(5000000)) end)
+        task.sleep(0.05)
+        error("the stream is over, its writer is not")
+    end end)
+    app.get("/cancel", function() if kept then kept:cancel() end return "ok" end)
+    app.get("/nul", function(req) return app.file("site/small.txt\\0.png") end)
+    app.get("/linked", function(req) return app.file("site/link.txt") end)
+    app.post("/echo", function(req) return req.body end)
+"""
+
+
+def test_a_write_of_any_size_goes_out(serve):
+    """After 1.1 MB to a fast reader nobody woke the stream again."""
+    server = serve({"scripts/main.lua": MORE}, "--workers", "1")
+    got = server.raw(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", timeout=30)
+    assert got.endswith(b"0\r\n\r\n") and got.count(b"x") >= 20_000_000
+
+
+def test_files_of_responses_are_closed_with_them(serve):
+    server = serve({"scripts/main.lua": MORE, "site/big.bin": bytes(200_000)}, "--workers", "1")
+    worker = server.workers()[0]
+    for _ in range(300):
+        assert server.get("/file").endswith(bytes(1000))
+    assert len(list(pathlib.Path(f"/proc/{worker}/fd").iterdir())) < 60
+
+
+def test_a_writer_that_outlives_its_stream_touches_no_other(serve):
+    server = serve({"scripts/main.lua": MORE}, "--workers", "1")
+    assert not server.get("/orphan").endswith(b"0\r\n\r\n")
+    with server.connect(30) as s:
+        s.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        got = s.recv(65536)
+        assert b"ok" in server.get("/cancel")
+        while more := s.recv(1 << 20):
+            got += more
+    assert got.endswith(b"0\r\n\r\n") and got.count(b"x") >= 20_000_000
+
+
+def test_app_file_ends_no_path_at_nul_and_follows_no_link(serve):
+    server = serve({"scripts/main.lua": MORE, "site/small.txt": "small"}, "--workers", "1")
+    (server.folder / "site/link.txt").symlink_to("../scripts/main.lua")
+    for path in ("/nul", "/linked"):
+        got = server.get(path)
+        assert got.startswith(b"HTTP/1.1 404 ") and b"lunette\"" not in got
+
+
+def test_a_limit_on_file_sizes_is_no_signal(serve):
+    """A body beyond it killed the worker."""
+    server = serve({"scripts/main.lua": MORE}, "--workers", "1", limit=(resource.RLIMIT_FSIZE, 200_000))
+    got = server.raw(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000))
+    assert got.startswith(b"HTTP/1.1 507 ")
+    assert b"ok" in server.get("/cancel")
+
+
+def test_a_broken_http_10_stream_is_reset(server):
+    with server.connect() as s:
+        s.sendall(b"GET /breaks HTTP/1.0\r\nHost: a\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            while s.recv(65536):
+                pass
