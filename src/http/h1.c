@@ -335,7 +335,7 @@ static size_t on_input(void *owner, struct str in)
     if (c->state == CONN_CLOSED)
         return used;
     stream_flush(c->stream);
-    if (c->state == CONN_IDLE || c->state == CONN_BODY)
+    if (c->state == CONN_IDLE || c->state == CONN_BODY || c->state == CONN_ANSWER)
         arm_for_state(c); // the others count from when they were entered
     if (!steps[c->state] || clogged(c))
         stream_pause(c->stream); // resumed by settle
