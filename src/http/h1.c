@@ -157,10 +157,11 @@ static size_t step_discard(struct h1_conn *c, struct str in)
     size_t used;
     struct h1_fault fault = h1_take_body(c->x, in, &used);
     c->discarded += used;
-    if (c->x->body_done) {
+    bool done = c->x->body_done;
+    if (done && !c->env->draining) {
         h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
-    } else if (fault.status || c->discarded > H1_DISCARD_MAX) {
+    } else if (done || fault.status || c->discarded > H1_DISCARD_MAX) {
         h1_end_exchange(c, true);
         linger(c);
     }
