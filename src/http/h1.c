@@ -151,6 +151,13 @@ static size_t step_body(struct h1_conn *c, struct str in)
     return used;
 }
 
+// Gives up what is left of a body that nobody asked for. The answer may be on its way still.
+static void stop_discarding(struct h1_conn *c)
+{
+    h1_end_exchange(c, true);
+    linger(c);
+}
+
 // A body that nobody asked for. The exchange is over for the handler, but the decoder lives in it.
 static size_t step_discard(struct h1_conn *c, struct str in)
 {
@@ -162,8 +169,7 @@ static size_t step_discard(struct h1_conn *c, struct str in)
         h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
     } else if (done || fault.status || c->discarded > H1_DISCARD_MAX) {
-        h1_end_exchange(c, true);
-        linger(c);
+        stop_discarding(c);
     }
     return used;
 }
@@ -397,9 +403,11 @@ static void on_eof(void *owner)
             break; // what was answered still goes out
         h1_close(c);
         break;
-    case CONN_HEAD:
+    case CONN_HEAD: // answers to earlier requests may be on their way
+        linger(c);
+        break;
     case CONN_DISCARD:
-        h1_close(c);
+        stop_discarding(c);
         break;
     case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
         arm(c, HALF_CLOSED_MS);
@@ -446,6 +454,8 @@ static void on_timer(struct timeout *t)
         body_ended(c, 408, "the body stopped coming (timeouts.body)");
         advance(c);
         settle(c);
+    } else if (c->state == CONN_DISCARD) {
+        stop_discarding(c);
     } else {
         h1_close(c);
     }
