@@ -366,9 +366,24 @@ static void settle(struct h1_conn *c)
         stream_resume(c->stream);
 }
 
+// The client said its last byte, and its body is not whole.
+static void body_stopped(struct h1_conn *c)
+{
+    c->x->close = true;
+    body_ended(c, 400, "the client stopped within the body");
+    advance(c);
+    if (c->state == CONN_HANDLE)
+        arm(c, HALF_CLOSED_MS);
+    settle(c);
+}
+
 static void on_later(struct deferred *d)
 {
     struct h1_conn *c = (struct h1_conn *)((char *)d - offsetof(struct h1_conn, later));
+    if (c->state == CONN_BODY && c->eof) {
+        body_stopped(c);
+        return;
+    }
     advance(c);
     settle(c);
 }
@@ -392,10 +407,7 @@ static void on_eof(void *owner)
     c->eof = true;
     switch ((enum conn_state)c->state) {
     case CONN_BODY:
-        c->x->close = true;
-        body_ended(c, 400, "the client stopped within the body");
-        advance(c);
-        settle(c);
+        body_stopped(c);
         break;
     case CONN_IDLE:
     case CONN_LINGER:
@@ -522,6 +534,8 @@ unsigned exchange_receive(struct exchange *pub, uint64_t max)
         stream_flush(c->stream);
         stream_resume(c->stream);
         arm_for_state(c);
+        if (c->eof && c->state == CONN_BODY)
+            loop_defer(c->env->loop, &c->later); // nothing more will come
     }
     return 0;
 }
