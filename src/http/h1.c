@@ -555,5 +555,6 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
 
 void exchange_ready(struct exchange *pub)
 {
-    advance_later(((struct h1_exchange *)pub)->conn);
+    struct h1_conn *c = ((struct h1_exchange *)pub)->conn;
+    loop_defer(c->env->loop, &c->later); // also from within a pull, which is about to say LATER
 }
