@@ -110,5 +110,7 @@ bool stream_eof(const struct stream *s); // on_eof was called
 // Harmless twice. Bytes that are still queued are lost; so may those be that the peer has not read
 // yet, if it sent some that we did not read (the kernel then resets): shut down and read on first.
 void stream_close(struct stream *s);
+// The same, and over TCP the peer gets a reset, not an end: what it got is not all.
+void stream_reset(struct stream *s);
 
 #endif

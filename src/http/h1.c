@@ -95,12 +95,17 @@ void h1_close(struct h1_conn *c)
 {
     if (c->state == CONN_CLOSED)
         return;
+    // A body that ends with the connection, and has not ended: the client must see the difference.
+    bool cut = c->state == CONN_ANSWER && c->x->source_left < 0 && !c->x->chunked_answer;
     set_state(c, CONN_CLOSED);
     timeout_remove(c->env->loop, &c->timer);
     loop_undefer(c->env->loop, &c->later);
     if (c->x)
         h1_end_exchange(c, false);
-    stream_close(c->stream);
+    if (cut)
+        stream_reset(c->stream);
+    else
+        stream_close(c->stream);
 }
 
 // The last answer is queued: a FIN behind it, and patience with a client that is still sending.

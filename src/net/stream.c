@@ -656,3 +656,11 @@ void stream_close(struct stream *s)
     s->queued = 0;
     loop_defer(s->pool->loop, &s->deferred);
 }
+
+void stream_reset(struct stream *s)
+{
+    struct linger at_once = {.l_onoff = 1};
+    if (!s->closed) // an error leaves an ordinary end, which is all there is elsewhere
+        setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    stream_close(s);
+}
