@@ -88,10 +88,9 @@ struct exchange {
     struct arena arena; // lives until after on_end
     struct http_request request;
     struct spool body;       // after on_body: the whole body
-    const struct addr *peer; // the connection's other end, and our own
-    const struct addr *local;
-    void *user;      // the handler's
-    unsigned status; // for logs and after: what was answered, 0 before
+    const struct addr *peer; // the connection's other end
+    void *user;              // the handler's
+    unsigned status;         // for logs and after: what was answered, 0 before
 };
 
 // A handler: script, or files. All calls come from the loop of the connection; the handler may
