@@ -21,4 +21,15 @@ int files_open_pid(const char *path);
 // Removes it, or where the rights for that are gone empties it.
 void files_close_pid(const char *path, int fd);
 
+// A unix socket that we have just bound: notes which file it is, and gives it to owner (NULL: it is
+// ours already) with mode 0660, so that the owner's group, a proxy's for instance, may connect. 0 or
+// −errno.
+struct file_id {
+    dev_t device;
+    ino_t inode;
+};
+int files_own_socket(const char *path, const struct identity *owner, struct file_id *id);
+// Removes it, unless another has taken its path since.
+void files_remove_socket(const char *path, const struct file_id *id);
+
 #endif

@@ -20,7 +20,7 @@ struct file_root; // an open folder
 // 0 and *out, or −errno. The folder stays open until file_root_close; path itself may be a link.
 int file_root_open(const char *path, struct file_root **out);
 void file_root_close(struct file_root *r); // NULL is fine
-// Paths beneath r are walked from now on as if there were no openat2. For tests of that way.
+// Paths beneath r are walked from now on as if there were no openat2: no link is followed at all.
 void file_root_walk(struct file_root *r);
 // A number that no other root of this process has or had.
 uint64_t file_root_id(const struct file_root *r);

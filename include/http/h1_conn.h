@@ -105,6 +105,7 @@ struct h1_conn {
     unsigned char state;   // enum conn_state
     bool stepping;         // inside on_input: flush and advance happen at its end
     bool eof;              // the client will send no more
+    bool blocked;          // the source of the answer waits for room in the queue
     bool served;           // at least one request was answered
     struct addr peer;
 };

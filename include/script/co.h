@@ -20,6 +20,7 @@
 struct co;
 
 enum co_end {
+    CO_KILLED,   // by co_kill: nothing is on L's stack for on_end
     CO_RETURNED, // n results on top of L's stack
     CO_RAISED,   // one error object (n is 1) on top; the thread is dead, its stack is there for a
                  // traceback: vm_push_traceback(vm_state(vm), L, …)
@@ -71,6 +72,10 @@ void co_wake(struct co_wait *w);
 // from a deferred call. A co that has not waited yet, was woken already, or runs now, raises at its
 // next wait. Only the first call counts.
 void co_cancel(struct co *co, const char *reason);
+// Ends a co that waits, or was woken and does not run yet, without its consent: for one that caught its
+// cancel and went on. Its wait is cancelled, on_end is called with CO_KILLED, its __close variables run
+// and cannot wait. Only from the loop, not while Lua runs.
+void co_kill(struct co *co);
 
 // Coroutines alive (from co_new until their end), and threads kept in the pool.
 unsigned co_alive(const struct vm *vm);

@@ -19,19 +19,26 @@
 #include "net/timeout.h"
 #include "script/co.h"
 #include "script/handler.h"
+#include "script/lua_file.h"
 #include "script/shortcut.h"
 
-// A body that a Lua function writes: small writes are gathered, a large one is lent by the
-// coroutine, which waits until it is taken.
+// A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
+// which waits until it is taken.
 struct lua_source {
-    struct body_source source; // first: ops get it back
-    struct buf gathered;       // written and not yet pulled
-    struct buf pulled;         // lent to the connection until the next pull
-    struct str lent;           // the rest of a large write; the string is on the writer's stack
-    struct co_wait wait;       // the writer, while waiting
-    bool waiting;
-    bool ended, failed; // the function returned, or raised
-    bool closed;        // the connection wants no more
+    struct body_source source;    // first: ops get it back
+    struct buf gathered;          // written and not yet pulled
+    struct buf pulled;            // lent to the connection until the next pull
+    struct str lent;              // the rest of a large write; the string is on the writer's stack
+    struct stream_writer *writer; // who waits in write, or NULL
+    bool ended, failed;           // the function returned, or raised
+    bool closed;                  // the connection wants no more
+};
+
+// What the deadline's timer does next.
+enum work_stage {
+    WORK_ON_TIME, // timeouts.handler: the coroutine is cancelled, and may give an answer of its own
+    WORK_CANCELLED, // it did not: C answers for it
+    WORK_GIVEN_UP,  // it still goes on, for nobody: it is killed
 };
 
 struct work {
@@ -48,20 +55,22 @@ struct work {
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
+    unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
     struct fields file_fields;
-    struct fields extra; // set_cookie, add_header, Vary
-    int after;           // registry reference to an array of functions; LUA_NOREF: none
+    struct open_file *files; // that Lua holds for this request
+    struct fields extra;     // set_cookie, add_header, Vary
+    int after;               // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.
     bool head_waits;
     struct http_response head;
     struct fields head_fields;
-    struct deferred wake; // wakes the writer of the stream
-    size_t memory;        // bytes the request's Lua has allocated more than freed
+    struct deferred start; // sends the head that waits, at the end of the turn
+    size_t memory;         // bytes the request's Lua has allocated more than freed
 };
 
 struct handler {
@@ -72,13 +81,14 @@ struct handler {
     struct work **works;    // by place
     uint32_t work_count, work_cap;
     struct work *spares;
-    uint64_t uses;                       // of places so far: the other half of a handle
-    uint64_t id_seed, id_count;          // request ids
-    struct shortcuts shortcuts;          // requests that files answer without Lua
-    struct fields fields;                // scratch: the answer being written
-    struct buf text;                     // scratch: JSON, pages
-    int dispatch, failed, loaded, place; // registry references to the library's functions
-    int response_meta;                   // and to the metatable of response objects
+    uint64_t uses;              // of places so far: the other half of a handle
+    uint64_t id_seed, id_count; // request ids
+    struct shortcuts shortcuts; // requests that files answer without Lua
+    struct fields fields;       // scratch: the answer being written
+    struct buf text;            // scratch: JSON, pages
+    int dispatch, failed, loaded, place, raise,
+        raised;        // registry references to the library's functions
+    int response_meta; // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
     void (*load_done)(void *arg, const char *error);
@@ -127,9 +137,6 @@ bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // with it. *stream is set to the stack index of a function that is to write the body, 0 for none;
 // the answer is then kept in w until stream_send_head.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
-// A file as a Lua value (userdata lunette.file); takes fd over.
-void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length);
-void answer_register(lua_State *L);
 // core.FILE: "send what core.find prepared".
 void answer_push_prepared(lua_State *L);
 
@@ -140,6 +147,8 @@ void stream_source_fini(struct work *w);
 void stream_push_write(lua_State *L, struct work *w);
 // Sends the answer that waits for its first bytes, if one does.
 void stream_send_head(struct work *w);
+// The answer that waits will not be sent, nor what was written for it.
+void stream_forget(struct work *w);
 // The function is over, and the answer was sent.
 void stream_source_end(struct work *w, bool failed);
 

@@ -135,6 +135,24 @@ int files_make_data(const char *site, const char *data, const struct identity *o
     return rc == -EEXIST ? 0 : rc;
 }
 
+int files_own_socket(const char *path, const struct identity *owner, struct file_id *id)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return -errno;
+    *id = (struct file_id){st.st_dev, st.st_ino};
+    if (!owner)
+        return 0;
+    return lchown(path, owner->uid, owner->gid) == 0 && chmod(path, 0660) == 0 ? 0 : -errno;
+}
+
+void files_remove_socket(const char *path, const struct file_id *id)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode)
+        unlink(path);
+}
+
 int files_open_pid(const char *path)
 {
     const char *name;
@@ -142,7 +160,7 @@ int files_open_pid(const char *path)
     int parent = files_open_parent(path, &name);
     if (parent < 0)
         return parent;
-    int fd = openat(parent, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+    int fd = openat(parent, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
     int rc = fd < 0 ? -errno : 0;
     close(parent);
     if (fd < 0)
@@ -158,8 +176,20 @@ int files_open_pid(const char *path)
     return rc < 0 ? rc : fd;
 }
 
+// Whether the file still says our pid: a successor that was started while we stopped says its own.
+static bool says_our_pid(int fd)
+{
+    char ours[24], said[24];
+    int n = snprintf(ours, sizeof ours, "%d\n", (int)getpid());
+    return pread(fd, said, sizeof said, 0) == n && memcmp(ours, said, (size_t)n) == 0;
+}
+
 void files_close_pid(const char *path, int fd)
 {
+    if (!says_our_pid(fd)) {
+        close(fd);
+        return;
+    }
     if (unlink(path) != 0 && ftruncate(fd, 0) != 0)
         fprintf(stderr, "lunette: %s could not be removed\n", path);
     close(fd);

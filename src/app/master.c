@@ -58,6 +58,7 @@ struct slot {
 struct master {
     const struct config *config;
     int *sockets;
+    struct file_id *socket_ids; // of the unix sockets among them
     unsigned socket_count;
     struct worker_shared *shared;
     struct slot *slots;
@@ -94,7 +95,8 @@ static bool open_sockets(struct master *m)
     const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
     m->sockets = calloc(c->listen_addrs, sizeof *m->sockets);
-    if (!m->sockets)
+    m->socket_ids = calloc(c->listen_addrs, sizeof *m->socket_ids);
+    if (!m->sockets || !m->socket_ids)
         return complain("not enough memory");
     for (unsigned i = 0; i < c->listen_addrs; i++) {
         int fd = listener_open(&c->listen[i], BACKLOG);
@@ -102,6 +104,13 @@ static bool open_sockets(struct master *m)
             return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
                             strerror(-fd));
         m->sockets[m->socket_count++] = fd;
+        const char *path = c->listen[i].un.sun_path;
+        if (c->listen[i].sa.sa_family != AF_UNIX)
+            continue;
+        int rc =
+            files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
+        if (rc < 0)
+            return complain("cannot hand %s to its user: %s", path, strerror(-rc));
     }
     return true;
 }
@@ -224,6 +233,7 @@ static bool prepare(struct master *m)
         sigaddset(&m->signals, handled[i]);
     sigprocmask(SIG_BLOCK, &m->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
     m->slots = calloc(m->config->workers, sizeof *m->slots);
     void *shared =
@@ -334,8 +344,12 @@ static void signal_workers(const struct master *m, int signo)
 // No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
 static void stop_listening(const struct master *m)
 {
-    for (unsigned i = 0; i < m->socket_count; i++)
+    for (unsigned i = 0; i < m->socket_count; i++) {
+        const struct addr *a = &m->config->listen[i];
         shutdown(m->sockets[i], SHUT_RDWR);
+        if (a->sa.sa_family == AF_UNIX)
+            files_remove_socket(a->un.sun_path, &m->socket_ids[i]);
+    }
 }
 
 static void stop(struct master *m, enum state next, int64_t within)
@@ -354,8 +368,12 @@ static void on_end(struct master *m, struct slot *s, int status)
     pid_t pid = s->pid;
     s->pid = 0;
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
-    if (m->state >= STOPPING)
+    if (m->state >= STOPPING) {
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+            log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
+                      describe_end(status, end));
         return;
+    }
     if (m->state == STARTING) {
         if (!m->shared->told)
             log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,
@@ -487,12 +505,9 @@ static void turn(struct master *m)
 
 static void give_back(struct master *m)
 {
-    for (unsigned i = 0; i < m->socket_count; i++) {
-        const struct addr *a = &m->config->listen[i];
-        if (a->un.sun_family == AF_UNIX && a->un.sun_path[0])
-            unlink(a->un.sun_path);
+    stop_listening(m);
+    for (unsigned i = 0; i < m->socket_count; i++)
         close(m->sockets[i]);
-    }
     if (m->pid_fd >= 0)
         files_close_pid(m->config->pid_file, m->pid_fd);
     if (m->signal_fd >= 0)
@@ -504,6 +519,7 @@ static void give_back(struct master *m)
         munmap(m->shared, sizeof *m->shared);
     }
     free(m->sockets);
+    free(m->socket_ids);
     free(m->slots);
     log_close();
 }

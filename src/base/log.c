@@ -36,6 +36,11 @@ static int open_target(const char *path, int *fd)
         *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
         if (*fd < 0)
             return -errno;
+        struct stat st; // a second name may have been given to a file that is not a log
+        if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1) {
+            close(*fd);
+            return -EMLINK;
+        }
     }
     return 0;
 }

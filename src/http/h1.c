@@ -274,6 +274,21 @@ static void answer_done(struct h1_conn *c)
         arm_for_state(c);
 }
 
+// The answer under way cannot be completed. What was answered before still goes out, and the part of
+// this one, whose end never comes; where the end of the connection is its end, a reset says that it
+// is not (RFC 9112 §8).
+static void break_off(struct h1_conn *c)
+{
+    bool until_close = !c->x->chunked_answer && c->x->source_left < 0;
+    h1_end_exchange(c, false);
+    if (until_close) {
+        stream_reset(c->stream);
+        h1_close(c);
+    } else {
+        linger(c);
+    }
+}
+
 // Moves an answered exchange on as far as the queue allows.
 static void advance(struct h1_conn *c)
 {
@@ -288,17 +303,23 @@ static void advance(struct h1_conn *c)
             break; // on_drain goes on
         p = h1_pump(c->x);
     }
+    c->blocked = p == PUMP_BLOCKED;
     if (p == PUMP_DONE) {
         answer_done(c);
     } else if (p == PUMP_FAILED) {
-        // What was answered before still goes out, and the part of this one: its end never comes.
-        h1_end_exchange(c, false);
-        linger(c);
+        break_off(c);
     } else {
-        if (p == PUMP_BLOCKED && stream_queued(c->stream) < STREAM_LOW)
-            loop_defer(c->env->loop, &c->later);
         arm_for_state(c);
     }
+}
+
+// Sends what is queued. A source that was blocked by the queue goes on in the next turn when this made
+// room, since the stream tells of that only when it comes later.
+static void flush(struct h1_conn *c)
+{
+    stream_flush(c->stream);
+    if (c->state == CONN_ANSWER && c->blocked && stream_queued(c->stream) < STREAM_LOW)
+        loop_defer(c->env->loop, &c->later);
 }
 
 typedef size_t step_fn(struct h1_conn *c, struct str in);
@@ -336,7 +357,7 @@ static size_t on_input(void *owner, struct str in)
     c->stepping = false;
     if (c->state == CONN_CLOSED)
         return used;
-    stream_flush(c->stream);
+    flush(c);
     // The others count from when they were entered. An answer's depends on what the flush left.
     if (c->state == CONN_IDLE || c->state == CONN_BODY || c->state == CONN_ANSWER)
         arm_for_state(c);
@@ -350,7 +371,7 @@ static void settle(struct h1_conn *c)
 {
     if (c->state == CONN_CLOSED)
         return;
-    stream_flush(c->stream);
+    flush(c);
     bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
     if (((over && c->eof) || (idle && c->env->draining)) && stream_queued(c->stream) == 0) {
         h1_close(c);

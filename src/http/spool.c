@@ -61,8 +61,8 @@ static int write_at(int fd, uint64_t at, struct str bytes)
         ssize_t n = pwrite(fd, bytes.p, bytes.n, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
+        if (n <= 0) // EFBIG is the file's limit here; for the spool it would mean its own
+            return n < 0 && errno != EFBIG ? -errno : -ENOSPC;
         bytes = str_of(bytes.p + n, bytes.n - (size_t)n);
         at += (uint64_t)n;
     }

@@ -12,6 +12,8 @@ core.start {
     failed = dispatch.failed,     -- failed(req, status, message, cause) → answer
     loaded = app.loaded,          -- main.lua has run
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
+    raise = errors.on_raise,      -- the message handler of streams
+    raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
     abort = app.abort,            -- abort(status, message, headers) raises
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses

@@ -644,6 +644,13 @@ bool stream_eof(const struct stream *s)
     return s->eof_told;
 }
 
+void stream_reset(struct stream *s)
+{
+    static const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    if (s->fd >= 0)
+        setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 void stream_close(struct stream *s)
 {
     if (s->closed)

@@ -3,6 +3,7 @@
 // answer_read looks at the values without changing anything; answer_send writes them. Whatever is
 // wrong is a sentence for the log that tells the author what to return instead.
 #include "http/status.h"
+#include "script/lua_file.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
 #include "script/work.h"
@@ -10,42 +11,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char prepared; // its address is core.FILE
-
-#define FILE_CLASS "lunette.file"
-
-struct lua_file {
-    int fd; // −1: closed
-    off_t offset;
-    int64_t length;
-};
-
-static int file_gc(lua_State *L)
-{
-    struct lua_file *f = luaL_checkudata(L, 1, FILE_CLASS);
-    if (f->fd >= 0)
-        close(f->fd);
-    f->fd = -1;
-    return 0;
-}
-
-void answer_push_file(lua_State *L, int fd, off_t offset, int64_t length)
-{
-    struct lua_file *f = lua_newuserdatauv(L, sizeof *f, 0);
-    *f = (struct lua_file){fd, offset, length};
-    luaL_setmetatable(L, FILE_CLASS);
-}
 
 void answer_push_prepared(lua_State *L)
 {
     lua_pushlightuserdata(L, (void *)(uintptr_t)&prepared);
-}
-
-void answer_register(lua_State *L)
-{
-    luax_class(L, FILE_CLASS, NULL, file_gc);
 }
 
 // --- reading ---
@@ -288,7 +259,7 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
                             int *stream)
 {
     static const struct json_style style = {.replace_utf8 = true};
-    struct lua_file *f;
+    struct open_file *f;
     switch (lua_type(L, body)) {
     case LUA_TNIL:
         return NULL;
@@ -320,15 +291,17 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
         *stream = body;
         return NULL;
     case LUA_TUSERDATA:
-        f = luaL_testudata(L, body, FILE_CLASS);
-        if (!f || f->fd < 0)
-            return "the body is a userdata that is no open file of lunette";
+        f = lua_file_at(L, body);
+        if (!f)
+            return "the body is a userdata that is no file of this request";
         r->body = BODY_FILE;
         r->fd = f->fd;
         r->offset = f->offset;
         r->length = f->length;
         r->default_type = STR("application/octet-stream");
-        pin(L, w, body, r);
+        lua_file_sends(f);
+        r->release = lua_file_sent;
+        r->release_arg = f;
         return NULL;
     default:
         return lua_pushfstring(L, "the body is a %s", luaL_typename(L, body));

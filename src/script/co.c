@@ -349,6 +349,23 @@ void co_cancel(struct co *co, const char *reason)
     w->cancel(w);
 }
 
+void co_kill(struct co *co)
+{
+    struct vm *vm = co->vm;
+    struct co_wait *w = co->wait;
+    assert(!vm->depth && (co->state == WAITING || co->state == WOKEN));
+    loop_undefer(vm->options.loop, &co->later);
+    co->wait = NULL;
+    co->cancel = WAS_CANCELLED;
+    vm->depth++;
+    if (w)
+        w->cancel(w);
+    co->on_end(co, CO_KILLED, co->L, 0, co->arg);
+    vm->depth--;
+    bury(co);
+    scrap(co);
+}
+
 bool co_thread_waits(lua_State *L)
 {
     return lua_status(L) == LUA_YIELD && lua_gettop(L) > 0 && co_is_mark(L, -1);

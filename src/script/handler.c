@@ -22,7 +22,12 @@
 // --- works ---
 
 static void on_deadline(struct timeout *t);
-static void on_wake(struct deferred *d);
+static void on_start(struct deferred *d);
+
+enum {
+    OWN_ANSWER_MS = 100, // what a cancelled handler gets to give an answer of its own
+    GRACE_MS = 5000,     // and to roll back what it began: its __close variables may wait
+};
 
 void handler_text_done(struct handler *h)
 {
@@ -49,7 +54,7 @@ static struct work *new_work(struct handler *h)
     fields_init(&w->file_fields);
     fields_init(&w->head_fields);
     timeout_init(&w->deadline, on_deadline);
-    w->wake.fn = on_wake;
+    w->start.fn = on_start;
     stream_source_init(w);
     return h->works[h->work_count++] = w;
 }
@@ -85,11 +90,12 @@ static void give_work(struct work *w)
     fields_clear(&w->extra);
     fields_clear(&w->head_fields);
     timeout_clear(&w->deadline);
-    loop_undefer(h->loop, &w->wake);
+    loop_undefer(h->loop, &w->start);
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
     w->late = w->failing = w->receiving = w->head_waits = false;
+    w->stage = WORK_ON_TIME;
     w->handle = 0;
     w->memory = 0;
     w->spare = h->spares;
@@ -133,45 +139,65 @@ static void log_failure(lua_State *L, struct work *w, unsigned status, const cha
               place ? " (the handler at " : "", place ? place : "", place ? ")" : "");
 }
 
-// Asks the library for the page of an error. Its results are answered like any others.
-// message: NULL, or valid until this pushes.
-static int run_failed(lua_State *L, struct work *w, unsigned status, const char *message)
+// Calls a function of the library with the request and the n values on top. Its results are the
+// answer.
+static int run_library(lua_State *L, struct work *w, int function, int n)
 {
     w->failing = true;
     drop_file(w);
-    lua_pushstring(L, message); // NULL gives nil
-    if (message)
-        log_failure(L, w, status, lua_tostring(L, -1)), lua_pop(L, 1);
-    lua_replace(L, AT_RESULTS);
-    lua_settop(L, AT_RESULTS);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->failed);
-    lua_insert(L, AT_RESULTS);
+    lua_rotate(L, AT_RESULTS, n);
+    lua_settop(L, AT_RESULTS + n - 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function);
     lua_pushvalue(L, AT_REQUEST);
-    lua_insert(L, AT_RESULTS + 1);
-    lua_pushinteger(L, (lua_Integer)status);
-    lua_insert(L, AT_RESULTS + 2);
-    lua_callk(L, 3, LUA_MULTRET, (lua_KContext)w, run_returned);
+    lua_rotate(L, AT_RESULTS, 2);
+    lua_callk(L, n + 1, LUA_MULTRET, (lua_KContext)w, run_returned);
     return run_answer(L, w);
 }
 
-// The function that writes the body is over. One that raised before its first byte is an error page.
+// The page of an error. message: NULL, or valid until this pushes.
+static int run_failed(lua_State *L, struct work *w, unsigned status, const char *message)
+{
+    lua_pushinteger(L, (lua_Integer)status);
+    lua_pushstring(L, message); // NULL gives nil
+    if (message) {
+        log_failure(L, w, status, lua_tostring(L, -1));
+        lua_pop(L, 1); // the place
+    }
+    return run_library(L, w, w->h->failed, 2);
+}
+
+// A stream's function raised the error on top. Before the first byte that is the answer; later it is
+// a record in the log, and the answer breaks off.
+static int run_raised(lua_State *L, struct work *w)
+{
+    bool sent = !w->head_waits;
+    if (w->failing && !sent)
+        return lua_error(L); // the page of an error failed
+    lua_pushboolean(L, sent);
+    if (!sent) {
+        stream_forget(w);
+        return run_library(L, w, w->h->raised, 2);
+    }
+    lua_rotate(L, AT_RESULTS, 2);
+    lua_settop(L, AT_RESULTS + 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->raised);
+    lua_pushvalue(L, AT_REQUEST);
+    lua_rotate(L, AT_RESULTS, 2);
+    lua_call(L, 3, 0);
+    stream_source_end(w, true);
+    return 0;
+}
+
+// The function that writes the body is over.
 static int run_streamed(lua_State *L, int status, lua_KContext ctx)
 {
-    static const char late[] = "the handler took longer than timeouts.handler";
     struct work *w = (struct work *)ctx;
-    bool failed = status != LUA_OK && status != LUA_YIELD;
     if (!w->x)
         return 0; // an error after the client left is only its consequence
-    if (failed && w->head_waits) {
-        w->head_waits = false;
-        if (w->failing)
-            return lua_error(L);
-        return run_failed(L, w, w->late ? 503 : 500, w->late ? late : lua_tostring(L, -1));
-    }
-    if (failed)
-        log_write(LOG_ERROR, "%s", lua_tostring(L, -1));
+    if (status != LUA_OK && status != LUA_YIELD)
+        return run_raised(L, w);
     stream_send_head(w);
-    stream_source_end(w, failed);
+    stream_source_end(w, false);
     return 0;
 }
 
@@ -183,7 +209,7 @@ static int add_traceback(lua_State *L)
 
 static int run_stream(lua_State *L, struct work *w, int function)
 {
-    lua_pushcfunction(L, add_traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->raise);
     int handler = lua_gettop(L);
     lua_pushvalue(L, function);
     stream_push_write(L, w);
@@ -196,8 +222,8 @@ static int run_answer(lua_State *L, struct work *w)
     struct answer a;
     int stream = 0;
     luaL_checkstack(L, LUA_MINSTACK, "an answer");
-    if (!w->x)
-        return 0; // the client left meanwhile
+    if (!w->x || w->x->status != 0)
+        return 0; // the client left meanwhile, or was answered without us
     if (w->late && !w->failing)
         return run_failed(L, w, 503, "the handler took longer than timeouts.handler");
     answer_read(L, w->h, AT_RESULTS, &a);
@@ -335,22 +361,57 @@ static void on_body(void *self, struct exchange *x, unsigned status, const char 
     co_wake(&w->body_wait);
 }
 
+static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
+{
+    w->stage = (unsigned char)stage;
+    timeout_set(w->h->loop, &w->deadline, ms);
+}
+
+// The coroutine caught its cancel, or does not come to its answer: the client gets one all the same.
+static void answer_for(struct work *w)
+{
+    log_write(LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
+              STR_ARG(w->x->request.target));
+    stream_forget(w);
+    w->stream.closed = true;
+    answer_plainly(w, 503);
+}
+
 static void on_deadline(struct timeout *t)
 {
     struct work *w = (struct work *)((char *)t - offsetof(struct work, deadline));
-    if (!w->co || !w->x || w->x->status != 0 || w->receiving)
+    bool answered = w->x && w->x->status != 0;
+    if (!w->co || w->receiving)
         return;
-    w->late = true;
-    co_cancel(w->co, "the handler took longer than timeouts.handler");
+    switch ((enum work_stage)w->stage) {
+    case WORK_ON_TIME:
+        if (answered)
+            return;
+        w->late = true;
+        set_stage(w, WORK_CANCELLED, OWN_ANSWER_MS);
+        co_cancel(w->co, "the handler took longer than timeouts.handler");
+        break;
+    case WORK_CANCELLED:
+        if (answered)
+            return;
+        if (w->x)
+            answer_for(w);
+        set_stage(w, WORK_GIVEN_UP, GRACE_MS);
+        break;
+    case WORK_GIVEN_UP:
+        log_write(LOG_ERROR, "a handler that had nobody to answer went on for %d s: it was ended",
+                  GRACE_MS / 1000);
+        co_kill(w->co);
+    }
 }
 
-static void on_wake(struct deferred *d)
+static void on_start(struct deferred *d)
 {
-    struct work *w = (struct work *)((char *)d - offsetof(struct work, wake));
-    if (w->stream.waiting) {
-        w->stream.waiting = false;
-        co_wake(&w->stream.wait);
-    }
+    struct work *w = (struct work *)((char *)d - offsetof(struct work, start));
+    if (!w->x || !w->head_waits)
+        return;
+    stream_send_head(w);
+    exchange_ready(w->x);
 }
 
 static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
@@ -406,12 +467,15 @@ static void on_end(void *self, struct exchange *x, bool sent)
         return;
     if (w->after != LUA_NOREF)
         start_after(w);
+    lua_file_close_all(&w->files);
     w->x = NULL;
     w->handle = 0; // request tables are stale from here on
-    if (!w->co)
+    if (!w->co) {
         give_work(w);
-    else if (!sent)
+    } else if (!sent) {
+        set_stage(w, WORK_GIVEN_UP, GRACE_MS);
         co_cancel(w->co, "the client closed the connection");
+    }
 }
 
 const struct http_handler handler_http = {
@@ -457,6 +521,15 @@ static int load(lua_State *L)
     return load_main(L, LUA_OK, (lua_KContext)h);
 }
 
+static int as_text(lua_State *L)
+{
+    if (lua_isstring(L, 1) || luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
+        luaL_tolstring(L, 1, NULL);
+    else
+        lua_pushfstring(L, "an error that is not a string but a %s", luaL_typename(L, 1));
+    return 1;
+}
+
 static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     struct handler *h = arg;
@@ -466,9 +539,13 @@ static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, voi
         h->load_done(h->load_arg, NULL);
         return;
     }
-    const char *message = lua_tostring(L, -1);
     lua_State *main = vm_state(h->vm); // L has failed
+    lua_pushcfunction(main, as_text);
+    lua_xmove(L, main, 1);
+    lua_pcall(main, 1, 1, 0); // the text, or the error of making it
+    const char *message = lua_tostring(main, -1);
     vm_push_traceback(main, L, message ? message : "an error that is not a string", 0);
+    lua_remove(main, -2);
     h->load_done(h->load_arg, lua_tostring(main, -1));
     lua_pop(main, 1);
 }
@@ -492,7 +569,7 @@ void handler_load(struct handler *h, void (*done)(void *arg, const char *error),
 static int register_all(lua_State *L)
 {
     struct handler *h = lua_touserdata(L, 1);
-    answer_register(L);
+    lua_file_register(L);
     request_register(L, h);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushlightuserdata(L, h);
@@ -509,7 +586,8 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->vm = vm;
     h->loop = vm_options(vm)->loop;
     h->options = *o;
-    h->dispatch = h->failed = h->loaded = h->place = h->response_meta = LUA_NOREF;
+    h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = LUA_NOREF;
+    h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
@@ -519,6 +597,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
         handler_free(h);
         return NULL;
     }
+    file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
     lua_pushlightuserdata(L, h);

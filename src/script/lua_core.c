@@ -21,7 +21,7 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, methods=, response=}: the library's functions.
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, methods=, response=}: the library's functions.
 static int core_start(lua_State *L)
 {
     struct handler *h = handler_of(L);
@@ -35,6 +35,10 @@ static int core_start(lua_State *L)
     h->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "place");
     h->place = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "raise");
+    h->raise = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, 1, "raised");
+    h->raised = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "response");
     h->response_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, 1, "methods");

@@ -172,13 +172,9 @@ static void push_file_body(lua_State *L, struct work *w)
     case BODY_BYTES:
         luax_push(L, w->file.bytes);
         break;
-    case BODY_FILE: {
-        int fd = dup(w->file.fd); // the prepared one is closed by its release
-        if (fd < 0)
-            luaL_error(L, "the file cannot be kept open: %s", strerror(errno));
-        answer_push_file(L, fd, w->file.offset, w->file.length);
+    case BODY_FILE:
+        lua_file_push(L, &w->files, w->file.fd, w->file.offset, w->file.length);
         break;
-    }
     default:
         lua_pushnil(L);
     }
@@ -228,7 +224,9 @@ static int files_open_file(lua_State *L)
     if (lua_istable(L, 3) && lua_getfield(L, 3, "max_age") != LUA_TNIL)
         options.max_age = (int64_t)luax_check_duration(L, -1);
     struct str path = luax_check_str(L, 2);
-    lua_pushfstring(L, path.n && path.p[0] == '/' ? "%s" : "/%s", path.p);
+    lua_pushstring(L, path.n && path.p[0] == '/' ? "" : "/");
+    lua_pushvalue(L, 2);
+    lua_concat(L, 2); // all of it: a NUL ends nothing, and is refused below
     path = luax_str(L, -1);
     // Only dot segments matter here: the path is the script's, not percent-encoded. "%" stays "%".
     if (path.n >= sizeof decoded || str_find(path, '%') >= 0)

@@ -14,15 +14,30 @@ enum {
     PULL_MAX = 64 * 1024, // bytes of a large chunk lent at a time
 };
 
-static struct work *work_of(struct lua_source *s)
+// A coroutine that waits in write; on its own stack, since it may outlive the request.
+struct stream_writer {
+    struct co_wait wait;
+    struct deferred wake;
+    struct loop *loop;
+    struct lua_source *source; // NULL once it was woken, or the request is over
+    bool closed;               // the connection wants no more
+};
+
+static void on_wake(struct deferred *d)
 {
-    return (struct work *)((char *)s - offsetof(struct work, stream));
+    struct stream_writer *w =
+        (struct stream_writer *)((char *)d - offsetof(struct stream_writer, wake));
+    if (w->source)
+        w->source->writer = NULL;
+    w->source = NULL;
+    co_wake(&w->wait);
 }
 
+// The writer goes on once what it lent was taken.
 static void wake_writer(struct lua_source *s)
 {
-    if (s->waiting && s->lent.n == 0)
-        loop_defer(work_of(s)->h->loop, &work_of(s)->wake);
+    if (s->writer && s->lent.n == 0)
+        loop_defer(s->writer->loop, &s->writer->wake);
 }
 
 static enum body_pull pull(struct body_source *source, struct str *out)
@@ -54,6 +69,8 @@ static void close_source(struct body_source *source)
     struct lua_source *s = (struct lua_source *)source;
     s->closed = true;
     s->lent = str_of(NULL, 0);
+    if (s->writer)
+        s->writer->closed = true;
     wake_writer(s);
 }
 
@@ -63,18 +80,35 @@ static const struct body_source_ops ops = {.pull = pull, .close = close_source};
 
 static int write_done(lua_State *L, struct co_wait *wait)
 {
-    struct lua_source *s = (struct lua_source *)((char *)wait - offsetof(struct lua_source, wait));
-    if (s->closed)
+    if (((struct stream_writer *)wait)->closed)
         return luaL_error(L, "the client closed the connection");
     return 0;
 }
 
 static void write_cancelled(struct co_wait *wait)
 {
-    struct lua_source *s = (struct lua_source *)((char *)wait - offsetof(struct lua_source, wait));
-    s->waiting = false;
-    s->lent = str_of(NULL, 0);
-    loop_undefer(work_of(s)->h->loop, &work_of(s)->wake);
+    struct stream_writer *w = (struct stream_writer *)wait;
+    loop_undefer(w->loop, &w->wake);
+    if (w->source) {
+        w->source->writer = NULL;
+        w->source->lent = str_of(NULL, 0);
+    }
+    w->source = NULL;
+}
+
+// Waits until all of chunk, which is argument 1 and stays on the stack, was taken.
+static int lend(lua_State *L, struct handler *h, struct lua_source *s, struct str chunk)
+{
+    struct stream_writer *w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = (struct stream_writer){
+        .wait = {.finish = write_done, .cancel = write_cancelled},
+        .wake = {.fn = on_wake},
+        .loop = h->loop,
+        .source = s,
+    };
+    s->writer = w;
+    s->lent = chunk;
+    return co_wait(L, &w->wait);
 }
 
 // write(chunk): upvalue 1 the handler, 2 the handle of the request.
@@ -84,25 +118,29 @@ static int stream_write_lua(lua_State *L)
     uint64_t handle = (uint64_t)lua_tointeger(L, lua_upvalueindex(2));
     struct work *w = h->works[handle & 0xffffff];
     struct str chunk = luax_check_str(L, 1);
-    if (w->handle != handle || !w->x || w->stream.closed)
+    if (w->handle != handle)
+        return luaL_error(L, "write: its request is over");
+    if (!w->x || w->stream.closed)
         return luaL_error(L, "the client closed the connection");
     struct lua_source *s = &w->stream;
     if (s->ended)
         return luaL_error(L, "write after the stream's function returned");
-    if (s->waiting)
+    if (s->writer)
         return luaL_error(L, "another write to this stream is waiting");
     if (w->late && w->head_waits)
         return luaL_error(L, "the handler took longer than timeouts.handler");
-    stream_send_head(w);
-    exchange_ready(w->x);
     if (chunk.n <= GATHER_MAX - s->gathered.n) {
         if (!buf_add(&s->gathered, chunk))
             return luaL_error(L, "not enough memory");
+        if (w->head_waits)
+            loop_defer(h->loop, &w->start); // a failure in this turn is still an error page
+        else
+            exchange_ready(w->x);
         return 0;
     }
-    s->lent = chunk; // argument 1 keeps it alive while this waits
-    s->waiting = true;
-    return co_wait(L, &s->wait);
+    stream_send_head(w);
+    exchange_ready(w->x);
+    return lend(L, h, s, chunk);
 }
 
 void stream_push_write(lua_State *L, struct work *w)
@@ -120,11 +158,16 @@ void stream_send_head(struct work *w)
     exchange_respond(w->x, &w->head);
 }
 
+void stream_forget(struct work *w)
+{
+    w->head_waits = false;
+    buf_clear(&w->stream.gathered);
+    loop_undefer(w->h->loop, &w->start);
+}
+
 void stream_source_init(struct work *w)
 {
     w->stream.source.ops = &ops;
-    w->stream.wait.finish = write_done;
-    w->stream.wait.cancel = write_cancelled;
     buf_init(&w->stream.gathered, GATHER_MAX);
     buf_init(&w->stream.pulled, GATHER_MAX);
 }
@@ -135,7 +178,13 @@ void stream_source_fini(struct work *w)
     buf_fini(&s->gathered);
     buf_fini(&s->pulled);
     s->lent = str_of(NULL, 0);
-    s->waiting = s->ended = s->failed = s->closed = false;
+    if (s->writer) { // it goes on for nobody: its wake was deferred when the source was closed
+        s->writer->source = NULL;
+        s->writer->closed = true;
+        loop_defer(s->writer->loop, &s->writer->wake);
+    }
+    s->writer = NULL;
+    s->ended = s->failed = s->closed = false;
 }
 
 void stream_source_end(struct work *w, bool failed)

@@ -8,6 +8,7 @@ import atexit
 import os
 import pathlib
 import re
+import resource
 import select
 import shutil
 import signal
@@ -47,7 +48,8 @@ def free_port():
 class Server:
     """A running lunette: .port, .url(path), .log() of both logs, .raw(bytes)."""
 
-    def __init__(self, folder, arguments=(), ready=True, env=None, user=None, access="stdout"):
+    def __init__(self, folder, arguments=(), ready=True, env=None, user=None, limit=None):
+        """limit: (resource.RLIMIT_…, value) for the server."""
         self.folder, self.port = folder, free_port()
         self.out = folder.parent / (folder.name + ".out")
         self.err = folder.parent / (folder.name + ".err")
@@ -55,7 +57,8 @@ class Server:
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env={**os.environ, **(env or {})}, user=user, cwd=folder.parent)
+                env={**os.environ, **(env or {})}, user=user, cwd=folder.parent,
+                preexec_fn=limit and (lambda: resource.setrlimit(limit[0], (limit[1], limit[1]))))
         if ready:
             self.wait_for(r"lunette \S+ serves .* on ")
 

@@ -504,6 +504,19 @@ function dispatch.failed(req, status, message, cause)
     })
 end
 
+-- What the function of a stream raised, as errors.on_raise gave it: the answer in its place, or where
+-- the answer was sent already, a record in the log.
+function dispatch.raised(req, e, sent)
+    if core.over(req) then return nil end -- the client left: the error is its consequence
+    if not sent then return failure(locate(req), req, e) end
+    if is_abort(e) then
+        pages.log(req, e.status or 500, "app.abort after the answer had begun: it breaks off")
+    else
+        local f = errors.failure(e)
+        pages.log(req, 500, "the answer breaks off: " .. f.message, f.traceback)
+    end
+end
+
 -- "scripts/main.lua:6", where the handler of a request is defined, for C's own log lines; nil
 -- without a route.
 function dispatch.place(req)
