@@ -123,10 +123,11 @@ end
 local function visible(entry, req, res)
     local copy = response.copy(res)
     if type(copy.body) ~= "table" then return copy end
-    local ok, text, why = pcall(require "lunette.json".encode, copy.body)
-    if not ok or not text then
-        pages.log(req, 500, ("the body cannot be JSON: %s"):format(ok and why or text))
-        return response.copy(pages.answer(entry, req, { status = 500 }))
+    local text, why = core.encode(copy.body)
+    if not text then
+        copy = response.copy(no_answer(entry, req, entry.handler, why))
+        if type(copy.body) ~= "table" then return copy end
+        text = core.encode(copy.body) or "" -- the error's page: it has no second one
     end
     copy.body = text
     copy.headers["Content-Type"] = copy.headers["Content-Type"] or "application/json"
@@ -240,7 +241,10 @@ local function new_answers(view)
     local function refuse(req, methods)
         return pages.answer(view.nowhere, req, { status = 405, headers = { Allow = methods } })
     end
-    function answers.file(req) return core.file_response(req) end
+    function answers.file(req)
+        local res, status = core.file_response(req)
+        return res or pages.answer(view.nowhere, req, { status = status })
+    end
     function answers.options(req) return options(allowed_at(view, req)) end
     function answers.refused(req) return refuse(req, allowed_at(view, req)) end
     function answers.all() return options(ALL) end
@@ -253,7 +257,7 @@ local function new_answers(view)
     end
     for _, static in ipairs(view.statics) do
         answers[static] = static.headers and function(req)
-            local res = response.copy(core.file_response(req))
+            local res = response.copy(answers.file(req))
             for name, value in pairs(static.headers) do res.headers[name] = value end
             return res
         end or answers.file
