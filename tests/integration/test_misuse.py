@@ -37,6 +37,9 @@ MAIN = """\
     bad("header/line", function() return app.text("x", { X = "a\\r\\nb" }) end)
     bad("json/function", function() return app.json { f = print } end)
     bad("json/bytes", function() return app.json { text = "\\255" } end)
+    bad("cookie/name", function(req) req:set_cookie("a b", "x") return 204 end)
+    bad("cookie/gone", function(req) req:expire_cookie("a b") return 204 end)
+    bad("header/add", function(req) req:add_header("a b", "x") return 204 end)
     bad("locked", function() error(locked) end)
 """
 FILES = {"scripts/main.lua": MAIN, "site/a.txt": "a", "site/sub/b.txt": "b"}
@@ -101,6 +104,15 @@ def test_a_wrong_answer_is_a_500_that_middleware_sees(site, path, sentence):
     log = log_of(site, path)
     place = line_of(f'bad("{path[1:]}"')
     assert sentence in log and place in log.splitlines()[0]
+
+
+@pytest.mark.parametrize("path, call", [("/cookie/name", "set_cookie"),
+                                        ("/cookie/gone", "expire_cookie"),
+                                        ("/header/add", "add_header")])
+def test_what_the_core_refuses_is_said_at_the_authors_line(site, path, call):
+    assert ask(site, path).status == 500
+    first = log_of(site, path).splitlines()[0]
+    assert f"{line_of(path[1:])}: req:{call}: " in first and "lunette/" not in first
 
 
 @pytest.mark.parametrize("path", ["/folder", "/nul"])
