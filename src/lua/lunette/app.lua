@@ -412,8 +412,12 @@ for name in pairs(helpers) do known[name] = true end
 local Api = { __name = "lunette.app" }
 
 function Api.__index(_, name)
-    misuse("app.%s is unknown (the nearest known name is app.%s)", tostring(name),
-        tostring(suggest.nearest(name, known)))
+    if name == "listen" or name == "run" then
+        misuse("app.%s is unknown: lunette serve does that; see config.lua's listen", name)
+    end
+    local near = suggest.nearest(name, known)
+    misuse("app.%s is unknown%s", tostring(name),
+        near and (" (the nearest known name is app.%s)"):format(near) or "")
 end
 
 -- The table that an author holds for a scope. Every call works with a dot and with a colon.

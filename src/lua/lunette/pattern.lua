@@ -86,8 +86,10 @@ local function constraint(text)
     if find(text, "^%a[%w_]*$") then
         local spec = NAMED[text]
         if spec then return spec end
-        return nil, ("names the unknown pattern {%s} (the nearest known one is {%s})"):format(text,
-            suggest.nearest(text, NAMED))
+        local near = suggest.nearest(text, NAMED)
+        return nil, ("names the unknown pattern {%s} (%s)"):format(text,
+            near and ("the nearest known one is {%s}"):format(near)
+            or "there are {int}, {uuid}, {slug}; others are Lua patterns like {%a+}")
     end
     if not is_lua_pattern(text) then
         return nil, ("holds {%s}, which is not a Lua pattern"):format(text)
