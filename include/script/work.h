@@ -131,6 +131,10 @@ struct answer {
     const char *message; // static or on the stack
 };
 void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
+
+// NULL when the headers of an answer that was read can be sent, else the sentence why not. It is
+// alive until the stack is cleared.
+const char *answer_check_headers(lua_State *L, struct handler *h, const struct answer *a);
 // Whether the value at idx is a response object.
 bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong

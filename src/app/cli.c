@@ -10,7 +10,7 @@
 enum { WORD_MAX = 64, WORKERS_MAX = 256 };
 
 static const char *const commands[] = {"serve", "new",  "check",  "routes", "why",    "limits",
-                                       "test",  "repl", "reload", "stop",   "status", NULL};
+                                       "test",  "repl", "reload", "stop",   "status", "help", NULL};
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, HELP, VERSION };
 static const char *const options[] = {
@@ -40,7 +40,8 @@ static const char serve_help[] =
     "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
     "  --workers N       how many worker processes (default: one for each processor)\n"
     "  --dev             for developing: one worker, loopback addresses only unless --listen\n"
-    "                    names others, tracebacks shown in the browser\n"
+    "                    names others, tracebacks shown in the browser; restart after changes,\n"
+    "                    for now\n"
     "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
     "                    nobody where that is root)\n"
     "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
@@ -239,6 +240,8 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
         } else if (!words_only && a[0] == '-' && a[1]) {
             if (strcmp(a, "-h") == 0)
                 c.command = CLI_HELP;
+            else if (strcmp(a, "-v") == 0 || strcmp(a, "-V") == 0)
+                c.command = CLI_VERSION;
             else if (!parse_option(&c, argv, argc, &i, why))
                 return false;
         } else {
@@ -246,6 +249,10 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
                 return false;
             first = false;
         }
+    }
+    if (c.name && strcmp(c.name, "help") == 0) {
+        c.command = CLI_HELP;
+        c.name = NULL;
     }
     if (c.command == CLI_HELP && c.name)
         c.command = CLI_SERVE_HELP;

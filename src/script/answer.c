@@ -112,11 +112,14 @@ static void wrong_message(lua_State *L, int message, struct answer *a)
     wrong(a, lua_tostring(L, -1));
 }
 
-static void read_two(lua_State *L, int first, struct answer *a)
+static void read_two(lua_State *L, struct handler *h, int first, struct answer *a)
 {
     int second = first + 1;
     if (lua_isnil(L, first)) {
         wrong_message(L, second, a);
+    } else if (answer_is_response(L, h, first)) {
+        wrong(a, "a response and something more were returned: a response is returned alone, its "
+                 "status within (app.json(t, 201))");
     } else if (!is_status(L, first, &a->status)) {
         wrong(a, lua_type(L, second) == LUA_TNUMBER
                      ? "the status comes first (return status, body)"
@@ -159,7 +162,7 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
         read_one(L, h, first, a);
         break;
     case 2:
-        read_two(L, first, a);
+        read_two(L, h, first, a);
         break;
     case 3:
         read_three(L, first, a);
@@ -167,6 +170,8 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
     default:
         wrong(a, "more than three values were returned (status, headers, body)");
     }
+    if (a->kind == ANSWER_RESPONSE && a->body && answer_is_response(L, h, a->body))
+        wrong(a, "the body is a response: return it alone, or set its status and headers");
 }
 
 // --- fields ---
@@ -222,6 +227,12 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
             return message;
     }
     return NULL;
+}
+
+const char *answer_check_headers(lua_State *L, struct handler *h, const struct answer *a)
+{
+    fields_clear(&h->fields);
+    return a->headers ? add_headers(L, &h->fields, a->headers) : NULL;
 }
 
 // --- bodies ---

@@ -130,9 +130,12 @@ static int core_normalise(lua_State *L)
     answer_read(L, h, 1, &a);
     if (a.kind == ANSWER_PREPARED)
         a = (struct answer){.kind = ANSWER_WRONG, .message = "core.FILE is not for middleware"};
-    if (a.kind == ANSWER_WRONG) {
+    const char *wrong = a.message;
+    if (a.kind != ANSWER_WRONG)
+        wrong = answer_check_headers(L, h, &a);
+    if (wrong) {
         lua_pushnil(L);
-        lua_pushstring(L, a.message);
+        lua_pushstring(L, wrong);
         return 2;
     }
     if (ready) {
@@ -161,6 +164,23 @@ static int core_normalise(lua_State *L)
         return 2;
     }
     lua_settop(L, res);
+    return 1;
+}
+
+// encode(table) → the table as JSON, as it would be sent; or nil and why not.
+static int core_encode(lua_State *L)
+{
+    static const struct json_style style = {.replace_utf8 = true};
+    struct handler *h = handler_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    buf_clear(&h->text);
+    if (!json_write(L, 1, &h->text, &style)) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    luax_push(L, buf_str(&h->text));
+    handler_text_done(h);
     return 1;
 }
 
@@ -367,6 +387,7 @@ int luaopen_lunette_core(lua_State *L)
         {"start", core_start},
         {"receive", core_receive},
         {"normalise", core_normalise},
+        {"encode", core_encode},
         {"page", core_page},
         {"log", core_log},
         {"add_header", core_add_header},

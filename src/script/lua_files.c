@@ -166,7 +166,8 @@ static void push_fields(lua_State *L, const struct fields *f)
     }
 }
 
-static void push_file_body(lua_State *L, struct work *w)
+// Pushes the prepared body; false: the descriptors are out.
+static bool push_file_body(lua_State *L, struct work *w)
 {
     switch (w->file.body) {
     case BODY_BYTES:
@@ -178,13 +179,27 @@ static void push_file_body(lua_State *L, struct work *w)
     default:
         lua_pushnil(L);
     }
+    return true;
 }
 
+static void drop_prepared(struct work *w)
+{
+    if (w->file_ready && w->file.release)
+        w->file.release(w->file.release_arg);
+    w->file_ready = false;
+}
+
+// What find prepared as a response object; or nil and 503.
 static int push_prepared_response(lua_State *L, struct work *w)
 {
     lua_createtable(L, 0, 4);
     int response = lua_gettop(L);
-    push_file_body(L, w);
+    if (!push_file_body(L, w)) {
+        drop_prepared(w);
+        lua_pushnil(L);
+        lua_pushinteger(L, 503);
+        return 2;
+    }
     lua_setfield(L, response, "body");
     lua_pushinteger(L, (lua_Integer)w->file.status);
     lua_setfield(L, response, "status");
@@ -192,13 +207,11 @@ static int push_prepared_response(lua_State *L, struct work *w)
     lua_setfield(L, response, "headers");
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->response_meta);
     lua_setmetatable(L, response);
-    if (w->file.release)
-        w->file.release(w->file.release_arg);
-    w->file_ready = false;
+    drop_prepared(w);
     return 1;
 }
 
-// file_response(req) → what find prepared, as a response object.
+// file_response(req) → what find prepared, as a response object; or nil and 503.
 static int files_file_response(lua_State *L)
 {
     struct work *w = request_work(L, 1);
@@ -206,8 +219,8 @@ static int files_file_response(lua_State *L)
     return push_prepared_response(L, w);
 }
 
-// open_file(req, path, {root=, max_age=}) → response object; nil; or nil and 403 or 503. Without a
-// root, path is beneath the site's folder, and never in its scripts.
+// open_file(req, path, {root=, max_age=}) → response object; nil where no file is, for a folder too;
+// or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in its scripts.
 static int files_open_file(lua_State *L)
 {
     static const char *const no_index[] = {NULL};
@@ -235,8 +248,12 @@ static int files_open_file(lua_State *L)
         return 0;
     if (folder == w->h->site &&
         (str_eq(clean.path, STR("/scripts")) || str_starts(clean.path, STR("/scripts/"))))
-        return luaL_error(L, "files in scripts/ are never sent");
+        return 0; // app.file has said so to the author
     int n = prepare(L, w, folder, &options, clean.path);
+    if (n == 1 && w->file.status == 308) { // a folder: there is nothing to redirect to
+        drop_prepared(w);
+        return 0;
+    }
     return n == 1 ? push_prepared_response(L, w) : n;
 }
 

@@ -48,6 +48,9 @@ local function parse(scope, text, what)
     local full = scope.text .. text
     local p, why = pattern.parse(full)
     if not p then misuse("%s: the pattern %q %s", what, full, why) end
+    if p[1] and p[1].literal == ".lunette" then
+        misuse("%s: the pattern %q begins with /.lunette, which is lunette's own", what, full)
+    end
     return p
 end
 
@@ -368,6 +371,15 @@ end
 
 local URL_OPTIONS = { absolute = true, req = true }
 
+-- Whether a table can only be meant as the options: a query of these names alone makes no sense.
+local function is_url_options(t)
+    if next(t) == nil then return false end
+    for key in pairs(t) do
+        if not URL_OPTIONS[key] then return false end
+    end
+    return t.absolute == nil or type(t.absolute) == "boolean"
+end
+
 -- app.url_for(name, params[, query][, {absolute=true}]): the path of a named route. A parameter
 -- that is missing, unknown or does not match its pattern raises.
 function helpers.url_for(name, params, query, opts)
@@ -378,6 +390,7 @@ function helpers.url_for(name, params, query, opts)
     end
     if params ~= nil then expect(params, "table", "app.url_for: the parameters") end
     if query ~= nil then expect(query, "table", "app.url_for: the query") end
+    if opts == nil and query and is_url_options(query) then query, opts = nil, query end
     opts = check_options(opts, URL_OPTIONS, "app.url_for")
     local path, why = pattern.build(route.pattern, params or {})
     if not path then misuse("app.url_for: %q: %s", name, why) end
@@ -399,8 +412,12 @@ for name in pairs(helpers) do known[name] = true end
 local Api = { __name = "lunette.app" }
 
 function Api.__index(_, name)
-    misuse("app.%s is unknown (the nearest known name is app.%s)", tostring(name),
-        tostring(suggest.nearest(name, known)))
+    if name == "listen" or name == "run" then
+        misuse("app.%s is unknown: lunette serve does that; see config.lua's listen", name)
+    end
+    local near = suggest.nearest(name, known)
+    misuse("app.%s is unknown%s", tostring(name),
+        near and (" (the nearest known name is app.%s)"):format(near) or "")
 end
 
 -- The table that an author holds for a scope. Every call works with a dot and with a colon.

@@ -392,11 +392,17 @@ local function check_leaf(state, path, value, spec)
   }
 end
 
--- An address may be a table one day: { "0.0.0.0:443", tls = {…} }.
-local function refuse_address_tables(state, path, list)
-  for i, entry in ipairs(type(list) == "table" and list or {}) do
+-- An address may be a table one day: { "0.0.0.0:443", tls = {…} }, also given as the whole list.
+local function check_addresses(state, path, list)
+  if type(list) ~= "table" then return end
+  if list.tls then fail_soon(state, path .. ".tls", "tls") end
+  for i, entry in ipairs(list) do
+    local at = path .. "." .. i
     if type(entry) == "table" then
-      fail_soon(state, path .. "." .. i, "an address with " .. (entry.tls and "tls" or "options"))
+      fail_soon(state, at, "an address with " .. (entry.tls and "tls" or "options"))
+    elseif type(entry) ~= "string" then
+      fail(state, at, ('%s[%d] must be a string like "127.0.0.1:8080", not %s'):format(path, i,
+        shown(entry)))
     end
   end
 end
@@ -409,7 +415,7 @@ local function check_table(state, prefix, given, known)
     elseif spec.fields and type(value) == "table" then
       check_table(state, path .. ".", value, spec.fields)
     elseif type(spec[1]) == "string" then
-      if spec[1] == "addresses" then refuse_address_tables(state, path, value) end
+      if spec[1] == "addresses" then check_addresses(state, path, value) end
       check_leaf(state, path, value, spec)
     elseif type(value) ~= "table" then
       local names = table.concat(sorted_keys(spec), ", ")

@@ -33,55 +33,61 @@ local everyone -- the only view, while no hosts are declared
 local PLAIN = {}
 for status = 100, 599 do PLAIN[status] = status < 400 end
 
--- The answer to what xpcall caught.
-local function failure(entry, req, e)
-    if core.over(req) then -- the client left: the error is its consequence
-        errors.failure(e)
-        return nil
-    end
-    if is_abort(e) then
-        req.error = e
-        local res = e.response
-        if res and files[res] then
-            local opened, status = response.open(core, req, res)
-            return opened or pages.answer(entry, req, { status = status })
-        end
-        if res then return res end
-        if e.status < 400 then
-            local headers = response.headers(e.headers)
-            headers["Content-Type"] = headers["Content-Type"] or "text/plain; charset=utf-8"
-            return response.new(e.status, headers, e.message or "")
-        end
-        return pages.answer(entry, req, e)
-    end
-    local f = errors.failure(e)
-    req.error = f.cause
-    if f.cause == "not enough memory" then
-        local text = "out of memory: the request is over limits.request_memory, "
-            .. "or all of them together over limits.lua_memory"
-        if entry.handler then -- Lua gives no traceback then, and endless recursion ends here too
-            text = ("%s (the handler at %s)"):format(text, errors.defined_at(entry.handler))
-        end
-        pages.log(req, 503, text)
-        return pages.answer(entry, req, { status = 503, cause = f.cause, text = f.message })
-    end
-    local traceback = f.traceback
-    if traceback == "" and entry.handler then -- a tail call took the handler off the stack
-        traceback = ("\t%s: in the handler"):format(errors.defined_at(entry.handler))
-    end
-    local status = core.late(req) and 503 or 500 -- where it waited when timeouts.handler passed
-    pages.log(req, status, f.message, traceback)
-    return pages.answer(entry, req,
-        { status = status, cause = f.cause, text = f.message, traceback = traceback })
+-- "the handler at scripts/main.lua:6", for a function that the library called; nil without one.
+local function name_of(entry, fn)
+    if not fn then return nil end
+    return ("the %s at %s"):format(fn == entry.handler and "handler" or "middleware",
+        errors.defined_at(fn))
 end
 
 -- Results that are no answer, by the sentence of core.normalise: logged with their function.
 local function no_answer(entry, req, fn, why)
-    local kind = fn == entry.handler and "handler" or "middleware"
-    local text = ("%s (the %s at %s)"):format(why, kind, errors.defined_at(fn))
+    local name = name_of(entry, fn)
+    local text = name and ("%s (%s)"):format(why, name) or why
     pages.log(req, 500, text)
     req.error = req.error or text
     return pages.answer(entry, req, { status = 500, cause = text, text = text })
+end
+
+-- One value that a function returned, or left with, as a response; app.file's is opened.
+local function respond(entry, fn, req, value)
+    local res, why = core.normalise(value)
+    if not res then return no_answer(entry, req, fn, why) end
+    if not files[res] then return res end
+    local opened, status = response.open(core, req, res)
+    return opened or pages.answer(entry, req, { status = status })
+end
+
+-- The answer to what xpcall caught from fn, or from the handler.
+local function failure(entry, req, e, fn)
+    if core.over(req) then -- the client left: the error is its consequence
+        errors.failure(e)
+        return nil
+    end
+    fn = fn or entry.handler
+    if is_abort(e) then
+        req.error = e
+        if e.response then return respond(entry, fn, req, e.response) end
+        if e.status < 400 then
+            local headers = response.headers(e.headers)
+            headers["Content-Type"] = headers["Content-Type"] or "text/plain; charset=utf-8"
+            return respond(entry, fn, req, response.new(e.status, headers, e.message or ""))
+        end
+        return pages.answer(entry, req, e)
+    end
+    local f = errors.failure(e)
+    local text, traceback, name = f.message, f.traceback, name_of(entry, fn)
+    req.error = f.cause
+    local status = core.late(req) and 503 or 500 -- where it waited when timeouts.handler passed
+    if f.cause == "not enough memory" then -- where endless recursion ends, too
+        status = 503
+        text = "out of memory: the request is over limits.request_memory, "
+            .. "or all of them together over limits.lua_memory"
+    end
+    if f.lost and name then text = ("%s (%s)"):format(text, name) end
+    pages.log(req, status, text, traceback)
+    return pages.answer(entry, req,
+        { status = status, cause = f.cause, text = text, traceback = traceback })
 end
 
 local NOTHING = "it returned nothing: return what handle(req) gave, or a response of its own"
@@ -89,13 +95,10 @@ local NOTHING = "it returned nothing: return what handle(req) gave, or a respons
 -- The results of a handler or middleware as one response.
 local function settle(entry, fn, req, ok, ...)
     local first, second, third = ...
-    if not ok then return failure(entry, req, first) end
-    if PLAIN[first] == false and second == nil and third == nil then
-        return pages.answer(entry, req, { status = first })
-    end
-    if files[first] then
-        local opened, status = response.open(core, req, first)
-        return opened or pages.answer(entry, req, { status = status })
+    if not ok then return failure(entry, req, first, fn) end
+    if second == nil and third == nil then
+        if PLAIN[first] == false then return pages.answer(entry, req, { status = first }) end
+        if files[first] then return respond(entry, fn, req, first) end
     end
     if select("#", ...) == 0 and fn ~= entry.handler then
         return no_answer(entry, req, fn, NOTHING)
@@ -120,10 +123,11 @@ end
 local function visible(entry, req, res)
     local copy = response.copy(res)
     if type(copy.body) ~= "table" then return copy end
-    local ok, text, why = pcall(require "lunette.json".encode, copy.body)
-    if not ok or not text then
-        pages.log(req, 500, ("the body cannot be JSON: %s"):format(ok and why or text))
-        return response.copy(pages.answer(entry, req, { status = 500 }))
+    local text, why = core.encode(copy.body)
+    if not text then
+        copy = response.copy(no_answer(entry, req, entry.handler, why))
+        if type(copy.body) ~= "table" then return copy end
+        text = core.encode(copy.body) or "" -- the error's page: it has no second one
     end
     copy.body = text
     copy.headers["Content-Type"] = copy.headers["Content-Type"] or "application/json"
@@ -237,7 +241,10 @@ local function new_answers(view)
     local function refuse(req, methods)
         return pages.answer(view.nowhere, req, { status = 405, headers = { Allow = methods } })
     end
-    function answers.file(req) return core.file_response(req) end
+    function answers.file(req)
+        local res, status = core.file_response(req)
+        return res or pages.answer(view.nowhere, req, { status = status })
+    end
     function answers.options(req) return options(allowed_at(view, req)) end
     function answers.refused(req) return refuse(req, allowed_at(view, req)) end
     function answers.all() return options(ALL) end
@@ -250,7 +257,7 @@ local function new_answers(view)
     end
     for _, static in ipairs(view.statics) do
         answers[static] = static.headers and function(req)
-            local res = response.copy(core.file_response(req))
+            local res = response.copy(answers.file(req))
             for name, value in pairs(static.headers) do res.headers[name] = value end
             return res
         end or answers.file

@@ -5,6 +5,7 @@ local suggest = require "lunette.suggest"
 
 local getinfo = debug.getinfo
 local running = coroutine.running
+local xpcall = xpcall
 
 local errors = {}
 
@@ -22,12 +23,20 @@ end
 -- Frames a traceback shows at most.
 local FRAMES = 30
 
--- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; nil
--- when there is none.
+-- Whether the library called into the site at a level of the caller's: by xpcall, always. Frames
+-- farther out are those of middleware, which has no part in what happens within.
+local function is_border(info, level)
+    if info.func ~= xpcall then return false end
+    local outer = getinfo(level + 2, "S")
+    return outer ~= nil and is_library(outer.source)
+end
+
+-- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; nil when
+-- there is none, since a tail call has taken it off.
 function errors.place()
     for level = 2, 200 do
-        local info = getinfo(level, "Sl")
-        if not info then break end
+        local info = getinfo(level, "Slf")
+        if not info or is_border(info, level) then break end
         if info.what ~= "C" and not is_library(info.source) then
             return info.short_src .. ":" .. info.currentline
         end
@@ -130,7 +139,8 @@ end
 local function text_of(e)
     if type(e) == "string" then return e end
     local ok, text = pcall(tostring, e)
-    if ok and (type(e) == "number" or (getmetatable(e) or {}).__tostring) then return text end
+    local meta = debug.getmetatable(e)
+    if ok and (type(e) == "number" or meta and meta.__tostring) then return text end
     return ("(error object is a %s value)"):format(type(e))
 end
 errors.text_of = text_of
@@ -141,12 +151,14 @@ local function frame_name(info)
     return ("function <%s:%d>"):format(info.short_src, info.linedefined)
 end
 
--- The frames of the site's scripts and modules from level on, "\tscripts/main.lua:6: in …" each.
+-- The frames of the site's scripts and modules from level on, "\tscripts/main.lua:6: in …" each;
+-- and whether none of them is of the function that the library called last.
 local function traceback(level)
-    local lines, more = {}, false
+    local lines, more, lost = {}, false, nil
     while true do
-        local info = getinfo(level, "Sln")
+        local info = getinfo(level, "Slnf")
         if not info then break end
+        if lost == nil and is_border(info, level) then lost = #lines == 0 end
         if info.what ~= "C" and not is_library(info.source) then
             more = #lines == FRAMES
             if more then break end
@@ -156,7 +168,7 @@ local function traceback(level)
         level = level + 1
     end
     if more then lines[#lines + 1] = "\t..." end
-    return table.concat(lines, "\n")
+    return table.concat(lines, "\n"), lost or #lines == 0
 end
 
 -- What each coroutine raised last, until it is taken: coroutine → failure.
@@ -165,19 +177,24 @@ local raised = setmetatable({}, { __mode = "k" })
 -- The message handler of every call into the site. The error itself passes unchanged, since __close
 -- functions see what it returns; its traceback is kept until errors.failure asks for it.
 function errors.on_raise(e)
-    raised[running()] = getmetatable(e) ~= Abort
-        and { cause = e, message = text_of(e), traceback = traceback(3) } or nil
+    local failure = nil
+    if getmetatable(e) ~= Abort then
+        failure = { cause = e, message = text_of(e) }
+        failure.traceback, failure.lost = traceback(3)
+    end
+    raised[running()] = failure
     return e
 end
 
--- A failure {cause, message, traceback} from what xpcall gave. For memory errors there is no
--- traceback: Lua calls no message handler then.
+-- A failure {cause, message, traceback, lost} from what xpcall gave; lost: a tail call took the
+-- function that xpcall called off the stack. For memory errors there is no traceback: Lua calls no
+-- message handler then.
 function errors.failure(e)
     local thread = running()
     local failure = raised[thread]
     raised[thread] = nil
     if failure and rawequal(failure.cause, e) then return failure end
-    return { cause = e, message = text_of(e), traceback = "" }
+    return { cause = e, message = text_of(e), traceback = "", lost = true }
 end
 
 return errors

@@ -86,8 +86,10 @@ local function constraint(text)
     if find(text, "^%a[%w_]*$") then
         local spec = NAMED[text]
         if spec then return spec end
-        return nil, ("names the unknown pattern {%s} (the nearest known one is {%s})"):format(text,
-            suggest.nearest(text, NAMED))
+        local near = suggest.nearest(text, NAMED)
+        return nil, ("names the unknown pattern {%s} (%s)"):format(text,
+            near and ("the nearest known one is {%s}"):format(near)
+            or "there are {int}, {uuid}, {slug}; others are Lua patterns like {%a+}")
     end
     if not is_lua_pattern(text) then
         return nil, ("holds {%s}, which is not a Lua pattern"):format(text)
@@ -141,6 +143,22 @@ local function describe(parts)
     return s
 end
 
+-- Why no path can ever hold the literal text, or nil. whole: it is all of its segment.
+local function never_matches(text, whole)
+    if whole and (text == "." or text == "..") then
+        return ("holds the segment %q, which no path keeps"):format(text)
+    end
+    local c = match(text, "[?#]")
+    if c then return ("holds %q, which ends a path"):format(c) end
+    local code = match(text, "%%%x%x")
+    if code then
+        return ("holds %q: paths are compared decoded, write the character itself"):format(code)
+    end
+    local name = whole and (match(text, "^<([%w_]+)>$") or match(text, "^{([%w_]+)}$"))
+    if name then return ("holds %q: captures are written :%s"):format(text, name) end
+    return nil
+end
+
 -- One segment from `at` to the next "/" → segment, index of that "/" or after the end; nil, why.
 local function read_segment(text, at)
     if byte(text, at) == 42 then return read_rest(text, at) end
@@ -156,6 +174,8 @@ local function read_segment(text, at)
             if not parts[#parts] or type(at) == "string" then return nil, at end
         else
             local run = match(text, "^[^/:*]+", at)
+            local why = never_matches(run, #parts == 0 and find(text, "^%f[/\0]", at + #run) ~= nil)
+            if why then return nil, why end
             parts[#parts + 1], at = run, at + #run
         end
     end

@@ -20,6 +20,14 @@ local function method(name, fn)
     end
 end
 
+-- Calls a function of the core's for a method: what it refuses is said at the site's line.
+local function call(name, fn, ...)
+    local ok, result = pcall(fn, ...)
+    if ok then return result end
+    local text = errors.text_of(result):gsub("^lunette[%w/]*:%d+: ", "")
+    misuse("req:%s: %s", name, (text:gsub("^bad argument (#%d+) to '[^']*' %((.*)%)$", "%2")))
+end
+
 local SOURCES = {
     query = true, form = true, params = true, cookies = true, headers = true, json = true,
 }
@@ -51,7 +59,11 @@ method("int", function(self, name, opts)
             suggest.hint(from, SOURCES))
     end
     local min, max = bound(opts, "min"), bound(opts, "max")
-    local source = self[from]
+    local source = rawget(self, from)
+    if source == nil then
+        if core.over(self) then misuse("req:int: the request is over, and req.%s was not read", from) end
+        source = self[from] -- made now
+    end
     local v = type(source) == "table" and source[name] or nil
     if v == nil then
         if opts.default ~= nil then return opts.default end
@@ -176,13 +188,15 @@ end
 -- lunette.cookie.make.
 method("set_cookie", function(self, name, value, opts)
     opts = cookie_options(self, opts, "req:set_cookie")
-    core.add_header(self, "Set-Cookie", require "lunette.cookie".make(name, value, opts))
+    local line = call("set_cookie", require "lunette.cookie".make, name, value, opts)
+    call("set_cookie", core.add_header, self, "Set-Cookie", line)
 end)
 
 -- req:expire_cookie(name[, opts]): the browser forgets it; path and domain as when it was set.
 method("expire_cookie", function(self, name, opts)
     opts = cookie_options(self, opts, "req:expire_cookie")
-    core.add_header(self, "Set-Cookie", require "lunette.cookie".expire(name, opts))
+    local line = call("expire_cookie", require "lunette.cookie".expire, name, opts)
+    call("expire_cookie", core.add_header, self, "Set-Cookie", line)
 end)
 
 -- req:add_header(name, value): one more header on whatever the handler returns.
@@ -190,7 +204,7 @@ method("add_header", function(self, name, value)
     expect(name, "string", "req:add_header: the name")
     if type(value) == "number" then value = tostring(value) end
     expect(value, "string", "req:add_header: the value")
-    core.add_header(self, name, value)
+    call("add_header", core.add_header, self, name, value)
 end)
 
 -- req:after(fn): runs once the answer is sent.

@@ -80,6 +80,12 @@ function response.is(v)
     return getmetatable(v) == Response
 end
 
+local function refuse_response(v, what)
+    if response.is(v) then
+        misuse("%s: the body is a response: return it alone, or set its status and headers", what)
+    end
+end
+
 local function new(status, headers, body, implied)
     return setmetatable({ status = status, headers = headers, body = body, implied = implied },
         Response)
@@ -115,6 +121,7 @@ function response.response(status, headers, body)
     if status == nil then misuse("app.response: the status is missing") end
     status = status_and_headers(status, nil, "app.response")
     if headers ~= nil then expect(headers, "table", "app.response: headers") end
+    refuse_response(body, "app.response")
     return new(status, headers or {}, body)
 end
 
@@ -122,6 +129,7 @@ end
 function response.json(value, status, headers)
     local code, given, implied = status_and_headers(status, headers, "app.json")
     local body = value
+    refuse_response(value, "app.json")
     if type(value) ~= "table" then
         local text, why = require "lunette.json".encode(value)
         if not text then misuse("app.json: %s", why) end
@@ -250,11 +258,27 @@ local function disposition(name)
     return value .. "; filename*=UTF-8''" .. quoted
 end
 
+-- Whether a path beneath the site's folder is in its scripts.
+local function is_script(path)
+    local kept = {}
+    for segment in path:gmatch("[^/]+") do
+        if segment == ".." then
+            kept[#kept] = nil
+        elseif segment ~= "." then
+            kept[#kept + 1] = segment
+        end
+    end
+    return kept[1] == "scripts"
+end
+
 -- app.file(path[, {root=, type=, download=, max_age=, missing=404}][, headers]): a file beneath the
 -- site's folder, or beneath root. Where there is none: the error page of `missing`.
 function response.file(path, opts, headers)
     expect(path, "string", "app.file: the path")
     opts = errors.check_options(opts, FILE_OPTIONS, "app.file")
+    if not opts.root and is_script(path) then
+        misuse("app.file: files in scripts/ are never sent")
+    end
     local missing = opts.missing or 404
     if math.type(missing) ~= "integer" or missing < 400 or missing > 599 then
         misuse("app.file: missing must be an integer from 400 to 599, not %s",
@@ -271,6 +295,9 @@ function response.file(path, opts, headers)
     end
     for _, name in ipairs { "root", "type", "download" } do
         if opts[name] ~= nil then expect(opts[name], "string", "app.file: " .. name) end
+    end
+    if opts.type and opts.type:find("%c") then
+        misuse("app.file: the type %q holds a control character", opts.type)
     end
     local res = new(200, headers or {}, nil, true)
     response.files[res] = {

@@ -21,21 +21,23 @@ local function distance(a, b)
     return rows[#a][#b]
 end
 
--- The key of `known` (a table with words as keys) nearest to `word` in any case, or nil when
--- known is empty. Of two equally near ones, the first in the alphabet.
+-- The key of `known` (a table with words as keys) nearest to `word` in any case, or nil when none is
+-- like it: more than half of its letters would have to change. Of two equally near ones, the first
+-- in the alphabet.
 function suggest.nearest(word, known)
-    local best, least
-    local wanted = tostring(word):sub(1, 64):lower()
+    local wanted = tostring(word):lower()
+    if #wanted > 64 then return nil end
+    local best, least = nil, math.max(1, #wanted // 2)
     for name in pairs(known) do
         local d = distance(wanted, name:lower())
-        if not least or d < least or (d == least and name < best) then
+        if d < least or (d == least and (not best or name < best)) then
             best, least = name, d
         end
     end
     return best
 end
 
--- ' (the nearest known one is "name")' for the end of a message; "" when known is empty.
+-- ' (the nearest known one is "name")' for the end of a message; "" when none is near.
 function suggest.hint(word, known)
     local best = suggest.nearest(word, known)
     return best and (" (the nearest known one is %q)"):format(best) or ""

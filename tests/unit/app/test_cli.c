@@ -76,6 +76,8 @@ static void test_commands(void **state)
         {"--version", CLI_VERSION, "."},
         {"--help", CLI_HELP, "."},
         {"-h", CLI_HELP, "."},
+        {"help", CLI_HELP, "."},
+        {"-v", CLI_VERSION, "."},
         {"serve --help", CLI_SERVE_HELP, "."},
         {"check --all x y", CLI_LATER, "."},
         {"why GET /x", CLI_LATER, "."},

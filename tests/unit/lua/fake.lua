@@ -61,6 +61,7 @@ local function new_core(files)
     function core.start(t) core.started = t end
     function core.log(level, text) core.logged[#core.logged + 1] = level .. " " .. text end
     function core.normalise(...) return normalise(core.started.response, ...) end
+    function core.encode(t) return require "lunette.json".encode(t) end
     function core.page(status, message) return ("<%d %s>"):format(status, message or "") end
     function core.receive(req, max)
         req.max = max

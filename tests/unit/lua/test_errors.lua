@@ -232,4 +232,18 @@ do
     end
 end
 
+-- Paths that are lunette's own; options of url_for in the query's place.
+do
+    local app = fake.open()
+    check.misuse(function() app.listen(8080) end, "lunette serve does that")
+    check.misuse(function() app.gett("/", handler) end, "nearest known name is app.get")
+    local _, why = pcall(function() return app.frobnicate end)
+    check.truthy(not why:find "nearest", "nothing is like it")
+    check.misuse(function() app.get("/.lunette/x", handler) end, "lunette's own")
+    app.get("/a/:x", { name = "n" }, handler)
+    local req = { scheme = "http", host = "h", port = 8080 }
+    check.equals(app.url_for("n", { x = 1 }, { absolute = true, req = req }), "http://h:8080/a/1")
+    check.equals(app.url_for("n", { x = 1 }, { absolute = "x", a = 1 }), "/a/1?a=1&absolute=x")
+end
+
 check.done()

@@ -120,4 +120,21 @@ end
 check.equals(suggest.nearest("nmae", { name = 1, use = 1 }), "name")
 check.equals(suggest.nearest("x", {}), nil)
 
+-- What can never match is refused with a sentence.
+do
+    local parse = require "lunette.pattern".parse
+    for text, why in pairs {
+        ["/a?x=1"] = 'holds "%?"', ["/a#b"] = 'holds "#"', ["/a%20b"] = 'holds "%%20"',
+        ["/a/./b"] = 'segment "%."', ["/a/.."] = 'segment "%.%."', ["/u/<id>"] = "written :id",
+        ["/u/{id}/x"] = "written :id",
+    } do
+        local p, said = parse(text)
+        check.equals(p, nil, text)
+        check.matches(said, why, text)
+    end
+    for _, text in ipairs { "/grün", "/a.b/...", "/100%", "/.:x", "/..:x", "/.well-known/x" } do
+        check.truthy(parse(text), text)
+    end
+end
+
 check.done()
