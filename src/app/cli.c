@@ -9,8 +9,9 @@
 
 enum { WORD_MAX = 64, WORKERS_MAX = 256 };
 
-static const char *const commands[] = {"serve", "new",  "check",  "routes", "why",    "limits",
-                                       "test",  "repl", "reload", "stop",   "status", "help", NULL};
+static const char *const commands[] = {"serve",  "new",  "check", "routes", "why",
+                                       "limits", "test", "repl",  "reload", "stop",
+                                       "status", "help", NULL};
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, HELP, VERSION };
 static const char *const options[] = {

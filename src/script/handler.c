@@ -308,7 +308,7 @@ static void start_clock(struct work *w)
 static bool answer_without_lua(struct handler *h, struct exchange *x)
 {
     const struct http_request *r = &x->request;
-    struct http_response file;
+    struct http_response file = {.status = 0};
     if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path))
         return false;
     fields_clear(&h->fields);

@@ -51,6 +51,7 @@ void lua_file_push(lua_State *L, struct open_file **list, int fd, off_t offset, 
         int error = f ? errno : ENOMEM;
         free(f);
         luaL_error(L, "the file cannot be kept open: %s", strerror(error));
+        return;
     }
     *f = (struct open_file){*list, copy, offset, length, .users = 1, .refs = 2};
     *list = f;
