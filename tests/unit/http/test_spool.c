@@ -199,9 +199,9 @@ static bool survives_a_full_disk(void)
     if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
         return false;
     char bytes[256];
-    if (grow(40) != 0 || grow(100) != -EFBIG || s.size != 40)
+    if (grow(40) != 0 || grow(100) != -ENOSPC || s.size != 40)
         return false;
-    if (grow(24) != 0 || s.size != 64 || grow(1) != -EFBIG)
+    if (grow(24) != 0 || s.size != 64 || grow(1) != -ENOSPC)
         return false;
     if (spool_read(&s, 0, bytes, sizeof bytes) != 64)
         return false;
@@ -209,7 +209,7 @@ static bool survives_a_full_disk(void)
         if (bytes[i] != pattern(i))
             return false;
     spool_fini(&s);
-    return grow(16) == 0 && grow(100) == -EFBIG && s.size == 16;
+    return grow(16) == 0 && grow(100) == -ENOSPC && s.size == 16;
 }
 
 static void full_disk(void **state)
