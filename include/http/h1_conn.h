@@ -16,13 +16,15 @@
 //   └── (never back)                                        CONN_LINGER ──> CONN_CLOSED
 //
 //   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
-//   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set.
-//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said its last
-//                 byte: it may have left. Input is paused when some comes.
+//   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set. A FIN
+//                 goes to CONN_LINGER.
+//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said
+//                 its last byte: it may have left. Input is paused when some comes.
 //   CONN_BODY     x is with the handler, which waits for on_body. Timer: body.
-//   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on. Timer: send
-//                 while bytes are queued.
-//   CONN_DISCARD  x is over; what is left of its body is read and dropped. Timer: body.
+//   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on.
+//                 Timer: send while bytes are queued.
+//   CONN_DISCARD  x is over; what is left of its body is read and dropped. Timer: body. A body that
+//                 is too long, bad or late, a FIN and draining go to CONN_LINGER.
 //   CONN_LINGER   the last answer is queued and a FIN follows it; input is dropped until the client closes.
 //                 Timer: send until the queue is empty, then linger.
 //   CONN_CLOSED   stream_close was called; on_closed frees the connection.

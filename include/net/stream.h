@@ -110,8 +110,7 @@ bool stream_eof(const struct stream *s); // on_eof was called
 // Harmless twice. Bytes that are still queued are lost; so may those be that the peer has not read
 // yet, if it sent some that we did not read (the kernel then resets): shut down and read on first.
 void stream_close(struct stream *s);
-// The next stream_close drops what is queued or unsent and resets the connection (RST), so that the peer
-// takes what it got for incomplete.
+// The same, and over TCP the peer gets a reset, not an end: what it got is not all.
 void stream_reset(struct stream *s);
 
 #endif

@@ -95,12 +95,17 @@ void h1_close(struct h1_conn *c)
 {
     if (c->state == CONN_CLOSED)
         return;
+    // A body that ends with the connection, and has not ended: the client must see the difference.
+    bool cut = c->state == CONN_ANSWER && c->x->source_left < 0 && !c->x->chunked_answer;
     set_state(c, CONN_CLOSED);
     timeout_remove(c->env->loop, &c->timer);
     loop_undefer(c->env->loop, &c->later);
     if (c->x)
         h1_end_exchange(c, false);
-    stream_close(c->stream);
+    if (cut)
+        stream_reset(c->stream);
+    else
+        stream_close(c->stream);
 }
 
 // The last answer is queued: a FIN behind it, and patience with a client that is still sending.
@@ -151,18 +156,25 @@ static size_t step_body(struct h1_conn *c, struct str in)
     return used;
 }
 
+// Gives up what is left of a body that nobody asked for. The answer may be on its way still.
+static void stop_discarding(struct h1_conn *c)
+{
+    h1_end_exchange(c, true);
+    linger(c);
+}
+
 // A body that nobody asked for. The exchange is over for the handler, but the decoder lives in it.
 static size_t step_discard(struct h1_conn *c, struct str in)
 {
     size_t used;
     struct h1_fault fault = h1_take_body(c->x, in, &used);
     c->discarded += used;
-    if (c->x->body_done && !c->env->draining) {
+    bool done = c->x->body_done;
+    if (done && !c->env->draining) {
         h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
-    } else if (c->x->body_done || fault.status || c->discarded > H1_DISCARD_MAX) {
-        h1_end_exchange(c, true);
-        linger(c);
+    } else if (done || fault.status || c->discarded > H1_DISCARD_MAX) {
+        stop_discarding(c);
     }
     return used;
 }
@@ -279,14 +291,12 @@ static void answer_done(struct h1_conn *c)
 // is not (RFC 9112 §8).
 static void break_off(struct h1_conn *c)
 {
-    bool until_close = !c->x->chunked_answer && c->x->source_left < 0;
-    h1_end_exchange(c, false);
-    if (until_close) {
-        stream_reset(c->stream);
+    if (!c->x->chunked_answer && c->x->source_left < 0) {
         h1_close(c);
-    } else {
-        linger(c);
+        return;
     }
+    h1_end_exchange(c, false);
+    linger(c);
 }
 
 // Moves an answered exchange on as far as the queue allows.
@@ -383,9 +393,24 @@ static void settle(struct h1_conn *c)
         stream_resume(c->stream);
 }
 
+// The client said its last byte, and its body is not whole.
+static void body_stopped(struct h1_conn *c)
+{
+    c->x->close = true;
+    body_ended(c, 400, "the client stopped within the body");
+    advance(c);
+    if (c->state == CONN_HANDLE)
+        arm(c, HALF_CLOSED_MS);
+    settle(c);
+}
+
 static void on_later(struct deferred *d)
 {
     struct h1_conn *c = (struct h1_conn *)((char *)d - offsetof(struct h1_conn, later));
+    if (c->state == CONN_BODY && c->eof) {
+        body_stopped(c);
+        return;
+    }
     advance(c);
     settle(c);
 }
@@ -409,10 +434,7 @@ static void on_eof(void *owner)
     c->eof = true;
     switch ((enum conn_state)c->state) {
     case CONN_BODY:
-        c->x->close = true;
-        body_ended(c, 400, "the client stopped within the body");
-        advance(c);
-        settle(c);
+        body_stopped(c);
         break;
     case CONN_IDLE:
     case CONN_LINGER:
@@ -420,11 +442,11 @@ static void on_eof(void *owner)
             break; // what was answered still goes out
         h1_close(c);
         break;
-    case CONN_HEAD:
-    case CONN_DISCARD: // no more of that will come, but what was answered before still goes out
-        if (c->x)
-            h1_end_exchange(c, true);
+    case CONN_HEAD: // answers to earlier requests may be on their way
         linger(c);
+        break;
+    case CONN_DISCARD:
+        stop_discarding(c);
         break;
     case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
         arm(c, HALF_CLOSED_MS);
@@ -471,6 +493,8 @@ static void on_timer(struct timeout *t)
         body_ended(c, 408, "the body stopped coming (timeouts.body)");
         advance(c);
         settle(c);
+    } else if (c->state == CONN_DISCARD) {
+        stop_discarding(c);
     } else {
         h1_close(c);
     }
@@ -537,6 +561,8 @@ unsigned exchange_receive(struct exchange *pub, uint64_t max)
         stream_flush(c->stream);
         stream_resume(c->stream);
         arm_for_state(c);
+        if (c->eof && c->state == CONN_BODY)
+            loop_defer(c->env->loop, &c->later); // nothing more will come
     }
     return 0;
 }
@@ -552,7 +578,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
     assert(c->state == CONN_HANDLE && !x->answered);
     x->answered = true;
     pub->status = r->status;
-    if (r->close || c->env->draining || (!x->body_done && !worth_discarding(x)))
+    if (r->close || c->eof || c->env->draining || (!x->body_done && !worth_discarding(x)))
         x->close = true;
     h1_write_answer(x, r);
     advance_later(c);
@@ -560,5 +586,6 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
 
 void exchange_ready(struct exchange *pub)
 {
-    advance_later(((struct h1_exchange *)pub)->conn);
+    struct h1_conn *c = ((struct h1_exchange *)pub)->conn;
+    loop_defer(c->env->loop, &c->later); // also from within a pull, which is about to say LATER
 }

@@ -644,13 +644,6 @@ bool stream_eof(const struct stream *s)
     return s->eof_told;
 }
 
-void stream_reset(struct stream *s)
-{
-    static const struct linger now = {.l_onoff = 1, .l_linger = 0};
-    if (s->fd >= 0)
-        setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-}
-
 void stream_close(struct stream *s)
 {
     if (s->closed)
@@ -662,4 +655,12 @@ void stream_close(struct stream *s)
         drop_head(s);
     s->queued = 0;
     loop_defer(s->pool->loop, &s->deferred);
+}
+
+void stream_reset(struct stream *s)
+{
+    struct linger at_once = {.l_onoff = 1};
+    if (!s->closed) // an error leaves an ordinary end, which is all there is elsewhere
+        setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    stream_close(s);
 }
