@@ -466,8 +466,8 @@ local function find_entry(view, req, method)
     return entry_of(view, route)
 end
 
--- Adds what the tree found to the literals of a host's view, where the app's view has that path as a
--- literal too: so the table stays as small as what was declared.
+-- Adds what the tree found to the literals of a host's view, where the app's view has that path as
+-- a literal too: so the table stays as small as what was declared.
 local function remember(view, method, path, entry)
     local shared = views[false].literal[method]
     if shared and shared[path] and entry.route.pattern.literal then
