@@ -403,16 +403,33 @@ static void reap(struct master *m)
 
 // "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www)", a line for
 // each address.
-static void say_start(const struct config *c)
+static void say_start(const struct master *m)
 {
+    const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
     if (c->quiet)
         return;
-    for (unsigned i = 0; i < c->listen_addrs; i++)
+    for (unsigned i = 0; i < c->listen_addrs; i++) {
+        struct addr bound = c->listen[i];
+        socklen_t n = sizeof bound.storage;
+        if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
+            getsockname(m->sockets[i], &bound.sa, &n);
         fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s)\n", LUNETTE_VERSION,
                 c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
-                addr_format(&c->listen[i], text), c->workers, c->workers == 1 ? "" : "s",
-                c->become.user, c->become.group);
+                addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
+                c->become.group);
+    }
+}
+
+// A site of scripts alone whose entry is missing: most likely a slip, and served all the same.
+static void warn_if_empty(const struct config *c)
+{
+    char main_lua[PATH_MAX + 32], files[PATH_MAX + 32];
+    snprintf(main_lua, sizeof main_lua, "%s/scripts/main.lua", c->site);
+    snprintf(files, sizeof files, "%s/site", c->site);
+    if (access(main_lua, F_OK) != 0 && errno == ENOENT && access(files, F_OK) != 0 &&
+        errno == ENOENT)
+        log_write(LOG_WARN, "scripts/main.lua is not there, nor site/: nothing but 404s");
 }
 
 static bool all_ready(const struct master *m)
@@ -436,7 +453,8 @@ static void on_ready(struct master *m)
     if (m->state == STARTING && all_ready(m)) {
         m->state = SERVING;
         m->shared->starting = false;
-        say_start(m->config);
+        warn_if_empty(m->config);
+        say_start(m);
     }
 }
 

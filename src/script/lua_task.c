@@ -95,6 +95,8 @@ static void turn_over(struct deferred *d)
 
 static int task_sleep(lua_State *L)
 {
+    if (lua_istable(L, 1))
+        return luaL_error(L, "task.sleep: call with a dot, task.sleep(seconds)");
     double seconds = luax_check_duration(L, 1);
     struct sleep *s = lua_newuserdatauv(L, sizeof *s, 0);
     *s = (struct sleep){.wait = {.finish = no_results, .cancel = sleep_cancelled},

@@ -1,4 +1,7 @@
 """What a site's author reads when the scripts ask for something that cannot be."""
+import re
+import socket
+
 import pytest
 
 from running import ask, log_of, running
@@ -40,6 +43,7 @@ MAIN = """\
     bad("cookie/name", function(req) req:set_cookie("a b", "x") return 204 end)
     bad("cookie/gone", function(req) req:expire_cookie("a b") return 204 end)
     bad("header/add", function(req) req:add_header("a b", "x") return 204 end)
+    bad("task", function() require "lunette.task":sleep(0) return 204 end)
     bad("locked", function() error(locked) end)
 """
 FILES = {"scripts/main.lua": MAIN, "site/a.txt": "a", "site/sub/b.txt": "b"}
@@ -94,6 +98,7 @@ WRONG = [
     ("/header/true", "header X: a boolean is neither string, number nor array of strings"),
     ("/header/line", "header X: its value has a CR, LF or another control character"),
     ("/json/function", "function"),
+    ("/task", "task.sleep: call with a dot"),
 ]
 
 
@@ -123,3 +128,17 @@ def test_what_is_no_file_is_missing(site, path):
 def test_bytes_that_are_not_utf_8_are_mended_behind_middleware_too(site):
     answer = ask(site, "/json/bytes")
     assert (answer.status, answer.body) == (200, '{"text":"\ufffd"}'.encode())
+
+
+def test_a_site_without_anything_to_serve_says_so_once():
+    with running({"scripts/config.lua": "return {}"}) as server:
+        assert ask(server, "/").status == 404
+        assert server.errors().count("scripts/main.lua is not there, nor site/") == 1
+
+
+def test_the_start_names_the_port_that_the_kernel_chose():
+    with running({"site/a.txt": "a"}, "--listen", "127.0.0.1:0") as server:
+        port = re.search(r"on http://127\.0\.0\.1:(\d+) ", server.errors()).group(1)
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as s:
+            s.sendall(b"GET /a.txt HTTP/1.0\r\n\r\n")
+            assert s.recv(100).startswith(b"HTTP/1.")

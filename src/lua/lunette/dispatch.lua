@@ -399,11 +399,13 @@ local function entry_of(view, route)
     return entry
 end
 
--- Fills view.literal: what the tree would find for every literal path, so that both agree.
+-- Fills view.literal: what the tree would find for every literal path, so that both agree. For the
+-- view of a host, the app's own routes are left to `remember`: hosts × routes may be many.
 local function fill_literals(view)
     for _, method in ipairs(router.methods) do view.literal[method] = {} end
     for _, tier in ipairs(view.tiers) do
-        for _, route in ipairs(tier.routes) do
+        local later = tier == site.tier and #view.tiers > 1
+        for _, route in ipairs(later and none or tier.routes) do
             local path = route.pattern.literal and route.pattern.text:gsub("(.)/$", "%1")
             for _, form in ipairs(path and { path, path ~= "/" and path .. "/" or nil } or none) do
                 for method, paths in pairs(view.literal) do
@@ -464,6 +466,15 @@ local function find_entry(view, req, method)
     return entry_of(view, route)
 end
 
+-- Adds what the tree found to the literals of a host's view, where the app's view has that path as
+-- a literal too: so the table stays as small as what was declared.
+local function remember(view, method, path, entry)
+    local shared = views[false].literal[method]
+    if shared and shared[path] and entry.route.pattern.literal then
+        view.literal[method][path] = entry
+    end
+end
+
 -- The answer to a request: raw results of a handler, a response, or core.FILE. C calls it in a
 -- coroutine of the request. encoded: a segment holds an encoded slash.
 function dispatch.dispatch(req, method, path, encoded, has_body)
@@ -478,6 +489,7 @@ function dispatch.dispatch(req, method, path, encoded, has_body)
         local met
         if path ~= "*" then entry, met = find_entry(view, req, method) end
         if not entry then return unrouted(view, req, method, path, met) end
+        if literal and not everyone then remember(view, method, path, entry) end
         chain = entry.uses and surround(entry, entry.uses, entry.inner) or entry.chain
     end
     if has_body or entry.timeout then

@@ -61,7 +61,9 @@ method("int", function(self, name, opts)
     local min, max = bound(opts, "min"), bound(opts, "max")
     local source = rawget(self, from)
     if source == nil then
-        if core.over(self) then misuse("req:int: the request is over, and req.%s was not read", from) end
+        if core.over(self) then
+            misuse("req:int: the request is over, and req.%s was not read", from)
+        end
         source = self[from] -- made now
     end
     local v = type(source) == "table" and source[name] or nil

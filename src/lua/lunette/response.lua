@@ -40,11 +40,14 @@ end
 -- A copy of a headers table (or nil) that is read and written in any case. A copy, since the
 -- original may be a constant of the site's scripts.
 function response.headers(from)
-    local copy = setmetatable({}, Headers)
-    for name, value in next, from or copy do
+    local copy = {}
+    if not from then return setmetatable(copy, Headers) end
+    local unique = getmetatable(from) == Headers -- no two names of it differ in case alone
+    if not unique then setmetatable(copy, Headers) end
+    for name, value in next, from do
         copy[name] = type(value) == "table" and table.move(value, 1, #value, 1, {}) or value
     end
-    return copy
+    return unique and setmetatable(copy, Headers) or copy
 end
 
 -- A copy of a response for middleware to change.

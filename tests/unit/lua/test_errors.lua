@@ -246,4 +246,15 @@ do
     check.equals(app.url_for("n", { x = 1 }, { absolute = "x", a = 1 }), "/a/1?a=1&absolute=x")
 end
 
+-- A request that is over still has what was read of it, and says what was not.
+do
+    local site = fake.site(function(app) app.get("/", function() return 204 end) end)
+    site:ask("GET", "/", { query = { n = "5" } })
+    local req = site.req
+    req.gone = true
+    check.equals(req:int("n"), 5)
+    check.misuse(function() local n = req:int("n", { from = "form" }) return n end,
+        "the request is over, and req.form was not read")
+end
+
 check.done()

@@ -297,4 +297,29 @@ do
     check.equals(n, { 1, 1 })
 end
 
+-- A host's view learns the app's literal paths as they are asked for, by every rule it has.
+do
+    local site = fake.site(function(app)
+        app.get("/a", function() return "app a" end)
+        app.get("/b", function() return "app b" end)
+        app.host("one", function(h) h.get("/:x", function() return "one " .. "x" end) end)
+        app.host("two", function(h)
+            h.use(function(req, handle)
+                local res = handle(req)
+                res.body = "two: " .. res.body
+                return res
+            end)
+            h.get("/b", function() return "own b" end)
+        end)
+    end)
+    for _ = 1, 3 do
+        for _, case in ipairs {
+            { "one", "/a", "one x" }, { "two", "/a", "two: app a" }, { "two", "/a/", "two: app a" },
+            { "two", "/b", "two: own b" }, { "else", "/a", "app a" }, { "else", "/b", "app b" },
+        } do
+            check.equals(site:body("GET", case[2], { host = case[1] }), case[3], case[1] .. case[2])
+        end
+    end
+end
+
 check.done()
