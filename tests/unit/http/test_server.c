@@ -162,7 +162,7 @@ static void several_clients_are_served(void **state)
     (void)state;
     begin(1, 10, 0);
     int a = connect_client(), b = connect_client();
-    TURN_UNTIL(server_connections(server) == 2);
+    TURN_UNTIL(places.open[0] == 2);
     assert_int_equal(places.open[0], 2);
     say(b, GET);
     hear(b, "hello");
@@ -171,7 +171,7 @@ static void several_clients_are_served(void **state)
     say(b, GET);
     hear(b, "hello");
     shutdown(a, SHUT_WR);
-    TURN_UNTIL(server_connections(server) == 1);
+    TURN_UNTIL(places.open[0] == 1);
     assert_int_equal(places.open[0], 1);
     assert_int_equal(sent, 3);
     finish();
@@ -182,14 +182,14 @@ static void a_client_too_many_is_told_to_come_again(void **state)
     (void)state;
     begin(1, 1, 0);
     int a = connect_client();
-    TURN_UNTIL(server_connections(server) == 1);
+    TURN_UNTIL(places.open[0] == 1);
     int b = connect_client();
     const char *text = hear(b, NULL);
     assert_ptr_equal(strstr(text, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: "), text);
     assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
-    assert_int_equal(server_connections(server), 1);
+    assert_int_equal(places.open[0], 1);
     shutdown(a, SHUT_WR); // its place is free again
-    TURN_UNTIL(server_connections(server) == 0);
+    TURN_UNTIL(places.open[0] == 0);
     int c = connect_client();
     say(c, GET);
     hear(c, "hello");
@@ -201,7 +201,7 @@ static void an_address_too_often_is_told_so(void **state)
     (void)state;
     begin(1, 10, 1);
     connect_client();
-    TURN_UNTIL(server_connections(server) == 1);
+    TURN_UNTIL(places.open[0] == 1);
     const char *text = hear(connect_client(), NULL);
     assert_ptr_equal(strstr(text, "HTTP/1.1 429 "), text);
     assert_int_equal(places.open[0], 1);
@@ -215,7 +215,7 @@ static void the_other_worker_is_woken_when_it_has_less_to_do(void **state)
     begin(2, 100, 0);
     for (int i = 0; i < 4; i++) // the last ones only after the other has not come
         connect_client();
-    TURN_UNTIL(server_connections(server) == 4);
+    TURN_UNTIL(places.open[0] == 4);
     assert_int_equal(eventfd_read(places.wake[1], &woken), 0);
     assert_true(woken >= 1);
     finish();
@@ -228,7 +228,7 @@ static void a_worker_that_is_woken_accepts(void **state)
     places.open[1] = 50; // the other one has plenty
     connect_client();
     eventfd_write(places.wake[0], 1);
-    TURN_UNTIL(server_connections(server) == 1);
+    TURN_UNTIL(places.open[0] == 1);
     eventfd_t count;
     assert_int_equal(eventfd_read(places.wake[0], &count), -1); // it was taken back
     finish();
@@ -277,20 +277,20 @@ static void draining_ends_idle_connections_and_accepts_no_more(void **state)
     (void)state;
     begin(1, 10, 0);
     int fresh = connect_client(), idle = connect_client();
-    TURN_UNTIL(server_connections(server) == 2);
+    TURN_UNTIL(places.open[0] == 2);
     say(idle, GET);
     hear(idle, "hello");
     server_drain(server);
     connect_client(); // the kernel takes it, we do not
     run();
-    assert_int_equal(server_connections(server), 0);
+    assert_int_equal(places.open[0], 0);
     char byte;
     assert_int_equal(recv(fresh, &byte, 1, MSG_DONTWAIT), 0);
     assert_int_equal(recv(idle, &byte, 1, MSG_DONTWAIT), 0);
     eventfd_write(places.wake[0], 1); // nor when another worker asks
     assert_int_equal(loop_turn(loop, 2), 0);
     assert_int_equal(loop_turn(loop, 2), 0);
-    assert_int_equal(server_connections(server), 0);
+    assert_int_equal(places.open[0], 0);
     finish();
 }
 
@@ -346,7 +346,7 @@ static void a_server_may_go_with_connections_open(void **state)
     int a = connect_client(), b = connect_client();
     say(a, GET);
     say(b, "GET / HT");
-    TURN_UNTIL(held && server_connections(server) == 3);
+    TURN_UNTIL(held && places.open[0] == 3);
     finish();
     assert_int_equal(ended, 1);
     assert_int_equal(sent, 0);
