@@ -137,13 +137,25 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 
 int files_own_socket(const char *path, const struct identity *owner, struct file_id *id)
 {
+    const char *name;
+    char through[64];
     struct stat st;
-    if (lstat(path, &st) != 0)
+    int rc = 0, parent = files_open_parent(path, &name);
+    if (parent < 0)
+        return parent;
+    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    close(parent);
+    if (fd < 0)
         return -errno;
+    snprintf(through, sizeof through, "/proc/self/fd/%d", fd);
+    if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+        rc = -EEXIST; // not the one that was bound
+    else if (owner && (fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) != 0 ||
+                       chmod(through, 0660) != 0))
+        rc = -errno;
     *id = (struct file_id){st.st_dev, st.st_ino};
-    if (!owner)
-        return 0;
-    return lchown(path, owner->uid, owner->gid) == 0 && chmod(path, 0660) == 0 ? 0 : -errno;
+    close(fd);
+    return rc;
 }
 
 void files_remove_socket(const char *path, const struct file_id *id)

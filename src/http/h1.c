@@ -587,5 +587,7 @@ void exchange_respond(struct exchange *pub, const struct http_response *r)
 void exchange_ready(struct exchange *pub)
 {
     struct h1_conn *c = ((struct h1_exchange *)pub)->conn;
+    if (c->state == CONN_CLOSED)
+        return;
     loop_defer(c->env->loop, &c->later); // also from within a pull, which is about to say LATER
 }

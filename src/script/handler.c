@@ -353,7 +353,9 @@ static void on_body(void *self, struct exchange *x, unsigned status, const char 
 {
     struct work *w = x->user;
     (void)self;
-    assert(w && w->receiving);
+    assert(w);
+    if (!w->receiving) // its wait was cancelled meanwhile: the answer is on its way
+        return;
     w->receiving = false;
     w->body_status = status;
     w->body_why = why;
@@ -465,6 +467,8 @@ static void on_end(void *self, struct exchange *x, bool sent)
     (void)self;
     if (!w)
         return;
+    stream_forget(w); // functions of req:after may still hold its write
+    w->stream.closed = true;
     if (w->after != LUA_NOREF)
         start_after(w);
     lua_file_close_all(&w->files);

@@ -208,6 +208,10 @@ MORE = """
         task.sleep(0.05)
         error("the stream is over, its writer is not")
     end end)
+    app.get("/after", function(req) return app.stream(function(write)
+        req:after(function() write(("x"):rep(20000)) end)
+        task.sleep(0.5)
+    end) end)
     app.get("/cancel", function() if kept then kept:cancel() end return "ok" end)
     app.get("/nul", function(req) return app.file("site/small.txt\\0.png") end)
     app.get("/linked", function(req) return app.file("site/link.txt") end)
@@ -264,3 +268,16 @@ def test_a_broken_http_10_stream_is_reset(server):
         with pytest.raises(ConnectionResetError):
             while s.recv(65536):
                 pass
+
+
+def test_after_functions_may_hold_the_write_of_a_client_that_left(serve):
+    """They answered on a connection that was closed, and an assertion ended the worker."""
+    server = serve({"scripts/main.lua": MORE}, "--workers", "1")
+    pids = server.workers()
+    s = server.connect()
+    s.sendall(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n")
+    time.sleep(0.1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+    server.wait_for(r"in req:after: .*the client closed the connection")
+    assert b"ok" in server.get("/cancel") and server.workers() == pids
