@@ -763,7 +763,7 @@ static void memory_may_end_anywhere(void **unused)
 static void a_request_without_memory_is_a_503(void **unused)
 {
     (void)unused;
-    begin();              // for the parser's state
+    begin(); // for the parser's state
     allocations_left = 0;
     say("GET / HTTP");
     TURN_UNTIL(state() == CONN_LINGER || state() == CONN_CLOSED);
