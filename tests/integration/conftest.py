@@ -7,6 +7,7 @@ sanitizer in its log, fails the test.
 import atexit
 import os
 import pathlib
+import random
 import re
 import resource
 import select
@@ -40,9 +41,16 @@ LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunet
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, and below those that the kernel gives to clients: one of them could
+    take a port of its choice before the server does."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Server:
