@@ -23,8 +23,8 @@ struct log_options {
 };
 
 // Opens both. Files are opened for appending, created with mode 0640, never through a link,
-// symbolic or hard. What an earlier call opened is closed, unless this one fails. 0 or −errno, with *failed the
-// path that could not be opened. Before log_open, records go to stderr.
+// symbolic or hard. What an earlier call opened is closed, unless this one fails. 0 or −errno, with
+// *failed the path that could not be opened. Before log_open, records go to stderr.
 int log_open(const struct log_options *o, const char **failed);
 // Writes what is buffered and closes what log_open opened.
 void log_close(void);

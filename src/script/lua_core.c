@@ -21,26 +21,30 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, methods=, response=}: the library's functions.
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, response=, methods=}: what the library
+// gives C to call, and to recognise responses and fill request tables with.
 static int core_start(lua_State *L)
 {
     struct handler *h = handler_of(L);
+    const struct {
+        const char *name;
+        int *ref;
+    } kept[] = {
+        {"dispatch", &h->dispatch},
+        {"failed", &h->failed},
+        {"loaded", &h->loaded},
+        {"place", &h->place},
+        {"raise", &h->raise},
+        {"raised", &h->raised},
+        {"response", &h->response_meta},
+    };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
-    lua_getfield(L, 1, "dispatch");
-    h->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "failed");
-    h->failed = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "loaded");
-    h->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "place");
-    h->place = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "raise");
-    h->raise = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "raised");
-    h->raised = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_getfield(L, 1, "response");
-    h->response_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (lua_getfield(L, 1, kept[i].name) == LUA_TNIL)
+            return luaL_error(L, "core.start without %s", kept[i].name);
+        *kept[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     lua_getfield(L, 1, "methods");
     request_methods(L, -1);
     h->started = true;
