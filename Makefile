@@ -5,7 +5,7 @@
 # `make test` does at a time, V=1 shows the commands.
 
 NEED       ?= .ci/need
-BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev
+BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests curl
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
@@ -23,7 +23,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
-LIBS       = $(LUA_LIBS) -pthread
+LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))

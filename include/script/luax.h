@@ -13,6 +13,8 @@ struct str luax_str(lua_State *L, int idx);
 // luaL_checklstring as a slice.
 struct str luax_check_str(lua_State *L, int arg);
 void luax_push(lua_State *L, struct str s);
+// With ASCII letters in lower case.
+void luax_push_lower(lua_State *L, struct str s);
 
 // nil, message, code ("ENOENT") for errno err: what the world's failures return. Returns 3.
 int luax_fail(lua_State *L, int err);

@@ -15,6 +15,7 @@
 
 struct vm;
 struct co;
+struct pool;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -22,6 +23,7 @@ struct vm_options {
     size_t request_memory; // limits.request_memory: what one metered run may add; 0: no bound
     bool dev;
     struct loop *loop;
+    struct pool *pool; // for calls that would block (net/pool.h); NULL: those raise
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must

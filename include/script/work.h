@@ -7,7 +7,7 @@
 // nothing.
 //
 //      handler.c      on_request → coroutine → the exchange's end
-//      lua_request.c  the request table and its lazy fields
+//      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
@@ -108,6 +108,14 @@ void request_methods(lua_State *L, int idx); // adds the functions of the table 
 void request_push(lua_State *L, struct work *w);  // a new request table
 struct work *request_work(lua_State *L, int arg); // of a live request, or raises
 struct work *request_try(lua_State *L, int arg);  // the same, NULL when it is over
+
+// request_client.c: each pushes one field.
+void request_push_scheme(lua_State *L, struct work *w);
+void request_push_host(lua_State *L, struct work *w);
+void request_push_port(lua_State *L, struct work *w);
+void request_push_remote_addr(lua_State *L, struct work *w);
+void request_push_remote_port(lua_State *L, struct work *w);
+void request_push_id(lua_State *L, struct work *w);
 
 // lua_core.c
 int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler

@@ -8,7 +8,6 @@
 #include "script/values.h"
 #include "script/work.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const char handle_key; // its address is the key
@@ -59,20 +58,6 @@ static void push_cookies(lua_State *L, struct work *w, enum values_keep keep)
     }
 }
 
-static void push_lower(lua_State *L, struct str s)
-{
-    char small[64];
-    if (s.n <= sizeof small) {
-        ascii_lower(small, s.p, s.n);
-        lua_pushlstring(L, small, s.n);
-        return;
-    }
-    luaL_Buffer b;
-    char *p = luaL_buffinitsize(L, &b, s.n);
-    ascii_lower(p, s.p, s.n);
-    luaL_pushresultsize(&b, s.n);
-}
-
 // Repeated fields are joined by ", "; Cookie by "; ", as its own grammar has it (RFC 9113 §8.2.3).
 static void push_joined(lua_State *L, struct str old, struct str more, bool cookie)
 {
@@ -90,7 +75,7 @@ static void push_headers(lua_State *L, struct work *w, enum values_keep keep)
     lua_createtable(L, 0, (int)r->field_count);
     int t = lua_gettop(L);
     for (unsigned i = 0; i < r->field_count; i++) {
-        push_lower(L, r->fields[i].name);
+        luax_push_lower(L, r->fields[i].name);
         if (keep == VALUES_ALL) {
             luax_push(L, r->fields[i].value);
             values_store(L, t, VALUES_ALL);
@@ -114,7 +99,7 @@ static int headers_index(lua_State *L)
 {
     if (lua_type(L, 2) != LUA_TSTRING)
         return 0;
-    push_lower(L, luax_str(L, 2));
+    luax_push_lower(L, luax_str(L, 2));
     lua_rawget(L, 1);
     return 1;
 }
@@ -135,59 +120,6 @@ static void push_body(lua_State *L, struct work *w)
         luaL_error(L, "the body's temporary file cannot be read: %s",
                    strerror(n < 0 ? (int)-n : 5));
     luaL_pushresultsize(&b, (size_t)n);
-}
-
-// host[:port] of the authority: the host in lower case (brackets of IPv6 kept off), the port or −1.
-static struct str split_authority(struct str authority, int64_t *port)
-{
-    uint64_t number;
-    ptrdiff_t colon = -1;
-    struct str host = authority;
-    *port = -1;
-    if (host.n && host.p[0] == '[') {
-        ptrdiff_t end = str_find(host, ']');
-        colon = end >= 0 && (size_t)end + 1 < host.n ? end + 1 : -1;
-    } else {
-        colon = str_find(host, ':');
-    }
-    if (colon >= 0) {
-        struct str digits = str_of(host.p + colon + 1, host.n - (size_t)colon - 1);
-        if (str_to_u64(digits, &number))
-            *port = (int64_t)number;
-        host.n = (size_t)colon;
-    }
-    return host;
-}
-
-static void push_host(lua_State *L, struct work *w)
-{
-    int64_t port;
-    push_lower(L, split_authority(w->x->request.authority, &port));
-}
-
-static void push_port(lua_State *L, struct work *w)
-{
-    int64_t port;
-    split_authority(w->x->request.authority, &port);
-    lua_pushinteger(L, port >= 0 ? port : 80);
-}
-
-static void push_remote(lua_State *L, struct work *w)
-{
-    char text[ADDR_TEXT_MAX];
-    lua_pushstring(L, addr_host(w->x->peer, text));
-}
-
-// An id that other processes will not make: 64 random bits of this one, mixed with a count.
-static void push_id(lua_State *L, struct work *w)
-{
-    struct handler *h = w->h;
-    char text[17];
-    uint64_t z = h->id_seed + ++h->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)(z ^ z >> 31));
-    lua_pushstring(L, text);
 }
 
 // --- the fields ---
@@ -271,22 +203,22 @@ static void push_field(lua_State *L, struct work *w, enum field_id id)
         lua_pushstring(L, r->minor ? "1.1" : "1.0");
         break;
     case F_SCHEME:
-        lua_pushliteral(L, "http");
+        request_push_scheme(L, w);
         break;
     case F_HOST:
-        push_host(L, w);
+        request_push_host(L, w);
         break;
     case F_PORT:
-        push_port(L, w);
+        request_push_port(L, w);
         break;
     case F_REMOTE_ADDR:
-        push_remote(L, w);
+        request_push_remote_addr(L, w);
         break;
     case F_REMOTE_PORT:
-        lua_pushinteger(L, addr_port(w->x->peer));
+        request_push_remote_port(L, w);
         break;
     case F_ID:
-        push_id(L, w);
+        request_push_id(L, w);
         break;
     case F_HEADERS:
         push_headers(L, w, VALUES_LAST);

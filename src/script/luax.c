@@ -27,6 +27,20 @@ void luax_push(lua_State *L, struct str s)
     lua_pushlstring(L, s.n ? s.p : "", s.n);
 }
 
+void luax_push_lower(lua_State *L, struct str s)
+{
+    char small[64];
+    if (s.n <= sizeof small) {
+        ascii_lower(small, s.p, s.n);
+        lua_pushlstring(L, small, s.n);
+        return;
+    }
+    luaL_Buffer b;
+    char *p = luaL_buffinitsize(L, &b, s.n);
+    ascii_lower(p, s.p, s.n);
+    luaL_pushresultsize(&b, s.n);
+}
+
 int luax_fail(lua_State *L, int err)
 {
     const char *code = strerrorname_np(err);
