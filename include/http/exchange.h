@@ -5,8 +5,10 @@
 // call about an exchange is on_end, after which it is gone: an answer that was sent, or a connection that was lost before.
 //
 //      on_request ──> exchange_receive ──> on_body ──> exchange_respond ──> on_end
-//           │               (optional)                      ▲
-//           └───────────────────────────────────────────────┘      on_end(sent = false) may come at any point between
+//           │               (optional)        ▲              ▲
+//           │            exchange_read ───────┤              │
+//           │              ▲      └──> on_data (again)       │
+//           └────────────────────────────────────────────────┘     on_end(sent = false) may come at any point between
 #ifndef LUNETTE_HTTP_EXCHANGE_H
 #define LUNETTE_HTTP_EXCHANGE_H
 
@@ -101,6 +103,9 @@ struct http_handler {
     // should answer with: 400 (malformed), 408, 413, 507, 500; the connection closes after that
     // answer. why: for the log.
     void (*on_body)(void *self, struct exchange *x, unsigned status, const char *why);
+    // The bytes that exchange_read asked for, at least one; valid during the call. Nothing more is
+    // read before the next exchange_read, which may be called from here.
+    void (*on_data)(void *self, struct exchange *x, struct str bytes);
     // The exchange is over; sent: the whole answer was handed to the connection. What the handler
     // keeps for it must be given up now.
     void (*on_end)(void *self, struct exchange *x, bool sent);
@@ -112,6 +117,13 @@ struct http_handler {
 // once. Answering without having called it discards the body (and closes the connection when much
 // of it is still to come).
 unsigned exchange_receive(struct exchange *x, uint64_t max);
+
+// The same for a body that is not kept: asks for its next bytes, whatever comes first. 0: on_data
+// will come, or on_body with status 0 at the end of the body (x->body is empty) or with what went
+// wrong; neither from within this call. Only for a request that has_body, before it is answered;
+// never together with exchange_receive, nor again before the bytes came. max is that of the first
+// call.
+unsigned exchange_read(struct exchange *x, uint64_t max);
 
 // Answers. Exactly once; on_end never comes from within this call. Head, Content-Length or
 // chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body

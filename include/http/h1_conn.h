@@ -20,7 +20,8 @@
 //                 goes to CONN_LINGER.
 //   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said
 //                 its last byte: it may have left. Input is paused when some comes.
-//   CONN_BODY     x is with the handler, which waits for on_body. Timer: body.
+//   CONN_BODY     x is with the handler, which waits for on_body or, when x->reading, for on_data: the
+//                 next bytes go to it and to CONN_HANDLE, unless it asks for more at once. Timer: body.
 //   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on.
 //                 Timer: send while bytes are queued.
 //   CONN_DISCARD  x is over; what is left of its body is read and dropped. Timer: body. A body that
@@ -60,7 +61,9 @@ struct h1_exchange {
     struct h1_chunked chunked;  // decoder, for a chunked body
     uint64_t body_left;         // bytes to come of a body with Content-Length
     uint64_t body_seen;         // body bytes received
-    uint64_t body_start;        // loop_now when exchange_receive was called
+    uint64_t body_since;        // loop_now when the body was asked for last
+    uint64_t body_waited;       // milliseconds that earlier exchange_reads waited for it
+    bool reading;               // by exchange_read: body bytes go to on_data, not to the spool
     struct str request_line;    // for the access log
     bool expects_continue;      // the client waits for 100 Continue, or a final status
     bool body_done;             // the whole body was read (or there is none)
@@ -118,6 +121,8 @@ bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot)
 void h1_drain(struct h1_conn *c);
 // Closes at once.
 void h1_close(struct h1_conn *c);
+// CONN_HANDLE to CONN_BODY, where the handler waits for the body, and back.
+void h1_body_asked(struct h1_conn *c, bool asked);
 
 // h1_exchange.c: makes c->x from a head that was parsed from in. NULL; or why the request is
 // refused (400), "" for lack of memory, and there is no exchange.
@@ -133,7 +138,8 @@ struct h1_fault {
 };
 // a body nobody wanted is read up to this, to keep the connection
 enum { H1_DISCARD_MAX = 64 * 1024 };
-// Takes body bytes from in: kept in CONN_BODY, dropped in CONN_DISCARD. Sets body_done at the end.
+// Takes body bytes from in: kept or handed over in CONN_BODY, dropped in CONN_DISCARD. Sets body_done
+// at the end. Stops where the handler has what it asked for, in CONN_HANDLE.
 struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used);
 
 // h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to

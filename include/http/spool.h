@@ -15,11 +15,14 @@ struct spool {
     int fd;            // everything, once it is not -1: readable and writable, mode 0600, no name
     uint64_t size;     // bytes in all
     uint64_t max;      // never more
+    // Is told of all bytes that were added, in order; NULL: nobody is.
+    void (*tap)(void *arg, struct str bytes);
+    void *tap_arg;
 };
 
 // Empty; allocates nothing. options must outlive the spool.
 void spool_init(struct spool *s, const struct spool_options *options, uint64_t max);
-// Gives memory and file back; the spool is then as after spool_init.
+// Gives memory and file back; the spool is then as after spool_init, without a tap.
 void spool_fini(struct spool *s);
 // Appends. 0, −EFBIG beyond max, −ENOMEM, or what the file system says (−ENOSPC; −EFBIG also where
 // a file may not grow so large). A failed append leaves the spool as it was.

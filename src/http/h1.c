@@ -135,10 +135,18 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
 
 // --- the body of a request ---
 
+void h1_body_asked(struct h1_conn *c, bool asked)
+{
+    set_state(c, asked ? CONN_BODY : CONN_HANDLE);
+    if (asked)
+        c->x->body_since = loop_now(c->env->loop);
+    else
+        timeout_clear(&c->timer);
+}
+
 static void body_ended(struct h1_conn *c, unsigned status, const char *why)
 {
-    set_state(c, CONN_HANDLE);
-    timeout_clear(&c->timer);
+    h1_body_asked(c, false);
     c->env->handler->on_body(c->env->self, &c->x->pub, status, why);
 }
 
@@ -150,7 +158,7 @@ static size_t step_body(struct h1_conn *c, struct str in)
     if (fault.status) {
         x->close = true;
         body_ended(c, fault.status, fault.why);
-    } else if (x->body_done) {
+    } else if (x->body_done && c->state == CONN_BODY) {
         body_ended(c, 0, NULL);
     }
     return used;
@@ -393,13 +401,16 @@ static void settle(struct h1_conn *c)
         stream_resume(c->stream);
 }
 
-// The client said its last byte, and its body is not whole.
-static void body_stopped(struct h1_conn *c)
+// Tells of the end of the body outside of input: the client said its last byte, or all was read
+// before the handler asked.
+static void body_over(struct h1_conn *c)
 {
-    c->x->close = true;
-    body_ended(c, 400, "the client stopped within the body");
+    bool whole = c->x->body_done;
+    if (!whole)
+        c->x->close = true;
+    body_ended(c, whole ? 0 : 400, whole ? NULL : "the client stopped within the body");
     advance(c);
-    if (c->state == CONN_HANDLE)
+    if (c->state == CONN_HANDLE && c->eof)
         arm(c, HALF_CLOSED_MS);
     settle(c);
 }
@@ -407,8 +418,8 @@ static void body_stopped(struct h1_conn *c)
 static void on_later(struct deferred *d)
 {
     struct h1_conn *c = (struct h1_conn *)((char *)d - offsetof(struct h1_conn, later));
-    if (c->state == CONN_BODY && c->eof) {
-        body_stopped(c);
+    if (c->state == CONN_BODY && (c->eof || c->x->body_done)) {
+        body_over(c);
         return;
     }
     advance(c);
@@ -434,7 +445,7 @@ static void on_eof(void *owner)
     c->eof = true;
     switch ((enum conn_state)c->state) {
     case CONN_BODY:
-        body_stopped(c);
+        body_over(c);
         break;
     case CONN_IDLE:
     case CONN_LINGER:
@@ -543,27 +554,47 @@ void h1_drain(struct h1_conn *c)
 
 // --- what handlers call ---
 
-unsigned exchange_receive(struct exchange *pub, uint64_t max)
+// Body bytes, or what is to be said of their end, may come from now on.
+static void ask_for_body(struct h1_exchange *x)
 {
-    struct h1_exchange *x = (struct h1_exchange *)pub;
     struct h1_conn *c = x->conn;
-    assert(c->state == CONN_HANDLE && !x->answered && pub->request.has_body && !x->body_done);
-    if (x->body_left > max)
-        return 413;
-    pub->body.max = max;
-    x->body_start = loop_now(c->env->loop);
     if (x->expects_continue) {
         x->expects_continue = false;
         stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
     }
-    set_state(c, CONN_BODY);
-    if (!c->stepping) {
-        stream_flush(c->stream);
-        stream_resume(c->stream);
-        arm_for_state(c);
-        if (c->eof && c->state == CONN_BODY)
-            loop_defer(c->env->loop, &c->later); // nothing more will come
-    }
+    h1_body_asked(c, true);
+    if (x->body_done) // its end is all that is left to tell
+        loop_defer(c->env->loop, &c->later);
+    if (c->stepping)
+        return;
+    stream_flush(c->stream);
+    stream_resume(c->stream);
+    arm_for_state(c);
+    if (c->eof && c->state == CONN_BODY)
+        loop_defer(c->env->loop, &c->later); // nothing more will come
+}
+
+unsigned exchange_receive(struct exchange *pub, uint64_t max)
+{
+    struct h1_exchange *x = (struct h1_exchange *)pub;
+    assert(x->conn->state == CONN_HANDLE && !x->answered && pub->request.has_body && !x->body_done);
+    if (x->body_left > max)
+        return 413;
+    pub->body.max = max;
+    ask_for_body(x);
+    return 0;
+}
+
+unsigned exchange_read(struct exchange *pub, uint64_t max)
+{
+    struct h1_exchange *x = (struct h1_exchange *)pub;
+    assert(x->conn->state == CONN_HANDLE && !x->answered && pub->request.has_body);
+    if (!x->reading && x->body_left > max)
+        return 413;
+    if (!x->reading)
+        pub->body.max = max;
+    x->reading = true;
+    ask_for_body(x);
     return 0;
 }
 

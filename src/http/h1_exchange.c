@@ -143,16 +143,37 @@ const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct
 static bool too_slow(const struct h1_exchange *x)
 {
     const struct server_options *o = x->conn->env->options;
-    uint64_t ms = loop_now(x->conn->env->loop) - x->body_start;
+    uint64_t ms = x->body_waited + loop_now(x->conn->env->loop) - x->body_since;
     return ms > o->body_ms && x->body_seen * 1000 < (uint64_t)o->body_rate * ms;
 }
 
 static const char *const too_large = "the body is over max_body (limits.body_bytes)";
 
-static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
+// The handler has asked for bytes: the clock of the body stands still until it asks again.
+static int hand_over(struct h1_exchange *x, struct str data)
+{
+    struct h1_conn *c = x->conn;
+    if (x->body_seen > x->pub.body.max)
+        return -EFBIG;
+    if (data.n == 0)
+        return 0;
+    x->body_waited += loop_now(c->env->loop) - x->body_since;
+    h1_body_asked(c, false);
+    c->env->handler->on_data(c->env->self, &x->pub, data);
+    return 0;
+}
+
+static int take_bytes(struct h1_exchange *x, struct str data)
 {
     x->body_seen += data.n;
-    switch (x->conn->state == CONN_BODY ? spool_add(&x->pub.body, data) : 0) {
+    if (x->conn->state != CONN_BODY)
+        return 0;
+    return x->reading ? hand_over(x, data) : spool_add(&x->pub.body, data);
+}
+
+static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
+{
+    switch (take_bytes(x, data)) {
     case 0:
         return (struct h1_fault){0, NULL};
     case -EFBIG:
@@ -170,16 +191,16 @@ static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
 static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t *used)
 {
     struct h1_fault fault = {0, NULL};
+    unsigned char state = x->conn->state;
     *used = 0;
     if (!x->pub.request.chunked) {
         size_t n = in.n < x->body_left ? in.n : (size_t)x->body_left;
-        fault = keep_bytes(x, str_of(in.p, n));
         x->body_left -= n;
         x->body_done = x->body_left == 0;
         *used = n;
-        return fault;
+        return keep_bytes(x, str_of(in.p, n));
     }
-    while (fault.status == 0) {
+    while (fault.status == 0 && x->conn->state == state) {
         size_t n;
         struct str data;
         struct str rest = str_of(in.p + *used, in.n - *used);
@@ -194,8 +215,10 @@ static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t 
             break;
         fault = keep_bytes(x, data);
     }
+    if (x->conn->state != state)
+        return fault;
     // A chunk's size is a promise: one that cannot be kept is not waited for.
-    uint64_t max = x->conn->state == CONN_BODY ? x->pub.body.max : H1_DISCARD_MAX;
+    uint64_t max = state == CONN_BODY ? x->pub.body.max : H1_DISCARD_MAX;
     if (fault.status == 0 && x->chunked.left > max - (x->body_seen < max ? x->body_seen : max))
         fault = (struct h1_fault){413, too_large};
     return fault;

@@ -97,9 +97,12 @@ int spool_add(struct spool *s, struct str bytes)
         err = move_out(s);
     if (!err && !fits)
         err = write_at(s->fd, s->size, bytes);
-    if (!err)
-        s->size += bytes.n;
-    return err;
+    if (err)
+        return err;
+    s->size += bytes.n;
+    if (s->tap)
+        s->tap(s->tap_arg, bytes);
+    return 0;
 }
 
 static int64_t read_file(int fd, uint64_t at, char *dst, size_t n)

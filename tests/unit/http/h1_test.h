@@ -96,6 +96,7 @@ static unsigned closed;       // connections
 static struct exchange *held; // one that is not answered yet
 static void (*request)(struct exchange *x);
 static void (*body)(struct exchange *x, unsigned status);
+static void (*data)(struct exchange *x, struct str bytes);
 
 static inline void on_request(void *self, struct exchange *x)
 {
@@ -116,6 +117,14 @@ static inline void on_body(void *self, struct exchange *x, unsigned status, cons
     body(x, status);
 }
 
+static inline void on_data(void *self, struct exchange *x, struct str bytes)
+{
+    assert_ptr_equal(self, records);
+    assert_true(bytes.n > 0);
+    assert_false(((struct record *)x->user)->ended);
+    data(x, bytes);
+}
+
 static inline void on_end(void *self, struct exchange *x, bool sent)
 {
     struct record *r = x->user;
@@ -127,7 +136,7 @@ static inline void on_end(void *self, struct exchange *x, bool sent)
         held = NULL;
 }
 
-static const struct http_handler handler = {on_request, on_body, on_end};
+static const struct http_handler handler = {on_request, on_body, on_data, on_end};
 
 static inline void count_closed(struct h1_env *e, struct h1_conn *c)
 {

@@ -63,7 +63,8 @@ static void on_end(void *self, struct exchange *x, bool whole)
     held = NULL;
 }
 
-static const struct http_handler handler = {on_request, on_body, on_end};
+static const struct http_handler handler = {
+    .on_request = on_request, .on_body = on_body, .on_end = on_end};
 
 // --- beginning and end ---
 
