@@ -6,13 +6,12 @@
 #include "script/json_text.h"
 
 #include "base/utf8.h"
+#include "script/json_plain.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BYTES(c) (0x0101010101010101u * (c))
 
 // Room for n more bytes, without a call where there is some already.
 static inline char *room(struct buf *b, size_t n)
@@ -27,48 +26,6 @@ static const char escapes[256] = {
     [0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't',          ['\n'] = 'n', [0x0b] = 'u',
     ['\f'] = 'f',    ['\r'] = 'r', [0x0e ... 0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\',
 };
-
-// Whether one of eight bytes is below 0x20, '"', '\\' or above 0x7f. A subtraction borrows only
-// from a byte that is itself one of those, so the answer for the whole word is exact.
-static inline bool word_is_special(uint64_t w)
-{
-    uint64_t below_space = w - BYTES(0x20);
-    uint64_t quote = (w ^ BYTES('"')) - BYTES(1);
-    uint64_t backslash = (w ^ BYTES('\\')) - BYTES(1);
-    return (w | below_space | quote | backslash) & BYTES(0x80);
-}
-
-static inline bool is_plain(unsigned char c)
-{
-    return c < 0x80 && !escapes[c];
-}
-
-// Copies from p to d up to the first byte that is not plain, or to end. Returns where that is.
-static inline const char *copy_plain(char *d, const char *p, const char *end)
-{
-    for (uint64_t w; end - p >= 8; p += 8, d += 8) {
-        memcpy(&w, p, 8);
-        if (word_is_special(w))
-            break;
-        memcpy(d, &w, 8);
-    }
-    while (p < end && is_plain((unsigned char)*p))
-        *d++ = *p++;
-    return p;
-}
-
-// The first byte from p on that is not plain, or end.
-static inline const char *skip_plain(const char *p, const char *end)
-{
-    for (uint64_t w; end - p >= 8; p += 8) {
-        memcpy(&w, p, 8);
-        if (word_is_special(w))
-            break;
-    }
-    while (p < end && is_plain((unsigned char)*p))
-        p++;
-    return p;
-}
 
 static bool add_escape(struct buf *out, unsigned char c)
 {
@@ -97,7 +54,7 @@ static enum json_text add_mixed(struct buf *out, const char *p, const char *end,
         unsigned char c = (unsigned char)*p;
         int step = c < 0x80 ? 1 : utf8_step(p, (size_t)(end - p));
         if (step > 0 && c >= 0x80) {
-            p = skip_plain(p + step, end);
+            p = json_plain_skip(p + step, end);
             continue;
         }
         if (step < 0 && !replace)
@@ -107,7 +64,7 @@ static enum json_text add_mixed(struct buf *out, const char *p, const char *end,
         if (!(step < 0 ? buf_add(out, STR("\xef\xbf\xbd")) : add_escape(out, c)))
             return JSON_TEXT_FULL;
         from = p + abs(step);
-        p = skip_plain(from, end);
+        p = json_plain_skip(from, end);
     }
     return buf_add(out, str_of(from, (size_t)(end - from))) ? JSON_TEXT_OK : JSON_TEXT_FULL;
 }
@@ -117,7 +74,7 @@ enum json_text json_text_string(struct buf *out, struct str s, bool replace)
     char *d = s.n <= out->max ? room(out, s.n + 2) : NULL;
     if (!d)
         return JSON_TEXT_FULL;
-    const char *end = s.p + s.n, *p = copy_plain(d + 1, s.p, end);
+    const char *end = s.p + s.n, *p = json_plain_copy(d + 1, s.p, end);
     d[0] = '"';
     if (p == end) {
         d[s.n + 1] = '"';
