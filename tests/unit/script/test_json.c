@@ -208,11 +208,11 @@ static void test_depth(void **state)
 {
     (void)state;
     static const struct snippet cases[] = {
-        {"#json.encode(nest(100))", "596"},
-        {"json.encode(nest(101))", "t:1: cannot encode a.a.a.a.a.a.a.a: nested deeper than 100"},
-        {"#json.encode(list(100))", "200"},
-        {"json.encode(list(101))",
-         "t:1: cannot encode [1][1][1][1][1][1][1][1]: nested deeper than 100"},
+        {"#json.encode(nest(200))", "1196"},
+        {"json.encode(nest(201))", "t:1: cannot encode a.a.a.a.a.a.a.a: nested deeper than 200"},
+        {"#json.encode(list(200))", "400"},
+        {"json.encode(list(201))",
+         "t:1: cannot encode [1][1][1][1][1][1][1][1]: nested deeper than 200"},
         {"json.encode({self = cycle})",
          "t:1: cannot encode self.x.y: a cycle: this table is inside itself"},
         {"json.encode(cycle, {sort = true})",
