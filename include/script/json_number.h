@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Sets *out to the double nearest to digits·10^exponent, ties to even. False, for the slow ways,
-// when that takes more than 128 bits: an exponent beyond ±19 with a few exceptions.
+// Sets *out to the double nearest to digits·10^exponent, ties to even. False, for slower ways, when
+// that takes more than 128 bits: exponents beyond ±27, and 0 with one beyond ±22.
 bool json_number_small(uint64_t digits, int64_t exponent, double *out);
 
 #endif

@@ -44,8 +44,8 @@ struct json_string {
 };
 bool json_scan_string(struct json_scan *in, struct json_string *out);
 
-// Writes a checked body without its escapes at dst, which may be the body itself: at most body.n
-// bytes. Returns how many.
+// Writes a checked body without its escapes at dst, where there is room for body.n bytes and which
+// is not in the body. Returns how many bytes it has; what lies behind them at dst is undefined.
 size_t json_scan_unescape(char *dst, struct str body);
 
 // The number at in->p, where a digit or '-' is. Without fraction and exponent it is an integer as

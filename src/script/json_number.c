@@ -5,9 +5,7 @@
 #include "script/json_scan.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -21,52 +19,43 @@ enum {
 // Exponents are counted no further: what is larger would need as many digits to matter.
 #define EXPONENT_COUNTED ((int64_t)1 << 50)
 
-// Powers of ten that are doubles, and those that fit in 64 bits.
-static const double real_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-static const uint64_t powers[] = {1u,
-                                  10u,
-                                  100u,
-                                  1000u,
-                                  10000u,
-                                  100000u,
-                                  1000000u,
-                                  10000000u,
-                                  100000000u,
-                                  1000000000u,
-                                  10000000000u,
-                                  100000000000u,
-                                  1000000000000u,
-                                  10000000000000u,
-                                  100000000000000u,
-                                  1000000000000000u,
-                                  10000000000000000u,
-                                  100000000000000000u,
-                                  1000000000000000000u,
-                                  10000000000000000000u};
+// The powers of ten that are doubles, and those of five that fit in 64 bits.
+static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+// clang-format off
+static const uint64_t fives[] = {
+    1u, 5u, 25u, 125u, 625u, 3125u, 15625u, 78125u, 390625u, 1953125u, 9765625u, 48828125u,
+    244140625u, 1220703125u, 6103515625u, 30517578125u, 152587890625u, 762939453125u,
+    3814697265625u, 19073486328125u, 95367431640625u, 476837158203125u, 2384185791015625u,
+    11920928955078125u, 59604644775390625u, 298023223876953125u, 1490116119384765625u,
+    7450580596923828125u,
+};
+// clang-format on
+enum { TENS = sizeof tens / sizeof *tens - 1, FIVES = sizeof fives / sizeof *fives - 1 };
 
-// digits/power. The quotient has 64 bits at least, and its lowest one also stands for all that
+// digits/five·2^exponent. The quotient has 64 bits at least, and its lowest one also stands for all that would
 // follow: so the conversion to a double rounds right.
-static double quotient(uint64_t digits, uint64_t power)
+static double divide(uint64_t digits, uint64_t five, int exponent)
 {
     int shift = 64 + __builtin_clzll(digits);
-    wide n = (wide)digits << shift, q = n / power;
-    q |= q * power != n;
-    return ldexp((double)q, -shift);
+    wide n = (wide)digits << shift, q = n / five;
+    q |= q * five != n;
+    return ldexp((double)q, exponent - shift);
 }
 
 bool json_number_small(uint64_t digits, int64_t exponent, double *out)
 {
-    if (digits <= REAL_EXACT && exponent >= -22 && exponent <= 22) {
+    if (digits <= REAL_EXACT && exponent >= -TENS && exponent <= TENS) {
         double d = (double)digits;
-        *out = exponent < 0 ? d / real_powers[-exponent] : d * real_powers[exponent];
-    } else if (exponent < -DIGITS || exponent > DIGITS) {
-        return false;
-    } else {
-        *out = exponent < 0 ? quotient(digits, powers[-exponent])
-                            : (double)((wide)digits * powers[exponent]);
+        *out = exponent < 0 ? d / tens[-exponent] : d * tens[exponent];
+        return true;
     }
+    if (digits == 0 || exponent < -FIVES || exponent > FIVES)
+        return false;
+    // 10^e is 5^e·2^e, and the latter takes no bits.
+    *out = exponent < 0 ? divide(digits, fives[-exponent], (int)exponent)
+                        : ldexp((double)((wide)digits * fives[exponent]), (int)exponent);
     return true;
 }
 
@@ -75,7 +64,7 @@ bool json_number_small(uint64_t digits, int64_t exponent, double *out)
 // A number as it is written: digits·10^exponent.
 struct decimal {
     const char *from, *to; // the digits, and perhaps a point among them
-    size_t count;          // how many digits, leading zeros too
+    size_t count;          // how many digits, without zeros before all others
     uint64_t digits;       // as a number, right for up to DIGITS of them
     int64_t exponent;
 };
@@ -90,12 +79,15 @@ static inline bool take_digits(struct json_scan *in, struct decimal *number)
 {
     const char *p = in->p;
     uint64_t digits = number->digits;
+    if (!is_digit(p, in->end))
+        return json_scan_expected(in, "a digit");
+    while (digits == 0 && is_digit(p, in->end) && *p == '0')
+        p++;
+    const char *first = p;
     for (; is_digit(p, in->end); p++)
         digits = digits * 10 + (uint64_t)(*p - '0');
     number->digits = digits;
-    number->count += (size_t)(p - in->p);
-    if (p == in->p)
-        return json_scan_expected(in, "a digit");
+    number->count += (size_t)(p - first);
     in->p = p;
     return true;
 }
@@ -110,11 +102,10 @@ static bool take_whole(struct json_scan *in, struct decimal *number)
 // The fraction, whose point is at in->p.
 static bool take_fraction(struct json_scan *in, struct decimal *number)
 {
-    size_t whole = number->count;
-    in->p++;
+    const char *point = in->p++;
     if (!take_digits(in, number))
         return false;
-    number->exponent = (int64_t)whole - (int64_t)number->count;
+    number->exponent = -(in->p - point - 1);
     return true;
 }
 
@@ -135,34 +126,46 @@ static bool take_exponent(struct json_scan *in, struct decimal *number)
     return true;
 }
 
-// Any number, by strtod: it gets digits and an exponent without a point, for which a locale might
-// have another character. Digits that cannot matter any more are left out, but for a 1 in their
-// place when they are not all zeros: that tells a tie from what is above it.
-static double slow_real(const struct decimal *number)
+// Writes the digits that decide how a number is rounded, without zeros before them; those behind
+// are left out, but for a 1 in their place when they are not all zeros: that tells a tie from what
+// is above it. Returns how many, and sets *exponent to that of the last one.
+static size_t keep_digits(char dst[static DIGITS_KEPT + 1], const struct decimal *number,
+                          int64_t *exponent)
 {
-    char text[DIGITS_KEPT + 32];
     size_t n = 0;
-    int64_t exponent = number->exponent;
     bool more = false;
+    *exponent = number->exponent;
     for (const char *p = number->from; p < number->to; p++) {
         if (*p == '.' || (*p == '0' && n == 0))
             continue;
         if (n < DIGITS_KEPT) {
-            text[n++] = *p;
+            dst[n++] = *p;
         } else {
             more |= *p != '0';
-            exponent++;
+            ++*exponent;
         }
     }
+    if (more) {
+        dst[n++] = '1';
+        --*exponent;
+    }
+    return n;
+}
+
+// Any number, by strtod: it gets digits and an exponent without a point, for which a locale might
+// have another character.
+static double slow_real(const struct decimal *number)
+{
+    char text[DIGITS_KEPT + 32];
+    int64_t exponent;
+    size_t n = keep_digits(text, number, &exponent);
     if (n == 0)
         return 0;
-    if (more) {
-        text[n++] = '1';
-        exponent--;
-    }
     if (exponent > EXPONENT_BOUND || exponent < -EXPONENT_BOUND)
         exponent = exponent < 0 ? -EXPONENT_BOUND : EXPONENT_BOUND;
-    snprintf(text + n, sizeof text - n, "e%lld", (long long)exponent);
+    text[n++] = 'e';
+    text[n++] = exponent < 0 ? '-' : '+';
+    *str_put_u64(text + n, (uint64_t)llabs(exponent)) = 0;
     return strtod(text, NULL);
 }
 
@@ -185,6 +188,11 @@ static void set_real(struct json_number *out, const struct decimal *number, bool
     out->real = negative ? -v : v;
 }
 
+static inline bool at_exponent(const struct json_scan *in)
+{
+    return in->p < in->end && (*in->p | 0x20) == 'e';
+}
+
 bool json_scan_number(struct json_scan *in, struct json_number *out)
 {
     const char *start = in->p;
@@ -193,14 +201,13 @@ bool json_scan_number(struct json_scan *in, struct json_number *out)
     struct decimal number = {.from = in->p};
     if (!take_whole(in, &number))
         return false;
-    if (in->p == in->end || (*in->p != '.' && (*in->p | 0x20) != 'e')) {
-        if (set_integer(out, &number, negative))
-            return true;
-    } else if (*in->p == '.' && !take_fraction(in, &number)) {
+    bool fraction = in->p < in->end && *in->p == '.';
+    if (!fraction && !at_exponent(in) && set_integer(out, &number, negative))
+        return true;
+    if (fraction && !take_fraction(in, &number))
         return false;
-    }
     number.to = in->p;
-    if (in->p < in->end && (*in->p | 0x20) == 'e' && !take_exponent(in, &number))
+    if (at_exponent(in) && !take_exponent(in, &number))
         return false;
     set_real(out, &number, negative);
     if (!isinf(out->real))

@@ -128,13 +128,15 @@ static bool take_escape(struct json_scan *in)
     return true;
 }
 
-// The bytes from in->p on, one of them with its high bit set.
+// The characters at in->p, up to one of ASCII.
 static bool take_utf8(struct json_scan *in)
 {
-    int step = utf8_step(in->p, (size_t)(in->end - in->p));
-    if (step < 0)
-        return json_scan_fail(in, "not UTF-8");
-    in->p += step;
+    do {
+        int step = utf8_step(in->p, (size_t)(in->end - in->p));
+        if (step < 0)
+            return json_scan_fail(in, "not UTF-8");
+        in->p += step;
+    } while (in->p < in->end && (unsigned char)*in->p >= 0x80);
     return true;
 }
 
@@ -200,26 +202,40 @@ static int unicode(const char **p, const char *end)
 
 static char simple_escape(char c)
 {
-    static const char of[] = "b\bf\fn\nr\rt\t";
-    const char *found = strchr(of, c);
-    return found ? found[1] : c;
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c; // '"', '\\', '/'
+    }
 }
 
 size_t json_scan_unescape(char *dst, struct str body)
 {
     const char *p = body.p, *end = p + body.n;
     char *d = dst;
-    for (const char *slash; (slash = memchr(p, '\\', (size_t)(end - p)));) {
-        memmove(d, p, (size_t)(slash - p));
-        d += slash - p;
-        p = slash;
+    while (p < end) {
+        const char *from = p;
+        p = json_plain_copy(d, p, end);
+        d += p - from;
+        while (p < end && (unsigned char)*p >= 0x80)
+            *d++ = *p++;
+        if (p == end || *p != '\\')
+            continue;
         if (p[1] == 'u') {
             d = put_utf8(d, unicode(&p, end));
-            continue;
+        } else {
+            *d++ = simple_escape(p[1]);
+            p += 2;
         }
-        *d++ = simple_escape(p[1]);
-        p += 2;
     }
-    memmove(d, p, (size_t)(end - p));
-    return (size_t)(d - dst) + (size_t)(end - p);
+    return (size_t)(d - dst);
 }

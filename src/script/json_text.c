@@ -2,16 +2,19 @@
 //
 // Most strings need no escape and most floats have few digits, so both have a short way through: a
 // string is looked at eight bytes at a time and copied whole; a float is tried as an integer over a
-// power of ten before printf and strtod are asked.
+// power of ten, then with 128 bits, before printf and strtod are asked.
 #include "script/json_text.h"
 
 #include "base/utf8.h"
+#include "script/json_number.h"
 #include "script/json_plain.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+__extension__ typedef unsigned __int128 wide;
 
 // Room for n more bytes, without a call where there is some already.
 static inline char *room(struct buf *b, size_t n)
@@ -110,8 +113,24 @@ size_t json_text_format_integer(char dst[static JSON_TEXT_NUMBER], int64_t v)
     return (size_t)(end - p);
 }
 
-// v (finite, at least 1e-4) as a decimal of at most 15 digits, if that is exactly v: v*10^k is then
-// close to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
+// The decimal n/10^k, k at least 1: 0.05 is the digits 005 over 10^2. Returns the length.
+static size_t put_decimal(char *dst, uint64_t n, int k)
+{
+    char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
+    char *p = digits(end, n);
+    while (end - p <= k)
+        *--p = '0';
+    size_t whole = (size_t)(end - p) - (size_t)k;
+    memcpy(dst, p, whole);
+    dst[whole] = '.';
+    memcpy(dst + whole + 1, p + whole, (size_t)k);
+    return whole + 1 + (size_t)k;
+}
+
+// Of the usual size are those from 1e-4 to below 1e15.
+
+// v of the usual size as a decimal of at most 15 digits, if that is exactly v: v*10^k is then close
+// to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
 // nearest to the decimal. The first k that succeeds has the fewest digits. Returns the length, 0
 // for none.
 static size_t short_decimal(char *dst, double v)
@@ -121,26 +140,46 @@ static size_t short_decimal(char *dst, double v)
         double r = (double)(int64_t)(v * scale + 0.5);
         if (r >= 1e15)
             return 0;
-        if (r / scale != v)
-            continue;
-        char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
-        char *p = digits(end, (uint64_t)r);
-        while (end - p <= k)
-            *--p = '0'; // 0.05 is the digits 005 over 10^2
-        size_t whole = (size_t)(end - p) - (size_t)k;
-        memcpy(dst, p, whole);
-        dst[whole] = '.';
-        memcpy(dst + whole + 1, p + whole, (size_t)k);
-        return whole + 1 + (size_t)k;
+        if (r / scale == v)
+            return put_decimal(dst, (uint64_t)r, k);
     }
     return 0;
 }
 
-// Any finite v with as few digits, from precision to 17, as read back. A script may have set a
-// locale whose decimal point is another, even one of several bytes.
-static size_t long_decimal(char *dst, double v, int precision)
+// v·10^k, rounded, for v of the usual size and k at most 20. As m/2^shift·10^k that takes less than
+// 53 + 67 bits.
+static uint64_t scaled(double v, int k)
+{
+    int exponent;
+    wide m = (wide)ldexp(frexp(v, &exponent), 53);
+    int shift = 53 - exponent;
+    for (; k > 0; k--)
+        m *= 10;
+    return (uint64_t)((m + ((wide)1 << (shift - 1))) >> shift);
+}
+
+// v of the usual size, which 15 digits are too few for, with 16 if they read back as v, else 17.
+static size_t middle_decimal(char *dst, double v)
+{
+    int whole = 0, zeros = 0; // digits before the point, or zeros behind it
+    double back;
+    for (double power = 1; power <= v; power *= 10)
+        whole++;
+    for (double power = 0.1; power > v; power /= 10)
+        zeros++;
+    int k = 16 - whole + zeros;
+    uint64_t n = scaled(v, k);
+    if (json_number_small(n, -k, &back) && back == v)
+        return put_decimal(dst, n, k);
+    return put_decimal(dst, scaled(v, k + 1), k + 1);
+}
+
+// Any finite v with as few digits, from 15 to 17, as read back. A script may have set a locale
+// whose decimal point is another, even one of several bytes.
+static size_t long_decimal(char *dst, double v)
 {
     char text[JSON_TEXT_NUMBER];
+    int precision = 15;
     do
         snprintf(text, sizeof text, "%.*g", precision, v);
     while (precision++ < 17 && strtod(text, NULL) != v);
@@ -167,12 +206,11 @@ size_t json_text_format_float(char dst[static JSON_TEXT_NUMBER], double v)
         return json_text_format_integer(dst, (int64_t)v);
     size_t sign = v < 0;
     double positive = fabs(v);
-    bool usual = positive >= 1e-4 && positive < 1e15;
     dst[0] = '-';
-    size_t n = usual ? short_decimal(dst + sign, positive) : 0;
-    if (n == 0)
-        n = long_decimal(dst + sign, positive, usual ? 16 : 15);
-    return sign + n;
+    if (positive < 1e-4 || positive >= 1e15)
+        return sign + long_decimal(dst + sign, positive);
+    size_t n = short_decimal(dst + sign, positive);
+    return sign + (n ? n : middle_decimal(dst + sign, positive));
 }
 
 static enum json_text add_number(struct buf *out, const char *p, size_t n)

@@ -263,6 +263,9 @@ static void check_float(double v)
 static void test_floats_read_back(void **state)
 {
     (void)state;
+    for (double power = 1e-5; power < 1e16; power *= 10)
+        for (double v = power * (1 - 20 * 0x1p-53); v < power * (1 + 20 * 0x1p-53);)
+            check_float(v = nextafter(v, INFINITY));
     uint64_t seed = 88172645463325252u;
     for (int i = 0; i < 20000; i++) {
         seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
@@ -270,8 +273,9 @@ static void test_floats_read_back(void **state)
         memcpy(&any, &seed, sizeof any);
         if (isfinite(any))
             check_float(any);
-        check_float((double)(int64_t)seed / 0x1p63);  // 17 digits or so
-        check_float((double)(seed % 1000000) / 1000); // a price
+        check_float((double)(int64_t)seed / 0x1p63);                     // 17 digits or so
+        check_float(ldexp((double)(seed >> 11), -3 - (int)(seed % 66))); // 1e-4 to 1e15
+        check_float((double)(seed % 1000000) / 1000);                    // a price
         check_float((double)(seed % 1000000000000000) / pow(10, (int)(seed % 20))); // 15 digits
         check_float(-(double)(seed % 100000) * pow(10, (int)(seed % 40) - 20));
     }
