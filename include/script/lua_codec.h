@@ -19,7 +19,7 @@ int luaopen_lunette_url(lua_State *L);
 int luaopen_lunette_cookie(lua_State *L);
 
 // time.now(): seconds with fraction, UTC. time.http(t): an IMF-fixdate. time.parse_http(s):
-// seconds, or nil and a message.
+// seconds, or nil and a message. time.iso(t), time.parse_iso(s): the same for ISO 8601.
 int luaopen_lunette_time(lua_State *L);
 
 // mime.by_name(filename): a Content-Type.

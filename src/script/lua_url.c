@@ -242,12 +242,18 @@ static int parse(lua_State *L)
     return 1;
 }
 
+static void refuse_part(lua_State *L, const char *why)
+{
+    luaL_argerror(L, 1, why);
+}
+
 // The text under a name of the table at 1, left on the stack; p NULL where it is nil.
 static struct str check_text(lua_State *L, const char *name)
 {
     int type = lua_getfield(L, 1, name);
     if (type != LUA_TNIL && type != LUA_TSTRING)
-        luaL_error(L, "%s must be a string, not a %s", name, lua_typename(L, type));
+        refuse_part(
+            L, lua_pushfstring(L, "%s must be a string, not a %s", name, lua_typename(L, type)));
     return luax_str(L, -1);
 }
 
@@ -258,7 +264,7 @@ static int check_port(lua_State *L)
     if (type == LUA_TNIL)
         return -1;
     if (type != LUA_TNUMBER || !is_integer || port < 0 || port > UINT16_MAX)
-        luaL_error(L, "port must be an integer from 0 to 65535");
+        refuse_part(L, "port must be an integer from 0 to 65535");
     return (int)port;
 }
 
@@ -272,11 +278,11 @@ static void drop_brackets(struct str *host)
 static void check_parts(lua_State *L, const struct url *u)
 {
     if (u->scheme.p && !url_is_scheme(u->scheme))
-        luaL_error(L, "'%s' is not a scheme", u->scheme.p);
+        refuse_part(L, lua_pushfstring(L, "'%s' is not a scheme", u->scheme.p));
     if (!url_is_host(u->host))
-        luaL_error(L, "the host holds a byte that no host has");
+        refuse_part(L, "the host is no name and no address");
     if (!u->host.p && (u->username.p || u->password.p || u->port >= 0))
-        luaL_error(L, "username, password and port need a host");
+        refuse_part(L, "username, password and port need a host");
 }
 
 // build(t) → the text.
