@@ -77,10 +77,11 @@ static void check_parts(struct str a, struct str b)
     free((char *)twice.p);
 }
 
-// Single dots may be there: they keep a path from being taken for something else.
-static void check_dots(struct str path)
+// Single dots may be there: they keep a path from being taken for something else. "..;x" is a
+// segment like any other.
+static void check_dots(const struct url *u)
 {
-    struct str segment;
+    struct str segment, path = str_of(u->path.p, u->path.n + (u->params.p ? 1 + u->params.n : 0));
     while (str_split(&path, '/', &segment))
         assert(!str_eq(segment, STR("..")));
 }
@@ -96,7 +97,7 @@ static void check_join(struct str base, struct str ref, const struct url *b, con
     assert(!u.scheme.p == !(r->scheme.p || b->scheme.p));
     assert(same(u.fragment, r->fragment));
     if (r->path.n)
-        check_dots(u.path);
+        check_dots(&u);
     if (r->host.p)
         assert(same(u.host, r->host) && u.port == r->port);
     else if (!r->scheme.p)
