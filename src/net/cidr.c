@@ -53,8 +53,8 @@ static bool clear_rest(struct cidr *c)
 {
     bool found = false;
     for (unsigned i = 0; i < width(c->family) / 8; i++) {
-        unsigned in_prefix = c->bits > i * 8 ? c->bits - i * 8 : 0;
-        unsigned char keep = in_prefix >= 8 ? 0xff : (unsigned char)(0xff00 >> in_prefix);
+        unsigned before = c->bits > i * 8 ? c->bits - i * 8 : 0; // bits of the prefix from here on
+        unsigned char keep = (unsigned char)(0xff00u >> (before < 8 ? before : 8));
         found |= (c->bytes[i] & ~keep) != 0;
         c->bytes[i] &= keep;
     }
