@@ -10,8 +10,9 @@
 #include "app/privs.h"
 #include "base/arena.h"
 #include "net/addr.h"
+#include "net/cidr.h"
 
-enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 41 };
+enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 42 };
 
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
@@ -27,6 +28,7 @@ struct config {
     struct identity become;    // who the workers are; filled in any case
     const struct addr *listen; // listen_addrs of them
     unsigned listen_addrs;
+    const struct cidr *trusted; // trusted_proxies.n of them
 
     // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said
     // otherwise.
@@ -49,6 +51,7 @@ struct config {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
         const char *level;
     } log;
+    struct config_list trusted_proxies;
     const char *data;    // absolute path
     const char *temp;    // absolute path, or NULL: data, where it can be written, else /tmp
     struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none

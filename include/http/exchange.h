@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "http/fields.h"
+#include "http/forwarded.h"
 #include "http/method.h"
 #include "http/spool.h"
 #include "net/addr.h"
@@ -91,8 +92,11 @@ struct exchange {
     struct http_request request;
     struct spool body;       // after on_body: the whole body
     const struct addr *peer; // the connection's other end
-    void *user;              // the handler's
-    unsigned status;         // for logs and after: what was answered, 0 before
+    // What a trusted proxy says of the client, addr always told; the handler sets it. NULL: the peer
+    // is the client.
+    const struct forwarded *client;
+    void *user;      // the handler's
+    unsigned status; // for logs and after: what was answered, 0 before
 };
 
 // A handler: script, or files. All calls come from the loop of the connection; the handler may

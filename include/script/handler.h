@@ -4,6 +4,7 @@
 
 #include "content/static.h"
 #include "http/exchange.h"
+#include "net/cidr.h"
 #include "script/vm.h"
 
 struct handler;
@@ -15,6 +16,9 @@ struct handler_options {
     uint32_t handler_ms;          // timeouts.handler
     const char *data;             // absolute path of data/, for app.data
     struct str settings; // site = {…} of config.lua, as script/plain.h encodes it; n 0: none
+
+    // trusted_proxies: whose word about the client is taken.
+    struct cidr_list trusted_proxies;
 };
 
 // The Lua side of it (lunette.core) is registered in vm. NULL when memory is out.

@@ -8,8 +8,10 @@
 // html.escape(s): & < > " ' as entities; s itself when there are none.
 int luaopen_lunette_html(lua_State *L);
 
-// url.quote(s[, safe="/"]), url.unquote(s), url.build_query(t), url.parse_query(s): percent-coding
-// as in Python's urllib.parse. An escape that is none stays as it is.
+// url.parse(s): a table of scheme, username, password, host, port, path, params, query, fragment, or
+// nil and a message. url.build(t): the text again. url.join(base, rel): the text, or nil and a
+// message. url.quote(s[, safe="/"]), url.unquote(s), url.build_query(t), url.parse_query(s):
+// percent-coding as in Python's urllib.parse. An escape that is none stays as it is.
 int luaopen_lunette_url(lua_State *L);
 
 // cookie.make(name, value[, opts]), cookie.expire(name[, opts]): values of Set-Cookie (RFC 6265
@@ -17,7 +19,7 @@ int luaopen_lunette_url(lua_State *L);
 int luaopen_lunette_cookie(lua_State *L);
 
 // time.now(): seconds with fraction, UTC. time.http(t): an IMF-fixdate. time.parse_http(s):
-// seconds, or nil and a message.
+// seconds, or nil and a message. time.iso(t), time.parse_iso(s): the same for ISO 8601.
 int luaopen_lunette_time(lua_State *L);
 
 // mime.by_name(filename): a Content-Type.

@@ -75,6 +75,7 @@ static const struct row {
     ROW("log.access", TEXT, log.access),
     ROW("log.error", TEXT, log.error),
     ROW("log.level", TEXT, log.level),
+    ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
     ROW("site", PLAIN, settings),
@@ -556,6 +557,22 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     return true;
 }
 
+static bool parse_trusted(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    char place[128], reason[CIDR_WHY_MAX];
+    unsigned n = c->trusted_proxies.n;
+    struct cidr *list = arena_alloc(&c->arena, n * sizeof *list);
+    if (!list)
+        return fail(why, "not enough memory");
+    for (unsigned i = 0; i < n; i++)
+        if (!cidr_parse(str_z(c->trusted_proxies.item[i]), &list[i], reason))
+            return fail(why, "%s: trusted_proxies cannot have '%.100s': %s",
+                        config_place(c, "trusted_proxies", place), c->trusted_proxies.item[i],
+                        reason);
+    c->trusted = list;
+    return true;
+}
+
 // Relative paths are relative to the site's folder.
 static const char *absolute(struct config *c, const char *path)
 {
@@ -596,7 +613,7 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
         return fail(why, "not enough memory");
-    return parse_listen(c, cli, why);
+    return parse_listen(c, cli, why) && parse_trusted(c, why);
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])

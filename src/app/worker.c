@@ -153,6 +153,7 @@ static bool make_handler(struct worker *w)
                   .cache = w->cache},
         .body_bytes = c->limits.body_bytes,
         .handler_ms = c->timeouts.handler,
+        .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,
         .settings = c->settings,
     };

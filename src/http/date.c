@@ -1,5 +1,5 @@
-// HTTP dates by arithmetic of our own: the day count of the Gregorian calendar, and one small
-// scanner that reads the three forms.
+// Dates by arithmetic of our own: the day count of the Gregorian calendar, and one small
+// scanner that reads the three forms of HTTP and the parts of ISO 8601.
 //
 // Years are counted from the first of March, so that the leap day is a year's last: the days
 // before month m (0: March) are then (153 m + 2) / 5, and 400 years always have 146097 days.
@@ -193,5 +193,101 @@ bool date_parse(struct str s, int64_t now, int64_t *out)
     if (!exists(&c) || t < DATE_MIN || t > DATE_MAX)
         return false;
     *out = t;
+    return true;
+}
+
+// --- ISO 8601 ---
+
+size_t date_format_iso(char dst[static DATE_ISO_MAX], int64_t ms)
+{
+    int64_t t = floor_div(ms, 1000), day = floor_div(t, DAY_SECONDS);
+    int64_t second = t - day * DAY_SECONDS;
+    struct civil c = {0};
+    assert(t >= DATE_MIN && t <= DATE_MAX);
+    civil_from_days(day, &c);
+    memcpy(dst, "0000-00-00T00:00:00.000Z", DATE_ISO_MAX);
+    put_digits(dst, 4, c.year);
+    put_digits(dst + 5, 2, c.month);
+    put_digits(dst + 8, 2, c.day);
+    put_digits(dst + 11, 2, second / 3600);
+    put_digits(dst + 14, 2, second / 60 % 60);
+    put_digits(dst + 17, 2, second % 60);
+    if (ms != t * 1000) {
+        put_digits(dst + 20, 3, ms - t * 1000);
+        return DATE_ISO_MAX;
+    }
+    dst[19] = 'Z';
+    return 20;
+}
+
+static bool take_fraction(struct str *s, struct date_iso *out)
+{
+    uint32_t unit = 100000000;
+    if (!take(s, STR(".")) && !take(s, STR(",")))
+        return true;
+    out->fraction = true;
+    if (s->n == 0 || s->p[0] < '0' || s->p[0] > '9')
+        return false;
+    for (; s->n && s->p[0] >= '0' && s->p[0] <= '9'; *s = str_of(s->p + 1, s->n - 1)) {
+        out->nanoseconds += (uint32_t)(s->p[0] - '0') * unit;
+        unit /= 10;
+    }
+    return true;
+}
+
+static bool take_clock(struct str *s, struct civil *c, struct date_iso *out)
+{
+    if (!take(s, STR("T")) && !take(s, STR("t")) && !take(s, STR(" ")))
+        return false;
+    if (!take_digits(s, 2, &c->hour) || !take(s, STR(":")) || !take_digits(s, 2, &c->minute))
+        return false;
+    if (!take(s, STR(":")))
+        return true;
+    return take_digits(s, 2, &c->second) && take_fraction(s, out);
+}
+
+// Seconds ahead of UTC: "Z", "+01:00", "+0100", "+01", or nothing.
+static bool take_zone(struct str *s, int *offset)
+{
+    int hours = 0, minutes = 0;
+    *offset = 0;
+    if (s->n == 0 || take(s, STR("Z")) || take(s, STR("z")))
+        return true;
+    bool behind = take(s, STR("-"));
+    if ((!behind && !take(s, STR("+"))) || !take_digits(s, 2, &hours))
+        return false;
+    bool colon = take(s, STR(":"));
+    if ((colon || s->n) && !take_digits(s, 2, &minutes))
+        return false;
+    *offset = (hours * 60 + minutes) * (behind ? -60 : 60);
+    return hours <= 23 && minutes <= 59;
+}
+
+// Whether t, which second 60 led to, begins a month.
+static bool follows_leap_second(int64_t t)
+{
+    struct civil c = {0};
+    civil_from_days(floor_div(t, DAY_SECONDS), &c);
+    return c.day == 1 && t == floor_div(t, DAY_SECONDS) * DAY_SECONDS;
+}
+
+bool date_parse_iso(struct str s, struct date_iso *out)
+{
+    struct civil c = {0};
+    struct date_iso got = {0};
+    int year, offset = 0;
+    if (!take_digits(&s, 4, &year) || !take(&s, STR("-")) || !take_digits(&s, 2, &c.month) ||
+        !take(&s, STR("-")) || !take_digits(&s, 2, &c.day))
+        return false;
+    c.year = year;
+    if (s.n && (!take_clock(&s, &c, &got) || !take_zone(&s, &offset)))
+        return false;
+    if (s.n || c.month < 1 || c.month > 12 || !exists(&c))
+        return false;
+    got.seconds = civil_to_time(&c) - offset;
+    if (got.seconds < DATE_MIN || got.seconds > DATE_MAX ||
+        (c.second == 60 && !follows_leap_second(got.seconds)))
+        return false;
+    *out = got;
     return true;
 }

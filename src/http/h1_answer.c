@@ -254,6 +254,13 @@ static size_t log_quoted(char *line, size_t n, size_t cap, struct str s)
     return n;
 }
 
+// Whom the log names: the client, where the handler knows of another than the peer.
+static const char *log_client(const struct h1_conn *c, const struct h1_exchange *x,
+                              char text[static ADDR_TEXT_MAX])
+{
+    return x && x->pub.client ? x->pub.client->addr : addr_host(&c->peer, text);
+}
+
 void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status)
 {
     static char
@@ -269,7 +276,7 @@ void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigne
         strftime(when, sizeof when, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&t, &utc));
         when_at = now;
     }
-    size_t n = (size_t)snprintf(line, sizeof line, "%s - - [%s] ", addr_host(&c->peer, host), when);
+    size_t n = (size_t)snprintf(line, sizeof line, "%s - - [%s] ", log_client(c, x, host), when);
     n = log_quoted(line, n, LOG_LINE_MAX / 2, x ? x->request_line : STR(""));
     n += (size_t)snprintf(line + n, sizeof line - n, " %u %llu ", status,
                           x ? (unsigned long long)x->body_sent : 0ULL);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "http/page.h"
+#include "script/client.h"
 #include "script/luax.h"
 #include "script/plain.h"
 #include "script/work.h"
@@ -255,10 +256,10 @@ static int run(lua_State *L)
     return run_answer(L, w);
 }
 
-// The plain page, written by C alone: for when Lua itself is in trouble.
-static void answer_plainly(struct work *w, unsigned status)
+// The plain page, written by C alone: for when Lua itself is in trouble, or not to be asked.
+static void answer_plainly(struct handler *h, struct exchange *x, unsigned status)
 {
-    struct buf *page = &w->h->text;
+    struct buf *page = &h->text;
     buf_clear(page);
     page_html(page, status, str_of(NULL, 0));
     struct http_response r = {
@@ -267,7 +268,7 @@ static void answer_plainly(struct work *w, unsigned status)
         .body = BODY_BYTES,
         .bytes = buf_str(page),
     };
-    exchange_respond(w->x, &r);
+    exchange_respond(x, &r);
 }
 
 // The error on top as text, without converting anything: that could raise, and nothing here may.
@@ -287,7 +288,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
         log_write(LOG_ERROR, "%u %.*s: %s", memory ? 503 : 500, STR_ARG(w->x->request.target),
                   error_text(L));
         if (w->x->status == 0)
-            answer_plainly(w, memory ? 503 : 500);
+            answer_plainly(w->h, w->x, memory ? 503 : 500);
         else
             stream_source_end(w, true);
     }
@@ -327,6 +328,12 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
 static void on_request(void *self, struct exchange *x)
 {
     struct handler *h = self;
+    unsigned refused = client_find(x, &h->options.trusted_proxies);
+    if (refused) {
+        x->user = NULL; // no work
+        answer_plainly(h, x, refused);
+        return;
+    }
     if (answer_without_lua(h, x))
         return;
     struct work *w = take_work(h, x);
@@ -376,7 +383,7 @@ static void answer_for(struct work *w)
               STR_ARG(w->x->request.target));
     stream_forget(w);
     w->stream.closed = true;
-    answer_plainly(w, 503);
+    answer_plainly(w->h, w->x, 503);
 }
 
 static void on_deadline(struct timeout *t)

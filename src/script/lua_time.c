@@ -38,13 +38,38 @@ static int time_parse_http(lua_State *L)
     return 2;
 }
 
+// iso(t): to the nearest millisecond, which is shown unless it is 0.
+static int time_iso(lua_State *L)
+{
+    double ms = nearbyint(luaL_checknumber(L, 1) * 1000);
+    luaL_argcheck(L, ms >= (double)DATE_MIN * 1000 && ms <= (double)DATE_MAX * 1000 + 999, 1,
+                  "not a time between the years 0 and 9999");
+    char text[DATE_ISO_MAX];
+    lua_pushlstring(L, text, date_format_iso(text, (int64_t)ms));
+    return 1;
+}
+
+// parse_iso(s): an integer, or a float where s has a fraction.
+static int time_parse_iso(lua_State *L)
+{
+    struct date_iso t;
+    if (!date_parse_iso(luax_check_str(L, 1), &t)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "not an ISO 8601 time");
+        return 2;
+    }
+    if (t.fraction)
+        lua_pushnumber(L, (double)t.seconds + t.nanoseconds / 1e9);
+    else
+        lua_pushinteger(L, t.seconds);
+    return 1;
+}
+
 int luaopen_lunette_time(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"now", time_now},
-        {"http", time_http},
-        {"parse_http", time_parse_http},
-        {NULL, NULL},
+        {"now", time_now}, {"http", time_http},           {"parse_http", time_parse_http},
+        {"iso", time_iso}, {"parse_iso", time_parse_iso}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
     return 1;

@@ -1,13 +1,16 @@
-// lunette.url: percent-coding and query strings, as Python's urllib.parse does them.
+// lunette.url: URLs (http/url.h), percent-coding and query strings, as Python's urllib.parse does
+// them.
 //
 // Lengths are counted first, so that every text is made in one allocation.
 #include "script/lua_codec.h"
 
 #include "http/form.h"
+#include "http/url.h"
 #include "script/json_text.h"
 #include "script/keys.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
+#include "script/options.h"
 #include "script/values.h"
 
 #include <string.h>
@@ -56,7 +59,7 @@ static char *write_quoted(char *d, const struct safe *safe, struct str s)
 }
 
 // quote(s[, safe="/"])
-static int url_quote(lua_State *L)
+static int quote(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
     struct str more = lua_isnoneornil(L, 2) ? STR("/") : luax_check_str(L, 2);
@@ -69,37 +72,19 @@ static int url_quote(lua_State *L)
     return 1;
 }
 
-// Decodes the escapes that are some. Returns the length written.
-static size_t unquote(char *dst, struct str s)
-{
-    char *d = dst;
-    for (size_t i = 0; i < s.n; i++) {
-        bool room = s.p[i] == '%' && s.n - i > 2;
-        int high = room ? hex_value((unsigned char)s.p[i + 1]) : -1;
-        int low = room ? hex_value((unsigned char)s.p[i + 2]) : -1;
-        if (high < 0 || low < 0) {
-            *d++ = s.p[i];
-            continue;
-        }
-        *d++ = (char)(high << 4 | low);
-        i += 2;
-    }
-    return (size_t)(d - dst);
-}
-
 // unquote(s): '+' is no space, as in a path.
-static int url_unquote(lua_State *L)
+static int unquote(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
     luaL_Buffer b;
     char *d = luaL_buffinitsize(L, &b, s.n);
-    luaL_pushresultsize(&b, unquote(d, s));
+    luaL_pushresultsize(&b, url_unquote(d, s));
     return 1;
 }
 
 // --- parse_query ---
 
-static int url_parse_query(lua_State *L)
+static int parse_query(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
     values_push_form(L, s, VALUES_LAST);
@@ -190,7 +175,7 @@ static int push_pairs(lua_State *L, int name, int value, int item, int pairs)
 
 // build_query(t): the pairs gather on the stack, above the sorted names and two slots for what is
 // in hand.
-static int url_build_query(lua_State *L)
+static int build_query(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
@@ -209,13 +194,140 @@ static int url_build_query(lua_State *L)
     return 1;
 }
 
+// --- parse, build, join ---
+
+static const char *const part_names[] = {"scheme", "username", "password", "path", "params",
+                                         "query",  "fragment", "host",     "port", NULL};
+enum { TEXT_PARTS = 8 };
+
+// The places in u of the parts that are texts, in the order of part_names.
+static void text_parts(struct url *u, struct str *at[static TEXT_PARTS])
+{
+    struct str *const places[] = {&u->scheme, &u->username, &u->password, &u->path,
+                                  &u->params, &u->query,    &u->fragment, &u->host};
+    memcpy(at, places, sizeof places);
+}
+
+static int fail_with(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+// parse(s) → a table, or nil and why. Scheme and host come in lower case; what is absent is nil, but
+// for path, which is "".
+static int parse(lua_State *L)
+{
+    struct url u;
+    struct str *part[TEXT_PARTS];
+    const char *why = "";
+    if (!url_parse(luax_check_str(L, 1), &u, &why))
+        return fail_with(L, why);
+    text_parts(&u, part);
+    lua_createtable(L, 0, TEXT_PARTS + 1);
+    for (int i = 0; i < TEXT_PARTS; i++) {
+        if (!part[i]->p)
+            continue;
+        if (part[i] == &u.scheme || part[i] == &u.host)
+            luax_push_lower(L, *part[i]);
+        else
+            luax_push(L, *part[i]);
+        lua_setfield(L, -2, part_names[i]);
+    }
+    if (u.port >= 0) {
+        lua_pushinteger(L, u.port);
+        lua_setfield(L, -2, "port");
+    }
+    return 1;
+}
+
+static void refuse_part(lua_State *L, const char *why)
+{
+    luaL_argerror(L, 1, why);
+}
+
+// The text under a name of the table at 1, left on the stack; p NULL where it is nil.
+static struct str check_text(lua_State *L, const char *name)
+{
+    int type = lua_getfield(L, 1, name);
+    if (type != LUA_TNIL && type != LUA_TSTRING)
+        refuse_part(
+            L, lua_pushfstring(L, "%s must be a string, not a %s", name, lua_typename(L, type)));
+    return luax_str(L, -1);
+}
+
+static int check_port(lua_State *L)
+{
+    int is_integer, type = lua_getfield(L, 1, "port");
+    lua_Integer port = lua_tointegerx(L, -1, &is_integer);
+    if (type == LUA_TNIL)
+        return -1;
+    if (type != LUA_TNUMBER || !is_integer || port < 0 || port > UINT16_MAX)
+        refuse_part(L, "port must be an integer from 0 to 65535");
+    return (int)port;
+}
+
+// Hosts of IPv6 may come in their brackets, as req.host has them.
+static void drop_brackets(struct str *host)
+{
+    if (host->n > 2 && host->p[0] == '[' && host->p[host->n - 1] == ']')
+        *host = str_of(host->p + 1, host->n - 2);
+}
+
+static void check_parts(lua_State *L, const struct url *u)
+{
+    if (u->scheme.p && !url_is_scheme(u->scheme))
+        refuse_part(L, lua_pushfstring(L, "'%s' is not a scheme", u->scheme.p));
+    if (!url_is_host(u->host))
+        refuse_part(L, "the host is no name and no address");
+    if (!u->host.p && (u->username.p || u->password.p || u->port >= 0))
+        refuse_part(L, "username, password and port need a host");
+}
+
+// build(t) → the text.
+static int build(lua_State *L)
+{
+    struct url u;
+    struct str *part[TEXT_PARTS];
+    luaL_checktype(L, 1, LUA_TTABLE);
+    options_check(L, 1, part_names);
+    text_parts(&u, part);
+    for (int i = 0; i < TEXT_PARTS; i++)
+        *part[i] = check_text(L, part_names[i]);
+    u.port = check_port(L);
+    drop_brackets(&u.host);
+    check_parts(L, &u);
+    luaL_Buffer b;
+    char *d = luaL_buffinitsize(L, &b, url_format_max(&u));
+    luaL_pushresultsize(&b, url_format(d, &u));
+    return 1;
+}
+
+// join(base, rel) → the text, or nil and why.
+static int join(lua_State *L)
+{
+    struct str base = luax_check_str(L, 1), ref = luax_check_str(L, 2);
+    struct url u;
+    const char *why = "";
+    if (!url_parse(base, &u, &why) || !url_parse(ref, &u, &why))
+        return fail_with(L, why);
+    luaL_Buffer b;
+    char *d = luaL_buffinitsize(L, &b, base.n + ref.n + URL_JOIN_EXTRA);
+    luaL_pushresultsize(&b, url_join(d, base, ref));
+    return 1;
+}
+
 int luaopen_lunette_url(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"quote", url_quote},
-        {"unquote", url_unquote},
-        {"build_query", url_build_query},
-        {"parse_query", url_parse_query},
+        {"parse", parse},
+        {"build", build},
+        {"join", join},
+        {"quote", quote},
+        {"unquote", unquote},
+        {"build_query", build_query},
+        {"parse_query", parse_query},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -1,10 +1,13 @@
 // Fields of the request table that say who the client is, and what it asked: see script/work.h.
+// Where a trusted proxy tells of the client (x->client), its word goes before the connection's.
 #include "script/luax.h"
 #include "script/work.h"
 
 #include <stdio.h>
 
-// host[:port] of the authority: the host in lower case (brackets of IPv6 kept off), the port or −1.
+enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
+
+// host[:port] of the authority: the host in lower case (brackets of IPv6 kept on), the port or −1.
 static struct str split_authority(struct str authority, int64_t *port)
 {
     uint64_t number;
@@ -26,23 +29,71 @@ static struct str split_authority(struct str authority, int64_t *port)
     return host;
 }
 
+// host[:port] that the client connected to.
+static struct str authority(const struct exchange *x)
+{
+    return x->client && x->client->host.n ? x->client->host : x->request.authority;
+}
+
+static struct str scheme(const struct exchange *x)
+{
+    return x->client && x->client->scheme.n ? x->client->scheme : STR("http");
+}
+
+void request_push_scheme(lua_State *L, struct work *w)
+{
+    luax_push(L, scheme(w->x));
+}
+
 void request_push_host(lua_State *L, struct work *w)
 {
     int64_t port;
-    luax_push_lower(L, split_authority(w->x->request.authority, &port));
+    luax_push_lower(L, split_authority(authority(w->x), &port));
+}
+
+// The port in the host that the proxy tells, then the one that it tells alone, then the one in Host,
+// then the scheme's.
+static int64_t client_port(const struct exchange *x)
+{
+    const struct forwarded *client = x->client;
+    int64_t port;
+    split_authority(authority(x), &port);
+    if (client && client->host_port && (port < 0 || client->host.n == 0))
+        return client->host_port;
+    if (port >= 0)
+        return port;
+    return str_eq(scheme(x), STR("https")) ? HTTPS_PORT : HTTP_PORT;
 }
 
 void request_push_port(lua_State *L, struct work *w)
 {
-    int64_t port;
-    split_authority(w->x->request.authority, &port);
-    lua_pushinteger(L, port >= 0 ? port : 80);
+    lua_pushinteger(L, client_port(w->x));
 }
 
 void request_push_remote_addr(lua_State *L, struct work *w)
 {
     char text[ADDR_TEXT_MAX];
-    lua_pushstring(L, addr_host(w->x->peer, text));
+    const struct exchange *x = w->x;
+    lua_pushstring(L, x->client ? x->client->addr : addr_host(x->peer, text));
+}
+
+// 0 where the proxy does not tell it: the connection's would be the proxy's own.
+void request_push_remote_port(lua_State *L, struct work *w)
+{
+    const struct exchange *x = w->x;
+    lua_pushinteger(L, x->client ? x->client->port : addr_port(x->peer));
+}
+
+// The id that a trusted proxy gave. False when there is none, or one that is not believed.
+static bool push_given_id(lua_State *L, struct exchange *x)
+{
+    struct str given = {NULL, 0};
+    if (x->client)
+        given = request_fields(&x->request, STR("x-request-id"), &x->arena); // two make no id
+    if (!forwarded_is_id(given))
+        return false;
+    luax_push(L, given);
+    return true;
 }
 
 // An id that other processes will not make: 64 random bits of this one, mixed with a count.
@@ -50,20 +101,11 @@ void request_push_id(lua_State *L, struct work *w)
 {
     struct handler *h = w->h;
     char text[17];
+    if (push_given_id(L, w->x))
+        return;
     uint64_t z = h->id_seed + ++h->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     snprintf(text, sizeof text, "%016llx", (unsigned long long)(z ^ z >> 31));
     lua_pushstring(L, text);
-}
-
-void request_push_scheme(lua_State *L, struct work *w)
-{
-    (void)w;
-    lua_pushliteral(L, "http");
-}
-
-void request_push_remote_port(lua_State *L, struct work *w)
-{
-    lua_pushinteger(L, addr_port(w->x->peer));
 }

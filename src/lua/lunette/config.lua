@@ -15,7 +15,6 @@ local DAY = 24 * 3600 * 1000
 
 local function always() return true end
 local function wanted(value) return value == true end
-local function not_empty(value) return next(value) ~= nil end
 local function is_json(value) return value == "json" end
 
 local schema = {
@@ -64,7 +63,7 @@ local schema = {
     error = { "string" },
     level = { "choice", choices = { "debug", "info", "warn", "error" } },
   },
-  trusted_proxies = { "strings", soon = not_empty },
+  trusted_proxies = { "strings" },
   data = { "string" },
   temp = { "string" },
   control = { "string" },

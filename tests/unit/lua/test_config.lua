@@ -111,7 +111,7 @@ for _, row in ipairs {
   { "return { listen = {} }", ":1: listen must be a list of addresses" },
   { "return { listen = 8080 }", ":1: listen must be a list of addresses, like { \"127.0.0.1:8080\" }, not 8080" },
   { "return { listen = { 'a:1',\n { 'b:2', tls = {} } } }", ":2: an address with tls is not in this version of lunette yet" },
-  { "return { trusted_proxies = { '10.0.0.0/8' } }", ":1: trusted_proxies is not in this version of lunette yet" },
+  { "return { trusted_proxies = '10.0.0.0/8' }", [[:1: trusted_proxies must be a list of strings, not "10.0.0.0/8"]] },
   { "return { health = '/health' }", ":1: health is not in this version of lunette yet" },
   { "return { metrics = '127.0.0.1:9000' }", ":1: metrics is not in this version of lunette yet" },
   { "return { sandbox = { reed = {} } }", ":1: unknown key 'reed' in sandbox (did you mean 'read'?)" },

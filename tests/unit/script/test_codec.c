@@ -155,6 +155,46 @@ static void test_url_query(void **state)
     RUN(cases);
 }
 
+static void test_url_parts(void **state)
+{
+    (void)state;
+#define PARTS "(function(u) return u and json.encode(u, {sort=true}) end)"
+#define BUILD(what) "t:1: bad argument #1 to 'build' (" what ")"
+    static const struct snippet cases[] = {
+        {PARTS "(url.parse('HTTP://me:pw@Example.com:8080/a%20b;c?d#e'))",
+         "{\"fragment\":\"e\",\"host\":\"example.com\",\"params\":\"c\",\"password\":\"pw\","
+         "\"path\":\"/a%20b\",\"port\":8080,\"query\":\"d\",\"scheme\":\"http\",\"username\":\"me\"}"},
+        {PARTS "(url.parse('http://[2001:DB8::1]?'))",
+         "{\"host\":\"2001:db8::1\",\"path\":\"\",\"query\":\"\",\"scheme\":\"http\"}"},
+        {PARTS "(url.parse(''))", "{\"path\":\"\"}"},
+        {"math.type(url.parse('//h:80').port)", "integer"},
+        {"url.parse('http://h:80x')", "nil the port must be a number from 0 to 65535"},
+        {"url.parse('a b')", "nil a space or control byte must be percent-encoded"},
+        {"url.parse()", "t:1: bad argument #1 to 'parse' (string expected, got no value)"},
+        {"url.build(url.parse('http://u:p@h:1/a;b?c#d'))", "http://u:p@h:1/a;b?c#d"},
+        {"url.build{scheme='https', host='[::1]', port=8443.0, path='x', "
+         "query=url.build_query{a='b c'}}",
+         "https://[::1]:8443/x?a=b+c"},
+        {"url.build{path='/a b?'}", "/a%20b%3F"},
+        {"url.build{}", ""},
+        {"url.build{port=80}", BUILD("username, password and port need a host")},
+        {"url.build{host='h', port=70000}", BUILD("port must be an integer from 0 to 65535")},
+        {"url.build{host='h', port='80'}", BUILD("port must be an integer from 0 to 65535")},
+        {"url.build{host='a/b'}", BUILD("the host is no name and no address")},
+        {"url.build{host='::1::'}", BUILD("the host is no name and no address")},
+        {"url.build{scheme='1x'}", BUILD("'1x' is not a scheme")},
+        {"url.build{path={}}", BUILD("path must be a string, not a table")},
+        {"url.build{hst='h'}", BUILD("unknown option 'hst', did you mean 'host'?")},
+        {"url.build('x')", BUILD("table expected, got string")},
+        {"url.join('http://a/b/c/d;p?q', '../g?y#s')", "http://a/b/g?y#s"},
+        {"url.join('/a/b', 'c')", "/a/c"},
+        {"url.join('http://a', 'b c')", "nil a space or control byte must be percent-encoded"},
+        {"url.join('http://a:b', 'c')", "nil the port must be a number from 0 to 65535"},
+        {"url.join('a')", "t:1: bad argument #2 to 'join' (string expected, got no value)"},
+    };
+    RUN(cases);
+}
+
 static void test_cookie_make(void **state)
 {
     (void)state;
@@ -279,6 +319,23 @@ static void test_time(void **state)
         {"time.parse_http('Sunday, 06-Nov-94 08:49:37 GMT')", "784111777"},
         {"time.parse_http('Sun Nov  6 08:49:37 1994')", "784111777"},
         {"time.parse_http('yesterday')", "nil not an HTTP date"},
+        {"time.iso(1795646333)", "2026-11-25T22:38:53Z"},
+        {"time.iso(1795646333.0)", "2026-11-25T22:38:53Z"},
+        {"time.iso(1795646333.001)", "2026-11-25T22:38:53.001Z"},
+        {"time.iso(1795646333.9999)", "2026-11-25T22:38:54Z"},
+        {"time.iso(-0.5)", "1969-12-31T23:59:59.500Z"},
+        {"time.iso(1e300)",
+         "t:1: bad argument #1 to 'iso' (not a time between the years 0 and 9999)"},
+        {"time.iso(253402300800)",
+         "t:1: bad argument #1 to 'iso' (not a time between the years 0 and 9999)"},
+        {"time.iso(0/0)",
+         "t:1: bad argument #1 to 'iso' (not a time between the years 0 and 9999)"},
+        {"time.parse_iso('2026-11-25T22:38:53Z')", "1795646333"},
+        {"time.parse_iso('2026-11-25T22:38:53.25+01:00')", "1795642733.25"},
+        {"time.parse_iso('2026-11-25T22:38:53.0Z')", "1795646333.0"},
+        {"time.parse_iso('1969-12-31T23:59:59.5Z')", "-0.5"},
+        {"time.parse_iso('2026-02-29')", "nil not an ISO 8601 time"},
+        {"time.iso(time.parse_iso(time.iso(1795646333.123)))", "2026-11-25T22:38:53.123Z"},
     };
     RUN(cases);
 }
@@ -315,11 +372,13 @@ static int use_all(lua_State *L)
     load(L, "url", luaopen_lunette_url);
     load(L, "cookie", luaopen_lunette_cookie);
     if (luaL_loadstring(
-            L, "local s = '<>' for i = 1, 10 do s = s .. s end html.escape(s) url.quote(s) "
-               "url.unquote(url.quote(s)) url.parse_query('a=1&b=%20&a=' .. url.quote(s)) "
-               "url.build_query{a = s, b = {1, 2.5, s}, c = true} "
-               "cookie.make('a', 'b', {path = '/x', max_age = '1d', expires = 5}) "
-               "pcall(cookie.make, 'a', 'b', {pat = 1})") != LUA_OK)
+            L,
+            "local s = '<>' for i = 1, 10 do s = s .. s end html.escape(s) url.quote(s) "
+            "url.unquote(url.quote(s)) url.parse_query('a=1&b=%20&a=' .. url.quote(s)) "
+            "url.build_query{a = s, b = {1, 2.5, s}, c = true} "
+            "cookie.make('a', 'b', {path = '/x', max_age = '1d', expires = 5}) "
+            "pcall(cookie.make, 'a', 'b', {pat = 1}) "
+            "url.build(url.parse('http://u:p@h:1/a;b?c#d')) url.join('http://h/a', s)") != LUA_OK)
         return lua_error(L);
     lua_call(L, 0, 0);
     return 0;
@@ -347,15 +406,11 @@ static void test_every_allocation_fails_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_html),
-        cmocka_unit_test(test_html_every_byte),
-        cmocka_unit_test(test_url_quote),
-        cmocka_unit_test(test_url_query),
-        cmocka_unit_test(test_cookie_make),
-        cmocka_unit_test(test_cookie_refuses),
-        cmocka_unit_test(test_time),
-        cmocka_unit_test(test_mime),
-        cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_html),           cmocka_unit_test(test_html_every_byte),
+        cmocka_unit_test(test_url_quote),      cmocka_unit_test(test_url_query),
+        cmocka_unit_test(test_url_parts),      cmocka_unit_test(test_cookie_make),
+        cmocka_unit_test(test_cookie_refuses), cmocka_unit_test(test_time),
+        cmocka_unit_test(test_mime),           cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
