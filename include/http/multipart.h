@@ -27,7 +27,8 @@ enum multipart_event {
     MULTIPART_HEAD, // a part begins: head_at and head_n are its header block, which may be empty;
                     // body_at is where its body begins
     MULTIPART_DATA, // *data is the next piece of its body; not empty. It points into the bytes that
-                    // were given, or into m (bytes held back that turned out to be data)
+                    // were given, or into m (bytes held back that turned out to be data: *consumed
+                    // may then be 0)
     MULTIPART_TAIL, // the part is over; body_n is the length of its body
     MULTIPART_DONE, // the closing delimiter was read: everything that follows is consumed as epilogue
     MULTIPART_BAD, // error and error_at say what, and at which byte of the body; final
@@ -55,25 +56,30 @@ struct multipart {
     uint64_t at; // bytes consumed so far
 };
 
-// False for a boundary that is empty, longer than MULTIPART_BOUNDARY_MAX, or has other bytes than
-// RFC 2046's bcharsnospace and inner spaces (and what real clients send besides: see multipart.c).
+// False for a boundary that is empty, longer than MULTIPART_BOUNDARY_MAX, ends in a space, or has
+// other bytes than RFC 2046's bchars and RFC 9110's tchar. boundary and l are copied.
 bool multipart_init(struct multipart *m, struct str boundary, const struct multipart_limits *l);
 // Looks at bytes, sets *consumed. After any event but MULTIPART_MORE and MULTIPART_BAD call again
 // with what follows the consumed bytes. The events and positions are the same for every split;
 // only MULTIPART_DATA may be cut differently.
+//
+// A line that begins with "--" boundary is a delimiter wherever it stands, at the start of the body
+// and at that of a part too; only spaces and tabs may follow it before its CRLF, and anything at
+// all behind the closing one.
 enum multipart_event multipart_parse(struct multipart *m, struct str bytes, size_t *consumed,
                                      struct str *data);
 // The body is over: MULTIPART_DONE, or MULTIPART_BAD.
 enum multipart_event multipart_end(struct multipart *m);
 
 // The boundary of a Content-Type field of type multipart/form-data, with its quoted-pairs resolved
-// into dst. 0: another type; −1: multipart/form-data whose boundary is missing or malformed; else
-// the boundary's length.
+// into dst. 0: another type; -1: multipart/form-data whose boundary is missing, there twice, or none
+// that multipart_init takes, or with a malformed parameter; else the boundary's length. One that is
+// not quoted reaches up to the next ";", whatever bytes it has.
 int multipart_boundary(struct str content_type, char dst[static MULTIPART_BOUNDARY_MAX]);
 
 // The header block of one part.
 struct multipart_head {
-    struct str name;         // decoded; p NULL when there is none
+    struct str name;         // decoded; may be empty
     struct str filename;     // decoded and reduced to its bare name; p NULL when none was sent.
                              // "" for a file input that was left empty
     struct str content_type; // as sent; p NULL when there is none
@@ -81,10 +87,16 @@ struct multipart_head {
 // Reads block (whole lines, each with its CRLF, without the empty one). Decoded texts go to dst,
 // which has room for 2 × block.n bytes. NULL, or why it is malformed, for the log.
 //
-// Content-Disposition (RFC 6266 §4, RFC 7578 §4.2): form-data with a name; filename* (RFC 8187)
-// before filename; quoted-pairs of \" and \\ alone, for some clients send Windows paths unescaped;
-// bytes that are no UTF-8 are delivered as they are. The bare filename is what follows the last "/"
-// or "\\", without control bytes; "." and ".." become empty.
+// Content-Disposition (RFC 6266 §4, RFC 7578 §4.2): form-data with a name; neither name, filename
+// nor filename* may be there twice. Of quoted-pairs only \" and \\ are resolved, for some clients
+// send Windows paths unescaped; %22, %0D and %0A, which browsers send for bytes that would end the
+// name, are kept, for they send "%" itself as it is; bytes that are no UTF-8 are delivered as they
+// are. filename* (RFC 8187, UTF-8 or ISO-8859-1) goes before filename; a malformed one is ignored
+// beside a filename, and an error alone, lest the file become a text field. The bare filename is
+// what follows the last "/" or "\", without control bytes; "." and ".." become empty.
+//
+// A Content-Transfer-Encoding other than binary, 8bit and 7bit is an error (RFC 7578 §4.7), and so
+// is a second field of this name, of Content-Disposition or of Content-Type.
 const char *multipart_head(struct str block, char *dst, struct multipart_head *out);
 // Takes the next field of *rest, the lines of a block: the value without spaces around it. False at
 // the end. Only for a block that multipart_head accepted.

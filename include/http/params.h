@@ -14,11 +14,15 @@ struct param {
 enum params_result {
     PARAMS_SOME,
     PARAMS_END,
-    PARAMS_BAD, // *rest then begins where it went wrong
+    PARAMS_BAD, // *rest then begins at what is no ";", or at the parameter that is malformed
 };
 
 // Takes the next ";name=value" of *rest, with optional spaces and tabs around the ";" and none
-// around the "="; a ";" with nothing behind it is skipped.
+// around the "="; a ";" with nothing behind it is skipped. A value is a token, or a quoted string of
+// any bytes but controls: UTF-8 and worse come as they are. Names may come again.
+//
+// With PARAMS_BAD out->name is what stands at *rest of a name, and out->value, empty, is where the
+// value begins that is neither token nor quoted string; their p is NULL when it did not come so far.
 enum params_result params_next(struct str *rest, struct param *out);
 
 // Resolves the quoted-pairs of a quoted value ("\\x" is "x") into dst, which has room for value.n

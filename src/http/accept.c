@@ -44,14 +44,20 @@ static bool split_unquoted(struct str *rest, char sep, struct str *piece)
     return true;
 }
 
-// qvalue (§12.4.2): "0" or "1" and up to three decimals, which behind a 1 are zeros.
+// qvalue (§12.4.2): "0" or "1" and up to three decimals, which behind a 1 are zeros. A missing "0" is
+// granted: Java's HttpURLConnection sends "*/*; q=.2" for all that it does not name.
 static bool parse_weight(struct str s, int *weight)
 {
-    if (s.n == 0 || s.n > 5 || (s.p[0] != '0' && s.p[0] != '1') || (s.n > 1 && s.p[1] != '.'))
+    int value = 0, unit = WEIGHT_ONE / 10;
+    if (s.n && (s.p[0] == '0' || s.p[0] == '1')) {
+        value = (s.p[0] - '0') * WEIGHT_ONE;
+        s = str_of(s.p + 1, s.n - 1);
+    } else if (s.n < 2) {
         return false;
-    int value = (s.p[0] - '0') * WEIGHT_ONE;
-    int unit = WEIGHT_ONE / 10;
-    for (size_t i = 2; i < s.n; i++, unit /= 10) {
+    }
+    if (s.n > 4 || (s.n && s.p[0] != '.'))
+        return false;
+    for (size_t i = 1; i < s.n; i++, unit /= 10) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
         value += (s.p[i] - '0') * unit;
@@ -284,13 +290,13 @@ static bool is_language_range(const struct element *e)
     return true;
 }
 
-// The range without its last subtag, nor a single letter that would then be the last: that only
-// introduces what was cut (RFC 4647 §3.4).
+// The range without its last subtag, nor single letters that would then be the last: they only
+// introduce what was cut (RFC 4647 §3.4).
 static struct str shorter(struct str range)
 {
     while (range.n && range.p[--range.n] != '-')
         ;
-    if (range.n >= 2 && range.p[range.n - 2] == '-')
+    while (range.n >= 2 && range.p[range.n - 2] == '-')
         range.n -= 2;
     return range;
 }
@@ -301,14 +307,21 @@ static bool is_prefix(struct str range, struct str tag)
            (tag.n == range.n || tag.p[range.n] == '-');
 }
 
-// Whether the longest range that is a prefix of the tag has weight 0.
+// Whether the longest range that is a prefix of the tag has weight 0; of a range that is there twice
+// the heavier counts.
 static bool is_excluded(const struct list *l, struct str tag)
 {
-    const struct element *longest = NULL;
-    for (int i = 0; i < l->n; i++)
-        if (is_prefix(l->item[i].value, tag) && (!longest || l->item[i].value.n > longest->value.n))
-            longest = &l->item[i];
-    return longest && longest->weight == WEIGHT_NONE;
+    size_t longest = 0;
+    int weight = WEIGHT_UNASKED;
+    for (int i = 0; i < l->n; i++) {
+        const struct element *e = &l->item[i];
+        if (e->value.n < longest || !is_prefix(e->value, tag))
+            continue;
+        if (e->value.n > longest || e->weight > weight)
+            weight = e->weight;
+        longest = e->value.n;
+    }
+    return weight == WEIGHT_NONE;
 }
 
 // The tag on offer that one range leads to, or -1.

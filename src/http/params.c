@@ -42,36 +42,41 @@ static bool take_quoted(struct str *s, struct str *value)
     return false;
 }
 
+static bool take_value(struct str *s, struct param *out)
+{
+    out->quoted = s->n && s->p[0] == '"';
+    if (out->quoted) {
+        take(s, 1);
+        return take_quoted(s, &out->value);
+    }
+    out->value = take_token(s);
+    return out->value.n > 0;
+}
+
+static bool take_param(struct str *s, struct param *out)
+{
+    out->name = take_token(s);
+    if (out->name.n == 0 || s->n == 0 || s->p[0] != '=')
+        return false;
+    take(s, 1);
+    return take_value(s, out);
+}
+
 enum params_result params_next(struct str *rest, struct param *out)
 {
+    *out = (struct param){0};
+    skip_space(rest);
+    if (rest->n && rest->p[0] != ';')
+        return PARAMS_BAD;
+    while (rest->n && rest->p[0] == ';') {
+        take(rest, 1);
+        skip_space(rest);
+    }
+    if (rest->n == 0)
+        return PARAMS_END;
     struct str s = *rest;
-    skip_space(&s);
-    *rest = s;
-    if (s.n == 0)
-        return PARAMS_END;
-    if (s.p[0] != ';')
+    if (!take_param(&s, out))
         return PARAMS_BAD;
-    while (s.n && s.p[0] == ';') {
-        take(&s, 1);
-        skip_space(&s);
-    }
-    *rest = s;
-    if (s.n == 0)
-        return PARAMS_END;
-    out->name = take_token(&s);
-    if (out->name.n == 0 || s.n == 0 || s.p[0] != '=')
-        return PARAMS_BAD;
-    take(&s, 1);
-    out->quoted = s.n && s.p[0] == '"';
-    if (out->quoted) {
-        take(&s, 1);
-        if (!take_quoted(&s, &out->value))
-            return PARAMS_BAD;
-    } else {
-        out->value = take_token(&s);
-        if (out->value.n == 0)
-            return PARAMS_BAD;
-    }
     *rest = s;
     return PARAMS_SOME;
 }
@@ -90,9 +95,11 @@ size_t params_unquote(char *dst, struct str value)
 struct str params_split(struct str field, struct str *rest)
 {
     ptrdiff_t semicolon = str_find(field, ';');
-    size_t n = semicolon < 0 ? field.n : (size_t)semicolon;
-    *rest = str_of(field.p + n, field.n - n);
-    return str_trim(str_of(field.p, n));
+    *rest = str_of(field.p, 0);
+    if (semicolon < 0)
+        return str_trim(field);
+    *rest = str_of(field.p + semicolon, field.n - (size_t)semicolon);
+    return str_trim(str_of(field.p, (size_t)semicolon));
 }
 
 bool media_is(struct str field, struct str type)
@@ -101,13 +108,20 @@ bool media_is(struct str field, struct str type)
     return str_ieq(params_split(field, &rest), type);
 }
 
+// type "/" subtype "+json", both of them tokens (RFC 6839 §3.1).
+static bool has_json_suffix(struct str media)
+{
+    static const struct str suffix = STR("+json");
+    struct str type, subtype = media;
+    if (!str_split(&subtype, '/', &type) || !h1_is_token(type) || !h1_is_token(subtype))
+        return false;
+    size_t stem = subtype.n - suffix.n;
+    return subtype.n > suffix.n && str_ieq(str_of(subtype.p + stem, suffix.n), suffix);
+}
+
 bool media_is_json(struct str field)
 {
-    struct str rest, type = params_split(field, &rest), end;
-    if (str_ieq(type, STR("application/json")) || str_ieq(type, STR("text/json")))
-        return true;
-    if (type.n <= 5 || str_find(type, '/') <= 0)
-        return false;
-    end = str_of(type.p + type.n - 5, 5);
-    return str_ieq(end, STR("+json"));
+    struct str rest, media = params_split(field, &rest);
+    return str_ieq(media, STR("application/json")) || str_ieq(media, STR("text/json")) ||
+           has_json_suffix(media);
 }

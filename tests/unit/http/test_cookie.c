@@ -42,6 +42,23 @@ static void reads_pairs(void **state)
         {STR("a=\" b \""), STR("[a| b ]")},
         {STR("flag; =x; a b=1; (=2; ok=3"), STR("[ok|3]")},
         {STR("a=1, b=2"), STR("[a|1, b=2]")},
+        {STR("a=b=c; d==; e"), STR("[a|b=c][d|=]")},
+        {STR("a=x\"; b=x\"y; c=\"x\"y; d=\"\"\""), STR("[a|x\"][b|x\"y][c|\"x\"y][d|\"]")},
+        {STR("a=\"x;y\"; b=1"), STR("[a|\"x][b|1]")}, // quotes do not hide a ";"
+        {STR("a=\"x\\\"y\""), STR("[a|x\\\"y]")},     // nor do backslashes mean anything
+        {STR("a= \" x \" "), STR("[a| x ]")},
+        {STR("a =1;b\t=2; =3;\t=4; \"\"=5"), STR("[a|1][b|2]")},
+        {STR("a=1;a=;a"), STR("[a|1][a|]")},
+        {STR("A=1; a=2"), STR("[A|1][a|2]")},
+        {STR("__Host-a=1; __Secure-b=2"), STR("[__Host-a|1][__Secure-b|2]")},
+        {STR("a[b]=1; a:b=2; a@b=3; a,b=4; \"a\"=5; c=6"), STR("[c|6]")},
+        {STR("\xc3\xa9=1; a=\xff\x80"), STR("[a|\xff\x80]")},
+        {STR("a=%20+%zz"), STR("[a|%20+%zz]")}, // as it is
+        {STR("a=1\0; \0=2; b=3"), STR("[a|1\0][b|3]")},
+        {STR("$Version=\"1\"; a=\"x\"; $Path=\"/\""), STR("[$Version|1][a|x][$Path|/]")},
+        {STR("a={\"x\":1,\"y\":[2]}; b=c d"), STR("[a|{\"x\":1,\"y\":[2]}][b|c d]")},
+        {STR("a"), STR("")},
+        {STR("="), STR("")},
         {STR("$Version=1"), STR("[$Version|1]")},
         {STR("n=\xc3\xa9"), STR("[n|\xc3\xa9]")},
         {STR(";; ;"), STR("")},
