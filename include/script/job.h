@@ -13,8 +13,9 @@
 
 struct job;
 struct job_ops {
-    void (*run)(struct job *j);                 // in a thread; touches nothing but the job
-    int (*finish)(lua_State *L, struct job *j); // pushes the results; may raise
+    void (*run)(struct job *j); // in a thread; touches nothing but the job
+    // Pushes the results; may raise. The userdata is still on the stack, and must stay there.
+    int (*finish)(lua_State *L, struct job *j);
     // Gives up what the job holds, as soon as its results are there or nobody wants them: once, in
     // the loop's thread, without Lua. The struct itself is not its business. May be NULL.
     void (*release)(struct job *j);
@@ -37,5 +38,7 @@ struct job *job_push(lua_State *L, size_t size, const struct job_ops *ops);
 // from a lua_CFunction. Raises where a wait is impossible, and when there is no pool or it takes no
 // more. A job waits once.
 int job_wait(lua_State *L, struct job *j);
+// The same at once and in this thread, for a job that is short or whose caller cannot wait.
+int job_run_here(lua_State *L, struct job *j);
 
 #endif

@@ -150,6 +150,8 @@ static bool make_vm(struct worker *w)
         .dev = c->dev,
         .loop = w->loop,
         .pool = w->pool,
+        .secrets = c->secrets.item,
+        .secret_count = c->secrets.n,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);

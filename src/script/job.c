@@ -119,3 +119,10 @@ int job_wait(lua_State *L, struct job *j)
     j->wanted = true;
     return co_wait(L, &j->wait);
 }
+
+int job_run_here(lua_State *L, struct job *j)
+{
+    assert(!j->in && !j->released);
+    j->ops->run(j);
+    return finish(L, &j->wait);
+}

@@ -41,7 +41,7 @@ static void count_release(struct job *j)
     released++;
 }
 
-// double(n[, how]) → 2n; how: "held" until the gate opens, "fails" in finish.
+// double(n[, how]) → 2n; how: "held" until the gate opens, "fails" in finish, "here" in no thread.
 static int lua_double(lua_State *L)
 {
     static const struct job_ops ops = {double_it, push_double, count_release};
@@ -55,7 +55,7 @@ static int lua_double(lua_State *L)
     d->fails = strcmp(how, "fails") == 0;
     if (f->collect)
         lua_gc(L, LUA_GCCOLLECT);
-    return job_wait(L, &d->job);
+    return strcmp(how, "here") == 0 ? job_run_here(L, &d->job) : job_wait(L, &d->job);
 }
 
 static void open_job_vm(struct fixture *f)
@@ -118,6 +118,7 @@ static void jobs_give_their_results(void **state)
         {"return setmetatable({}, {__index = function(_, n) return double(n) end})[5]", "10"},
         {"return double(1, 'fails')", "error: t:1: it failed"},
         {"return pcall(double, 1, 'fails')", "false,it failed"},
+        {"return double(6, 'here')", "12"},
         {"local s = 0 for i = 1, 100 do s = s + double(i) end return s", "10100"},
         {"local t, hs, n = require 'lunette.task', {}, 0"
          " for i = 1, 15 do hs[i] = t.spawn(double, i) end"
@@ -151,6 +152,15 @@ static void no_thread_begins_where_no_wait_is_possible(void **state)
     assert_true(luaL_dostring(vm_state(f->vm), "double(1)"));
     assert_int_equal(ran, 1);
     assert_int_equal(released, made);
+}
+
+static void a_job_needs_no_wait_when_it_runs_here(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "return string.gsub('a', 'a', function() return double(4, 'here') end)", "8,1");
+    reopen(f, 0, 0);
+    expect(f, "return double(5, 'here')", "10");
+    assert_int_equal(released, 2);
 }
 
 static void without_a_pool_it_says_so(void **state)
@@ -314,6 +324,7 @@ int main(void)
         BOTH(jobs_give_their_results),
         BOTH(a_job_is_released_with_its_results),
         BOTH(no_thread_begins_where_no_wait_is_possible),
+        BOTH(a_job_needs_no_wait_when_it_runs_here),
         BOTH(without_a_pool_it_says_so),
         BOTH(a_full_pool_says_so),
         BOTH(a_cancelled_call_raises),
