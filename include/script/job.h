@@ -40,5 +40,7 @@ struct job *job_push(lua_State *L, size_t size, const struct job_ops *ops);
 int job_wait(lua_State *L, struct job *j);
 // The same at once and in this thread, for a job that is short or whose caller cannot wait.
 int job_run_here(lua_State *L, struct job *j);
+// job_wait where a wait is possible, job_run_here elsewhere.
+int job_wait_if_possible(lua_State *L, struct job *j);
 
 #endif

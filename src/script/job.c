@@ -126,3 +126,9 @@ int job_run_here(lua_State *L, struct job *j)
     j->ops->run(j);
     return finish(L, &j->wait);
 }
+
+int job_wait_if_possible(lua_State *L, struct job *j)
+{
+    bool possible = vm_options(vm_of(L))->pool && co_can_wait(L);
+    return possible ? job_wait(L, j) : job_run_here(L, j);
+}
