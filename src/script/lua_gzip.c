@@ -9,7 +9,7 @@
 enum {
     TEXT_MAX = 1 << 30,          // bytes, both ways
     COMPRESS_HERE = 16 << 10,    // bytes that are packed in the loop's thread: about half a ms
-    DECOMPRESS_HERE = 256 << 10, // bytes of result that are unpacked there: about half a ms
+    DECOMPRESS_HERE = 256 << 10, // bytes of result that are unpacked there: a ms at most
     RATIO_MAX = 1032,            // what deflate gains at the very best
 };
 
