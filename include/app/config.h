@@ -20,6 +20,13 @@ struct config_list {
     unsigned n;
 };
 
+// The secrets that sign, newest first: any bytes, CONFIG_SECRET_MIN of them at least.
+enum { CONFIG_SECRET_MIN = 16 };
+struct config_secrets {
+    const struct str *item;
+    unsigned n;
+};
+
 struct config {
     const char *site; // absolute path of the site's folder, links resolved
     bool dev, quiet;
@@ -55,6 +62,7 @@ struct config {
     const char *data;    // absolute path
     const char *temp;    // absolute path, or NULL: data, where it can be written, else /tmp
     struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
+    struct config_secrets secrets; // with dev never empty
 
     const char *file;   // config.lua as messages name it
     bool file_is_roots; // only root can have written it: it may name users and places as root does

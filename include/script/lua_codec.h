@@ -22,7 +22,9 @@ int luaopen_lunette_cookie(lua_State *L);
 // seconds, or nil and a message. time.iso(t), time.parse_iso(s): the same for ISO 8601.
 int luaopen_lunette_time(lua_State *L);
 
-// mime.by_name(filename): a Content-Type.
+// mime.by_name(filename): a Content-Type. mime.by_content(bytes): a media type without parameters, by
+// libmagic, in the thread pool where the caller can wait. mime.extensions(type): an array, the usual
+// one first.
 int luaopen_lunette_mime(lua_State *L);
 
 #endif

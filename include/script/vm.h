@@ -8,6 +8,7 @@
 #ifndef LUNETTE_SCRIPT_VM_H
 #define LUNETTE_SCRIPT_VM_H
 
+#include "base/str.h"
 #include "net/loop.h"
 
 #include <lua.h>
@@ -23,7 +24,9 @@ struct vm_options {
     size_t request_memory; // limits.request_memory: what one metered run may add; 0: no bound
     bool dev;
     struct loop *loop;
-    struct pool *pool; // for calls that would block (net/pool.h); NULL: those raise
+    struct pool *pool;         // for calls that would block (net/pool.h); NULL: those raise
+    const struct str *secrets; // config.lua's secret, newest first
+    unsigned secret_count;     // 0: none
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must

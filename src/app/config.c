@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,10 +32,11 @@ enum {
     CHILD_DEADLINE = 10 * 1000, // milliseconds of any time
     CHILD_MEMORY = 512 * 1024 * 1024,
     LIST_MAX = 1024,
+    DEV_SECRET = 32, // random bytes of the secret that --dev makes
     FROM_COMMAND_LINE = UINT32_MAX,
 };
 
-enum kind { U32, U64, TEXT, LIST, PLAIN, IGNORED };
+enum kind { U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
 
 static const struct row {
     const char *name;
@@ -78,6 +80,7 @@ static const struct row {
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
     SKIP("limits.part_count"),
@@ -90,7 +93,6 @@ static const struct row {
     SKIP("cache.bytes"),
     SKIP("log.format"),
     SKIP("control"),
-    SKIP("secret"),
     SKIP("sandbox"),
 #undef SKIP
 #undef ROW
@@ -342,24 +344,40 @@ static const struct row *find_row(struct str name)
     return str_starts(name, STR("sandbox.")) ? find_row(STR("sandbox")) : NULL;
 }
 
-static bool set_list(struct config *c, struct str list, struct config_list *out)
+// The items of a list as slices in the arena, each with a NUL behind its end. False when they are
+// too many, or the list is not whole.
+static bool copy_items(struct config *c, struct str list, const struct str **out, unsigned *n)
 {
     struct str item, count = list;
-    unsigned n = 0;
+    *n = 0;
     while (lua_config_item(&count, &item) > 0)
-        n++;
-    const char **items = n > LIST_MAX ? NULL : arena_alloc(&c->arena, (n + 1) * sizeof *items);
+        ++*n;
+    struct str *items = *n > LIST_MAX ? NULL : arena_alloc(&c->arena, *n * sizeof *items);
     if (!items)
         return false;
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < *n; i++) {
         lua_config_item(&list, &item);
-        items[i] = arena_dup(&c->arena, item).p;
-        if (!items[i])
+        items[i] = arena_dup(&c->arena, item);
+        if (!items[i].p)
             return false;
     }
-    items[n] = NULL;
-    *out = (struct config_list){items, n};
+    *out = items;
     return list.n == 0;
+}
+
+static bool set_list(struct config *c, struct str list, struct config_list *out)
+{
+    const struct str *items;
+    if (!copy_items(c, list, &items, &out->n))
+        return false;
+    const char **texts = arena_alloc(&c->arena, (out->n + 1) * sizeof *texts);
+    if (!texts)
+        return false;
+    for (unsigned i = 0; i < out->n; i++)
+        texts[i] = items[i].p;
+    texts[out->n] = NULL;
+    out->item = texts;
+    return true;
 }
 
 // False for a value that the row cannot hold, which the schema would not have let through.
@@ -385,6 +403,9 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
         return *(const char **)field != NULL;
     case LIST:
         return s->kind == LUA_SETTING_LIST && set_list(c, s->bytes, field);
+    case SECRETS:
+        return s->kind == LUA_SETTING_LIST &&
+               copy_items(c, s->bytes, &c->secrets.item, &c->secrets.n);
     case PLAIN:
         if (s->kind != LUA_SETTING_PLAIN)
             return false;
@@ -597,6 +618,29 @@ static uint32_t processors(void)
     return n > 0 ? (uint32_t)n : 1;
 }
 
+// What is short can be found by trying. --dev makes a secret that lasts until the server ends.
+static bool settle_secrets(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    char place[128];
+    for (unsigned i = 0; i < c->secrets.n; i++)
+        if (c->secrets.item[i].n < CONFIG_SECRET_MIN)
+            return fail(why,
+                        "%s: a secret has at least %d bytes, and this one has %zu; "
+                        "`openssl rand -hex 32` makes a good one",
+                        config_place(c, "secret", place), CONFIG_SECRET_MIN, c->secrets.item[i].n);
+    if (c->secrets.n > 0 || !c->dev)
+        return true;
+    struct str *item = arena_alloc(&c->arena, sizeof *item);
+    char *bytes = arena_alloc(&c->arena, DEV_SECRET);
+    if (!item || !bytes)
+        return fail(why, "not enough memory");
+    if (getrandom(bytes, DEV_SECRET, 0) != DEV_SECRET)
+        return fail(why, "cannot make a secret: %s", strerror(errno));
+    *item = str_of(bytes, DEV_SECRET);
+    c->secrets = (struct config_secrets){item, 1};
+    return true;
+}
+
 static bool settle(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
 {
     if (!set_listen(c, cli))
@@ -613,7 +657,7 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
         return fail(why, "not enough memory");
-    return parse_listen(c, cli, why) && parse_trusted(c, why);
+    return settle_secrets(c, why) && parse_listen(c, cli, why) && parse_trusted(c, why);
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])

@@ -1,11 +1,13 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      loop → signals → vm → files → handler → (the site's scripts load) → server → sockets → ready
+//      loop → signals → pool → vm → files → handler → (the site's scripts load) → server → sockets
+//      → ready
 #include "app/worker.h"
 
 #include "base/log.h"
 #include "content/filecache.h"
 #include "net/loop.h"
+#include "net/pool.h"
 #include "net/timeout.h"
 #include "script/handler.h"
 #include "script/vm.h"
@@ -27,12 +29,15 @@ enum {
     KEPT_BYTES = 16 << 20,  // and the memory for them
     KEPT_DESCRIPTORS = 256, // larger files, kept open
     TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
+    POOL_THREADS = 4,       // of each worker, for calls that would block
+    POOL_WAITING = 1024,    // such calls that have no thread yet; one more raises
 };
 
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     const struct worker_job *job;
     struct loop *loop;
+    struct pool *pool;
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
@@ -129,6 +134,12 @@ static bool open_files(struct worker *w)
     return w->cache || fail(w, "the file cache", errno);
 }
 
+static bool make_pool(struct worker *w)
+{
+    w->pool = pool_new(w->loop, POOL_THREADS, POOL_WAITING);
+    return w->pool || fail(w, "the thread pool", errno);
+}
+
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -138,6 +149,9 @@ static bool make_vm(struct worker *w)
         .request_memory = c->limits.request_memory,
         .dev = c->dev,
         .loop = w->loop,
+        .pool = w->pool,
+        .secrets = c->secrets.item,
+        .secret_count = c->secrets.n,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -217,7 +231,7 @@ static bool start(struct worker *w)
     if (!w->loop)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
-    if (!take_signals(w) || !make_vm(w) || !open_files(w) || !make_handler(w))
+    if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !make_handler(w))
         return false;
     handler_load(w->handler, on_loaded, w);
     return w->status == 0;
@@ -233,6 +247,7 @@ static void take_down(struct worker *w)
         vm_free(w->vm);
     if (w->handler)
         handler_free(w->handler);
+    pool_free(w->pool); // its threads may still work for what the vm has left behind
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);
         close(w->signal_fd);

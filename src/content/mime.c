@@ -177,6 +177,13 @@ static const struct entry table[] = {
     {"zst", "application/zstd"},
 };
 
+// Of types with several extensions, the one that a new file would get.
+static const char *const usual[] = {
+    "bin",  "crt",      "exe",    "gz",   "html", "ico",   "jpg",    "js",
+    "json", "manifest", "md",     "mid",  "mp4",  "mpeg",  "ndjson", "ogg",
+    "ps",   "sig",      "sqlite", "tiff", "txt",  "xhtml", "xml",    "yaml",
+};
+
 static int compare(const void *key, const void *entry)
 {
     return strcmp(key, ((const struct entry *)entry)->extension);
@@ -201,4 +208,35 @@ struct str mime_by_name(struct str name)
     const struct entry *e =
         bsearch(key, table, sizeof table / sizeof table[0], sizeof table[0], compare);
     return e ? str_z(e->type) : STR("application/octet-stream");
+}
+
+static bool is_usual(const char *ext)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i], ext) == 0)
+            return true;
+    return false;
+}
+
+static struct str without_parameters(struct str type)
+{
+    ptrdiff_t end = str_find(type, ';');
+    return str_trim(end < 0 ? type : str_of(type.p, (size_t)end));
+}
+
+size_t mime_extensions(struct str type, struct str dst[static MIME_EXTENSIONS])
+{
+    size_t n = 0;
+    type = without_parameters(type);
+    for (size_t i = 0; i < sizeof table / sizeof *table && n < MIME_EXTENSIONS; i++) {
+        if (!str_ieq(without_parameters(str_z(table[i].type)), type))
+            continue;
+        dst[n++] = str_z(table[i].extension);
+        if (!is_usual(table[i].extension))
+            continue;
+        for (size_t k = n - 1; k > 0; k--) // to the front
+            dst[k] = dst[k - 1];
+        dst[0] = str_z(table[i].extension);
+    }
+    return n;
 }

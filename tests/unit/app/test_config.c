@@ -81,6 +81,27 @@ static void test_defaults(void **state)
     config_fini(&config);
 }
 
+static void test_dev_makes_a_secret(void **state)
+{
+    (void)state;
+    char first[64];
+    expect(load(&(struct cli){.dev = true}, "return {}"), "a secret is made");
+    assert_int_equal(config.secrets.n, 1);
+    assert_true(config.secrets.item[0].n >= CONFIG_SECRET_MIN);
+    memcpy(first, config.secrets.item[0].p, config.secrets.item[0].n);
+    config_fini(&config);
+    expect(load(&(struct cli){.dev = true}, "return { secret = {} }"), "and another one");
+    assert_int_equal(config.secrets.n, 1);
+    assert_memory_not_equal(config.secrets.item[0].p, first, config.secrets.item[0].n);
+    config_fini(&config);
+    expect(load(&(struct cli){.dev = true}, "return { secret = ('z'):rep(20) }"), "none is made");
+    assert_true(str_eq(config.secrets.item[0], STR("zzzzzzzzzzzzzzzzzzzz")));
+    config_fini(&config);
+    expect(load(&(struct cli){0}, "return {}"), "none without --dev");
+    assert_int_equal(config.secrets.n, 0);
+    config_fini(&config);
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -95,7 +116,7 @@ static void test_settings(void **state)
                 "  static = { max_age = require 'extra', index = { 'a', 'b' } },\n"
                 "  log = { access = 'off', error = 'logs/e', level = 'debug' },\n"
                 "  gzip = { level = 1 }, sandbox = { read = { '/etc' } },\n"
-                "  secret = { 'x', 'y' }, site = { title = 'T' },\n"
+                "  secret = { 'sixteen \\0 bytes..', ('y'):rep(40) }, site = { title = 'T' },\n"
                 "}\n"),
            "settings");
     assert_int_equal(config.listen_addrs, 2);
@@ -111,6 +132,9 @@ static void test_settings(void **state)
     assert_string_equal(config.log.access, "off");
     assert_string_equal(config.log.error + strlen(config.site), "/logs/e");
     assert_true(config.settings.n > 0);
+    assert_int_equal(config.secrets.n, 2);
+    assert_true(str_eq(config.secrets.item[0], STR("sixteen \0 bytes..")));
+    assert_int_equal(config.secrets.item[1].n, 40);
     assert_string_equal(config_place(&config, "timeouts.stop", place), "scripts/config.lua:5");
     config_fini(&config);
 
@@ -129,6 +153,10 @@ static void test_mistakes(void **state)
     static const struct {
         const char *text, *why;
     } rows[] = {
+        {"return {\n secret = { ('x'):rep(16), 'short' } }",
+         "scripts/config.lua:2: a secret has at least 16 bytes, and this one has 5; "},
+        {"return { secret = '' }",
+         "scripts/config.lua:1: a secret has at least 16 bytes, and this one has 0; "},
         {"return {\n\n\n  tiemouts = { header = 5 },\n}",
          "scripts/config.lua:4: unknown key 'tiemouts' (did you mean 'timeouts'?)"},
         {"return { listen = {\n 'nowhere' } }",
@@ -242,9 +270,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults), TEST(test_settings),     TEST(test_mistakes),
-        TEST(test_folders),  TEST(test_endless_loop), TEST(test_dev_is_for_loopback),
-        TEST(test_users),
+        TEST(test_defaults), TEST(test_settings),           TEST(test_mistakes),
+        TEST(test_folders),  TEST(test_endless_loop),       TEST(test_dev_is_for_loopback),
+        TEST(test_users),    TEST(test_dev_makes_a_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,12 +85,69 @@ static void finds_every_entry_of_its_table(void **state)
     }
 }
 
+static void finds_extensions_of_types(void **state)
+{
+    static const struct {
+        struct str type;
+        const char *extensions;
+    } cases[] = {
+        {STR("image/png"), "png"},
+        {STR("image/jpeg"), "jpg jfif jpeg"},
+        {STR("IMAGE/JPEG"), "jpg jfif jpeg"},
+        {STR("text/html"), "html htm"},
+        {STR("text/html; charset=utf-8"), "html htm"},
+        {STR("text/html ;charset=latin1"), "html htm"},
+        {STR("text/javascript"), "js cjs mjs"},
+        {STR("audio/ogg"), "ogg oga opus"},
+        {STR("application/pdf"), "pdf"},
+        {STR("application/epub+zip"), "epub"},
+        {STR("image"), ""},
+        {STR("image/"), ""},
+        {STR("image/*"), ""},
+        {STR(""), ""},
+        {STR("image/png\0"), ""},
+    };
+    struct str found[MIME_EXTENSIONS];
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[512] = "";
+        size_t n = mime_extensions(cases[i].type, found);
+        for (size_t k = 0; k < n; k++) {
+            strcat(text, k ? " " : "");
+            strncat(text, found[k].p, found[k].n);
+        }
+        if (strcmp(text, cases[i].extensions) != 0)
+            fail_msg("%.*s: %s", STR_ARG(cases[i].type), text);
+    }
+    assert_in_range(mime_extensions(STR("text/plain"), found), 20, MIME_EXTENSIONS - 1);
+    assert_true(str_eq(found[0], STR("txt")));
+}
+
+// Every extension is found by its type, and which is the usual one is never a matter of chance.
+static void knows_the_usual_extension_of_every_type(void **state)
+{
+    struct str found[MIME_EXTENSIONS];
+    (void)state;
+    for (size_t i = 0; i < COUNT(table); i++) {
+        size_t n = mime_extensions(str_z(table[i].type), found), own = n, usual_ones = 0;
+        for (size_t k = 0; k < n; k++) {
+            own = str_eq(found[k], str_z(table[i].extension)) ? k : own;
+            usual_ones += is_usual(found[k].p);
+        }
+        assert_true(own < n);
+        if (usual_ones != (n > 1))
+            fail_msg("%s has %zu usual extensions of %zu", table[i].type, usual_ones, n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_what_the_web_sends),
         cmocka_unit_test(leaves_the_rest_to_octet_stream),
         cmocka_unit_test(finds_every_entry_of_its_table),
+        cmocka_unit_test(finds_extensions_of_types),
+        cmocka_unit_test(knows_the_usual_extension_of_every_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #define LUNETTE_TESTS_SCRIPT_TEST_H
 
 #include "net/loop.h"
+#include "net/pool.h"
 #include "script/co.h"
 #include "script/luax.h"
 #include "script/vm.h"
@@ -24,6 +25,7 @@
 struct fixture {
     char site[64];
     struct loop *loop;
+    struct pool *pool;
     struct vm *vm;
     int ended;
     bool collect; // a full collection at every wait
@@ -82,6 +84,7 @@ static inline void open_vm(struct fixture *f, struct vm_options o)
 {
     o.site = f->site;
     o.loop = f->loop;
+    o.pool = f->pool;
     f->vm = vm_new(&o);
     assert_non_null(f->vm);
     lua_State *L = vm_state(f->vm);
@@ -100,6 +103,8 @@ static inline int setup(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     f->loop = loop_new();
     assert_non_null(f->loop);
+    f->pool = pool_new(f->loop, 2, 100);
+    assert_non_null(f->pool);
     open_vm(f, (struct vm_options){.memory = 64 << 20, .request_memory = 16 << 20, .dev = true});
     *state = f;
     return 0;
@@ -117,6 +122,7 @@ static inline int teardown(void **state)
     struct fixture *f = *state;
     char command[128];
     vm_free(f->vm);
+    pool_free(f->pool);
     loop_free(f->loop);
     snprintf(command, sizeof command, "rm -rf '%s'", f->site);
     assert_int_equal(system(command), 0);
