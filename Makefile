@@ -6,7 +6,8 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests curl
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-selenium \
+              chromium chromium-driver curl
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
 
@@ -46,8 +47,8 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
        else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
-        layers sizes bench-json clean
+.PHONY: all need serve test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
+        cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -133,6 +134,11 @@ integration: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
 	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
+
+# Gigabytes and minutes; needs 5 GiB of disk where /tmp is.
+soak: need $(B)/lunette
+	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 3600 \
+	  /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider tests/integration/soak.py
 
 # libFuzzer, with clang: make fuzz [ONE=h1_parse] [RUNS=1000000]
 RUNS ?= 1000000

@@ -8,8 +8,8 @@ local source = require "source"
 -- The code beside each demonstration is the text of the file that answers.
 local samples = {}
 for _, name in ipairs {
-    "hello", "query", "headers", "json", "cookies", "stream", "sleep", "redirect", "status",
-    "timing", "error",
+    "hello", "query", "headers", "json", "order", "upload", "cookies", "stream", "sleep",
+    "redirect", "status", "timing", "error",
 } do
     require("demos." .. name)
     samples["code_" .. name] = source.figure("demos/" .. name .. ".lua")

@@ -96,12 +96,26 @@ const ACCEPT = "text/plain, application/json, */*;q=0.5";
 const fetchOptions = (method, headers) =>
     ({ method, cache: "no-store", headers: { Accept: ACCEPT, ...headers } });
 
+// What a form sends as its body: its fields and files as multipart/form-data, or its field "body" as
+// it stands, of the type in data-type; else nothing.
+function withBody(form, options) {
+    const { type } = form.dataset;
+    if (type) {
+        options.body = new FormData(form).get("body");
+        options.headers["Content-Type"] = type;
+    } else if (form.enctype === "multipart/form-data") {
+        options.body = new FormData(form);
+    }
+    return options;
+}
+
 const demos = {
     async plain(form, button, box) {
         const asked = request(form, button);
         const exchange = new Exchange(box, asked);
         try {
-            const response = await fetch(asked.url, fetchOptions(asked.method));
+            const response =
+                await fetch(asked.url, withBody(form, fetchOptions(asked.method)));
             exchange.head(response, form.dataset.open === "headers");
             await exchange.read(response);
         } catch (error) {

@@ -44,7 +44,7 @@ struct config {
     const char *user, *group;
     struct {
         uint64_t body_bytes, body_memory, lua_memory, request_memory, linger_bytes;
-        uint32_t header_bytes, headers, uri_bytes, connections;
+        uint32_t header_bytes, headers, uri_bytes, part_count, connections;
         uint32_t connections_per_ip; // 0: no limit
     } limits;
     struct {

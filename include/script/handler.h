@@ -4,17 +4,19 @@
 
 #include "content/static.h"
 #include "http/exchange.h"
+#include "http/multipart.h"
 #include "net/cidr.h"
 #include "script/vm.h"
 
 struct handler;
 
 struct handler_options {
-    const struct file_root *root; // the site's public files; NULL when it has none
-    struct static_options files;  // static.max_age, static.index; the cache, for all roots
-    uint64_t body_bytes;          // limits.body_bytes: a route's max_body may set another
-    uint32_t handler_ms;          // timeouts.handler
-    const char *data;             // absolute path of data/, for app.data
+    const struct file_root *root;  // the site's public files; NULL when it has none
+    struct static_options files;   // static.max_age, static.index; the cache, for all roots
+    uint64_t body_bytes;           // limits.body_bytes: a route's max_body may set another
+    struct multipart_limits parts; // limits.part_count, and limits.header_bytes for each
+    uint32_t handler_ms;           // timeouts.handler
+    const char *data;              // absolute path of data/, for app.data
     struct str settings; // site = {…} of config.lua, as script/plain.h encodes it; n 0: none
 
     // trusted_proxies: whose word about the client is taken.

@@ -8,6 +8,8 @@
 //
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
+//      request_body.c its fields that are made of the body; request_read.c how the body comes;
+//      lua_part.c     the parts of multipart bodies
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
@@ -16,6 +18,7 @@
 
 #include "base/buf.h"
 #include "http/exchange.h"
+#include "http/upload.h"
 #include "net/timeout.h"
 #include "script/co.h"
 #include "script/handler.h"
@@ -48,10 +51,17 @@ struct work {
     struct work *spare;       // next in the list of spares
     uint64_t handle;          // what request tables keep; 0: not in use
     uint32_t place;           // index in h->works
-    struct co_wait body_wait; // core.receive
-    unsigned body_status;     // and its result
+    struct co_wait body_wait; // core.receive, core.read
+    unsigned body_status;     // what went wrong with the body; 0: nothing so far
     const char *body_why;
-    bool receiving;
+    bool receiving;          // somebody waits for the body
+    bool streams;            // the route has stream_body: the fields of the body raise
+    bool asked;              // exchange_read was called, and has not answered yet
+    bool body_over;          // by exchange_read: nothing more will come
+    uint64_t body_max;       // of a body that streams
+    struct buf incoming;     // bytes of it that nobody has taken yet
+    size_t wanted;           // how many the reader that waits wants at least
+    struct upload *upload;   // of a multipart body that was received; NULL: it is another
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
@@ -86,8 +96,8 @@ struct handler {
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
     struct buf text;            // scratch: JSON, pages
-    int dispatch, failed, loaded, place, raise,
-        raised;        // registry references to the library's functions
+    int dispatch, failed, loaded, place, raise, raised,
+        refuse;        // registry references to the library's functions
     int response_meta; // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
@@ -105,9 +115,49 @@ void handler_text_done(struct handler *h);
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables
 void request_methods(lua_State *L, int idx); // adds the functions of the table at idx as methods
-void request_push(lua_State *L, struct work *w);  // a new request table
-struct work *request_work(lua_State *L, int arg); // of a live request, or raises
-struct work *request_try(lua_State *L, int arg);  // the same, NULL when it is over
+void request_push(lua_State *L, struct work *w);               // a new request table
+struct work *handler_work(struct handler *h, uint64_t handle); // NULL when it is over
+struct work *request_work(lua_State *L, int arg);              // of a live request, or raises
+struct work *request_try(lua_State *L, int arg);               // the same, NULL when it is over
+
+// Leaves the handler: the client is answered with status, and the log has the message. format is
+// lua_pushfstring's. Never returns.
+void request_refuse(lua_State *L, struct work *w, unsigned status, const char *format, ...);
+
+// request_body.c: each pushes one field of the request table, which is at index 1. They raise for a
+// body that streams, and leave with a 400, 413 or 503 for one that is not what it says it is.
+void request_push_body(lua_State *L, struct work *w);
+void request_push_form(lua_State *L, struct work *w, bool all);
+void request_push_json(lua_State *L, struct work *w);
+void request_push_files(lua_State *L, struct work *w, bool all);
+// Pushes n bytes of the body, from at on; a 413 when they are over limits.request_memory.
+void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n);
+// expect_json(req, null) → the body's JSON value and what it is ("object", "array", "string", …); nil
+// without a JSON media type.
+int core_expect_json(lua_State *L);
+
+// request_read.c
+int core_receive(lua_State *L);
+int core_stream(lua_State *L);
+int core_read(lua_State *L);
+void request_on_body(struct work *w, unsigned status, const char *why);
+void request_on_data(struct work *w, struct str bytes);
+// The exchange is over, and its body with it.
+void request_drop_body(struct work *w);
+
+// lua_part.c
+void lua_part_register(lua_State *L, struct handler *h);
+// Pushes req.parts.
+void request_push_parts(lua_State *L, struct work *w);
+// Reads the header block of a part; its texts are alive as long as the userdata that is pushed. A 400
+// when it is malformed. block: NULL, or where to put the block itself.
+struct multipart_head request_push_head(lua_State *L, struct work *w,
+                                        const struct upload_part *part, struct str *block);
+// NULL when the body is no multipart/form-data; a 400, 413 or 503 when it is a malformed one.
+struct upload *request_upload(lua_State *L, struct work *w);
+
+// handler.c: the handler's deadline begins anew, after a wait for the client.
+void work_start_clock(struct work *w);
 
 // request_client.c: each pushes one field.
 void request_push_scheme(lua_State *L, struct work *w);

@@ -60,6 +60,7 @@ static const struct row {
     ROW("limits.uri_bytes", U32, limits.uri_bytes),
     ROW("limits.body_bytes", U64, limits.body_bytes),
     ROW("limits.body_memory", U64, limits.body_memory),
+    ROW("limits.part_count", U32, limits.part_count),
     ROW("limits.connections", U32, limits.connections),
     ROW("limits.connections_per_ip", U32, limits.connections_per_ip),
     ROW("limits.lua_memory", U64, limits.lua_memory),
@@ -83,7 +84,6 @@ static const struct row {
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
-    SKIP("limits.part_count"),
     SKIP("limits.generations"),
     SKIP("timeouts.cpu"),
     SKIP("static.listing"),
@@ -109,6 +109,7 @@ static const struct config defaults = {
                .uri_bytes = 8 << 10,
                .body_bytes = 16 << 20,
                .body_memory = 64 << 10,
+               .part_count = 1000,
                .connections = 10000,
                .lua_memory = 256 << 20,
                .request_memory = 64 << 20,

@@ -166,6 +166,7 @@ static bool make_handler(struct worker *w)
                   .index = c->static_files.index.item,
                   .cache = w->cache},
         .body_bytes = c->limits.body_bytes,
+        .parts = {.parts = c->limits.part_count, .head_bytes = c->limits.header_bytes},
         .handler_ms = c->timeouts.handler,
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,

@@ -4,6 +4,7 @@ local core = require "lunette.core"
 local app = require "lunette.app"
 local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
+local pages = require "lunette.pages"
 local request = require "lunette.request"
 local response = require "lunette.response"
 
@@ -14,7 +15,7 @@ core.start {
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
     raise = errors.on_raise,      -- the message handler of streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
-    abort = app.abort,            -- abort(status, message, headers) raises
+    refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }

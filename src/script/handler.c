@@ -57,6 +57,7 @@ static struct work *new_work(struct handler *h)
     timeout_init(&w->deadline, on_deadline);
     w->start.fn = on_start;
     stream_source_init(w);
+    buf_init(&w->incoming, WORK_TEXT_MAX);
     return h->works[h->work_count++] = w;
 }
 
@@ -95,7 +96,7 @@ static void give_work(struct work *w)
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
-    w->late = w->failing = w->receiving = w->head_waits = false;
+    w->late = w->failing = w->head_waits = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;
     w->memory = 0;
@@ -111,6 +112,7 @@ static void free_work(struct work *w)
     fields_fini(&w->head_fields);
     buf_fini(&w->stream.gathered);
     buf_fini(&w->stream.pulled);
+    buf_fini(&w->incoming);
     free(w);
 }
 
@@ -298,7 +300,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
 
 // --- what the server calls ---
 
-static void start_clock(struct work *w)
+void work_start_clock(struct work *w)
 {
     if (w->deadline_ms)
         timeout_set(w->h->loop, &w->deadline, w->deadline_ms);
@@ -353,21 +355,19 @@ static void on_request(void *self, struct exchange *x)
     co_start(co, 1, on_co_end, w);
     vm_meter_stop(h->vm);
     if (w->co) // it waits
-        start_clock(w);
+        work_start_clock(w);
 }
 
 static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
 {
-    struct work *w = x->user;
     (void)self;
-    assert(w);
-    if (!w->receiving) // its wait was cancelled meanwhile: the answer is on its way
-        return;
-    w->receiving = false;
-    w->body_status = status;
-    w->body_why = why;
-    start_clock(w); // again: the wait for the body was the client's
-    co_wake(&w->body_wait);
+    request_on_body(x->user, status, why);
+}
+
+static void on_data(void *self, struct exchange *x, struct str bytes)
+{
+    (void)self;
+    request_on_data(x->user, bytes);
 }
 
 static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
@@ -479,6 +479,7 @@ static void on_end(void *self, struct exchange *x, bool sent)
     if (w->after != LUA_NOREF)
         start_after(w);
     lua_file_close_all(&w->files);
+    request_drop_body(w);
     w->x = NULL;
     w->handle = 0; // request tables are stale from here on
     if (!w->co) {
@@ -492,6 +493,7 @@ static void on_end(void *self, struct exchange *x, bool sent)
 const struct http_handler handler_http = {
     .on_request = on_request,
     .on_body = on_body,
+    .on_data = on_data,
     .on_end = on_end,
 };
 
@@ -582,6 +584,7 @@ static int register_all(lua_State *L)
     struct handler *h = lua_touserdata(L, 1);
     lua_file_register(L);
     request_register(L, h);
+    lua_part_register(L, h);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushlightuserdata(L, h);
     lua_pushcclosure(L, luaopen_lunette_core, 1);
@@ -597,7 +600,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->vm = vm;
     h->loop = vm_options(vm)->loop;
     h->options = *o;
-    h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = LUA_NOREF;
+    h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);

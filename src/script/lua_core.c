@@ -21,7 +21,8 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, response=, methods=}: what the library
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, response=,
+// methods=}: what the library
 // gives C to call, and to recognise responses and fill request tables with.
 static int core_start(lua_State *L)
 {
@@ -30,13 +31,10 @@ static int core_start(lua_State *L)
         const char *name;
         int *ref;
     } kept[] = {
-        {"dispatch", &h->dispatch},
-        {"failed", &h->failed},
-        {"loaded", &h->loaded},
-        {"place", &h->place},
-        {"raise", &h->raise},
-        {"raised", &h->raised},
-        {"response", &h->response_meta},
+        {"dispatch", &h->dispatch}, {"failed", &h->failed},
+        {"loaded", &h->loaded},     {"place", &h->place},
+        {"raise", &h->raise},       {"raised", &h->raised},
+        {"refuse", &h->refuse},     {"response", &h->response_meta},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
@@ -49,48 +47,6 @@ static int core_start(lua_State *L)
     request_methods(L, -1);
     h->started = true;
     return 0;
-}
-
-// --- bodies ---
-
-static int push_received(lua_State *L, struct work *w)
-{
-    lua_pushinteger(L, (lua_Integer)w->body_status);
-    if (!w->body_why)
-        return 1;
-    lua_pushstring(L, w->body_why);
-    return 2;
-}
-
-static int receive_done(lua_State *L, struct co_wait *wait)
-{
-    return push_received(L, (struct work *)((char *)wait - offsetof(struct work, body_wait)));
-}
-
-static void receive_cancelled(struct co_wait *wait)
-{
-    struct work *w = (struct work *)((char *)wait - offsetof(struct work, body_wait));
-    w->receiving = false;
-}
-
-// receive(req[, max]) → 0, or the status and why to answer with. Waits for the whole body.
-static int core_receive(lua_State *L)
-{
-    struct work *w = request_work(L, 1);
-    uint64_t max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
-    w->body_status = 0;
-    w->body_why = NULL;
-    if (!w->x->request.has_body)
-        return push_received(L, w);
-    w->body_status = exchange_receive(w->x, max);
-    if (w->body_status) {
-        w->body_why = "Content-Length is over max_body (limits.body_bytes)";
-        return push_received(L, w);
-    }
-    w->receiving = true;
-    w->body_wait.finish = receive_done;
-    w->body_wait.cancel = receive_cancelled;
-    return co_wait(L, &w->body_wait);
 }
 
 // --- answers ---
@@ -390,6 +346,9 @@ int luaopen_lunette_core(lua_State *L)
     static const luaL_Reg functions[] = {
         {"start", core_start},
         {"receive", core_receive},
+        {"stream", core_stream},
+        {"read", core_read},
+        {"expect_json", core_expect_json},
         {"normalise", core_normalise},
         {"encode", core_encode},
         {"page", core_page},

@@ -8,8 +8,6 @@
 #include "script/values.h"
 #include "script/work.h"
 
-#include <string.h>
-
 static const char handle_key; // its address is the key
 
 // --- the handle ---
@@ -19,16 +17,20 @@ static struct handler *handler_upvalue(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+struct work *handler_work(struct handler *h, uint64_t handle)
+{
+    uint32_t place = (uint32_t)(handle & 0xffffff);
+    struct work *w = place < h->work_count ? h->works[place] : NULL;
+    return w && w->handle == handle && w->x ? w : NULL;
+}
+
 struct work *request_try(lua_State *L, int arg)
 {
     if (!lua_istable(L, arg) || lua_rawgetp(L, arg, &handle_key) != LUA_TNUMBER)
         luaL_argerror(L, arg, "a request expected (call with a colon: req:method(…))");
     uint64_t handle = (uint64_t)lua_tointeger(L, -1);
     lua_pop(L, 1);
-    struct handler *h = handler_upvalue(L);
-    uint32_t place = (uint32_t)(handle & 0xffffff);
-    struct work *w = place < h->work_count ? h->works[place] : NULL;
-    return w && w->handle == handle && w->x ? w : NULL;
+    return handler_work(handler_upvalue(L), handle);
 }
 
 struct work *request_work(lua_State *L, int arg)
@@ -37,6 +39,19 @@ struct work *request_work(lua_State *L, int arg)
     if (!w)
         luaL_error(L, "the request is over: what was not read from it before is gone");
     return w;
+}
+
+void request_refuse(lua_State *L, struct work *w, unsigned status, const char *format, ...)
+{
+    va_list args;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->refuse);
+    request_push(L, w);
+    lua_pushinteger(L, (lua_Integer)status);
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    lua_call(L, 3, 0);
+    luaL_error(L, "the library's refuse returned");
 }
 
 // --- tables of values ---
@@ -104,24 +119,6 @@ static int headers_index(lua_State *L)
     return 1;
 }
 
-// --- single values ---
-
-static void push_body(lua_State *L, struct work *w)
-{
-    const struct spool *s = &w->x->body;
-    luaL_Buffer b;
-    if (s->fd < 0) {
-        luax_push(L, buf_str(&s->memory));
-        return;
-    }
-    char *p = luaL_buffinitsize(L, &b, (size_t)s->size);
-    int64_t n = spool_read(s, 0, p, (size_t)s->size);
-    if (n != (int64_t)s->size)
-        luaL_error(L, "the body's temporary file cannot be read: %s",
-                   strerror(n < 0 ? (int)-n : 5));
-    luaL_pushresultsize(&b, (size_t)n);
-}
-
 // --- the fields ---
 
 enum field_id {
@@ -144,8 +141,13 @@ enum field_id {
     F_COOKIES,
     F_COOKIES_ALL,
     F_PARAMS,
-    F_BODY,
-    F_LATER, // fields of API.md that this version does not make
+    F_BODY, // from here on: made of the body
+    F_FORM,
+    F_FORM_ALL,
+    F_JSON,
+    F_PARTS,
+    F_FILES,
+    F_FILES_ALL,
 };
 
 static const struct {
@@ -172,12 +174,12 @@ static const struct {
     {"cookies_all", F_COOKIES_ALL},
     {"params", F_PARAMS},
     {"body", F_BODY},
-    {"form", F_LATER},
-    {"form_all", F_LATER},
-    {"json", F_LATER},
-    {"parts", F_LATER},
-    {"files", F_LATER},
-    {"files_all", F_LATER},
+    {"form", F_FORM},
+    {"form_all", F_FORM_ALL},
+    {"json", F_JSON},
+    {"parts", F_PARTS},
+    {"files", F_FILES},
+    {"files_all", F_FILES_ALL},
 };
 
 static void push_field(lua_State *L, struct work *w, enum field_id id)
@@ -242,10 +244,26 @@ static void push_field(lua_State *L, struct work *w, enum field_id id)
         lua_newtable(L);
         break;
     case F_BODY:
-        push_body(L, w);
+        request_push_body(L, w);
         break;
-    case F_LATER:
-        luaL_error(L, "req.%s is not in this version of lunette yet", lua_tostring(L, 2));
+    case F_FORM:
+        request_push_form(L, w, false);
+        break;
+    case F_FORM_ALL:
+        request_push_form(L, w, true);
+        break;
+    case F_JSON:
+        request_push_json(L, w);
+        break;
+    case F_PARTS:
+        request_push_parts(L, w);
+        break;
+    case F_FILES:
+        request_push_files(L, w, false);
+        break;
+    case F_FILES_ALL:
+        request_push_files(L, w, true);
+        break;
     }
 }
 
@@ -261,6 +279,12 @@ static int request_index(lua_State *L)
         return luaL_error(L, "req.%s: the request is over, and this was not read before",
                           lua_tostring(L, 2));
     enum field_id id = (enum field_id)lua_tointeger(L, -1);
+    if (w->streams && id >= F_BODY)
+        return luaL_error(
+            L,
+            "req.%s: the route has stream_body, so its body is read with req:read() or "
+            "req:chunks()",
+            lua_tostring(L, 2));
     push_field(L, w, id);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);

@@ -35,10 +35,16 @@ class Page(HTMLParser):
         self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in a) else []
         self.inline += [name for name in a if name == "style" or name.startswith("on")]
         if tag == "form":
-            self.form = {"action": a["action"], "fields": {}, "buttons": []}
+            self.form = {"action": a["action"], "fields": {}, "buttons": [], "files": [],
+                         "type": a.get("data-type"), "enctype": a.get("enctype")}
             self.forms.append(self.form)
         elif tag == "input":
-            self.form["fields"][a["name"]] = [a["value"]]
+            if a.get("type") == "file":
+                self.form["files"].append(a["name"])
+            else:
+                self.form["fields"][a["name"]] = [a["value"]]
+        elif tag == "textarea":
+            self.area = a["name"]
         elif tag == "select":
             self.select = self.form["fields"].setdefault(a["name"], [])
         elif tag == "button":
@@ -54,7 +60,9 @@ class Page(HTMLParser):
             self.caption = None
 
     def handle_data(self, data):
-        if self.inside == "option":
+        if self.inside == "textarea":
+            self.form["fields"].setdefault(self.area, [data])
+        elif self.inside == "option":
             self.select.append(data.strip()) if data.strip() else None
         elif self.inside == "figcaption" and not self.caption:
             self.caption = data.strip()
@@ -62,7 +70,8 @@ class Page(HTMLParser):
             self.samples[self.caption] += data
 
     def requests(self):
-        """Every (method, path) that the buttons send, for every choice of their fields."""
+        """Every (method, path, body) that the buttons send, for every choice of their fields; the
+        body as arguments for requests."""
         for form in self.forms:
             for method, action in form["buttons"]:
                 action = action or form["action"]
@@ -71,7 +80,18 @@ class Page(HTMLParser):
                     path = re.sub(r"{\w+}", value, action)
                     if not names and method == "GET" and form["fields"]:
                         path += "?" + "&".join(f"{k}={v[0]}" for k, v in form["fields"].items())
-                    yield method, path
+                    yield method, path, body_of(form) if method == "POST" else {}
+
+
+def body_of(form):
+    """What site/demos.js sends with a form, as arguments for requests; a picture for each file."""
+    fields = {name: values[0] for name, values in form["fields"].items()}
+    if form["type"]:
+        return {"data": fields["body"].encode(), "headers": {"Content-Type": form["type"]}}
+    if form["enctype"] == "multipart/form-data":
+        picture = (ROOT / "site/moon.svg").read_bytes()
+        return {"data": fields, "files": {name: ("moon.svg", picture) for name in form["files"]}}
+    return {}
 
 
 @pytest.fixture(params=[("--dev",), ("--workers", "2")], ids=["dev", "workers"])
@@ -116,11 +136,12 @@ def test_every_sample_is_the_file_that_runs(start):
 
 def test_every_button_gets_an_answer(own, start):
     """Demonstrations of errors answer with the error that they are about."""
-    expected = {"/demo/error": 500, "/demo/abort": 409}
+    expected = {"/demo/error": 500, "/demo/abort": 409, "/demo/order": 201}
     asked = list(start.requests())
     assert len(asked) > 25
-    for method, path in asked:
-        answer = requests.request(method, own.url(path), headers=FETCH, timeout=10)
+    for method, path, body in asked:
+        headers = FETCH | body.pop("headers", {})
+        answer = requests.request(method, own.url(path), headers=headers, timeout=10, **body)
         code = re.match("/demo/status/(.*)", path)
         assert answer.status_code == int(code[1] if code else expected.get(path, 200)), path
         assert "Server-Timing" in answer.headers or not answer.url.startswith(own.url("/demo")), path

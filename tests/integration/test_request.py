@@ -130,13 +130,9 @@ MAIN = r"""
     end)
 
     for _, name in ipairs { "int", "accepts", "check", "set_cookie", "add_header", "after",
-        "negotiate" } do
+        "negotiate", "expect_json", "read", "chunks" } do
       app.get("/dot/" .. name, function(req) return req[name]("x") end)
     end
-    for _, name in ipairs { "form", "form_all", "json", "parts", "files", "files_all" } do
-      app.post("/later/" .. name, function(req) return app.text(tostring(req[name])) end)
-    end
-    app.post("/later/expect_json", function(req) return app.json(req:expect_json()) end)
 
     app.post("/echo", function(req) return 200, { ["Content-Type"] = "x/y" }, req.body end)
     app.post("/size", function(req) return app.text(#req.body) end)
@@ -362,27 +358,11 @@ def test_after_runs_once_the_answer_is_sent(site):
 
 
 @pytest.mark.parametrize("name", ["int", "accepts", "check", "set_cookie", "add_header", "after",
-                                  "negotiate"])
+                                  "negotiate", "expect_json", "read", "chunks"])
 def test_a_method_called_with_a_dot_says_so(site, name):
     assert ask(site, f"/dot/{name}").status == 500
     log = log_of(site, f"/dot/{name}")
     assert f"req.{name}: call with a colon" in log and "scripts/main.lua:" in log
-
-
-@pytest.mark.parametrize("name", ["form", "form_all", "json", "parts", "files", "files_all"])
-def test_fields_to_come_say_so(site, name):
-    answer = ask(site, f"/later/{name}", "Content-Type: application/json", method="POST",
-                 body=b"{}")
-    assert answer.status == 500
-    log = log_of(site, f"/later/{name}")
-    assert f"req.{name} is not in this version" in log and "scripts/main.lua:" in log
-
-
-def test_a_method_to_come_says_so(site):
-    answer = ask(site, "/later/expect_json", "Content-Type: application/json", method="POST",
-                 body=b"{}")
-    assert answer.status == 500
-    assert "not in this version" in log_of(site, "/later/expect_json")
 
 
 def test_bodies(site):

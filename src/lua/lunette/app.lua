@@ -13,6 +13,7 @@ local response = require "lunette.response"
 local router = require "lunette.router"
 local suggest = require "lunette.suggest"
 local units = require "lunette.units"
+local uploads = require "lunette.uploads"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
 
@@ -77,8 +78,7 @@ local ROUTE_OPTIONS = {
 local GROUP_OPTIONS = {}
 for name in pairs(ROUTE_OPTIONS) do GROUP_OPTIONS[name] = name ~= "name" or nil end
 
-local LATER_OPTIONS = { "cache", "etag", "stream_body", "query", "form", "json", "params", "files",
-    "invalid", "gzip" }
+local LATER_OPTIONS = { "cache", "etag", "query", "form", "json", "params", "invalid", "gzip" }
 
 -- A list of middleware: a function, an array of them, or nil.
 local function middleware_list(use, what)
@@ -96,8 +96,9 @@ local function middleware_list(use, what)
     return list
 end
 
--- Checks the options of a route or group and gives them as {name, use, max_body, timeout, strict},
--- over those of the scope.
+-- Checks the options of a route or group and gives them as {name, use, max_body, timeout, strict,
+-- stream_body}, over those of the scope. What `files` asks for is checked by a middleware of ours,
+-- the innermost.
 local function route_options(scope, opts, known, what)
     opts = check_options(opts, known, what)
     for _, name in ipairs(LATER_OPTIONS) do
@@ -107,7 +108,6 @@ local function route_options(scope, opts, known, what)
     end
     local given = { name = opts.name }
     if opts.name ~= nil then expect(opts.name, "string", what .. ": name") end
-    if opts.strict ~= nil then expect(opts.strict, "boolean", what .. ": strict") end
     for name, parse_unit in pairs { max_body = units.size, timeout = units.duration } do
         given[name] = opts[name] ~= nil and parse_unit(opts[name]) or nil
         if opts[name] ~= nil and not given[name] then
@@ -117,10 +117,19 @@ local function route_options(scope, opts, known, what)
         end
         given[name] = given[name] or scope.defaults[name]
     end
-    given.strict = opts.strict
-    if given.strict == nil then given.strict = scope.defaults.strict end
+    for _, name in ipairs { "strict", "stream_body" } do
+        if opts[name] ~= nil then expect(opts[name], "boolean", what .. ": " .. name) end
+        given[name] = opts[name]
+        if given[name] == nil then given[name] = scope.defaults[name] end
+    end
     given.use = table.move(scope.defaults.use, 1, #scope.defaults.use, 1, {})
     for _, fn in ipairs(middleware_list(opts.use, what)) do given.use[#given.use + 1] = fn end
+    if opts.files ~= nil then
+        if given.stream_body then
+            misuse("%s: files needs the whole body, and stream_body leaves it to the handler", what)
+        end
+        given.use[#given.use + 1] = uploads.middleware(opts.files, what)
+    end
     return given
 end
 
@@ -456,8 +465,5 @@ function app.loaded()
     site.frozen = true
     dispatch.compile(site)
 end
-
--- Raises what app.abort raises; for C, whose lazy fields of the request leave with a 400 or 413.
-app.abort = helpers.abort
 
 return app

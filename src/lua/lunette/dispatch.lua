@@ -5,9 +5,10 @@
 --   view  { tiers, literal = {method → {path → entry}}, entries = {route → entry}, uses, statics,
 --           paged, nowhere, answers }
 --   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
---   entry { view, route, handler, chain, inner, uses, max_body, timeout }
+--   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, early }
 --   chain   the handler with its middleware, composed; nil when there is none
 --   uses    instead of chain, when the path decides which middleware covers it
+--   early   something is to be done before the handler even when there is no body
 --
 -- Inside a chain everything is a function(req) → response that never raises.
 
@@ -183,7 +184,8 @@ end
 local function new_entry(view, route)
     local entry = {
         view = view, route = route, handler = route.handler,
-        max_body = route.max_body, timeout = route.timeout,
+        max_body = route.max_body, timeout = route.timeout, streams = route.stream_body,
+        early = route.timeout ~= nil or route.stream_body,
     }
     local handler = route.handler
     local function bottom(req)
@@ -448,11 +450,13 @@ local function load_path(req, path, encoded)
     end
 end
 
--- Receives the body and sets the deadline of an entry; nil, or the response when that fails.
+-- Sets the deadline of an entry and receives the body, or leaves that to the handler; nil, or the
+-- response when that fails.
 local function prepare(entry, req, has_body)
     if entry.timeout then core.timeout(req, entry.timeout) end
-    if not has_body then return nil end
-    local status, why = core.receive(req, entry.max_body)
+    if not has_body and not entry.streams then return nil end
+    local take = entry.streams and core.stream or core.receive
+    local status, why = take(req, entry.max_body)
     if status == 0 then return nil end
     pages.log(req, status, why, nil, "info")
     return pages.answer(entry, req, { status = status, message = why })
@@ -492,7 +496,7 @@ function dispatch.dispatch(req, method, path, encoded, has_body)
         if literal and not everyone then remember(view, method, path, entry) end
         chain = entry.uses and surround(entry, entry.uses, entry.inner) or entry.chain
     end
-    if has_body or entry.timeout then
+    if has_body or entry.early then
         local refused = prepare(entry, req, has_body)
         if refused then return refused end
     end

@@ -26,6 +26,13 @@ function pages.log(req, status, message, traceback, level)
     core.log(level or "error", text)
 end
 
+-- Leaves the handler because of what the client sent; the log has the sentence too. For C, whose
+-- lazy fields of the request find it out.
+function pages.refuse(req, status, message, headers)
+    pages.log(req, status, message, nil, "info")
+    errors.leave(status, message, headers)
+end
+
 local function page_of(scope, status)
     return scope.pages[status] or scope.pages["*"]
 end

@@ -2,8 +2,10 @@
 
 local core = require "lunette.core"
 local errors = require "lunette.errors"
+local pages = require "lunette.pages"
 local response = require "lunette.response"
 local suggest = require "lunette.suggest"
+local units = require "lunette.units"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
 
@@ -215,8 +217,47 @@ method("after", function(self, fn)
     core.after(self, fn)
 end)
 
-for _, name in ipairs { "expect_json", "read", "chunks" } do
-    method(name, function() misuse("req:%s is not in this version of lunette yet", name) end)
+local JSON_OPTIONS = { type = true, null = true }
+local JSON_TYPES = { object = true, array = true, any = true }
+
+-- req:expect_json([{type="object"|"array"|"any", null=}]) → the body's JSON value. Leaves with 415
+-- for another media type, 400 for malformed text, 422 for a value that is not of the type, which is
+-- an object unless another is given. null=true keeps the nulls of objects, as json.null.
+method("expect_json", function(self, opts)
+    opts = check_options(opts, JSON_OPTIONS, "req:expect_json")
+    local wanted = opts.type or "object"
+    if not JSON_TYPES[wanted] then
+        misuse("req:expect_json: type must be \"object\", \"array\" or \"any\", not %s%s",
+            errors.kind(wanted), suggest.hint(wanted, JSON_TYPES))
+    end
+    local value, kind = core.expect_json(self, opts.null)
+    if not kind then
+        pages.refuse(self, 415, "a JSON body is expected, with Content-Type: application/json",
+            { Accept = "application/json" })
+    end
+    if wanted ~= "any" and kind ~= wanted then
+        pages.refuse(self, 422, ("the JSON body must be an %s, not %s"):format(wanted,
+            kind == "null" and kind or (kind:find("^[aeiou]") and "an " or "a ") .. kind))
+    end
+    return value
+end)
+
+-- req:read([n]) → the next bytes of the body of a route with stream_body: n of them, fewer only at
+-- the end, or without n whatever has come; nil at the end. Leaves with 400, 408 or 413 for a body
+-- that is malformed, slow or too large.
+local function read(self, n)
+    if n ~= nil and not units.size(n) then
+        misuse('req:read: n must be a size like 65536 or "64K", not %s', errors.kind(n))
+    end
+    local bytes, why = core.read(self, n)
+    if why then misuse("req:read: %s", why) end
+    return bytes
 end
+method("read", read)
+
+-- req:chunks(): an iterator over the body of a route with stream_body, in pieces as they come.
+method("chunks", function(self)
+    return function() return read(self) end
+end)
 
 return request

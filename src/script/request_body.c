@@ -1,0 +1,162 @@
+// Fields of the request table that are made of the body: body, form, form_all, json, files,
+// files_all. The parts themselves are made in lua_part.c.
+#include "http/params.h"
+#include "script/lua_json.h"
+#include "script/luax.h"
+#include "script/values.h"
+#include "script/work.h"
+
+#include <errno.h>
+#include <string.h>
+
+// --- bytes ---
+
+static void check_room(lua_State *L, struct work *w, uint64_t n)
+{
+    size_t max = vm_options(w->h->vm)->request_memory;
+    if (max && n > max)
+        request_refuse(L, w, 413, "%I bytes of the body are over limits.request_memory (%I)",
+                       (lua_Integer)n, (lua_Integer)max);
+}
+
+void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n)
+{
+    luaL_Buffer b;
+    check_room(L, w, n);
+    char *p = luaL_buffinitsize(L, &b, (size_t)n);
+    int64_t got = spool_read(&w->x->body, at, p, (size_t)n);
+    if (got != (int64_t)n)
+        luaL_error(L, "the body's temporary file cannot be read: %s",
+                   strerror(got < 0 ? (int)-got : EIO));
+    luaL_pushresultsize(&b, (size_t)n);
+}
+
+void request_push_body(lua_State *L, struct work *w)
+{
+    const struct spool *s = &w->x->body;
+    if (s->fd < 0)
+        luax_push(L, buf_str(&s->memory));
+    else
+        request_push_range(L, w, 0, s->size);
+}
+
+static struct str content_type(struct work *w)
+{
+    return request_field(&w->x->request, STR("content-type"));
+}
+
+// Pushes the body, and gives it as a slice that is good as long as that stays on the stack.
+static struct str hold_body(lua_State *L, struct work *w)
+{
+    const struct spool *s = &w->x->body;
+    if (s->fd < 0) { // no need of a copy: the spool stays as long as the request
+        lua_pushnil(L);
+        return buf_str(&s->memory);
+    }
+    request_push_body(L, w);
+    return luax_str(L, -1);
+}
+
+// --- form ---
+
+// The fields of a multipart body: its parts without a filename.
+static void push_fields(lua_State *L, struct work *w, struct upload *u, enum values_keep keep)
+{
+    lua_createtable(L, 0, 4);
+    int t = lua_gettop(L);
+    for (unsigned i = 0; i < upload_count(u); i++) {
+        const struct upload_part *part = upload_part(u, i);
+        struct multipart_head head = request_push_head(L, w, part, NULL);
+        if (!head.filename.p) {
+            luax_push(L, head.name);
+            request_push_range(L, w, part->body_at, part->size);
+            values_store(L, t, keep);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+void request_push_form(lua_State *L, struct work *w, bool all)
+{
+    enum values_keep keep = all ? VALUES_ALL : VALUES_LAST;
+    struct upload *u = request_upload(L, w);
+    if (u) {
+        push_fields(L, w, u, keep);
+    } else if (media_is(content_type(w), STR("application/x-www-form-urlencoded"))) {
+        struct str text = hold_body(L, w);
+        values_push_form(L, text, keep);
+    } else {
+        lua_newtable(L);
+    }
+}
+
+// --- json ---
+
+// Pushes the body's JSON value; a 400 when it is malformed.
+static void push_decoded(lua_State *L, struct work *w, bool null)
+{
+    struct str text = hold_body(L, w);
+    struct json_read_options o = {.null = null};
+    if (text.n == 0)
+        request_refuse(L, w, 400, "the body is empty: JSON is expected");
+    if (!json_read(L, text, &o))
+        request_refuse(L, w, 400, "the body is not valid JSON: %s", lua_tostring(L, -1));
+}
+
+void request_push_json(lua_State *L, struct work *w)
+{
+    if (media_is_json(content_type(w)))
+        push_decoded(L, w, false);
+    else
+        lua_pushnil(L);
+}
+
+// What JSON calls the value on top.
+static const char *json_kind(lua_State *L)
+{
+    if (json_is_null(L, -1))
+        return "null";
+    if (!lua_istable(L, -1))
+        return luaL_typename(L, -1);
+    bool array = json_mark_of(L, -1) == JSON_MARK_ARRAY || lua_rawlen(L, -1) > 0;
+    return array ? "array" : "object";
+}
+
+int core_expect_json(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    if (!media_is_json(content_type(w)))
+        return 0;
+    if (lua_toboolean(L, 2))
+        push_decoded(L, w, true);
+    else
+        lua_getfield(L, 1, "json"); // made once, and kept
+    lua_pushstring(L, json_kind(L));
+    return 2;
+}
+
+// --- files ---
+
+void request_push_files(lua_State *L, struct work *w, bool all)
+{
+    (void)w;
+    lua_newtable(L);
+    int t = lua_gettop(L);
+    lua_getfield(L, 1, "parts");
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, t + 1, i);
+        bool file = lua_getfield(L, -1, "filename") != LUA_TNIL;
+        lua_getfield(L, -2, "size");
+        bool empty = luax_str(L, -2).n == 0 && lua_tointeger(L, -1) == 0; // an input left empty
+        lua_pop(L, 2);
+        if (!file || empty) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_getfield(L, -1, "name");
+        lua_insert(L, -2);
+        values_store(L, t, all ? VALUES_ALL : VALUES_LAST);
+    }
+    lua_settop(L, t);
+}

@@ -1,0 +1,219 @@
+// How a request's body comes: whole before the handler runs (core.receive), or piece by piece as
+// the handler reads it (core.stream, core.read).
+//
+// While somebody waits for the client, the handler's deadline stands still; it begins anew when
+// bytes have come.
+#include "script/luax.h"
+#include "script/vm.h"
+#include "script/work.h"
+
+#include <stddef.h>
+
+enum { INCOMING_KEEP = 64 << 10 }; // memory that a work keeps for the next request
+
+static const char *const too_large = "Content-Length is over max_body (limits.body_bytes)";
+
+static struct work *work_of_wait(struct co_wait *wait)
+{
+    return (struct work *)((char *)wait - offsetof(struct work, body_wait));
+}
+
+static void wait_cancelled(struct co_wait *wait)
+{
+    work_of_wait(wait)->receiving = false;
+}
+
+static int wait_for_body(lua_State *L, struct work *w, int (*finish)(lua_State *, struct co_wait *))
+{
+    w->receiving = true;
+    w->body_wait.finish = finish;
+    w->body_wait.cancel = wait_cancelled;
+    return co_wait(L, &w->body_wait);
+}
+
+static void wake_reader(struct work *w)
+{
+    w->receiving = false;
+    work_start_clock(w);
+    co_wake(&w->body_wait);
+}
+
+// --- whole ---
+
+static int push_received(lua_State *L, struct work *w)
+{
+    lua_pushinteger(L, (lua_Integer)w->body_status);
+    if (!w->body_why)
+        return 1;
+    lua_pushstring(L, w->body_why);
+    return 2;
+}
+
+static int receive_done(lua_State *L, struct co_wait *wait)
+{
+    return push_received(L, work_of_wait(wait));
+}
+
+// A multipart body is looked at while it arrives.
+static bool watch_parts(struct work *w)
+{
+    struct exchange *x = w->x;
+    if (!upload_new(request_field(&x->request, STR("content-type")), &w->h->options.parts,
+                    &w->upload))
+        return false;
+    if (w->upload) {
+        x->body.tap = upload_add;
+        x->body.tap_arg = w->upload;
+    }
+    return true;
+}
+
+// receive(req[, max]) → 0, or the status and why to answer with. Waits for the whole body.
+int core_receive(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    uint64_t max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
+    if (!w->x->request.has_body)
+        return push_received(L, w);
+    if (!watch_parts(w)) {
+        w->body_status = 503;
+        w->body_why = "out of memory for the body's parts";
+        return push_received(L, w);
+    }
+    w->body_status = exchange_receive(w->x, max);
+    if (w->body_status) {
+        w->body_why = too_large;
+        return push_received(L, w);
+    }
+    return wait_for_body(L, w, receive_done);
+}
+
+void request_on_body(struct work *w, unsigned status, const char *why)
+{
+    w->asked = false;
+    w->body_over = true;
+    w->body_status = status;
+    w->body_why = why;
+    if (w->upload)
+        upload_end(w->upload);
+    if (w->receiving) // else its wait was cancelled: the answer is on its way
+        wake_reader(w);
+}
+
+// --- piece by piece ---
+
+// stream(req[, max]) → 0, or the status and why to answer with: the body is the handler's to read.
+int core_stream(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    w->body_max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
+    w->streams = true;
+    w->body_over = !w->x->request.has_body;
+    if ((uint64_t)w->x->request.content_length > w->body_max) {
+        w->body_status = 413;
+        w->body_why = too_large;
+    }
+    return push_received(L, w);
+}
+
+// Asks the client for more, unless that was done already.
+static void ask(struct work *w)
+{
+    if (w->asked)
+        return;
+    w->asked = true;
+    exchange_read(w->x, w->body_max); // its length was looked at in core_stream
+}
+
+void request_on_data(struct work *w, struct str bytes)
+{
+    w->asked = false;
+    if (!buf_add(&w->incoming, bytes)) {
+        request_on_body(w, 503, "out of memory for the body");
+        return;
+    }
+    if (!w->receiving)
+        return; // its wait was cancelled: who reads next finds the bytes
+    if (w->incoming.n < w->wanted)
+        ask(w);
+    else
+        wake_reader(w);
+}
+
+// Pushes what is there, w->wanted bytes at most when that many were asked for; nil at the end.
+static int push_read(lua_State *L, struct work *w, bool exactly)
+{
+    struct str bytes = buf_str(&w->incoming);
+    if (w->body_status)
+        request_refuse(L, w, w->body_status, "%s", w->body_why);
+    if (exactly && bytes.n > w->wanted)
+        bytes.n = w->wanted;
+    if (bytes.n == 0 && w->body_over && !(exactly && w->wanted == 0)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luax_push(L, bytes);
+    buf_drop(&w->incoming, bytes.n);
+    if (w->incoming.n == 0 && w->incoming.cap > INCOMING_KEEP)
+        buf_fini(&w->incoming);
+    return 1;
+}
+
+static int read_some_done(lua_State *L, struct co_wait *wait)
+{
+    return push_read(L, work_of_wait(wait), false);
+}
+
+static int read_exactly_done(lua_State *L, struct co_wait *wait)
+{
+    return push_read(L, work_of_wait(wait), true);
+}
+
+static int misuse(lua_State *L, const char *why)
+{
+    lua_pushboolean(L, false);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+// How many bytes a reader may want at once: they are kept in memory until all have come.
+static size_t wanted_max(const struct work *w)
+{
+    size_t request = vm_options(w->h->vm)->request_memory;
+    return request && request < w->incoming.max ? request : w->incoming.max;
+}
+
+// read(req[, n]) → the next bytes of a body that streams: n of them, fewer only at its end, or, without
+// n, whatever comes next; nil at the end; false and why it may not be called now. Leaves the handler
+// when the body is malformed or too large.
+int core_read(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    bool exactly = !lua_isnoneornil(L, 2);
+    if (!w->streams)
+        return misuse(L, "this is for routes with stream_body=true; others have req.body");
+    if (w->receiving)
+        return misuse(L, "another coroutine is reading the body already");
+    uint64_t n = exactly ? luax_check_size(L, 2) : 1;
+    if (n > wanted_max(w))
+        return misuse(L, "so many bytes at once are over limits.request_memory");
+    w->wanted = (size_t)n;
+    if (w->incoming.n >= w->wanted || w->body_over || w->body_status)
+        return push_read(L, w, exactly);
+    if (w->x->status)
+        return misuse(L, "the answer has begun: the body has to be read before it");
+    ask(w);
+    return wait_for_body(L, w, exactly ? read_exactly_done : read_some_done);
+}
+
+void request_drop_body(struct work *w)
+{
+    upload_free(w->upload);
+    w->upload = NULL;
+    w->streams = w->asked = w->body_over = w->receiving = false;
+    w->body_status = 0;
+    w->body_why = NULL;
+    buf_clear(&w->incoming);
+    if (w->incoming.cap > INCOMING_KEEP)
+        buf_fini(&w->incoming);
+}
