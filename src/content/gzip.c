@@ -10,6 +10,7 @@ enum {
     ROOM_MAX = 1 << 20,
     GZIP_WINDOW = 15 + 16, // the largest window, and gzip's header rather than zlib's
     MEMORY_LEVEL = 8,      // zlib's own choice
+    OVER = 100,            // beside zlib's codes: a byte more than the maximum
 };
 
 // What zlib is given next of the input.
@@ -65,7 +66,7 @@ static int unpack_some(z_stream *z, struct buf *out)
     if (want > 0)
         buf_added(out, want - z->avail_out);
     else if (z->avail_out == 0)
-        return Z_BUF_ERROR; // which inflate does not give while there is room and input
+        return OVER;
     return rc;
 }
 
@@ -74,19 +75,20 @@ static bool begins_member(const z_stream *z)
     return z->next_in[0] == 0x1f && (z->avail_in == 1 || z->next_in[1] == 0x8b);
 }
 
-// One member; s is what zlib has not been given yet.
+// One member; s is what zlib has not been given yet. It is too short when zlib, given all of it and
+// room, does nothing any more.
 static enum gzip_verdict unpack_member(z_stream *z, struct str *s, struct buf *out)
 {
     for (;;) {
         feed(z, s);
-        if (z->avail_in == 0)
-            return GZIP_SHORT;
         switch (unpack_some(z, out)) {
         case Z_OK:
             break;
         case Z_STREAM_END:
             return GZIP_WHOLE;
         case Z_BUF_ERROR:
+            return GZIP_SHORT;
+        case OVER:
             return GZIP_TOO_LARGE;
         case Z_MEM_ERROR:
             return GZIP_NO_MEMORY;

@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <string.h>
 
-// Without the checks that tell nothing to the media type, and the one for CSV, which takes any prose
-// with a comma in each line for it.
+// Without the checks that tell nothing to the media type, and without the one for CSV, which takes
+// any prose with a comma in each line for it.
 enum {
     FLAGS = MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_ELF | MAGIC_NO_CHECK_TOKENS |
             MAGIC_NO_CHECK_APPTYPE | MAGIC_NO_CHECK_CSV

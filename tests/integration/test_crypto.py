@@ -34,7 +34,9 @@ MAIN = r"""
       return app.json { s = s, why = why }
     end)
     app.post("/type", function(req) return app.text(mime.by_content(req.body)) end)
-    app.post("/gunzip", function(req) return app.text(gzip.decompress(req.body, "16M") or "bad") end)
+    app.post("/gunzip", function(req)
+      return app.text(gzip.decompress(req.body, "16M") or "bad")
+    end)
     app.post("/gzip", function(req)
       return 200, { ["Content-Type"] = "application/gzip" }, gzip.compress(req.body)
     end)
