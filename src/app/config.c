@@ -29,7 +29,7 @@ enum {
     RESULT_MAX = 1024 * 1024, // bytes that the child may send
     ARENA_MAX = 4 * RESULT_MAX,
     CHILD_CPU = 5,              // seconds of processor time
-    CHILD_DEADLINE = 10 * 1000, // milliseconds of any time
+    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time: a busy machine gives less than it has
     CHILD_MEMORY = 512 * 1024 * 1024,
     LIST_MAX = 1024,
     DEV_SECRET = 32, // random bytes of the secret that --dev makes
