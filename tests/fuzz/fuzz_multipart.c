@@ -1,7 +1,7 @@
 // Multipart bodies from arbitrary bytes. The first line of the input is the Content-Type, the rest
-// the body: parsed whole, a byte at a time, and cut at places that the input itself decides, and all
-// three must tell the same story. Every header block is read. One input in four meets limits so
-// small that it runs into them.
+// the body: parsed whole, a byte at a time when it is short, and cut at places that the input itself
+// decides, and all must tell the same story. Every header block is read. One input in four meets
+// limits so small that it runs into them.
 // sources: src/base/*.c src/http/multipart*.c src/http/params.c src/http/h1_parse.c
 // sources: src/http/h1_framing.c src/http/h1_chunked.c src/http/method.c
 #include "fuzz/multipart_driver.h"
@@ -11,6 +11,8 @@
 #include "http/h1_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { SHORT = 256 };
 
 static struct multipart_transcript whole, pieces;
 
@@ -115,7 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str boundary = find_boundary(field, room);
     uint64_t seed = h1_hash(H1_HASH_START, body) | 1;
     multipart_drive(&whole, boundary, limits, body, h1_cut_none, NULL);
-    compare(boundary, limits, body, h1_cut_bytes, NULL);
+    if (body.n <= SHORT)
+        compare(boundary, limits, body, h1_cut_bytes, NULL);
     compare(boundary, limits, body, h1_cut_random, &seed);
     check_heads(boundary, limits, body);
     check_head(body);
