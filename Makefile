@@ -47,7 +47,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
-        layers sizes clean
+        layers sizes bench-json clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -140,6 +140,14 @@ ONE  ?= $(FUZZ)
 fuzz:
 	@$(NEED) clang libclang-rt-dev
 	@for f in $(ONE); do .ci/fuzz $$f $(RUNS) || exit 1; done
+
+# lunette.json beside lua-cjson: ratios of CPU time.
+bench-json: need $(B)/bench/json_bench
+	@$(NEED) lua-cjson
+	$(Q)$(B)/bench/json_bench tests/bench/json_1k.json
+$(B)/bench/json_bench: $(B)/tests/bench/json_bench.o $(B)/liblunette.a
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Lines of src that the tests run. The counters are writable by every user, since servers that are
 # started as root become another one.

@@ -16,6 +16,8 @@ enum json_mark {
 // do.
 void json_mark_array(lua_State *L, int idx);
 void json_mark_object(lua_State *L, int idx);
+// Pushes the metatable that marks arrays, for who marks many.
+void json_push_array_mark(lua_State *L);
 // Allocates nothing.
 enum json_mark json_mark_of(lua_State *L, int idx);
 

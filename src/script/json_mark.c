@@ -38,6 +38,11 @@ enum json_mark json_mark_of(lua_State *L, int idx)
     return mark;
 }
 
+void json_push_array_mark(lua_State *L)
+{
+    push_mark(L, &array_mark);
+}
+
 void json_mark_array(lua_State *L, int idx)
 {
     idx = lua_absindex(L, idx);

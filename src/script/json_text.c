@@ -2,17 +2,19 @@
 //
 // Most strings need no escape and most floats have few digits, so both have a short way through: a
 // string is looked at eight bytes at a time and copied whole; a float is tried as an integer over a
-// power of ten before printf and strtod are asked.
+// power of ten, then with 128 bits, before printf and strtod are asked.
 #include "script/json_text.h"
 
 #include "base/utf8.h"
+#include "script/json_number.h"
+#include "script/json_plain.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTES(c) (0x0101010101010101u * (c))
+__extension__ typedef unsigned __int128 wide;
 
 // Room for n more bytes, without a call where there is some already.
 static inline char *room(struct buf *b, size_t n)
@@ -27,48 +29,6 @@ static const char escapes[256] = {
     [0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't',          ['\n'] = 'n', [0x0b] = 'u',
     ['\f'] = 'f',    ['\r'] = 'r', [0x0e ... 0x1f] = 'u', ['"'] = '"',  ['\\'] = '\\',
 };
-
-// Whether one of eight bytes is below 0x20, '"', '\\' or above 0x7f. A subtraction borrows only
-// from a byte that is itself one of those, so the answer for the whole word is exact.
-static inline bool word_is_special(uint64_t w)
-{
-    uint64_t below_space = w - BYTES(0x20);
-    uint64_t quote = (w ^ BYTES('"')) - BYTES(1);
-    uint64_t backslash = (w ^ BYTES('\\')) - BYTES(1);
-    return (w | below_space | quote | backslash) & BYTES(0x80);
-}
-
-static inline bool is_plain(unsigned char c)
-{
-    return c < 0x80 && !escapes[c];
-}
-
-// Copies from p to d up to the first byte that is not plain, or to end. Returns where that is.
-static inline const char *copy_plain(char *d, const char *p, const char *end)
-{
-    for (uint64_t w; end - p >= 8; p += 8, d += 8) {
-        memcpy(&w, p, 8);
-        if (word_is_special(w))
-            break;
-        memcpy(d, &w, 8);
-    }
-    while (p < end && is_plain((unsigned char)*p))
-        *d++ = *p++;
-    return p;
-}
-
-// The first byte from p on that is not plain, or end.
-static inline const char *skip_plain(const char *p, const char *end)
-{
-    for (uint64_t w; end - p >= 8; p += 8) {
-        memcpy(&w, p, 8);
-        if (word_is_special(w))
-            break;
-    }
-    while (p < end && is_plain((unsigned char)*p))
-        p++;
-    return p;
-}
 
 static bool add_escape(struct buf *out, unsigned char c)
 {
@@ -97,7 +57,7 @@ static enum json_text add_mixed(struct buf *out, const char *p, const char *end,
         unsigned char c = (unsigned char)*p;
         int step = c < 0x80 ? 1 : utf8_step(p, (size_t)(end - p));
         if (step > 0 && c >= 0x80) {
-            p = skip_plain(p + step, end);
+            p = json_plain_skip(p + step, end);
             continue;
         }
         if (step < 0 && !replace)
@@ -107,7 +67,7 @@ static enum json_text add_mixed(struct buf *out, const char *p, const char *end,
         if (!(step < 0 ? buf_add(out, STR("\xef\xbf\xbd")) : add_escape(out, c)))
             return JSON_TEXT_FULL;
         from = p + abs(step);
-        p = skip_plain(from, end);
+        p = json_plain_skip(from, end);
     }
     return buf_add(out, str_of(from, (size_t)(end - from))) ? JSON_TEXT_OK : JSON_TEXT_FULL;
 }
@@ -117,7 +77,7 @@ enum json_text json_text_string(struct buf *out, struct str s, bool replace)
     char *d = s.n <= out->max ? room(out, s.n + 2) : NULL;
     if (!d)
         return JSON_TEXT_FULL;
-    const char *end = s.p + s.n, *p = copy_plain(d + 1, s.p, end);
+    const char *end = s.p + s.n, *p = json_plain_copy(d + 1, s.p, end);
     d[0] = '"';
     if (p == end) {
         d[s.n + 1] = '"';
@@ -153,8 +113,24 @@ size_t json_text_format_integer(char dst[static JSON_TEXT_NUMBER], int64_t v)
     return (size_t)(end - p);
 }
 
-// v (finite, at least 1e-4) as a decimal of at most 15 digits, if that is exactly v: v*10^k is then
-// close to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
+// The decimal n/10^k, k at least 1: 0.05 is the digits 005 over 10^2. Returns the length.
+static size_t put_decimal(char *dst, uint64_t n, int k)
+{
+    char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
+    char *p = digits(end, n);
+    while (end - p <= k)
+        *--p = '0';
+    size_t whole = (size_t)(end - p) - (size_t)k;
+    memcpy(dst, p, whole);
+    dst[whole] = '.';
+    memcpy(dst + whole + 1, p + whole, (size_t)k);
+    return whole + 1 + (size_t)k;
+}
+
+// Of the usual size are those from 1e-4 to below 1e15.
+
+// v of the usual size as a decimal of at most 15 digits, if that is exactly v: v*10^k is then close
+// to an integer r below 10^15, both r and 10^k are exact doubles, and so r/10^k is the double
 // nearest to the decimal. The first k that succeeds has the fewest digits. Returns the length, 0
 // for none.
 static size_t short_decimal(char *dst, double v)
@@ -164,26 +140,46 @@ static size_t short_decimal(char *dst, double v)
         double r = (double)(int64_t)(v * scale + 0.5);
         if (r >= 1e15)
             return 0;
-        if (r / scale != v)
-            continue;
-        char all[JSON_TEXT_NUMBER], *end = all + sizeof all;
-        char *p = digits(end, (uint64_t)r);
-        while (end - p <= k)
-            *--p = '0'; // 0.05 is the digits 005 over 10^2
-        size_t whole = (size_t)(end - p) - (size_t)k;
-        memcpy(dst, p, whole);
-        dst[whole] = '.';
-        memcpy(dst + whole + 1, p + whole, (size_t)k);
-        return whole + 1 + (size_t)k;
+        if (r / scale == v)
+            return put_decimal(dst, (uint64_t)r, k);
     }
     return 0;
 }
 
-// Any finite v with as few digits, from precision to 17, as read back. A script may have set a
-// locale whose decimal point is another, even one of several bytes.
-static size_t long_decimal(char *dst, double v, int precision)
+// v·10^k, rounded, for v of the usual size and k at most 20. As m/2^shift·10^k that takes less than
+// 53 + 67 bits.
+static uint64_t scaled(double v, int k)
+{
+    int exponent;
+    wide m = (wide)ldexp(frexp(v, &exponent), 53);
+    int shift = 53 - exponent;
+    for (; k > 0; k--)
+        m *= 10;
+    return (uint64_t)((m + ((wide)1 << (shift - 1))) >> shift);
+}
+
+// v of the usual size, which 15 digits are too few for, with 16 if they read back as v, else 17.
+static size_t middle_decimal(char *dst, double v)
+{
+    int whole = 0, zeros = 0; // digits before the point, or zeros behind it
+    double back;
+    for (double power = 1; power <= v; power *= 10)
+        whole++;
+    for (double power = 0.1; power > v; power /= 10)
+        zeros++;
+    int k = 16 - whole + zeros;
+    uint64_t n = scaled(v, k);
+    if (json_number_small(n, -k, &back) && back == v)
+        return put_decimal(dst, n, k);
+    return put_decimal(dst, scaled(v, k + 1), k + 1);
+}
+
+// Any finite v with as few digits, from 15 to 17, as read back. A script may have set a locale
+// whose decimal point is another, even one of several bytes.
+static size_t long_decimal(char *dst, double v)
 {
     char text[JSON_TEXT_NUMBER];
+    int precision = 15;
     do
         snprintf(text, sizeof text, "%.*g", precision, v);
     while (precision++ < 17 && strtod(text, NULL) != v);
@@ -210,12 +206,11 @@ size_t json_text_format_float(char dst[static JSON_TEXT_NUMBER], double v)
         return json_text_format_integer(dst, (int64_t)v);
     size_t sign = v < 0;
     double positive = fabs(v);
-    bool usual = positive >= 1e-4 && positive < 1e15;
     dst[0] = '-';
-    size_t n = usual ? short_decimal(dst + sign, positive) : 0;
-    if (n == 0)
-        n = long_decimal(dst + sign, positive, usual ? 16 : 15);
-    return sign + n;
+    if (positive < 1e-4 || positive >= 1e15)
+        return sign + long_decimal(dst + sign, positive);
+    size_t n = short_decimal(dst + sign, positive);
+    return sign + (n ? n : middle_decimal(dst + sign, positive));
 }
 
 static enum json_text add_number(struct buf *out, const char *p, size_t n)

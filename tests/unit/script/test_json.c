@@ -208,11 +208,11 @@ static void test_depth(void **state)
 {
     (void)state;
     static const struct snippet cases[] = {
-        {"#json.encode(nest(100))", "596"},
-        {"json.encode(nest(101))", "t:1: cannot encode a.a.a.a.a.a.a.a: nested deeper than 100"},
-        {"#json.encode(list(100))", "200"},
-        {"json.encode(list(101))",
-         "t:1: cannot encode [1][1][1][1][1][1][1][1]: nested deeper than 100"},
+        {"#json.encode(nest(200))", "1196"},
+        {"json.encode(nest(201))", "t:1: cannot encode a.a.a.a.a.a.a.a: nested deeper than 200"},
+        {"#json.encode(list(200))", "400"},
+        {"json.encode(list(201))",
+         "t:1: cannot encode [1][1][1][1][1][1][1][1]: nested deeper than 200"},
         {"json.encode({self = cycle})",
          "t:1: cannot encode self.x.y: a cycle: this table is inside itself"},
         {"json.encode(cycle, {sort = true})",
@@ -263,6 +263,9 @@ static void check_float(double v)
 static void test_floats_read_back(void **state)
 {
     (void)state;
+    for (double power = 1e-5; power < 1e16; power *= 10)
+        for (double v = power * (1 - 20 * 0x1p-53); v < power * (1 + 20 * 0x1p-53);)
+            check_float(v = nextafter(v, INFINITY));
     uint64_t seed = 88172645463325252u;
     for (int i = 0; i < 20000; i++) {
         seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
@@ -270,8 +273,9 @@ static void test_floats_read_back(void **state)
         memcpy(&any, &seed, sizeof any);
         if (isfinite(any))
             check_float(any);
-        check_float((double)(int64_t)seed / 0x1p63);  // 17 digits or so
-        check_float((double)(seed % 1000000) / 1000); // a price
+        check_float((double)(int64_t)seed / 0x1p63);                     // 17 digits or so
+        check_float(ldexp((double)(seed >> 11), -3 - (int)(seed % 66))); // 1e-4 to 1e15
+        check_float((double)(seed % 1000000) / 1000);                    // a price
         check_float((double)(seed % 1000000000000000) / pow(10, (int)(seed % 20))); // 15 digits
         check_float(-(double)(seed % 100000) * pow(10, (int)(seed % 40) - 20));
     }
