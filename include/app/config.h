@@ -45,6 +45,7 @@ struct config {
         uint64_t max_age; // seconds
         struct config_list index;
     } static_files;
+    uint64_t cache_bytes;
     struct {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
         const char *level;

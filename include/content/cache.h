@@ -22,7 +22,7 @@
 enum {
     CACHE_BYTES_MIN = 1 << 20,
     CACHE_KEY_MAX = 4096,      // bytes of a key
-    CACHE_VALUE_MAX = 1 << 20, // bytes of a value, and at most a quarter of a shard
+    CACHE_VALUE_MAX = 1 << 20, // bytes of a value, and at most a third of a shard
     CACHE_SHARDS_MAX = 64,
     CACHE_SHARD_BYTES = 4 << 20, // a shard is not made smaller, so that there are fewer of them
     CACHE_FILLS = 64,            // under way in a shard; a caller beyond them fills for itself

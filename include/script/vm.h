@@ -16,6 +16,7 @@
 struct vm;
 struct co;
 struct pool;
+struct cache_client;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -24,6 +25,8 @@ struct vm_options {
     bool dev;
     struct loop *loop;
     struct pool *pool; // for calls that would block (net/pool.h); NULL: those raise
+    struct cache_client
+        *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must

@@ -4,6 +4,7 @@
 #include "app/worker.h"
 
 #include "base/log.h"
+#include "content/cache_client.h"
 #include "content/filecache.h"
 #include "net/loop.h"
 #include "net/timeout.h"
@@ -36,6 +37,7 @@ struct worker {
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
+    struct cache_client *shared_cache;
     struct timeout trim; // of the cache; armed while it keeps descriptors
     struct handler *handler;
     struct server *server;
@@ -132,12 +134,16 @@ static bool open_files(struct worker *w)
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
+    w->shared_cache = cache_client_new(w->job->cache, w->job->place, w->loop);
+    if (!w->shared_cache)
+        return fail(w, "the cache", errno);
     w->vm_options = (struct vm_options){
         .site = c->site,
         .memory = c->limits.lua_memory,
         .request_memory = c->limits.request_memory,
         .dev = c->dev,
         .loop = w->loop,
+        .cache = w->shared_cache,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -230,6 +236,7 @@ static void take_down(struct worker *w)
     file_root_close(w->files);
     if (w->vm)
         vm_free(w->vm);
+    cache_client_free(w->shared_cache);
     if (w->handler)
         handler_free(w->handler);
     if (w->signal_fd >= 0) {

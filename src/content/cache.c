@@ -36,7 +36,7 @@ static void measure(struct cache *c)
     uint64_t blocks = each / (sizeof(struct cache_block) + sizeof(uint32_t));
     c->blocks = blocks < INT32_MAX ? (uint32_t)blocks : INT32_MAX;
     c->buckets = power_of_two(c->blocks);
-    c->value_max = (size_t)c->blocks / 4 * sizeof c->block->data - CACHE_KEY_MAX;
+    c->value_max = (size_t)c->blocks / 3 * sizeof c->block->data - CACHE_KEY_MAX;
     if (c->value_max > CACHE_VALUE_MAX)
         c->value_max = CACHE_VALUE_MAX;
 }

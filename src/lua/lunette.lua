@@ -20,7 +20,7 @@ core.start {
 }
 
 -- Modules to come: require says so, rather than that it found none.
-for _, name in ipairs { "auth", "cache", "channel", "cors", "crypto", "csrf", "gzip", "http", "limit",
+for _, name in ipairs { "auth", "channel", "cors", "crypto", "csrf", "gzip", "http", "limit",
     "log", "pg", "redis", "secure", "session", "socket", "sqlite", "template", "test", "time",
     "validate" } do
     name = "lunette." .. name

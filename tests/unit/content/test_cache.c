@@ -260,13 +260,13 @@ static void what_expired_gives_way_without_being_an_eviction(void **state)
     size_t max = cache_value_max(c);
     char *value = pattern(max, 1);
     struct cache_value v = {CACHE_STRING, {value, max}, 1000, 0};
-    for (char k = 'a'; k < 'e'; k++)
+    for (char k = 'a'; k < 'd'; k++)
         assert_int_equal(cache_set(c, str_of(&k, 1), &v), CACHE_OK);
     cache_advance(c, 1000);
-    for (char k = 'e'; k < 'i'; k++)
+    for (char k = 'd'; k < 'g'; k++)
         assert_int_equal(cache_set(c, str_of(&k, 1), &v), CACHE_OK);
     assert_int_equal(stats(c).counts.evictions, 0);
-    assert_in_range(stats(c).counts.expired, 3, 4);
+    assert_in_range(stats(c).counts.expired, 2, 3);
     free(value);
 }
 
