@@ -47,7 +47,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan fuzz fuzz-replay cover format lint \
-        layers sizes bench-json clean
+        layers sizes bench-json bench-cache clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -147,6 +147,12 @@ bench-json: need $(B)/bench/json_bench
 	$(Q)$(B)/bench/json_bench tests/bench/json_1k.json
 $(B)/bench/json_bench: $(B)/tests/bench/json_bench.o $(B)/liblunette.a
 	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-cache: need $(B)/bench/cache_bench
+	$(Q)$(B)/bench/cache_bench
+$(B)/bench/cache_bench: $(B)/tests/bench/cache_bench.o $(B)/liblunette.a
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Lines of src that the tests run. The counters are writable by every user, since servers that are

@@ -7,9 +7,9 @@
 // instruction. If it held a shard's lock, whoever takes that next finds the shard half-changed and
 // empties it, which stats count as `recovered`: a cache may forget, it may not lie.
 //
-// Values are copied while the lock is held. That is simpler than to pin them, and the time is
-// bounded: CACHE_VALUE_MAX bytes, some 100 µs, which a second reader of the same shard may have to
-// wait for. A reader that copied without the lock would need pins that outlive its death.
+// Values are copied while the lock is held. Without it a reader would have to pin what it reads, and
+// somebody to take the pins off that a dead one left. The price is bounded: for CACHE_VALUE_MAX bytes
+// 100 to 200 µs, which another process that needs the same shard at that moment waits for.
 //
 // A fill is one worker's promise to make the value of a key that others wait for (cache_look,
 // cache_fill_end; who waits, and where: content/cache_client.h). Fills belong to a worker's number;

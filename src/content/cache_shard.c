@@ -262,8 +262,8 @@ static bool has_key(const struct cache_held *h, uint32_t number, struct str key)
 uint32_t cache_find(struct cache_held *h, struct str key, uint64_t hash)
 {
     uint32_t number = *bucket_of(h, hash), steps = 0;
-    for (; number; number = cache_entry(h, number)->chain) {
-        assert(steps++ < h->shard->entries);
+    for (; number; number = cache_entry(h, number)->chain, steps++) {
+        assert(steps < h->shard->entries);
         if (cache_entry(h, number)->hash == hash && has_key(h, number, key))
             break;
     }
@@ -286,10 +286,8 @@ static void unlink_bucket(struct cache_held *h, uint32_t number)
 {
     const struct cache_entry *e = cache_entry(h, number);
     uint32_t *at = bucket_of(h, e->hash), steps = 0;
-    while (*at != number) {
-        assert(steps++ < h->shard->entries);
-        at = &cache_entry(h, *at)->chain;
-    }
+    for (; *at != number; at = &cache_entry(h, *at)->chain, steps++)
+        assert(steps < h->shard->entries);
     *at = e->chain;
 }
 

@@ -5,7 +5,8 @@
 // never kept, and comes back with what fn returned behind it. In both cases one of those who wait
 // runs its own fn next. With stale, for that long after ttl the old value is given at once to
 // everybody but the one caller that makes the new one. A value that is too large to be kept is
-// returned all the same; its next callers do not wait for each other.
+// returned all the same; its next callers do not wait for each other. The caller that ran fn has the
+// very table that it returned, all others have one read from JSON.
 //
 // A fill belongs to the struct fetch of its caller, a userdata that the call has marked
 // to-be-closed: whatever becomes of the caller, the fill ends.

@@ -248,6 +248,16 @@ static void callers_that_go_end_their_fills(void **state)
          "1,0"},
         {C "return t.timeout('5ms', function() c.fetch('o', 60, function() t.sleep(60) end) end)",
          "nil,timeout"},
+        {C
+         "local h = t.spawn(c.fetch, 'q', 60, function() t.sleep '5ms' return 1 end) t.sleep(0) "
+         "return pcall(table.sort, {1, 2}, function() return c.fetch('q', 60, error) end), h:join()",
+         "false,1"},
+        {C "t.spawn(c.fetch, 'r', 60, function() t.sleep '5ms' return 1 end) t.sleep(0) "
+           "table.sort({1, 2}, function() return c.fetch('r', 60, error) end)",
+         "error: t:1: cannot wait inside table.sort"},
+        {C
+         "t.sleep '10ms' local ok, e = pcall(function() table.sort({1, 2}, function() return c.fetch('u', 60, function() t.sleep '1ms' end) end) end) return e, c.stats().filling",
+         "t:1: cannot wait inside table.sort,0"},
         // left under way: vm_free ends them
         {C
          "t.spawn(c.fetch, 'z', 60, function() t.sleep(60) end) t.spawn(c.fetch, 'z', 60, error) t.sleep(0) return c.stats().filling",
