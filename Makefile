@@ -5,9 +5,10 @@
 # `make test` does at a time, V=1 shows the commands.
 
 NEED       ?= .ci/need
-BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-selenium \
-              chromium chromium-driver curl
+BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
+              libbrotli-dev libzstd-dev
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
+              python3-selenium chromium chromium-driver curl
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
 
@@ -24,7 +25,12 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
-LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -pthread
+# Codings that are made where their libraries are.
+libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
+have       = $(if $(call libs,$(1)),-D$(2))
+CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
+LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic $(call libs,libbrotlienc) $(call libs,libzstd) \
+             -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
@@ -48,7 +54,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
-        cover format lint layers sizes clean
+        bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -68,6 +74,8 @@ $(B)/obj/%.o: src/%.c | need
 	@mkdir -p $(@D)
 	$(call say,cc,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/obj/content/coder_%.o: CPPFLAGS += $(CODINGS)
 
 # The Lua library, inside the program: one .incbin a module, and a table of names (script/vm.h).
 $(B)/modules.S: $(LUA) Makefile
@@ -117,6 +125,10 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# The test of the codings decodes what they make.
+$(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
+$(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
+
 lua-unit: $(LUATESTS:%=run/lua/%)
 run/lua/%: tests/unit/lua/%.lua need
 	$(call run,lua/$*,env LUA_PATH='src/lua/?.lua;src/lua/?/init.lua;;' lua5.4 $<)
@@ -153,6 +165,12 @@ bench-json: need $(B)/bench/json_bench
 	$(Q)$(B)/bench/json_bench tests/bench/json_1k.json
 $(B)/bench/json_bench: $(B)/tests/bench/json_bench.o $(B)/liblunette.a
 	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-cache: need $(B)/bench/cache_bench
+	$(Q)$(B)/bench/cache_bench
+$(B)/bench/cache_bench: $(B)/tests/bench/cache_bench.o $(B)/liblunette.a
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Lines of src that the tests run. The counters are writable by every user, since servers that are

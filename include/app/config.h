@@ -54,6 +54,12 @@ struct config {
         uint64_t max_age; // seconds
         struct config_list index;
     } static_files;
+    uint64_t cache_bytes;
+    struct {
+        uint32_t level;
+        uint64_t min_bytes;
+        struct config_list types; // item NULL: the built-in list
+    } gzip;
     struct {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
         const char *level;

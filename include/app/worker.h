@@ -3,6 +3,7 @@
 #define LUNETTE_APP_WORKER_H
 
 #include "app/config.h"
+#include "content/cache.h"
 #include "http/server.h"
 
 #include <stdatomic.h>
@@ -23,7 +24,8 @@ struct worker_job {
     const struct config *config;
     const int *sockets; // config->listen_addrs of them
     struct worker_shared *shared;
-    unsigned place; // which of the workers this is: its number in shared->places
+    struct cache *cache;
+    unsigned place; // which of the workers this is: its number in shared->places and cache
     int ready_fd;   // the pipe for struct worker_ready; non-blocking
     pid_t master;
 };

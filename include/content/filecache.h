@@ -38,6 +38,7 @@ struct cached_file {
     unsigned has;          // enum fields_has of lines
     bool in_memory;        // size is at most FILECACHE_SMALL: bytes are there, and no descriptor
     struct str bytes;
+    unsigned char varies; // a note of content/fit's, see fit_content
     int fd; // where not in memory; for pread and sendfile, which leave its offset alone
 };
 

@@ -1,14 +1,18 @@
-// A file as a response: index names, validators, conditions, one range (RFC 9110 §13, §14).
+// A file as a response: index names, validators, and what content/fit makes of it.
 #ifndef LUNETTE_CONTENT_STATIC_H
 #define LUNETTE_CONTENT_STATIC_H
 
 #include "content/filecache.h"
+#include "content/fit.h"
 #include "http/exchange.h"
 
 struct static_options {
     int64_t max_age;          // Cache-Control: max-age, seconds; below 0: none is sent
     const char *const *index; // file names tried in a folder, NULL at the end
     struct filecache *cache;  // NULL: every answer opens its file
+    // How the answer is fitted to the request; NULL: not at all, it is a plain 200 that somebody
+    // else will fit.
+    const struct fit_options *fit;
 };
 
 // Bytes of content that are sent from memory rather than from the file.
@@ -27,16 +31,12 @@ enum static_result {
 // the time now (seconds since 1970).
 //
 //   200  the file, with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges
-//        and Cache-Control
-//   206  one range of it (GET only): the same and Content-Range; several ranges give 200 (§14.2)
-//   304  ETag and Cache-Control (§15.4.5)
-//   412  no fields                                416  Content-Range: bytes */size
+//        and Cache-Control; or what fit_response makes of it
 //
 // The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
 // nothing: no file name holds one. Fields are appended to *fields, which out->fields points to;
 // nothing is appended unless the result is STATIC_FOUND or STATIC_REDIRECT. A file of up to
-// STATIC_SMALL bytes, and a range of that length, is given as BODY_BYTES (so is an empty file);
-// more, and a larger file for HEAD, as BODY_FILE.
+// STATIC_SMALL bytes is given as BODY_BYTES, a larger one as BODY_FILE.
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out);

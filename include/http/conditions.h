@@ -16,6 +16,7 @@ struct validators {
     struct str etag;       // "\"v\"" or "W/\"v\""; n 0, or one that is malformed: none
     int64_t last_modified; // seconds since 1970; -1: none
     int64_t now;           // for years of two digits, and to tell a strong date from a weak one
+    bool coded;            // tags of its coded forms count as its own: "v-gzip" as "v"
 };
 
 enum verdict {

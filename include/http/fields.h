@@ -15,6 +15,8 @@ enum fields_has {
     FIELDS_VARY = 16,
     FIELDS_ETAG = 32,
     FIELDS_LAST_MODIFIED = 64,
+    FIELDS_ENCODING = 128,
+    FIELDS_CACHE_CONTROL = 256,
 };
 
 struct fields {
@@ -42,6 +44,12 @@ enum fields_result {
 // Content-Length (noted when it is a number), Transfer-Encoding, Keep-Alive, Upgrade, Trailer.
 // Any result but FIELDS_OK changes nothing.
 enum fields_result fields_add(struct fields *f, struct str name, struct str value);
+
+// The value of the first line of that name, in any case; p NULL when there is none. Valid until the
+// next change.
+struct str fields_find(const struct fields *f, struct str name);
+// Takes all lines of that name away.
+void fields_remove(struct fields *f, struct str name);
 
 // Appends lines that fields_add made earlier, in other fields whose bits were `has`: what is sent
 // often is checked once. FIELDS_OK or FIELDS_FULL.

@@ -13,6 +13,7 @@ struct handler;
 struct handler_options {
     const struct file_root *root;  // the site's public files; NULL when it has none
     struct static_options files;   // static.max_age, static.index; the cache, for all roots
+    struct fit_options fit;        // gzip.*: how answers of handlers are fitted to their requests
     uint64_t body_bytes;           // limits.body_bytes: a route's max_body may set another
     struct multipart_limits parts; // limits.part_count, and limits.header_bytes for each
     uint32_t handler_ms;           // timeouts.handler

@@ -17,6 +17,7 @@
 struct vm;
 struct co;
 struct pool;
+struct cache_client;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -27,6 +28,8 @@ struct vm_options {
     struct pool *pool;         // for calls that would block (net/pool.h); NULL: those raise
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
+    struct cache_client
+        *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must

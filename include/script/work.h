@@ -67,6 +67,8 @@ struct work {
     bool late;               // it has passed
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
+    bool no_coding;          // the route has gzip=false
+    bool from_file;          // the answer began as a file
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
     struct fields file_fields;
@@ -87,8 +89,9 @@ struct handler {
     struct vm *vm;
     struct loop *loop;
     struct handler_options options;
-    struct file_root *site; // the whole folder, for app.file
-    struct work **works;    // by place
+    struct fit_options file_fit; // of options.fit, for answers without Lua
+    struct file_root *site;      // the whole folder, for app.file
+    struct work **works;         // by place
     uint32_t work_count, work_cap;
     struct work *spares;
     uint64_t uses;              // of places so far: the other half of a handle
@@ -199,6 +202,8 @@ bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // with it. *stream is set to the stack index of a function that is to write the body, 0 for none;
 // the answer is then kept in w until stream_send_head.
 const char *answer_send(lua_State *L, struct work *w, const struct answer *a, int *stream);
+// Fits the answer, whose fields are f, to its request, and sends it.
+void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f);
 // core.FILE: "send what core.find prepared".
 void answer_push_prepared(lua_State *L);
 

@@ -1,18 +1,22 @@
 local app = require "lunette"
 
--- What a picture is, is found from its bytes: its name and the type that the browser claims are
+-- What a picture is, is found from its bytes: its
+-- name, and the type that the browser claims, are
 -- only words.
+local picture = {
+    type = "image/*", max = "1M", required = true,
+}
+
 app.post("/demo/upload", {
-    max_body = "2M",
-    files = { picture = { type = "image/*", max = "1M", required = true } },
+    max_body = "2M", files = { picture = picture },
 }, function(req)
-    local picture = req.files.picture
+    local file = req.files.picture
     return {
         title = req.form.title,
-        filename = picture.filename,
-        claimed = picture.content_type,
-        detected = picture.detected_type,
-        bytes = picture.size,
-        sha256 = picture.sha256,
+        filename = file.filename,
+        claimed = file.content_type,
+        detected = file.detected_type,
+        bytes = file.size,
+        sha256 = file.sha256,
     }
 end)

@@ -61,6 +61,7 @@ struct master {
     struct file_id *socket_ids; // of the unix sockets among them
     unsigned socket_count;
     struct worker_shared *shared;
+    struct cache *cache;
     struct slot *slots;
     int pid_fd, signal_fd;
     int ready_pipe[2];
@@ -247,6 +248,10 @@ static bool prepare(struct master *m)
                          c->limits.connections_per_ip);
     if (rc < 0)
         return complain("cannot start: %s", strerror(-rc));
+    m->cache = cache_new(c->cache_bytes, c->workers);
+    if (!m->cache)
+        return complain("cannot start: a cache of %llu bytes: %s",
+                        (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
     return true;
 }
@@ -264,6 +269,7 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
         .config = m->config,
         .sockets = m->sockets,
         .shared = m->shared,
+        .cache = m->cache,
         .place = place,
         .ready_fd = m->ready_pipe[1],
         .master = master,
@@ -368,6 +374,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     pid_t pid = s->pid;
     s->pid = 0;
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
+    cache_worker_died(m->cache, (unsigned)(s - m->slots));
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
@@ -532,6 +539,7 @@ static void give_back(struct master *m)
         close(m->signal_fd);
     if (m->ready_pipe[0] >= 0)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
+    cache_free(m->cache);
     if (m->shared) {
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);

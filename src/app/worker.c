@@ -5,7 +5,10 @@
 #include "app/worker.h"
 
 #include "base/log.h"
+#include "content/cache_client.h"
+#include "content/coding.h"
 #include "content/filecache.h"
+#include "content/forms.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timeout.h"
@@ -17,6 +20,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -28,6 +32,7 @@ enum {
     KEPT_FILES = 1000,      // small files in the file cache
     KEPT_BYTES = 16 << 20,  // and the memory for them
     KEPT_DESCRIPTORS = 256, // larger files, kept open
+    KEPT_FORMS = 16 << 20,  // memory for coded forms of files
     TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
     POOL_THREADS = 4,       // of each worker, for calls that would block
     POOL_WAITING = 1024,    // such calls that have no thread yet; one more raises
@@ -41,7 +46,10 @@ struct worker {
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
+    struct cache_client *shared_cache;
     struct timeout trim; // of the cache; armed while it keeps descriptors
+    struct forms *forms; // coded ones, of files
+    struct str *types;   // gzip.types as slices; NULL: the built-in list
     struct handler *handler;
     struct server *server;
     struct vm_options vm_options;
@@ -131,7 +139,19 @@ static bool open_files(struct worker *w)
     if (rc < 0 && rc != -ENOENT)
         return fail(w, path, -rc);
     w->cache = filecache_new(&kept);
-    return w->cache || fail(w, "the file cache", errno);
+    w->forms = forms_new(KEPT_FORMS);
+    return (w->cache && w->forms) || fail(w, "the file cache", errno);
+}
+
+static bool read_types(struct worker *w)
+{
+    const struct config_list *types = &w->job->config->gzip.types;
+    if (!types->item)
+        return true;
+    w->types = calloc(types->n + 1, sizeof *w->types);
+    for (unsigned i = 0; w->types && i < types->n; i++)
+        w->types[i] = str_z(types->item[i]);
+    return w->types || fail(w, "gzip.types", ENOMEM);
 }
 
 static bool make_pool(struct worker *w)
@@ -143,6 +163,9 @@ static bool make_pool(struct worker *w)
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
+    w->shared_cache = cache_client_new(w->job->cache, w->job->place, w->loop);
+    if (!w->shared_cache)
+        return fail(w, "the cache", errno);
     w->vm_options = (struct vm_options){
         .site = c->site,
         .memory = c->limits.lua_memory,
@@ -152,6 +175,7 @@ static bool make_vm(struct worker *w)
         .pool = w->pool,
         .secrets = c->secrets.item,
         .secret_count = c->secrets.n,
+        .cache = w->shared_cache,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -165,6 +189,12 @@ static bool make_handler(struct worker *w)
         .files = {.max_age = (int64_t)c->static_files.max_age,
                   .index = c->static_files.index.item,
                   .cache = w->cache},
+        .fit = {.codings = {.offered = coding_all(),
+                            .level = (int)c->gzip.level,
+                            .min_bytes = c->gzip.min_bytes,
+                            .types = w->types,
+                            .type_count = c->gzip.types.n},
+                .forms = w->forms},
         .body_bytes = c->limits.body_bytes,
         .parts = {.parts = c->limits.part_count, .head_bytes = c->limits.header_bytes},
         .handler_ms = c->timeouts.handler,
@@ -232,7 +262,8 @@ static bool start(struct worker *w)
     if (!w->loop)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
-    if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !make_handler(w))
+    if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !read_types(w) ||
+        !make_handler(w))
         return false;
     handler_load(w->handler, on_loaded, w);
     return w->status == 0;
@@ -243,9 +274,13 @@ static void take_down(struct worker *w)
     if (w->server)
         server_free(w->server);
     filecache_free(w->cache);
+    forms_free(w->forms);
+    coding_fini();
+    free(w->types);
     file_root_close(w->files);
     if (w->vm)
         vm_free(w->vm);
+    cache_client_free(w->shared_cache);
     if (w->handler)
         handler_free(w->handler);
     pool_free(w->pool); // its threads may still work for what the vm has left behind

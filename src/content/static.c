@@ -1,11 +1,10 @@
-// A file as a response, in three steps: find the file (index names, the missing slash), decide the
-// status from the request's conditions and Range, then write the fields of that status and attach
-// the content. The deciding itself belongs to http/conditions and http/range; what can be made once
-// for a file rather than for a request, to the file cache.
+// A file as a response, in three steps: find the file (index names, the missing slash), write its
+// fields and attach its content as for a plain 200, and have that fitted to the request
+// (content/fit). What can be made once for a file rather than for a request belongs to the file
+// cache.
 #include "content/static.h"
 
-#include "http/conditions.h"
-#include "http/range.h"
+#include "content/fit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +20,7 @@ struct job {
     struct http_response *out;
     int64_t now;
     const struct cached_file *file;
-    uint64_t from, length; // the content to send: all of the file, or the range
+    uint64_t root; // the folder's number
 };
 
 // A short line while it is put together.
@@ -154,67 +153,6 @@ static bool add_location(struct job *j)
     return add(j, STR("Location"), str_of(location, (size_t)(end - location)));
 }
 
-// --- deciding ---
-
-// Range, for a GET whose conditions hold: 200, 206 or 416, and which part of the file that is.
-static unsigned decide_range(struct job *j)
-{
-    struct str field = request_fields(j->request, STR("Range"), j->arena);
-    struct byte_range ranges[RANGES_MAX];
-    unsigned n = 0;
-    switch (range_parse(field, j->file->size, ranges, &n)) {
-    case RANGE_UNSATISFIABLE:
-        return 416;
-    case RANGE_SOME:
-        if (n != 1)
-            return 200;
-        j->from = ranges[0].first;
-        j->length = ranges[0].last - ranges[0].first + 1;
-        return 206;
-    case RANGE_NONE:
-        break;
-    }
-    return 200;
-}
-
-// Whether any field might make it another answer than 200: If-…, or Range. Most requests have none,
-// and this one pass over their fields is all they pay.
-static bool has_condition(const struct http_request *r)
-{
-    for (unsigned i = 0; i < r->field_count; i++) {
-        struct str name = r->fields[i].name;
-        char first = name.n ? name.p[0] | 0x20 : 0;
-        if ((first == 'i' && name.n > 3 && name.p[2] == '-') || (first == 'r' && name.n == 5))
-            return true;
-    }
-    return false;
-}
-
-static unsigned decide(struct job *j)
-{
-    const struct http_request *r = j->request;
-    if (!has_condition(r))
-        return 200;
-    struct validators v = {j->file->etag, j->file->last_modified, j->now};
-    struct conditions c = {
-        .if_match = request_fields(r, STR("If-Match"), j->arena),
-        .if_none_match = request_fields(r, STR("If-None-Match"), j->arena),
-        .if_modified_since = request_fields(r, STR("If-Modified-Since"), j->arena),
-        .if_unmodified_since = request_fields(r, STR("If-Unmodified-Since"), j->arena),
-        .if_range = request_fields(r, STR("If-Range"), j->arena),
-    };
-    switch (conditions_judge(&c, &v, true)) {
-    case VERDICT_NOT_MODIFIED:
-        return 304;
-    case VERDICT_FAILED:
-        return 412;
-    case VERDICT_GO:
-        break;
-    }
-    bool has_range = r->method == HTTP_GET && request_field(r, STR("Range")).p;
-    return has_range && conditions_range(&c, &v) ? decide_range(j) : 200;
-}
-
 // --- writing ---
 
 static bool add_cache_control(struct job *j)
@@ -229,44 +167,14 @@ static bool add_cache_control(struct job *j)
     return add_text(j, &t);
 }
 
-// 206: "bytes first-last/size"; 416: "bytes */size" (RFC 9110 §14.4).
-static bool add_content_range(struct job *j, bool satisfied)
-{
-    struct text t;
-    t.n = 0; // and no time spent on clearing the rest
-    put(&t, STR("Content-Range: bytes "));
-    if (satisfied) {
-        put_number(&t, j->from);
-        put(&t, STR("-"));
-        put_number(&t, j->from + j->length - 1);
-    } else {
-        put(&t, STR("*"));
-    }
-    put(&t, STR("/"));
-    put_number(&t, j->file->size);
-    put(&t, STR("\r\n"));
-    return add_text(j, &t);
-}
-
 static bool add_type(struct job *j)
 {
     return (j->fields->has & FIELDS_TYPE) || add_lines(j, j->file->type_line, FIELDS_TYPE);
 }
 
-static bool add_fields(struct job *j, unsigned status)
+static bool add_fields(struct job *j)
 {
-    switch (status) {
-    case 200:
-    case 206:
-        return add_type(j) && add_lines(j, j->file->lines, j->file->has) && add_cache_control(j) &&
-               (status == 200 || add_content_range(j, true));
-    case 304:
-        return add(j, STR("ETag"), j->file->etag) && add_cache_control(j);
-    case 416:
-        return add_content_range(j, false);
-    default:
-        return true;
-    }
+    return add_type(j) && add_lines(j, j->file->lines, j->file->has) && add_cache_control(j);
 }
 
 static void close_file(void *file)
@@ -274,73 +182,41 @@ static void close_file(void *file)
     filecache_close(file);
 }
 
-// The response keeps the file until it is sent.
-static void lend_file(struct job *j)
+static void attach(struct job *j)
 {
-    j->out->release = close_file;
-    j->out->release_arg = (void *)(uintptr_t)j->file;
-    j->file = NULL;
-}
-
-static bool attach_memory(struct job *j)
-{
-    j->out->body = BODY_BYTES;
-    j->out->bytes = str_of(j->file->bytes.p + j->from, (size_t)j->length);
-    lend_file(j);
-    return true;
-}
-
-static bool attach_descriptor(struct job *j)
-{
-    j->out->body = BODY_FILE;
-    j->out->fd = j->file->fd;
-    j->out->offset = (off_t)j->from;
-    j->out->length = (int64_t)j->length;
-    lend_file(j);
-    return true;
-}
-
-// A short range of a large file. False also when that became shorter after it was opened: its size
-// is already promised.
-static bool attach_copy(struct job *j)
-{
-    size_t n = 0, length = (size_t)j->length;
-    char *p = arena_alloc(j->arena, length);
-    if (!p)
-        return false;
-    while (n < length) {
-        ssize_t got = pread(j->file->fd, p + n, length - n, (off_t)(j->from + n));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        n += (size_t)got;
+    if (j->file->in_memory) {
+        j->out->body = BODY_BYTES;
+        j->out->bytes = j->file->bytes;
+    } else {
+        j->out->body = BODY_FILE;
+        j->out->fd = j->file->fd;
+        j->out->length = (int64_t)j->file->size;
     }
-    j->out->body = BODY_BYTES;
-    j->out->bytes = str_of(p, length);
-    return true;
+    j->out->release = close_file;
+    j->out->release_arg = (void *)(uintptr_t)j->file; // until it is sent
 }
 
-static bool attach(struct job *j)
+// The file's strong tag, and in which folder it is, name its content.
+// Read before the body may be given back.
+static void fit(struct job *j)
 {
-    if (j->file->in_memory)
-        return attach_memory(j);
-    if (j->request->method == HTTP_GET && j->length <= STATIC_SMALL)
-        return attach_copy(j);
-    return attach_descriptor(j);
+    if (!j->options->fit)
+        return;
+    struct fit_content content = {j->root, j->file->etag,
+                                  (unsigned char *)(uintptr_t)&j->file->varies};
+    fit_response(j->out, j->fields, j->request, j->arena, j->now, j->options->fit, &content);
 }
 
 static bool answer_file(struct job *j)
 {
-    j->length = j->file->size;
-    unsigned status = decide(j);
-    bool ok = add_fields(j, status);
-    j->out->status = status;
-    if (ok && (status == 200 || status == 206))
-        ok = attach(j);
-    if (j->file)
+    j->out->status = 200;
+    if (!add_fields(j)) {
         filecache_close(j->file);
-    return ok;
+        return false;
+    }
+    attach(j);
+    fit(j);
+    return true;
 }
 
 static bool answer_redirect(struct job *j)
@@ -353,7 +229,7 @@ enum static_result static_answer(const struct file_root *r, const struct static_
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out)
 {
-    struct job j = {o, req, a, fields, out, now, .file = NULL};
+    struct job j = {o, req, a, fields, out, now, .file = NULL, .root = file_root_id(r)};
     if (req->encoded_slash)
         return STATIC_MISSING;
     int err = str_ends(path, STR("/")) ? find_index(&j, r, path) : find_file(&j, r, path);

@@ -44,6 +44,26 @@ static bool same_tag(const struct etag *a, const struct etag *b, bool strong)
     return str_eq(a->opaque, b->opaque) && !(strong && (a->weak || b->weak));
 }
 
+// What the content codings append to the text of a tag (content/coding_choice).
+static struct str without_coding(struct str opaque)
+{
+    static const struct str endings[] = {STR("-gzip\""), STR("-br\""), STR("-zstd\"")};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (str_ends(opaque, endings[i]))
+            return str_of(opaque.p, opaque.n - endings[i].n);
+    return str_of(NULL, 0);
+}
+
+// The same, or the tag of a coded form of ours.
+static bool same_form(const struct etag *tag, const struct etag *ours, bool strong, bool coded)
+{
+    if (same_tag(tag, ours, strong))
+        return true;
+    struct str text = coded ? without_coding(tag->opaque) : str_of(NULL, 0);
+    return text.n && str_eq(text, str_of(ours->opaque.p, ours->opaque.n - 1)) &&
+           !(strong && (tag->weak || ours->weak));
+}
+
 // Drops the commas and spaces before an element: a list may have empty ones (§5.6.1.2). Two tags
 // with no comma between them are no list, which *comma tells.
 static struct str skip_separators(struct str s, bool *comma)
@@ -57,19 +77,19 @@ static struct str skip_separators(struct str s, bool *comma)
 }
 
 // Whether a list of entity tags holds the representation's. "*" holds every one there is.
-static bool list_holds(struct str list, struct str current, bool strong)
+static bool list_holds(struct str list, const struct validators *v, bool strong)
 {
     struct etag ours, tag;
     bool comma, found = false;
     if (str_eq(list, STR("*")))
         return true;
-    if (!parse_tag(current, &ours))
+    if (!parse_tag(v->etag, &ours))
         return false;
     list = skip_separators(list, &comma);
     while (list.n) {
         if (!take_tag(&list, &tag))
             return false;
-        found |= same_tag(&tag, &ours, strong);
+        found |= same_form(&tag, &ours, strong, v->coded);
         list = skip_separators(list, &comma);
         if (list.n && !comma)
             return false;
@@ -90,13 +110,13 @@ static bool changed_since(struct str field, const struct validators *v, bool wit
 enum verdict conditions_judge(const struct conditions *c, const struct validators *v, bool is_get)
 {
     if (c->if_match.p) {
-        if (!list_holds(c->if_match, v->etag, true))
+        if (!list_holds(c->if_match, v, true))
             return VERDICT_FAILED;
     } else if (changed_since(c->if_unmodified_since, v, false)) {
         return VERDICT_FAILED;
     }
     if (c->if_none_match.p) {
-        if (list_holds(c->if_none_match, v->etag, false))
+        if (list_holds(c->if_none_match, v, false))
             return is_get ? VERDICT_NOT_MODIFIED : VERDICT_FAILED;
     } else if (is_get && !changed_since(c->if_modified_since, v, true)) {
         return VERDICT_NOT_MODIFIED;

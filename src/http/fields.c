@@ -36,6 +36,8 @@ static const struct {
     {{"Vary", 4}, FIELDS_VARY},
     {{"ETag", 4}, FIELDS_ETAG},
     {{"Last-Modified", 13}, FIELDS_LAST_MODIFIED},
+    {{"Content-Encoding", 16}, FIELDS_ENCODING},
+    {{"Cache-Control", 13}, FIELDS_CACHE_CONTROL},
     {{"Connection", 10}, CONNECTION},
     {{"Content-Length", 14}, LENGTH},
     {{"Transfer-Encoding", 17}, DROP},
@@ -128,6 +130,47 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
     buf_added(&f->lines, n);
     f->has |= (unsigned)what;
     return FIELDS_OK;
+}
+
+// The next line of *rest, without its end; false at the end of all.
+static bool next_line(struct str *rest, struct str *line)
+{
+    ptrdiff_t end = str_find(*rest, '\r'); // no value holds one
+    if (end < 0)
+        return false;
+    *line = str_of(rest->p, (size_t)end);
+    *rest = str_of(rest->p + end + 2, rest->n - (size_t)end - 2);
+    return true;
+}
+
+static bool has_name(struct str line, struct str name)
+{
+    return line.n > name.n && line.p[name.n] == ':' && str_ieq(str_of(line.p, name.n), name);
+}
+
+struct str fields_find(const struct fields *f, struct str name)
+{
+    struct str rest = buf_str(&f->lines), line;
+    while (next_line(&rest, &line))
+        if (has_name(line, name))
+            return str_of(line.p + name.n + 2, line.n - name.n - 2);
+    return str_of(NULL, 0);
+}
+
+void fields_remove(struct fields *f, struct str name)
+{
+    struct str rest = buf_str(&f->lines), line;
+    char *end = f->lines.p;
+    while (next_line(&rest, &line)) {
+        if (has_name(line, name))
+            continue;
+        memmove(end, line.p, line.n + 2); // its end too
+        end += line.n + 2;
+    }
+    f->lines.n = (size_t)(end - f->lines.p);
+    int what = look_up(name);
+    if (what < DROP)
+        f->has &= ~(unsigned)what;
 }
 
 enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned has)

@@ -321,6 +321,17 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
 
 static const char too_many_fields[] = "the headers are over 64 KiB";
 
+void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f)
+{
+    struct fit_options fit = w->h->options.fit;
+    if (w->no_coding)
+        fit.codings.offered = 0;
+    if (w->from_file) // other codings of files are files beside them
+        fit.codings.offered &= 1u << CODING_GZIP;
+    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
+    exchange_respond(w->x, r);
+}
+
 // Sends what core.find prepared, with the fields that were added on the way.
 static const char *send_prepared(struct work *w)
 {
@@ -329,7 +340,8 @@ static const char *send_prepared(struct work *w)
     if (fields_add_all(&w->file_fields, &w->extra) != FIELDS_OK)
         return too_many_fields;
     w->file_ready = false;
-    exchange_respond(w->x, &w->file);
+    w->from_file = true;
+    answer_fit_and_send(w, &w->file, &w->file_fields);
     return NULL;
 }
 
@@ -366,7 +378,7 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
     if (*stream)
         keep_head(w, &r);
     else
-        exchange_respond(w->x, &r);
+        answer_fit_and_send(w, &r, f);
     handler_text_done(w->h);
     return NULL;
 }

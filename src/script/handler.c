@@ -96,7 +96,7 @@ static void give_work(struct work *w)
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
-    w->late = w->failing = w->head_waits = false;
+    w->late = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;
     w->memory = 0;
@@ -600,6 +600,10 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->vm = vm;
     h->loop = vm_options(vm)->loop;
     h->options = *o;
+    h->file_fit = o->fit;
+    h->file_fit.codings.offered &= 1u
+                                   << CODING_GZIP; // other codings of files are files beside them
+    h->options.files.fit = &h->file_fit;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;

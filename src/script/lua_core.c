@@ -227,6 +227,13 @@ static int core_timeout(lua_State *L)
     return 0;
 }
 
+// no_coding(req): the answer is sent as it is, not compressed.
+static int core_no_coding(lua_State *L)
+{
+    request_work(L, 1)->no_coding = true;
+    return 0;
+}
+
 // current() → a request table for the request whose handler runs, or nil.
 static int core_current(lua_State *L)
 {
@@ -324,6 +331,7 @@ static int core_check(lua_State *L)
         .if_unmodified_since = request_field(r, STR("if-unmodified-since")),
     };
     struct validators v = {
+        .coded = true, // a client that was sent a coded form shows the tag of that
         .etag = lua_isnoneornil(L, 2) ? STR("") : luax_check_str(L, 2),
         .last_modified = lua_isnoneornil(L, 3) ? -1 : (int64_t)luaL_checknumber(L, 3),
         .now = loop_wall(w->h->loop),
@@ -359,6 +367,7 @@ int luaopen_lunette_core(lua_State *L)
         {"over", core_over},
         {"late", core_late},
         {"timeout", core_timeout},
+        {"no_coding", core_no_coding},
         {"current", core_current},
         {"segments", core_segments},
         {"accept", core_accept},

@@ -102,8 +102,10 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     fields_clear(&w->file_fields);
     if (!folder)
         return 0;
-    switch (static_answer(folder, options, &w->x->request, path, loop_wall(w->h->loop),
-                          &w->x->arena, &w->file_fields, &w->file)) {
+    struct static_options plain = *options;
+    plain.fit = NULL; // it is fitted when it is sent, after middleware
+    switch (static_answer(folder, &plain, &w->x->request, path, loop_wall(w->h->loop), &w->x->arena,
+                          &w->file_fields, &w->file)) {
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         w->file_ready = true;
@@ -208,6 +210,7 @@ static int push_prepared_response(lua_State *L, struct work *w)
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->response_meta);
     lua_setmetatable(L, response);
     drop_prepared(w);
+    w->from_file = true;
     return 1;
 }
 

@@ -72,13 +72,12 @@ static void look_run(struct job *j)
     mime_by_content(str_of(look->bytes, look->n), look->type);
 }
 
-// The stack: the part, the key, the job.
+// The stack: the part, the key, the job, which has to stay there as long as it is needed.
 static int look_finish(lua_State *L, struct job *j)
 {
-    lua_settop(L, 2);
     lua_pushstring(L, ((struct look *)j)->type);
-    lua_pushvalue(L, -1);
-    lua_insert(L, 2);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
     lua_rawset(L, 1);
     return 1;
 }

@@ -11,6 +11,7 @@
 // Whoever requires a module from which this chain leads back to himself would wait for himself, and
 // gets an error with the chain instead. A record is closed as a to-be-closed slot of require, so
 // that the error of a chunk keeps its traceback.
+#include "script/lua_cache.h"
 #include "script/lua_codec.h"
 #include "script/lua_crypto.h"
 #include "script/lua_gzip.h"
@@ -355,11 +356,17 @@ static int load_embedded(lua_State *L)
 static void set_preloads(lua_State *L, int package)
 {
     static const luaL_Reg in_c[] = {
-        {"lunette.cookie", luaopen_lunette_cookie}, {"lunette.crypto", luaopen_lunette_crypto},
-        {"lunette.gzip", luaopen_lunette_gzip},     {"lunette.html", luaopen_lunette_html},
-        {"lunette.json", luaopen_lunette_json},     {"lunette.mime", luaopen_lunette_mime},
-        {"lunette.task", luaopen_lunette_task},     {"lunette.time", luaopen_lunette_time},
-        {"lunette.url", luaopen_lunette_url},       {NULL, NULL},
+        {"lunette.cache", luaopen_lunette_cache},
+        {"lunette.cookie", luaopen_lunette_cookie},
+        {"lunette.crypto", luaopen_lunette_crypto},
+        {"lunette.gzip", luaopen_lunette_gzip},
+        {"lunette.html", luaopen_lunette_html},
+        {"lunette.json", luaopen_lunette_json},
+        {"lunette.mime", luaopen_lunette_mime},
+        {"lunette.task", luaopen_lunette_task},
+        {"lunette.time", luaopen_lunette_time},
+        {"lunette.url", luaopen_lunette_url},
+        {NULL, NULL},
     };
     lua_getfield(L, package, "preload");
     for (const struct vm_module *m = vm_modules; m->name; m++) {

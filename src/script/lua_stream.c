@@ -155,7 +155,7 @@ void stream_send_head(struct work *w)
     if (!w->head_waits)
         return;
     w->head_waits = false;
-    exchange_respond(w->x, &w->head);
+    answer_fit_and_send(w, &w->head, &w->head_fields);
 }
 
 void stream_forget(struct work *w)

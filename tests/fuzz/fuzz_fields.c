@@ -87,7 +87,7 @@ static void check_range(struct str field, uint64_t size)
 static void check_conditions(const struct str line[static LINES])
 {
     struct conditions c = {line[1], line[2], line[3], line[4], line[5]};
-    struct validators v = {line[0], line[0].n % 2 ? 784111777 : -1, NOW};
+    struct validators v = {line[0], line[0].n % 2 ? 784111777 : -1, NOW, line[0].n % 3 == 0};
     enum verdict get = conditions_judge(&c, &v, true);
     enum verdict put = conditions_judge(&c, &v, false);
     assert(put != VERDICT_NOT_MODIFIED);

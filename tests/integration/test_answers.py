@@ -357,7 +357,8 @@ def test_head_204_and_304_carry_no_body(site):
             answer = client.get(site.url(path))
             assert answer.status_code == status and answer.content == b""
             assert "Transfer-Encoding" not in answer.headers
-        assert client.head(site.url("/big")).headers["Content-Length"] == str(3 << 20)
+        plain = client.head(site.url("/big"), headers={"Accept-Encoding": "identity"})
+        assert plain.headers["Content-Length"] == str(3 << 20)
         assert client.head(site.url("/stream")).content == b""
         assert client.get(site.url("/none/wrote")).text == "nil"
         assert client.get(site.url("/kept")).text == "kept"

@@ -307,7 +307,7 @@ BROKEN = [
     ('local t\nprint("x")\nreturn t.field\n', 3, "attempt to index a nil value"),
     ('\nerror("stop here")\n', 2, "stop here"),
     ('require "no.such.module"\n', 1, "no.such.module"),
-    ('require "lunette"\nrequire "lunette.cache"\n', 2, "not in this version"),
+    ('require "lunette"\nrequire "lunette.channel"\n', 2, "not in this version"),
     ('require "broken"\n', 1, "scripts/broken.lua:2:"),
     ('require "fails"\n', 1, "scripts/fails.lua:3: in the module"),
     ('require "lunette.task".sleep(0.01)\nerror("after a wait")\n', 2, "after a wait"),

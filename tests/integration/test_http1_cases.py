@@ -14,12 +14,6 @@ sys.path.insert(0, str(FOLDER))
 
 import run_http1  # noqa: E402  (the runner is a script; the line above makes it importable)
 
-# Cases that fail, each with the section that it is about and why that is right for now.
-KNOWN_EXCEPTIONS = {
-    "ae-gzip-strict": ("RFC 9110 12.5.3", "may be compressed; nothing is compressed yet"),
-    "ae-identity-0-gzip": ("RFC 9110 12.5.3", "identity is refused, and there is no other coding"),
-}
-
 SITE = {
     "scripts/main.lua": """
         local app = require "lunette"
@@ -61,11 +55,11 @@ def run(server, cases, slow=0):
     return {c["id"]: why for c, (verdict, why) in zip(cases, results) if verdict != "pass"}
 
 
-def test_every_case_passes_but_the_known_exceptions(serve):
+def test_every_case_passes(serve):
     cases = [c for c in all_cases() if not is_slow(c)]
     assert len(cases) > 450
     failed = run(serve(SITE), cases)
-    assert set(failed) == set(KNOWN_EXCEPTIONS), failed
+    assert failed == {}
 
 
 def test_the_slow_cases_pass_with_small_timeouts(serve):

@@ -93,6 +93,7 @@ SITE = {
           task.sleep(0.01)
           return app.json { select(2, pcall(req.read, req)), a:join() }
         end)
+        app.post("/names", function(req) return app.text(next(req.form)) end)
         app.get("/hello", function() return "hello" end)
         """,
     "scripts/config.lua": """
@@ -192,6 +193,16 @@ def test_what_does_not_fit_into_lua_is_a_413(server):
     server.wait_for("413 POST /whole: 9437184 bytes of the body are over limits.request_memory")
     assert requests.post(server.url("/form"), files={"a": (None, b"x" * 9 * MB)}).status_code == 413
     assert requests.post(server.url("/whole"), data=b"x" * (2 * MB)).text == str(2 * MB)
+
+
+def test_a_form_at_the_memory_limit_does_not_live_there(server):
+    """At limits.request_memory every new name made Lua collect all garbage, for minutes."""
+    text = "&".join(f"{i:x}" for i in range(400_000))
+    answer = requests.post(server.url("/names"), data=text, timeout=30, headers={
+        "Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 503
+    assert requests.get(server.url("/hello"), timeout=5).text == "hello"
+    server.wait_for("503 POST /names: out of memory")
 
 
 def test_a_client_that_leaves_while_its_file_is_saved(server):

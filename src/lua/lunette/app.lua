@@ -8,6 +8,7 @@
 local core = require "lunette.core"
 local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
+local etags = require "lunette.etags"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
 local router = require "lunette.router"
@@ -78,7 +79,7 @@ local ROUTE_OPTIONS = {
 local GROUP_OPTIONS = {}
 for name in pairs(ROUTE_OPTIONS) do GROUP_OPTIONS[name] = name ~= "name" or nil end
 
-local LATER_OPTIONS = { "cache", "etag", "query", "form", "json", "params", "invalid", "gzip" }
+local LATER_OPTIONS = { "cache", "query", "form", "json", "params", "invalid" }
 
 -- A list of middleware: a function, an array of them, or nil.
 local function middleware_list(use, what)
@@ -97,8 +98,8 @@ local function middleware_list(use, what)
 end
 
 -- Checks the options of a route or group and gives them as {name, use, max_body, timeout, strict,
--- stream_body}, over those of the scope. What `files` asks for is checked by a middleware of ours,
--- the innermost.
+-- stream_body, gzip}, over those of the scope. What `etag` and `files` ask for is done by middleware
+-- of ours, the innermost.
 local function route_options(scope, opts, known, what)
     opts = check_options(opts, known, what)
     for _, name in ipairs(LATER_OPTIONS) do
@@ -117,13 +118,14 @@ local function route_options(scope, opts, known, what)
         end
         given[name] = given[name] or scope.defaults[name]
     end
-    for _, name in ipairs { "strict", "stream_body" } do
+    for _, name in ipairs { "strict", "stream_body", "gzip" } do
         if opts[name] ~= nil then expect(opts[name], "boolean", what .. ": " .. name) end
         given[name] = opts[name]
         if given[name] == nil then given[name] = scope.defaults[name] end
     end
     given.use = table.move(scope.defaults.use, 1, #scope.defaults.use, 1, {})
     for _, fn in ipairs(middleware_list(opts.use, what)) do given.use[#given.use + 1] = fn end
+    if opts.etag then given.use[#given.use + 1] = etags.middleware(opts.etag, what) end
     if opts.files ~= nil then
         if given.stream_body then
             misuse("%s: files needs the whole body, and stream_body leaves it to the handler", what)

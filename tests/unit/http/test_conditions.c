@@ -13,10 +13,10 @@
 
 enum { CHANGED = 784111777, NOW = 1795383000 };
 
-static const struct validators strong = {STR("\"v,1\""), CHANGED, NOW};
-static const struct validators weak = {STR("W/\"v,1\""), CHANGED, NOW};
-static const struct validators none = {{NULL, 0}, -1, NOW};
-static const struct validators bad_tag = {STR("v1"), CHANGED, NOW};
+static const struct validators strong = {STR("\"v,1\""), CHANGED, NOW, false};
+static const struct validators weak = {STR("W/\"v,1\""), CHANGED, NOW, false};
+static const struct validators none = {{NULL, 0}, -1, NOW, false};
+static const struct validators bad_tag = {STR("v1"), CHANGED, NOW, false};
 
 static void reads_lists_of_tags(void **state)
 {
@@ -161,8 +161,8 @@ static void fields_have_an_order(void **state)
 
 static void if_range_wants_the_very_same(void **state)
 {
-    static const struct validators fresh = {STR("\"v,1\""), CHANGED, CHANGED};
-    static const struct validators settled = {STR("\"v,1\""), CHANGED, CHANGED + 1};
+    static const struct validators fresh = {STR("\"v,1\""), CHANGED, CHANGED, false};
+    static const struct validators settled = {STR("\"v,1\""), CHANGED, CHANGED + 1, false};
     static const struct {
         struct str field;
         const struct validators *v;

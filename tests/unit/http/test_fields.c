@@ -99,7 +99,9 @@ static void known_names(void **state)
         {STR("Vary"), FIELDS_VARY},
         {STR("etag"), FIELDS_ETAG},
         {STR("Last-Modified"), FIELDS_LAST_MODIFIED},
-        {STR("Content-Encoding"), 0},
+        {STR("Content-Encoding"), FIELDS_ENCODING},
+        {STR("cache-control"), FIELDS_CACHE_CONTROL},
+        {STR("Content-Language"), 0},
         {STR("Dated"), 0},
     };
     unsigned all = 0;
@@ -110,7 +112,7 @@ static void known_names(void **state)
         assert_true(f.lines.n > 0);
         all |= f.has;
     }
-    assert_int_equal(all, 127);
+    assert_int_equal(all, 511);
     fields_clear(&f);
     fields_add(&f, STR("ETag"), STR("\"1\""));
     fields_add(&f, STR("Vary"), STR("Accept"));
@@ -203,12 +205,37 @@ static void cleared_and_used_again(void **state)
     expect_lines("a: b\r\n");
 }
 
+static void found_and_removed(void **state)
+{
+    (void)state;
+    static const struct str names[] = {STR("A"), STR("ETag"), STR("AB"), STR("etag"), STR("B")};
+    fields_clear(&f);
+    assert_null(fields_find(&f, STR("A")).p);
+    fields_remove(&f, STR("A"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(fields_add(&f, names[i], str_of(&"12345"[i], 1)), FIELDS_OK);
+    assert_true(str_eq(fields_find(&f, STR("a")), STR("1")));
+    assert_true(str_eq(fields_find(&f, STR("ab")), STR("3")));
+    assert_true(str_eq(fields_find(&f, STR("ETag")), STR("2")));
+    assert_null(fields_find(&f, STR("ABC")).p);
+    fields_remove(&f, STR("ETAG"));
+    assert_null(fields_find(&f, STR("etag")).p);
+    assert_int_equal(f.has, 0);
+    fields_remove(&f, STR("A"));
+    assert_true(str_eq(buf_str(&f.lines), STR("AB: 3\r\nB: 5\r\n")));
+    fields_remove(&f, STR("B"));
+    fields_remove(&f, STR("AB"));
+    assert_int_equal(f.lines.n, 0);
+    fields_clear(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_and_values, setup, teardown),
         cmocka_unit_test_setup_teardown(every_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(found_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(framing_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(full, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_made_elsewhere, setup, teardown),

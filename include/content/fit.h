@@ -1,0 +1,53 @@
+// A complete answer, fitted to the request that it answers: conditions, content coding, ranges
+// (RFC 9110 §13, §8.4, §14). For files and for what handlers made alike, after everybody else had
+// their say.
+#ifndef LUNETTE_CONTENT_FIT_H
+#define LUNETTE_CONTENT_FIT_H
+
+#include "content/coding_choice.h"
+#include "content/forms.h"
+#include "http/exchange.h"
+
+struct fit_options {
+    struct coding_options codings; // gzip.level, min_bytes, types
+    struct forms *forms;           // coded forms of files; NULL: files are coded anew each time
+};
+
+// Different contents, different names.
+struct fit_content {
+    uint64_t root;   // file_root_id of the folder that it is in
+    struct str etag; // its strong tag
+    // A note that is kept with the content: whether it varies by Accept-Encoding. 0: not known yet,
+    // FIT_VARIES or FIT_SAME. Good for one fit_options.
+    unsigned char *varies;
+};
+
+enum { FIT_VARIES = 1, FIT_SAME };
+
+enum {
+    FIT_WHOLE = 256 * 1024, // bodies up to this are coded at once, larger ones while they are sent
+    FIT_COPY = 16 * 1024,   // ranges up to this are read from their file at once
+};
+
+// *r is an answer as it would be sent, r->fields being f. It becomes
+//
+//   304  for a 200 to GET or HEAD whose conditions say that the client has it: without a body and
+//        what describes one, but with ETag and what is about caches (§15.4.5)
+//   412  the same, for a condition that failed: an empty body
+//   206  for a 200 to GET of known length with a Range that counts: one range, or several as
+//        multipart/byteranges; with Content-Range
+//   416  the same, for a Range that cannot be satisfied: Content-Range: bytes */length
+//   coded, any other answer with a body that is worth it and welcome: with Content-Encoding, Vary,
+//        and the tag of that form
+//
+// or stays as it is. now: seconds since 1970. a: the exchange's.
+// Without memory it stays as it is too, but for a range, which is then not served. What r lends
+// (release, source) is given back in time.
+//
+// content names what a body in memory holds, for o->forms; NULL: that is not kept. A file is named by
+// its state.
+void fit_response(struct http_response *r, struct fields *f, const struct http_request *request,
+                  struct arena *a, int64_t now, const struct fit_options *o,
+                  const struct fit_content *content);
+
+#endif

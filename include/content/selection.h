@@ -1,0 +1,46 @@
+// Which form of a representation answers a request: its conditions, its content coding, its ranges,
+// in the order of RFC 9110 §13.2.2. A pure decision, for files and for what handlers make.
+#ifndef LUNETTE_CONTENT_SELECTION_H
+#define LUNETTE_CONTENT_SELECTION_H
+
+#include "content/coding_choice.h"
+#include "http/conditions.h"
+#include "http/exchange.h"
+#include "http/range.h"
+
+// A 200 to a GET, or to a HEAD as GET would get it.
+struct representation {
+    struct validators validators; // of its identity form
+    int64_t length;               // −1: not known
+    struct str content_type;      // n 0: none
+    struct str cache_control;     // p NULL: none
+    bool coded;                   // it has a Content-Encoding already
+    bool no_coding;               // the route wants none
+};
+
+enum { SELECTION_TAG = 256 };
+
+struct selection {
+    unsigned status; // 200, 206, 304, 412 or 416
+    enum coding coding;
+    bool vary;       // "Vary: Accept-Encoding" is due
+    struct str etag; // of the form that is selected: the representation's own, or in tag; n 0: none
+    unsigned n;      // with 206: how many ranges of the identity form
+    struct byte_range ranges[RANGES_MAX];
+    char tag[SELECTION_TAG];
+};
+
+// Whether the request has a field that could make the answer to GET or HEAD another than the plain
+// 200: one of Accept-Encoding, Range or If-…. Most have none but the first.
+bool selection_is_due(const struct http_request *r);
+
+// Decides. codings: what the server can make; offered 0 for none. a: for fields that are repeated.
+//
+// A coded form has a tag of its own. A client that shows the tag of the identity form is told 304
+// too, when it would take that form: what it has is still right. Ranges are served from the identity
+// form, so that a request whose Range counts is not coded, unless it refuses identity: then Range
+// is ignored (§14.2).
+void selection_make(const struct representation *r, const struct http_request *request,
+                    const struct coding_options *codings, struct arena *a, struct selection *out);
+
+#endif

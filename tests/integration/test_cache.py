@@ -1,0 +1,281 @@
+"""lunette.cache: values over all workers, one fill at a time, and workers that are killed."""
+import json
+import os
+import signal
+import threading
+import time
+
+from conftest import eventually, together
+
+MAIN = r"""
+    local app = require "lunette"
+    local cache = require "lunette.cache"
+    local task = require "lunette.task"
+    local json = require "lunette.json"
+
+    -- the worker's number is its process id, which /proc/self/stat begins with
+    local f = assert(io.open("/proc/self/stat"))
+    local pid = f:read("n")
+    f:close()
+
+    app.get("/pid", function() return app.text(pid) end)
+    app.get("/stats", function() return cache.stats() end)
+
+    local values = {
+      string = "text\0with\r\nbytes\255", empty = "", integer = 5, float = 5.0, negative = -2^63 // 1 | 0,
+      huge = math.huge, yes = true, no = false, table = { 1, "two", { three = 3.5 } }, large = ("x"):rep(2^20),
+    }
+    app.get("/set", function()
+      for k, v in pairs(values) do assert(cache.set("value " .. k, v)) end
+      return app.text(pid)
+    end)
+    app.get("/compare", function()
+      local wrong = {}
+      for k, v in pairs(values) do
+        local got = cache.get("value " .. k)
+        local same = type(v) == "table" and json.encode(got) == json.encode(v)
+          or got == v and math.type(got) == math.type(v)
+        if not same then wrong[#wrong + 1] = k end
+      end
+      return app.text(pid .. " " .. table.concat(wrong, ","))
+    end)
+
+    app.get("/incr/:k", function(req) return app.text(cache.incr(req.params.k)) end)
+    app.get("/get/:k", function(req) return app.text(tostring(cache.get(req.params.k))) end)
+
+    -- /fetch/KEY?s=0.2&fail=3&ttl=&stale=: counts the runs, of which the first ones fail
+    app.get("/fetch/:k", function(req)
+      local k, q = req.params.k, req.query
+      local v = cache.fetch(k, q.ttl, function()
+        local run = cache.incr("runs of " .. k)
+        cache.set("filler of " .. k, pid)
+        task.sleep(tonumber(q.s or 0.2))
+        if run <= (tonumber(q.fail) or 0) then app.abort(503, "run " .. run) end
+        return "made by run " .. run
+      end, { stale = q.stale })
+      return app.text(v)
+    end)
+    app.get("/self/:k", function(req)
+      return cache.fetch(req.params.k, 60, function()
+        return cache.fetch(req.params.k, 60, function() return "never" end)
+      end)
+    end)
+
+    -- a storm: values that say which key they are for
+    app.get("/storm", function()
+      for i = 1, 2000 do
+        local k = math.random(300)
+        cache.set("storm " .. k, ("%d "):format(k):rep(math.random(1, 2000)))
+        if i % 100 == 0 then task.sleep(0) end
+      end
+      return app.text("calm")
+    end)
+    app.get("/whole", function()
+      local found = 0
+      for k = 1, 300 do
+        local v = cache.get("storm " .. k)
+        if v then
+          found = found + 1
+          local one = ("%d "):format(k)
+          if v ~= one:rep(#v // #one) then return 500, "key " .. k end
+        end
+      end
+      return app.text(found)
+    end)
+"""
+SITE = {"scripts/main.lua": MAIN}
+
+
+def get(server, path, timeout=20):
+    with server.wire(timeout) as w:
+        return w.get(path, "Connection: close").answer()
+
+
+def text(server, path):
+    answer = get(server, path)
+    assert answer.status == 200, answer.body
+    return answer.body.decode("latin-1")
+
+
+def from_both(server, path):
+    """Asks until both workers have answered; the answers by worker, which they begin with."""
+    answers = {}
+
+    def ask():
+        jobs = [lambda: text(server, path)] * 8
+        for answer in together(*jobs):
+            pid, _, rest = answer.partition(" ")
+            answers.setdefault(int(pid), set()).add(rest)
+        return len(answers) == 2
+    eventually(ask)
+    return answers
+
+
+def stats(server):
+    return json.loads(get(server, "/stats").body)
+
+
+def test_values_are_shared_and_come_back_as_they_were(serve):
+    server = serve(SITE)
+    setter = int(text(server, "/set"))
+    answers = from_both(server, "/compare")
+    assert setter in answers and set(answers) == set(server.workers())
+    assert all(rest == {""} for rest in answers.values()), answers
+
+
+def test_counters_lose_nothing(serve):
+    server = serve(SITE)
+    got = together(*[lambda: [int(text(server, "/incr/n")) for _ in range(20)]] * 8)
+    assert sorted(n for run in got for n in run) == list(range(1, 161))
+
+
+def test_64_clients_on_a_cold_key_run_it_once(serve):
+    server = serve(SITE)
+    begin = time.monotonic()
+    answers = together(*[lambda: text(server, "/fetch/cold")] * 64)
+    assert set(answers) == {"made by run 1"}
+    assert time.monotonic() - begin < 5
+    assert text(server, "/get/runs%20of%20cold") == "1"
+    s = stats(server)
+    assert s["fills"] == 1 and 0 < s["waits"] <= 63 and s["filling"] == 0
+
+
+def test_a_failed_fill_passes_to_one_who_waits(serve):
+    server = serve(SITE)
+    answers = together(*[lambda: get(server, "/fetch/bad?fail=3&s=0.1")] * 20)
+    assert sorted(a.status for a in answers) == [200] * 17 + [503] * 3
+    assert text(server, "/get/runs%20of%20bad") == "4"
+    assert {a.body for a in answers if a.status == 200} == {b"made by run 4"}
+
+
+def test_a_stale_value_serves_while_one_fills(serve):
+    server = serve(SITE)
+    assert text(server, "/fetch/old?s=0&ttl=50ms&stale=60s") == "made by run 1"
+    time.sleep(0.1)
+    slow = threading.Thread(target=lambda: text(server, "/fetch/old?s=2&ttl=60s"))
+    slow.start()
+    eventually(lambda: text(server, "/get/runs%20of%20old") == "2")
+    begin = time.monotonic()
+    assert set(together(*[lambda: text(server, "/fetch/old")] * 8)) == {"made by run 1"}
+    assert time.monotonic() - begin < 1.5
+    slow.join()
+    assert text(server, "/fetch/old") == "made by run 2"
+
+
+def test_a_client_that_leaves_ends_its_fill(serve):
+    server = serve(SITE)
+    with server.wire() as leaver:
+        leaver.get("/fetch/left?s=30")
+        eventually(lambda: stats(server)["filling"] == 1)
+        waiter = threading.Thread(target=lambda: results.append(text(server, "/fetch/left?s=0")))
+        results = []
+        waiter.start()
+        eventually(lambda: stats(server)["waits"] == 1)
+    waiter.join(10)
+    assert results == ["made by run 2"]
+    assert stats(server)["filling"] == 0
+
+
+def test_a_waiter_has_its_handlers_time(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { handler = 0.5 } }"})
+    begin = time.monotonic()
+    answers = together(*[lambda: get(server, "/fetch/never?s=30")] * 4)
+    assert {a.status for a in answers} == {503}
+    assert time.monotonic() - begin < 5
+    eventually(lambda: stats(server)["filling"] == 0)
+
+
+def test_a_fill_that_needs_itself_is_an_error_at_once(serve):
+    server = serve(SITE)
+    begin = time.monotonic()
+    assert get(server, "/self/x").status == 500
+    assert time.monotonic() - begin < 5
+    assert "cache.fetch: the fill of 'x' needs its own value" in server.errors()
+
+
+def test_waiting_costs_no_processor_time(serve):
+    def used():
+        ticks = 0
+        for pid in server.workers():
+            fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    server = serve(SITE)
+    clients = [threading.Thread(target=lambda: text(server, "/fetch/long?s=4")) for _ in range(32)]
+    for client in clients:
+        client.start()
+    eventually(lambda: stats(server)["waits"] == 31)
+    before = used()
+    time.sleep(1)
+    assert used() - before <= 0.05
+    for client in clients:
+        client.join()
+
+
+def test_the_fill_of_a_killed_worker_is_passed_on(serve):
+    server = serve(SITE)
+    results = []
+
+    def ask():
+        try:
+            results.append(text(server, "/fetch/orphan?s=3"))
+        except (AssertionError, OSError):  # it was in the worker that was killed
+            results.append(None)
+    clients = [threading.Thread(target=ask) for _ in range(24)]
+    for client in clients:
+        client.start()
+    eventually(lambda: stats(server)["waits"] == 23)
+    filler = int(text(server, "/get/filler%20of%20orphan"))
+    os.kill(filler, signal.SIGKILL)
+    for client in clients:
+        client.join(20)
+    assert len(results) == 24 and set(results) <= {None, "made by run 2"}
+    assert "made by run 2" in results
+    s = stats(server)
+    assert s["fills_failed"] == 1 and s["filling"] == 0
+
+
+def test_ten_workers_killed_in_a_storm_of_writes(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { cache = { bytes = '1M' } }"})
+    calm = threading.Event()
+
+    def storm():
+        while not calm.is_set():
+            try:
+                get(server, "/storm")
+            except (AssertionError, OSError):  # its worker was killed
+                pass
+    clients = [threading.Thread(target=storm) for _ in range(6)]
+    for client in clients:
+        client.start()
+    for i in range(10):
+        time.sleep(0.1)
+        victim = eventually(server.workers)[i % 2 - 1]
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for(rf"worker {victim} was killed by signal 9")
+        eventually(lambda: len(server.workers()) == 2)
+    calm.set()
+    for client in clients:
+        client.join()
+    assert get(server, "/storm").status == 200
+    assert int(text(server, "/whole")) > 0
+    s = stats(server)
+    assert s["evictions"] > 0 and s["bytes"] <= s["capacity"] and s["filling"] == 0
+    assert server.errors().count("was killed by signal 9") == 10
+    assert "SIGABRT" not in server.errors()
+
+
+def test_values_survive_every_worker(serve):
+    server = serve(SITE)
+    text(server, "/set")
+    before = server.workers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(server.workers()) == 2 and not set(server.workers()) & set(before))
+    assert all(rest == {""} for rest in from_both(server, "/compare").values())
+
+
+def test_the_size_is_set_in_config(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { cache = { bytes = '2M' } }"})
+    assert 1_800_000 < stats(server)["capacity"] <= 2 << 20
