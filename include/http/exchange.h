@@ -58,6 +58,9 @@ struct body_source_ops {
     enum body_pull (*pull)(struct body_source *s, struct str *out);
     // Called exactly once, when the body ended, failed or the connection was lost.
     void (*close)(struct body_source *s);
+    // The fields that go behind the body where client and framing allow it (RFC 9110 §6.5); asked
+    // for after BODY_END, alive until close. NULL, as an op or as what it gives: there are none.
+    const struct fields *(*trailers)(struct body_source *s);
 };
 struct body_source {
     const struct body_source_ops *ops;

@@ -33,6 +33,9 @@ struct lua_source {
     struct buf pulled;            // lent to the connection until the next pull
     struct str lent;              // the rest of a large write; the string is on the writer's stack
     struct stream_writer *writer; // who waits in write, or NULL
+    struct fields trailers;       // what the function returned for behind the body
+    struct timeout beat;          // of an event stream: when it has been silent for beat_ms
+    uint32_t beat_ms;             // 0: it is none
     bool ended, failed;           // the function returned, or raised
     bool closed;                  // the connection wants no more
 };
@@ -209,13 +212,20 @@ void answer_push_prepared(lua_State *L);
 
 // lua_stream.c
 void stream_source_init(struct work *w);
-void stream_source_fini(struct work *w);
+void stream_source_fini(struct work *w); // ready for the next request, memory kept
+void stream_source_free(struct work *w);
 // Pushes the write function for w.
 void stream_push_write(lua_State *L, struct work *w);
+int core_sender(lua_State *L);
 // Sends the answer that waits for its first bytes, if one does.
 void stream_send_head(struct work *w);
+// The same at the end of a turn; an event stream that wrote nothing yet begins with a comment.
+void stream_start(struct work *w);
 // The answer that waits will not be sent, nor what was written for it.
 void stream_forget(struct work *w);
+// Keeps the trailers that the stream's function returned on top of the stack; other values than
+// tables are none. NULL, or why there will be no trailers: pushed, alive until the stack is cleared.
+const char *stream_keep_trailers(lua_State *L, struct work *w);
 // The function is over, and the answer was sent.
 void stream_source_end(struct work *w, bool failed);
 

@@ -129,7 +129,15 @@ static void close_source(struct body_source *source)
     free(s);
 }
 
-static const struct body_source_ops ops = {.pull = pull, .close = close_source};
+// Those of what is coded: they stand outside of the coding.
+static const struct fields *trailers(struct body_source *source)
+{
+    struct body_source *inner = ((struct coding_source *)source)->inner;
+    return inner->ops->trailers ? inner->ops->trailers(inner) : NULL;
+}
+
+static const struct body_source_ops ops = {
+    .pull = pull, .close = close_source, .trailers = trailers};
 
 struct body_source *coding_source_new(enum coding c, int level, struct body_source *inner,
                                       const struct coding_tee *tee)

@@ -170,7 +170,7 @@ static void bytes_close(struct body_source *s)
     free(b);
 }
 
-static const struct body_source_ops bytes_ops = {bytes_pull, bytes_close};
+static const struct body_source_ops bytes_ops = {.pull = bytes_pull, .close = bytes_close};
 
 // The body as a source, which takes over what r lends. NULL without memory.
 static struct body_source *as_source(struct http_response *r)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "http/page.h"
 #include "http/status.h"
+#include "http/trailers.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -187,14 +188,26 @@ static bool write_chunk(struct h1_exchange *x, struct str bytes)
            stream_write(s, STR("\r\n"));
 }
 
+// The last chunk, and behind it the trailers of a client that asked for them (RFC 9112 §7.1).
+static bool write_last_chunk(struct h1_exchange *x)
+{
+    struct stream *s = x->conn->stream;
+    const struct body_source_ops *ops = x->source->ops;
+    const struct fields *trailers = ops->trailers ? ops->trailers(x->source) : NULL;
+    if (!trailers || !trailers_wanted(&x->pub.request))
+        return stream_write(s, STR("0\r\n\r\n"));
+    return stream_write(s, STR("0\r\n")) && stream_write(s, buf_str(&trailers->lines)) &&
+           stream_write(s, STR("\r\n"));
+}
+
 static enum h1_pump source_ended(struct h1_exchange *x, enum h1_pump how)
 {
+    if (how == PUMP_DONE && x->source_left > 0)
+        how = PUMP_FAILED; // shorter than the Content-Length that was sent
+    if (how == PUMP_DONE && x->chunked_answer && !write_last_chunk(x))
+        how = PUMP_FAILED;
     x->source->ops->close(x->source);
     x->source = NULL;
-    if (how == PUMP_DONE && x->source_left > 0)
-        return PUMP_FAILED; // shorter than the Content-Length that was sent
-    if (how == PUMP_DONE && x->chunked_answer && !stream_write(x->conn->stream, STR("0\r\n\r\n")))
-        return PUMP_FAILED;
     return how;
 }
 

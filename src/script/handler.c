@@ -110,8 +110,7 @@ static void free_work(struct work *w)
     fields_fini(&w->extra);
     fields_fini(&w->file_fields);
     fields_fini(&w->head_fields);
-    buf_fini(&w->stream.gathered);
-    buf_fini(&w->stream.pulled);
+    stream_source_free(w);
     buf_fini(&w->incoming);
     free(w);
 }
@@ -191,7 +190,7 @@ static int run_raised(lua_State *L, struct work *w)
     return 0;
 }
 
-// The function that writes the body is over.
+// The function that writes the body is over: what it returned, or the error, is on top.
 static int run_streamed(lua_State *L, int status, lua_KContext ctx)
 {
     struct work *w = (struct work *)ctx;
@@ -200,6 +199,9 @@ static int run_streamed(lua_State *L, int status, lua_KContext ctx)
     if (status != LUA_OK && status != LUA_YIELD)
         return run_raised(L, w);
     stream_send_head(w);
+    const char *wrong = stream_keep_trailers(L, w);
+    if (wrong)
+        log_failure(L, w, w->x->status, wrong);
     stream_source_end(w, false);
     return 0;
 }
@@ -216,7 +218,7 @@ static int run_stream(lua_State *L, struct work *w, int function)
     int handler = lua_gettop(L);
     lua_pushvalue(L, function);
     stream_push_write(L, w);
-    int status = lua_pcallk(L, 1, 0, handler, (lua_KContext)w, run_streamed);
+    int status = lua_pcallk(L, 1, 1, handler, (lua_KContext)w, run_streamed);
     return run_streamed(L, status, (lua_KContext)w);
 }
 
@@ -417,10 +419,8 @@ static void on_deadline(struct timeout *t)
 static void on_start(struct deferred *d)
 {
     struct work *w = (struct work *)((char *)d - offsetof(struct work, start));
-    if (!w->x || !w->head_waits)
-        return;
-    stream_send_head(w);
-    exchange_ready(w->x);
+    if (w->x && w->head_waits)
+        stream_start(w);
 }
 
 static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)

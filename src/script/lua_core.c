@@ -374,6 +374,7 @@ int luaopen_lunette_core(lua_State *L)
         {"accept_language", core_accept_language},
         {"accept_encoding", core_accept_encoding},
         {"check", core_check},
+        {"sender", core_sender},
         {NULL, NULL},
     };
     struct handler *h = handler_of(L);

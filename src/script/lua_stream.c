@@ -3,6 +3,11 @@
 // Small writes are gathered until the connection pulls, at the end of the turn; so many of them
 // become one chunk on the wire. When more than GATHER_MAX waits, or a chunk is large, the writer is
 // suspended until the connection has taken it: memory is bounded by the slowest client's one chunk.
+//
+// An event stream (core.sender) is the same with a beat: a comment goes out when it has been silent
+// for a while, so that proxies keep the connection and a client that left is noticed. It is written
+// only where everything before it was taken, so it never piles up, and never stands within a write.
+#include "http/trailers.h"
 #include "script/luax.h"
 #include "script/work.h"
 
@@ -12,6 +17,7 @@
 enum {
     GATHER_MAX = 16 * 1024,
     PULL_MAX = 64 * 1024, // bytes of a large chunk lent at a time
+    BEAT_MAX_S = 86400,
 };
 
 // A coroutine that waits in write; on its own stack, since it may outlive the request.
@@ -74,7 +80,48 @@ static void close_source(struct body_source *source)
     wake_writer(s);
 }
 
-static const struct body_source_ops ops = {.pull = pull, .close = close_source};
+static const struct fields *trailers(struct body_source *source)
+{
+    const struct lua_source *s = (const struct lua_source *)source;
+    return s->trailers.lines.n ? &s->trailers : NULL;
+}
+
+static const struct body_source_ops ops = {
+    .pull = pull,
+    .close = close_source,
+    .trailers = trailers,
+};
+
+// --- the beat of an event stream ---
+
+static bool rests(const struct lua_source *s)
+{
+    return s->gathered.n == 0 && !s->writer;
+}
+
+static void beat(struct work *w)
+{
+    if (buf_add(&w->stream.gathered, STR(":\n\n")))
+        exchange_ready(w->x);
+}
+
+// Whether it will come; it will not when memory is out.
+static bool put_beat_off(struct work *w)
+{
+    struct lua_source *s = &w->stream;
+    return s->beat_ms == 0 || timeout_set(w->h->loop, &s->beat, s->beat_ms);
+}
+
+static void on_beat(struct timeout *t)
+{
+    struct work *w = (struct work *)((char *)t - offsetof(struct work, stream.beat));
+    const struct lua_source *s = &w->stream;
+    if (!w->x || s->closed || s->ended)
+        return;
+    if (rests(s))
+        beat(w);
+    put_beat_off(w);
+}
 
 // --- the writer ---
 
@@ -111,7 +158,7 @@ static int lend(lua_State *L, struct handler *h, struct lua_source *s, struct st
     return co_wait(L, &w->wait);
 }
 
-// write(chunk): upvalue 1 the handler, 2 the handle of the request.
+// write(chunk): upvalue 1 the handler, 2 the handle of the request. May wait.
 static int stream_write_lua(lua_State *L)
 {
     struct handler *h = lua_touserdata(L, lua_upvalueindex(1));
@@ -129,6 +176,8 @@ static int stream_write_lua(lua_State *L)
         return luaL_error(L, "another write to this stream is waiting");
     if (w->late && w->head_waits)
         return luaL_error(L, "the handler took longer than timeouts.handler");
+    if (!put_beat_off(w))
+        return luaL_error(L, "not enough memory");
     if (chunk.n <= GATHER_MAX - s->gathered.n) {
         if (!buf_add(&s->gathered, chunk))
             return luaL_error(L, "not enough memory");
@@ -150,6 +199,45 @@ void stream_push_write(lua_State *L, struct work *w)
     lua_pushcclosure(L, stream_write_lua, 2);
 }
 
+// send(value): write of what format, upvalue 3, makes of the value. One call is one write.
+static int stream_send_lua(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return stream_write_lua(L);
+}
+
+// sender(write, format, seconds) → send(value); from here on the stream is one of events: its head
+// goes out at the end of the turn, and a comment whenever it was silent for that long. nil where
+// write is not a stream's own but a function around it, which may not want bytes behind its back.
+int core_sender(lua_State *L)
+{
+    double seconds = luax_check_duration(L, 3);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (lua_tocfunction(L, 1) != stream_write_lua) {
+        luaL_pushfail(L);
+        return 1;
+    }
+    lua_getupvalue(L, 1, 1);
+    lua_getupvalue(L, 1, 2);
+    struct handler *h = lua_touserdata(L, -2);
+    struct work *w = handler_work(h, (uint64_t)lua_tointeger(L, -1));
+    if (!w)
+        return luaL_error(L, "the client closed the connection");
+    w->stream.beat_ms = seconds < BEAT_MAX_S ? (uint32_t)(seconds * 1000) : BEAT_MAX_S * 1000;
+    if (!put_beat_off(w))
+        return luaL_error(L, "not enough memory");
+    if (w->head_waits)
+        loop_defer(h->loop, &w->start);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, stream_send_lua, 3);
+    return 1;
+}
+
+// --- head, trailers, end ---
+
 void stream_send_head(struct work *w)
 {
     if (!w->head_waits)
@@ -158,10 +246,45 @@ void stream_send_head(struct work *w)
     answer_fit_and_send(w, &w->head, &w->head_fields);
 }
 
+void stream_start(struct work *w)
+{
+    stream_send_head(w);
+    if (w->stream.beat_ms && rests(&w->stream))
+        beat(w);
+    exchange_ready(w->x);
+}
+
+static const char *forbidden_name(lua_State *L, int trailers_at)
+{
+    for (lua_pushnil(L); lua_next(L, trailers_at); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING && trailers_forbid(luax_str(L, -2)))
+            return lua_pushfstring(L, "%s cannot be a trailer (RFC 9110, section 6.5.1)",
+                                   lua_tostring(L, -2));
+    return NULL;
+}
+
+const char *stream_keep_trailers(lua_State *L, struct work *w)
+{
+    struct answer a = {.headers = lua_gettop(L)};
+    if (!lua_istable(L, a.headers))
+        return NULL;
+    luaL_checkstack(L, LUA_MINSTACK, "trailers");
+    const char *wrong = "it returned a response, when its answer had begun";
+    if (!answer_is_response(L, w->h, a.headers))
+        wrong = forbidden_name(L, a.headers);
+    if (!wrong)
+        wrong = answer_check_headers(L, w->h, &a);
+    if (!wrong && fields_add_all(&w->stream.trailers, &w->h->fields) != FIELDS_OK)
+        wrong = "not enough memory";
+    return wrong ? lua_pushfstring(L, "the stream ends without trailers: %s", wrong) : NULL;
+}
+
 void stream_forget(struct work *w)
 {
     w->head_waits = false;
     buf_clear(&w->stream.gathered);
+    timeout_clear(&w->stream.beat);
+    w->stream.beat_ms = 0;
     loop_undefer(w->h->loop, &w->start);
 }
 
@@ -170,6 +293,8 @@ void stream_source_init(struct work *w)
     w->stream.source.ops = &ops;
     buf_init(&w->stream.gathered, GATHER_MAX);
     buf_init(&w->stream.pulled, GATHER_MAX);
+    fields_init(&w->stream.trailers);
+    timeout_init(&w->stream.beat, on_beat);
 }
 
 void stream_source_fini(struct work *w)
@@ -177,6 +302,9 @@ void stream_source_fini(struct work *w)
     struct lua_source *s = &w->stream;
     buf_fini(&s->gathered);
     buf_fini(&s->pulled);
+    fields_clear(&s->trailers);
+    timeout_clear(&s->beat);
+    s->beat_ms = 0;
     s->lent = str_of(NULL, 0);
     if (s->writer) { // it goes on for nobody: its wake was deferred when the source was closed
         s->writer->source = NULL;
@@ -185,6 +313,14 @@ void stream_source_fini(struct work *w)
     }
     s->writer = NULL;
     s->ended = s->failed = s->closed = false;
+}
+
+void stream_source_free(struct work *w)
+{
+    buf_fini(&w->stream.gathered);
+    buf_fini(&w->stream.pulled);
+    fields_fini(&w->stream.trailers);
+    timeout_remove(w->h->loop, &w->stream.beat);
 }
 
 void stream_source_end(struct work *w, bool failed)

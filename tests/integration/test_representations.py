@@ -7,6 +7,8 @@ import subprocess
 import pytest
 import requests
 
+from conftest import eventually
+
 SITE = {
     "scripts/main.lua": """
         local app = require "lunette"
@@ -32,6 +34,10 @@ SITE = {
           return app.stream(function(write)
             for i = 1, 5 do write("piece " .. i .. "\\n") require "lunette.task".sleep(0.05) end
           end, { ["Content-Type"] = "text/plain" })
+        end)
+        app.get("/trailing", function()
+          return app.stream(function(write) write(text) return { ["X-End"] = "yes" } end,
+            { ["Content-Type"] = "text/plain" })
         end)
         app.get("/hashed", { etag = true }, function(req) return app.text(req.query.v or text) end)
         app.any("/versioned", { etag = function(req) return req.query.none == nil and "7" or nil end },
@@ -121,13 +127,11 @@ def test_a_large_file_is_compressed_once(server):
     assert second.headers["content-length"] == str(len(second.body)) and second.body == first.body
     assert gzip.decompress(second.body) == whole.read_bytes()
     whole.write_text("changed\n" * 40_000)
-    for _ in range(20):
+
+    def changed():
         body = gzip.decompress(ask(server, "/big.txt", Accept_Encoding="gzip").body)
-        if body.startswith(b"changed"):
-            break
-        import time
-        time.sleep(0.1)
-    assert body == whole.read_bytes()
+        return body if body.startswith(b"changed") else None
+    assert eventually(changed, 3) == whole.read_bytes()
 
 
 def test_a_stream_is_compressed_piece_by_piece(server):
@@ -141,6 +145,11 @@ def test_a_stream_is_compressed_piece_by_piece(server):
             assert w.fill()
             first, w.buffer = first + w.buffer, b""
         assert b"Content-Encoding: gzip" in first and not first.endswith(b"0\r\n\r\n")
+
+
+def test_trailers_stand_behind_a_compressed_stream(server):
+    answer = server.get("/trailing", "TE: trailers", "Accept-Encoding: gzip")
+    assert b"Content-Encoding: gzip" in answer and answer.endswith(b"\r\n0\r\nX-End: yes\r\n\r\n")
 
 
 def test_middleware_sees_the_file_and_not_its_coding(server):

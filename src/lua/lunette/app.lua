@@ -9,6 +9,7 @@ local core = require "lunette.core"
 local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
 local etags = require "lunette.etags"
+local events = require "lunette.events"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
 local router = require "lunette.router"
@@ -323,6 +324,7 @@ for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirec
     "stream", "problem" } do
     helpers[name] = response[name]
 end
+helpers.events = events.events
 
 -- app.abort(status[, message or data][, headers]), app.abort(response): leaves the handler.
 function helpers.abort(status, message, headers)
@@ -408,7 +410,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start", "view", "render", "events", "purge" }
+local LATER = { "websocket", "every", "at", "at_start", "view", "render", "purge" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()

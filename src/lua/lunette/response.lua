@@ -156,7 +156,8 @@ function response.text(s, status, headers)
     return new(code, with_type(given, "text/plain; charset=utf-8"), s, implied)
 end
 
--- app.stream(fn[, headers]): fn(write) makes the body; write(chunk) may wait.
+-- app.stream(fn[, headers]): fn(write) makes the body; write(chunk) may wait. A table that fn
+-- returns is trailers, {name = value}, for clients that say "TE: trailers"; others never see them.
 function response.stream(fn, headers)
     expect(fn, "function", "app.stream: the stream")
     if headers ~= nil then expect(headers, "table", "app.stream: headers") end

@@ -227,6 +227,7 @@ static struct {
     const struct play *list;
     unsigned at, pulls, opened, closed;
     bool ready_in_pull; // says that it is ready from within the pull that says LATER
+    const struct fields *trailers;
 } source;
 
 static inline enum body_pull play_pull(struct body_source *s, struct str *out)
@@ -251,7 +252,15 @@ static inline void play_close(struct body_source *s)
     source.closed++;
 }
 
-static const struct body_source_ops play_ops = {play_pull, play_close};
+static inline const struct fields *play_trailers(struct body_source *s)
+{
+    assert_ptr_equal(s, &source.source);
+    assert_int_equal(source.list[source.at].pull, BODY_END);
+    assert_true(source.opened == source.closed + 1);
+    return source.trailers;
+}
+
+static const struct body_source_ops play_ops = {play_pull, play_close, play_trailers};
 static int64_t source_length;
 
 static inline void answer_source(struct exchange *x)

@@ -636,6 +636,36 @@ static void a_source_of_unknown_length_goes_out_in_chunks(void **unused)
     finish();
 }
 
+static void trailers_go_to_clients_that_ask(void **unused)
+{
+    (void)unused;
+    struct fields trailers;
+    fields_init(&trailers);
+    assert_int_equal(fields_add(&trailers, STR("X-Sum"), STR("7")), FIELDS_OK);
+    assert_int_equal(fields_add(&trailers, STR("Server-Timing"), STR("db;dur=5")), FIELDS_OK);
+    begin();
+    source.list = two_pieces;
+    source.trailers = &trailers;
+    request = answer_source;
+    say(GET("/"));
+    HEAR_UNTIL(ends_with("two!\r\n0\r\n\r\n"));
+    forget();
+    say("GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n");
+    HEAR_UNTIL(ends_with("two!\r\n0\r\nX-Sum: 7\r\nServer-Timing: db;dur=5\r\n\r\n"));
+    source.trailers = NULL;
+    forget();
+    say("GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n");
+    HEAR_UNTIL(ends_with("two!\r\n0\r\n\r\n"));
+    source.trailers = &trailers;
+    forget();
+    say("GET / HTTP/1.0\r\nTE: trailers\r\n\r\n");
+    HEAR_UNTIL(got_eof);
+    assert_true(ends_with("\r\n\r\nonetwo!"));
+    finish();
+    source.trailers = NULL;
+    fields_fini(&trailers);
+}
+
 static void a_source_of_known_length_goes_out_as_it_is(void **unused)
 {
     (void)unused;
@@ -870,6 +900,7 @@ int main(void)
         cmocka_unit_test(head_gets_the_head_alone),
         cmocka_unit_test(some_statuses_have_no_body),
         cmocka_unit_test(a_source_of_unknown_length_goes_out_in_chunks),
+        cmocka_unit_test(trailers_go_to_clients_that_ask),
         cmocka_unit_test(a_source_of_known_length_goes_out_as_it_is),
         cmocka_unit_test(for_http_1_0_the_end_of_the_connection_ends_the_body),
         cmocka_unit_test(a_source_may_wait),

@@ -3,9 +3,9 @@
 
 local fake = {}
 
-local MODULES = { "lunette", "lunette.app", "lunette.dispatch", "lunette.errors", "lunette.pages",
-    "lunette.pattern", "lunette.request", "lunette.response", "lunette.router", "lunette.suggest",
-    "lunette.units" }
+local MODULES = { "lunette", "lunette.app", "lunette.dispatch", "lunette.errors", "lunette.events",
+    "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
+    "lunette.suggest", "lunette.units" }
 
 -- Enough of JSON to see that something was encoded.
 package.preload["lunette.json"] = function()
@@ -100,6 +100,7 @@ local function new_core(files)
         return req.gone or false
     end
     function core.current() return core.running end
+    function core.sender() return nil end -- as for a write that is not a stream's own
     return core
 end
 
