@@ -22,8 +22,6 @@ struct vm {
     lua_State *L;
     size_t memory;    // in use
     size_t *meter;    // in force now, or NULL
-    size_t *strained; // the meter that was refused growth last, and how often in a row
-    unsigned strains;
     char warning[512]; // lua_warning's pieces, until the last
     size_t warned;
 

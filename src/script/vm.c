@@ -26,43 +26,20 @@ enum { RESERVE = 256 * 1024, FILE_MAX = 16 * 1024 * 1024 };
 // the cap, and then works twice as fast as Lua allocates.
 enum { GC_PAUSE = 150, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
 
-// Every refusal makes Lua collect all garbage and ask again. A run that lives at its limit would do
-// nothing else: after STRAINS of them it has to get by with three quarters, and so fails.
-enum { STRAINS = 2 };
-
-static bool within_request(struct vm *vm, size_t by)
-{
-    size_t max = vm->options.request_memory;
-    if (vm->strained == vm->meter && vm->strains >= STRAINS)
-        max -= max / 4;
-    return *vm->meter + by <= max;
-}
-
-static void note_strain(struct vm *vm)
-{
-    if (vm->strained != vm->meter)
-        vm->strains = 0;
-    vm->strained = vm->meter;
-    vm->strains++;
-}
-
-static bool may_grow(struct vm *vm, size_t by)
+static bool may_grow(const struct vm *vm, size_t by)
 {
     size_t cap = vm->options.memory + (vm->running ? 0 : RESERVE);
     if (vm->options.memory && (by > cap || vm->memory > cap - by))
         return false;
     if (!vm->meter || !vm->options.request_memory)
         return true;
-    if (within_request(vm, by))
+    if (*vm->meter + by <= vm->options.request_memory)
         return true;
     // The collector may have freed what this run allocated while another ran, or none: no run can hold
     // more than there is.
     if (vm->memory < *vm->meter)
         *vm->meter = vm->memory;
-    if (within_request(vm, by))
-        return true;
-    note_strain(vm);
-    return false;
+    return *vm->meter + by <= vm->options.request_memory;
 }
 
 static void count(struct vm *vm, size_t before, size_t after)
@@ -99,8 +76,6 @@ static void *allocate(void *ud, void *p, size_t before, size_t after)
 
 void vm_meter_start(struct vm *vm, size_t *counter)
 {
-    if (vm->strained == counter) // of another run, which is over
-        vm->strained = NULL;
     vm->meter = counter;
 }
 
