@@ -20,8 +20,11 @@ struct co_link {
 struct vm {
     struct vm_options options;
     lua_State *L;
-    size_t memory;    // in use
-    size_t *meter;    // in force now, or NULL
+    size_t memory;     // in use
+    size_t *meter;     // in force now, or NULL
+    size_t grown;      // bytes that were ever allocated
+    size_t refused_at; // grown at the last refusal of memory
+    unsigned refusals; // that came too soon after each other; see vm.c
     char warning[512]; // lua_warning's pieces, until the last
     size_t warned;
 

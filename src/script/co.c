@@ -200,6 +200,7 @@ static void run(struct co *co, int nargs)
     vm->depth--;
     vm->meter = meter;
     vm->running = link.outer;
+    vm->refusals = 0;
     if (status != LUA_YIELD || co->state != WAITING)
         end(co, status, n);
 }

@@ -2,7 +2,8 @@
 //
 // The allocator counts. It refuses growth past the state's cap, and growth that takes a metered run
 // past its own bound; Lua then collects everything and asks again before it raises "not enough
-// memory". While no coroutine runs the cap is wider by RESERVE, so that the server's own code can
+// memory". How often that may happen in a row is limited, for each time costs a look at everything
+// that there is. While no coroutine runs the cap is wider by RESERVE, so that the server's own code can
 // still log the error and answer. Shrinking and freeing never fail, which Lua relies on.
 #include "script/vm.h"
 
@@ -25,9 +26,34 @@ enum { RESERVE = 256 * 1024, FILE_MAX = 16 * 1024 * 1024 };
 // The collector starts a cycle when memory is half as large again, so that garbage stays well below
 // the cap, and then works twice as fast as Lua allocates.
 enum { GC_PAUSE = 150, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
+// A collection for a refusal is worth its price when a 16th of the bound was allocated since the one
+// before it. So many in a row may be worth less.
+enum { REFUSALS = 8, WORTH = 16 };
+
+// One refusal more. After REFUSALS of them that each came too soon nothing is granted until a new
+// object, twice, has been refused: that Lua cannot do without, so it raises. (When its table of
+// strings may not grow it just goes on, and would ask again, and collect, for every new string.)
+static void *refuse(struct vm *vm, bool object)
+{
+    bool metered = vm->meter && vm->options.request_memory;
+    size_t bound = metered ? vm->options.request_memory : vm->options.memory;
+    if (vm->refusals >= REFUSALS) {
+        vm->refusals += object;
+        if (vm->refusals == REFUSALS + 2)
+            vm->refusals = 0;
+        return NULL;
+    }
+    if (vm->grown - vm->refused_at >= bound / WORTH)
+        vm->refusals = 0;
+    vm->refused_at = vm->grown;
+    vm->refusals++;
+    return NULL;
+}
 
 static bool may_grow(const struct vm *vm, size_t by)
 {
+    if (vm->running && vm->refusals >= REFUSALS)
+        return false;
     size_t cap = vm->options.memory + (vm->running ? 0 : RESERVE);
     if (vm->options.memory && (by > cap || vm->memory > cap - by))
         return false;
@@ -45,6 +71,7 @@ static bool may_grow(const struct vm *vm, size_t by)
 static void count(struct vm *vm, size_t before, size_t after)
 {
     vm->memory += after - before;
+    vm->grown += after > before ? after - before : 0;
     if (!vm->meter)
         return;
     // What others allocated and this run's allocations made the collector free is no credit.
@@ -64,7 +91,7 @@ static void *allocate(void *ud, void *p, size_t before, size_t after)
         return NULL;
     }
     if (after > before && !may_grow(vm, after - before))
-        return NULL;
+        return refuse(vm, !p);
     void *q = realloc(p, after);
     if (!q && after > before)
         return NULL;

@@ -47,6 +47,23 @@ static void the_state_has_a_cap(void **state)
     lua_pop(L, 1);
 }
 
+// Lua's table of strings is full, and cannot grow: a collection for each new string would go on for
+// hours.
+static void a_state_that_stays_full_ends_the_run(void **state)
+{
+    struct fixture *f = *state;
+    vm_free(f->vm);
+    open_vm(f, (struct vm_options){.memory = 16 << 20});
+    char script[300];
+    snprintf(script, sizeof script,
+             "local t = {} for i = 1, 66000 do t[i] = 'k' .. i end collectgarbage() "
+             "local ballast = ('x'):rep(%d - collectgarbage 'count' * 1024 // 1 | 0) "
+             "for i = 1, 100000 do local s = 'g' .. i end return 'went on'",
+             (16 << 20) - (400 << 10));
+    expect(f, script, "error: not enough memory");
+    expect(f, "local n = 0 for i = 1, 100000 do n = n + #('g' .. i) end return n", "588895");
+}
+
 static void a_run_has_a_meter(void **state)
 {
     struct fixture *f = *state;
@@ -393,6 +410,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         BOTH(the_state_has_a_cap),
+        cmocka_unit_test_setup_teardown(a_state_that_stays_full_ends_the_run, setup, teardown),
         BOTH(a_run_has_a_meter),
         BOTH(what_a_metered_run_spawns_is_not_metered),
         BOTH(files_are_loaded),
