@@ -136,6 +136,9 @@ void request_push_body(lua_State *L, struct work *w);
 void request_push_form(lua_State *L, struct work *w, bool all);
 void request_push_json(lua_State *L, struct work *w);
 void request_push_files(lua_State *L, struct work *w, bool all);
+// Leaves as the failure said when the body was not received whole: an on_error page that asks for it
+// gets no part of it.
+void request_check_whole(lua_State *L, struct work *w);
 // Pushes n bytes of the body, from at on; a 413 when they are over limits.request_memory.
 void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n);
 // expect_json(req, null) → the body's JSON value and what it is ("object", "array", "string", …); nil

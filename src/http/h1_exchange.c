@@ -4,6 +4,7 @@
 // Nothing here knows of states or timers; h1.c decides when each of these is called.
 #include "http/h1_conn.h"
 
+#include "base/log.h"
 #include "http/uri.h"
 
 #include <errno.h>
@@ -173,7 +174,8 @@ static int take_bytes(struct h1_exchange *x, struct str data)
 
 static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
 {
-    switch (take_bytes(x, data)) {
+    int err = take_bytes(x, data);
+    switch (err) {
     case 0:
         return (struct h1_fault){0, NULL};
     case -EFBIG:
@@ -183,7 +185,12 @@ static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
         return (struct h1_fault){507, "no space left for the body's temporary file"};
     case -ENOMEM:
         return (struct h1_fault){503, "out of memory for the body"};
+    case -EMFILE:
+    case -ENFILE:
+        return (struct h1_fault){503, "no descriptor left for the body's temporary file"};
     default:
+        log_write(LOG_ERROR, "a body's temporary file in %s: %s", x->pub.body.options->folder,
+                  strerror(-err));
         return (struct h1_fault){500, "the body's temporary file cannot be written"};
     }
 }

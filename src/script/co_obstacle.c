@@ -152,13 +152,14 @@ static const char *obstacle_in(lua_State *L, lua_State *T)
     return found ? found : "a C function";
 }
 
-// The position of the Lua code that called the waiting function, directly or through C.
+// The position of the site's line that called the waiting function, directly or through others. The
+// library's own chunks are named "=lunette…" (lua_require.c).
 static void push_where(lua_State *L)
 {
     lua_Debug ar;
     for (int level = 1; level < LEVELS_MAX && lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0) {
+        if (ar.currentline > 0 && strncmp(ar.source, "=lunette", strlen("=lunette")) != 0) {
             lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
             return;
         }

@@ -191,6 +191,12 @@ static int saving_finish(lua_State *L, struct job *j)
         lua_pushliteral(L, "EEXIST");
         return 3;
     }
+    if (s->error == -EXDEV) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "the path leads out of the data folder");
+        lua_pushliteral(L, "EXDEV");
+        return 3;
+    }
     if (s->error)
         return luax_fail(L, -s->error);
     if (s->folder)
@@ -203,21 +209,22 @@ static int saving_finish(lua_State *L, struct job *j)
 static const struct job_ops saving_ops = {
     .run = saving_run, .finish = saving_finish, .release = saving_release};
 
-// Makes the job's own copy of, or descriptor for, the bytes of the part. False without memory.
-static bool take_bytes(struct saving *s, const struct spool *body, const struct upload_part *part)
+// Makes the job's own copy of, or descriptor for, the bytes of the part. 0 or −errno.
+static int take_bytes(struct saving *s, const struct spool *body, const struct upload_part *part)
 {
     s->save.n = part->size;
     s->save.at = (off_t)part->body_at;
     if (body->fd >= 0) {
         s->save.fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
-        return s->save.fd >= 0;
+        return s->save.fd >= 0 ? 0 : -errno;
     }
     s->save.fd = -1;
     s->bytes = malloc(part->size + !part->size);
     if (!s->bytes)
-        return false;
+        return -ENOMEM;
     s->save.bytes = str_of(s->bytes, (size_t)part->size);
-    return spool_read(body, part->body_at, s->bytes, (size_t)part->size) == (int64_t)part->size;
+    spool_read(body, part->body_at, s->bytes, (size_t)part->size); // from memory: all of it
+    return 0;
 }
 
 static bool overwrites(lua_State *L)
@@ -244,9 +251,10 @@ static int part_save_as(lua_State *L)
     s->path = strdup(path.p);
     if (path.n == 0 || path.p[0] != '/')
         s->folder = strdup(w->h->options.data);
-    bool ok = s->path && (s->folder || path.p[0] == '/');
-    if (!ok || !take_bytes(s, &w->x->body, part))
-        return luaL_error(L, "part:save_as: no memory, or no descriptor, for the copy");
+    bool copied = s->path && (s->folder || path.p[0] == '/');
+    int err = copied ? take_bytes(s, &w->x->body, part) : -ENOMEM;
+    if (err)
+        return luax_fail(L, -err);
     s->save.folder = s->folder;
     s->save.path = s->path;
     return job_wait(L, &s->job);
@@ -258,6 +266,7 @@ struct upload *request_upload(lua_State *L, struct work *w)
 {
     const char *why;
     uint64_t at;
+    request_check_whole(L, w);
     if (!w->upload)
         return NULL;
     unsigned status = upload_fault(w->upload, &why, &at);

@@ -19,6 +19,12 @@ static void check_room(lua_State *L, struct work *w, uint64_t n)
                        (lua_Integer)n, (lua_Integer)max);
 }
 
+void request_check_whole(lua_State *L, struct work *w)
+{
+    if (w->body_status)
+        request_refuse(L, w, w->body_status, "the body was not received: %s", w->body_why);
+}
+
 void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n)
 {
     luaL_Buffer b;
@@ -34,6 +40,7 @@ void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n)
 void request_push_body(lua_State *L, struct work *w)
 {
     const struct spool *s = &w->x->body;
+    request_check_whole(L, w);
     if (s->fd < 0)
         luax_push(L, buf_str(&s->memory));
     else
@@ -49,6 +56,7 @@ static struct str content_type(struct work *w)
 static struct str hold_body(lua_State *L, struct work *w)
 {
     const struct spool *s = &w->x->body;
+    request_check_whole(L, w);
     if (s->fd < 0) { // no need of a copy: the spool stays as long as the request
         lua_pushnil(L);
         return buf_str(&s->memory);

@@ -24,6 +24,10 @@ SITE = {
           table.sort(names)
           return app.text(table.concat(names, " "))
         end)
+        app.group("/told", function(g)
+          g.on_error("*", function(req, err) return app.text("page " .. #req[req.query.read]) end)
+          g.post("/small", { max_body = 10 }, function() return 204 end)
+        end)
         app.post("/closes", function() return 200, { Connection = "close" }, "bye" end)
         app.get("/hello", function() return app.text "hello" end)
         """,
@@ -231,6 +235,21 @@ def test_a_body_cut_by_a_half_close_is_a_400(server):
         w.s.shutdown(socket.SHUT_WR)
         assert w.answer().status == 400
         w.assert_end()
+
+
+@pytest.mark.parametrize("body, end, status", [
+    (["a=1&b"], "zz\r\n", 400),
+    (["a=1&b=2&c", "=3&d=4"], "0\r\n\r\n", 413),
+])
+def test_an_error_page_gets_no_part_of_a_body_that_was_not_received(server, body, end, status):
+    for field in ("body", "form", "parts"):
+        with server.wire() as w:
+            request = chunked(*body, path=f"/told/small?read={field}", end=end)
+            request = request.replace(
+                "Host: a", "Host: a\r\nContent-Type: application/x-www-form-urlencoded")
+            answer = w.send(request).answer()
+        assert answer.status == status and b"page" not in answer.body
+    server.wait_for(f"{status} POST /told/small: the body was not received")
 
 
 # --- bodies that nobody reads ---

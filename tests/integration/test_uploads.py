@@ -144,6 +144,8 @@ def test_save_as_stays_beneath_data(server, place):
     for path in ("../out", "a/../../out", ""):
         [saved] = upload(server, f"/save?as={path}", b"x", name="x")
         assert "path" not in saved and saved["code"] in ("EXDEV", "EISDIR"), saved
+    assert upload(server, "/save?as=../out", b"x") == [
+        {"why": "the path leads out of the data folder", "code": "EXDEV"}]
     [saved] = upload(server, f"/save?as={place}/site1/data/absolute", b"x")
     assert saved["path"] == f"{place}/site1/data/absolute"
     assert not (server.folder / "out").exists()

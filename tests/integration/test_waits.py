@@ -200,6 +200,10 @@ MAIN = r"""
       table.sort({ 3, 2, 1 }, function(a, b) sleep(NAP) return a < b end)
       return 204
     end)
+    app.post("/no/read", { stream_body = true }, function(req)
+      table.sort({ 3, 2, 1 }, function(a, b) req:read(1) return a < b end)
+      return 204
+    end)
     no("gsub", function() return (("abc"):gsub("%w", function() sleep(NAP) end)) end)
     no("tostring", function()
       return tostring(setmetatable({}, { __tostring = function() sleep(NAP) return "x" end }))
@@ -403,6 +407,11 @@ def test_no_wait_inside(site, name, where):
     assert f"cannot wait inside {where}" in log
     assert re.search(r"scripts/main\.lua:\d+: cannot wait inside", log)
     assert ask(site, "/fine").body == b"fine"
+
+
+def test_the_line_of_a_forbidden_read_is_the_sites(site):
+    assert ask(site, "/no/read", method="POST", body=b"abc").status == 500
+    assert re.search(r"scripts/main\.lua:\d+: cannot wait inside table\.sort", log_of(site, "/no/read"))
 
 
 def leave(site, path):

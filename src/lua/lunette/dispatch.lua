@@ -460,7 +460,7 @@ local function prepare(entry, req, has_body)
     local take = entry.streams and core.stream or core.receive
     local status, why = take(req, entry.max_body)
     if status == 0 then return nil end
-    pages.log(req, status, why, nil, "info")
+    pages.log(req, status, why, nil, status < 500 and "info" or "error")
     return pages.answer(entry, req, { status = status, message = why })
 end
 
