@@ -186,34 +186,30 @@ static struct body_source *as_source(struct http_response *r)
     return &b->source;
 }
 
-// Gives a source that was made of r's body back without its content.
-static void undo_source(struct http_response *r, struct body_source *s)
+// The body is this source from now on, which has what r lent.
+static void become_source(struct http_response *r, struct body_source *s, int64_t length)
 {
-    if (r->body == BODY_SOURCE)
-        return;
-    s->ops->close(s); // and with it what r lent
-    r->body = BODY_NONE;
-    r->release = NULL;
+    if (r->body != BODY_SOURCE)
+        r->release = NULL;
+    r->body = BODY_SOURCE;
+    r->source = s;
+    r->length = length;
 }
 
-// While it is sent.
+// While it is sent. Without memory for that it is sent as it is.
 static bool code_stream(struct job *j, enum coding c, const struct coding_tee *tee)
 {
     struct http_response *r = j->r;
+    int64_t length = body_length(j);
     struct body_source *inner = as_source(r);
-    struct body_source *coded =
-        inner ? coding_source_new(c, j->o->codings.level, inner, tee) : NULL;
-    if (!coded) {
-        if (inner)
-            undo_source(r, inner);
+    if (!inner)
         return false;
-    }
-    if (r->body != BODY_SOURCE)
-        r->release = NULL; // inner has it
-    r->body = BODY_SOURCE;
-    r->source = coded;
-    r->length = -1;
-    return true;
+    struct body_source *coded = coding_source_new(c, j->o->codings.level, inner, tee);
+    if (coded)
+        become_source(r, coded, -1);
+    else
+        become_source(r, inner, length);
+    return coded != NULL;
 }
 
 // --- coded forms that are kept ---
