@@ -49,15 +49,14 @@ enum work_stage {
 
 struct work {
     struct handler *h;
-    struct exchange *x;       // NULL: over
-    struct co *co;            // NULL: over
-    struct work *spare;       // next in the list of spares
-    uint64_t handle;          // what request tables keep; 0: not in use
-    uint32_t place;           // index in h->works
-    struct co_wait body_wait; // core.receive, core.read
-    unsigned body_status;     // what went wrong with the body; 0: nothing so far
+    struct exchange *x;         // NULL: over
+    struct co *co;              // NULL: over
+    struct work *spare;         // next in the list of spares
+    uint64_t handle;            // what request tables keep; 0: not in use
+    uint32_t place;             // index in h->works
+    struct body_reader *reader; // who waits in core.receive or core.read, or NULL
+    unsigned body_status;       // what went wrong with the body; 0: nothing so far
     const char *body_why;
-    bool receiving;          // somebody waits for the body
     bool streams;            // the route has stream_body: the fields of the body raise
     bool asked;              // exchange_read was called, and has not answered yet
     bool body_over;          // by exchange_read: nothing more will come
@@ -151,6 +150,8 @@ int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);
 void request_on_data(struct work *w, struct str bytes);
+// The answer has begun: who waits for the body waits in vain, and is told so in a turn of its own.
+void request_end_reading(struct work *w);
 // The exchange is over, and its body with it.
 void request_drop_body(struct work *w);
 

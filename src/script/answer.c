@@ -330,6 +330,7 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
         fit.codings.offered &= 1u << CODING_GZIP;
     fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
     exchange_respond(w->x, r);
+    request_end_reading(w);
 }
 
 // Sends what core.find prepared, with the fields that were added on the way.

@@ -295,6 +295,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
             answer_plainly(w->h, w->x, memory ? 503 : 500);
         else
             stream_source_end(w, true);
+        request_end_reading(w);
     }
     if (!w->x)
         give_work(w);
@@ -386,13 +387,14 @@ static void answer_for(struct work *w)
     stream_forget(w);
     w->stream.closed = true;
     answer_plainly(w->h, w->x, 503);
+    request_end_reading(w);
 }
 
 static void on_deadline(struct timeout *t)
 {
     struct work *w = (struct work *)((char *)t - offsetof(struct work, deadline));
     bool answered = w->x && w->x->status != 0;
-    if (!w->co || w->receiving)
+    if (!w->co || w->reader)
         return;
     switch ((enum work_stage)w->stage) {
     case WORK_ON_TIME:

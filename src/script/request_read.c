@@ -13,29 +13,84 @@ enum { INCOMING_KEEP = 64 << 10 }; // memory that a work keeps for the next requ
 
 static const char *const too_large = "Content-Length is over max_body (limits.body_bytes)";
 
-static struct work *work_of_wait(struct co_wait *wait)
+// A coroutine that waits for the body: the userdata on top of its stack, since the wait may outlive
+// the request. w->reader points to it until it is woken or cancelled.
+struct body_reader {
+    struct co_wait wait;
+    struct deferred wake; // for a wait that is in vain
+    struct handler *h;
+    uint64_t handle; // of the request
+    bool in_vain;    // the answer has begun, or the exchange is over
+};
+
+static const char *const begun = "the answer has begun: the body has to be read before it";
+
+static struct body_reader *reader_of(struct co_wait *wait)
 {
-    return (struct work *)((char *)wait - offsetof(struct work, body_wait));
+    return (struct body_reader *)((char *)wait - offsetof(struct body_reader, wait));
 }
 
 static void wait_cancelled(struct co_wait *wait)
 {
-    work_of_wait(wait)->receiving = false;
+    struct body_reader *r = reader_of(wait);
+    struct work *w = handler_work(r->h, r->handle);
+    loop_undefer(r->h->loop, &r->wake);
+    if (w && w->reader == r)
+        w->reader = NULL;
 }
 
-static int wait_for_body(lua_State *L, struct work *w, int (*finish)(lua_State *, struct co_wait *))
+static void on_wake(struct deferred *d)
 {
-    w->receiving = true;
-    w->body_wait.finish = finish;
-    w->body_wait.cancel = wait_cancelled;
-    return co_wait(L, &w->body_wait);
+    struct body_reader *r = (struct body_reader *)((char *)d - offsetof(struct body_reader, wake));
+    co_wake(&r->wait);
+}
+
+// Before anything is asked of the exchange: this may raise.
+static struct body_reader *push_reader(lua_State *L, struct work *w,
+                                       int (*finish)(lua_State *, struct co_wait *))
+{
+    struct body_reader *r = lua_newuserdatauv(L, sizeof *r, 0);
+    *r = (struct body_reader){
+        .wait = {.finish = finish, .cancel = wait_cancelled},
+        .wake = {.fn = on_wake},
+        .h = w->h,
+        .handle = w->handle,
+    };
+    return r;
+}
+
+static int wait_for_body(lua_State *L, struct work *w, struct body_reader *r)
+{
+    w->reader = r;
+    return co_wait(L, &r->wait);
 }
 
 static void wake_reader(struct work *w)
 {
-    w->receiving = false;
+    struct body_reader *r = w->reader;
+    w->reader = NULL;
     work_start_clock(w);
-    co_wake(&w->body_wait);
+    co_wake(&r->wait);
+}
+
+void request_end_reading(struct work *w)
+{
+    struct body_reader *r = w->reader;
+    if (!r)
+        return;
+    w->reader = NULL;
+    r->in_vain = true;
+    loop_defer(w->h->loop, &r->wake);
+}
+
+// The work of a wait that is over, or raises.
+static struct work *woken(lua_State *L, struct co_wait *wait)
+{
+    const struct body_reader *r = reader_of(wait);
+    struct work *w = handler_work(r->h, r->handle);
+    if (r->in_vain || !w)
+        luaL_error(L, "req:read: %s", w ? begun : "the request is over");
+    return w;
 }
 
 // --- whole ---
@@ -51,7 +106,7 @@ static int push_received(lua_State *L, struct work *w)
 
 static int receive_done(lua_State *L, struct co_wait *wait)
 {
-    return push_received(L, work_of_wait(wait));
+    return push_received(L, woken(L, wait));
 }
 
 // A multipart body is looked at while it arrives.
@@ -80,12 +135,13 @@ int core_receive(lua_State *L)
         w->body_why = "out of memory for the body's parts";
         return push_received(L, w);
     }
+    struct body_reader *r = push_reader(L, w, receive_done);
     w->body_status = exchange_receive(w->x, max);
     if (w->body_status) {
         w->body_why = too_large;
         return push_received(L, w);
     }
-    return wait_for_body(L, w, receive_done);
+    return wait_for_body(L, w, r);
 }
 
 void request_on_body(struct work *w, unsigned status, const char *why)
@@ -96,7 +152,7 @@ void request_on_body(struct work *w, unsigned status, const char *why)
     w->body_why = why;
     if (w->upload)
         upload_end(w->upload);
-    if (w->receiving) // else its wait was cancelled: the answer is on its way
+    if (w->reader) // else its wait was cancelled: the answer is on its way
         wake_reader(w);
 }
 
@@ -132,7 +188,7 @@ void request_on_data(struct work *w, struct str bytes)
         request_on_body(w, 503, "out of memory for the body");
         return;
     }
-    if (!w->receiving)
+    if (!w->reader)
         return; // its wait was cancelled: who reads next finds the bytes
     if (w->incoming.n < w->wanted)
         ask(w);
@@ -161,12 +217,12 @@ static int push_read(lua_State *L, struct work *w, bool exactly)
 
 static int read_some_done(lua_State *L, struct co_wait *wait)
 {
-    return push_read(L, work_of_wait(wait), false);
+    return push_read(L, woken(L, wait), false);
 }
 
 static int read_exactly_done(lua_State *L, struct co_wait *wait)
 {
-    return push_read(L, work_of_wait(wait), true);
+    return push_read(L, woken(L, wait), true);
 }
 
 static int misuse(lua_State *L, const char *why)
@@ -192,7 +248,7 @@ int core_read(lua_State *L)
     bool exactly = !lua_isnoneornil(L, 2);
     if (!w->streams)
         return misuse(L, "this is for routes with stream_body=true; others have req.body");
-    if (w->receiving)
+    if (w->reader)
         return misuse(L, "another coroutine is reading the body already");
     uint64_t n = exactly ? luax_check_size(L, 2) : 1;
     if (n > wanted_max(w))
@@ -201,16 +257,20 @@ int core_read(lua_State *L)
     if (w->incoming.n >= w->wanted || w->body_over || w->body_status)
         return push_read(L, w, exactly);
     if (w->x->status)
-        return misuse(L, "the answer has begun: the body has to be read before it");
+        return misuse(L, begun);
+    if (w->stream.closed)
+        return misuse(L, "the client closed the connection");
+    struct body_reader *r = push_reader(L, w, exactly ? read_exactly_done : read_some_done);
     ask(w);
-    return wait_for_body(L, w, exactly ? read_exactly_done : read_some_done);
+    return wait_for_body(L, w, r);
 }
 
 void request_drop_body(struct work *w)
 {
+    request_end_reading(w);
     upload_free(w->upload);
     w->upload = NULL;
-    w->streams = w->asked = w->body_over = w->receiving = false;
+    w->streams = w->asked = w->body_over = false;
     w->body_status = 0;
     w->body_why = NULL;
     buf_clear(&w->incoming);

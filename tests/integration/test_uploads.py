@@ -93,6 +93,25 @@ SITE = {
           task.sleep(0.01)
           return app.json { select(2, pcall(req.read, req)), a:join() }
         end)
+        app.post("/late/echo", { stream_body = true }, function(req)
+          return app.stream(function(write)
+            write "first "
+            for chunk in req:chunks() do write(chunk) end
+          end)
+        end)
+        local reader
+        app.post("/left/reader", { stream_body = true }, function(req)
+          reader = task.spawn(function() return req:read(1000) end)
+          task.sleep(0.01)
+          return "answered"
+        end)
+        app.get("/left/join", function() return app.text(select(2, pcall(reader.join, reader))) end)
+        local after = "not run"
+        app.post("/after", { stream_body = true }, function(req)
+          req:after(function() after = select(2, pcall(req.read, req)) end)
+          task.sleep(10)
+        end)
+        app.get("/after", function() return app.text(after) end)
         app.post("/names", function(req) return app.text(next(req.form)) end)
         app.get("/hello", function() return "hello" end)
         """,
@@ -310,6 +329,28 @@ def test_two_readers(server):
         time.sleep(0.2)
         body = w.send("abc").answer().body
         assert b"another coroutine is reading" in body and b'"abc"' in body
+
+
+def test_an_answer_that_begins_ends_the_wait_for_the_body(server):
+    with server.wire() as w:
+        w.send("POST /late/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+        assert b"first " in w.rest() and b"\r\n0\r\n" not in w.rest()
+    server.wait_for("the answer breaks off: .*the answer has begun")
+
+
+def test_a_reader_that_the_answer_left_behind_is_woken(server):
+    with server.wire() as w:
+        w.send("POST /left/reader HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        assert w.answer().body == b"answered"
+    joined = requests.get(server.url("/left/join"), timeout=5).text
+    assert "the answer has begun" in joined or "the request is over" in joined
+
+
+def test_nothing_is_read_after_the_client_has_left(server):
+    with server.wire() as w:
+        w.send("POST /after HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+        time.sleep(0.1)
+    eventually(lambda: "the client closed" in requests.get(server.url("/after")).text)
 
 
 def test_curl_streams_a_pipe(server, tmp_path):
