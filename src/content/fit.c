@@ -122,27 +122,40 @@ static void replace_tag(struct fields *f, const struct selection *s)
 
 // --- coded bodies ---
 
-static void free_coded(void *arg)
+static void free_buf(void *arg)
 {
     buf_fini(arg);
     free(arg);
 }
 
-// The body is now these coded bytes, whose memory is taken over.
-static bool lend_coded(struct http_response *r, struct buf *coded)
+// The body is now these bytes, whose memory is taken over.
+static bool lend_buf(struct http_response *r, struct buf *bytes)
 {
     struct buf *kept = malloc(sizeof *kept);
     if (!kept)
         return false;
-    *kept = *coded;
-    buf_init(coded, coded->max);
+    *kept = *bytes;
+    buf_init(bytes, bytes->max);
     if (r->release)
         r->release(r->release_arg);
     r->body = BODY_BYTES;
     r->bytes = buf_str(kept);
-    r->release = free_coded;
+    r->release = free_buf;
     r->release_arg = kept;
     return true;
+}
+
+// Bytes that come without a release are good until exchange_respond returns: what is pulled later
+// needs its own. False without memory.
+static bool own_bytes(struct http_response *r)
+{
+    struct buf copy;
+    if (r->body != BODY_BYTES || r->release)
+        return true;
+    buf_init(&copy, r->bytes.n);
+    bool ok = buf_add(&copy, r->bytes) && lend_buf(r, &copy);
+    buf_fini(&copy);
+    return ok;
 }
 
 // Bytes that lie in memory, as a source.
@@ -179,7 +192,7 @@ static struct body_source *as_source(struct http_response *r)
         return r->source;
     if (r->body == BODY_FILE)
         return coding_file_source(r->fd, r->offset, r->length, r->release, r->release_arg);
-    struct bytes_source *b = malloc(sizeof *b);
+    struct bytes_source *b = own_bytes(r) ? malloc(sizeof *b) : NULL;
     if (!b)
         return NULL;
     *b = (struct bytes_source){{&bytes_ops}, r->bytes, r->release, r->release_arg};
@@ -292,7 +305,7 @@ static bool code_whole(struct job *j, enum coding c, struct str bytes, struct st
         forms_put(j->o->forms, key, &coded);
         form = forms_get(j->o->forms, key);
     }
-    ok = form ? lend_form(j->r, form) : ok && coded.n && lend_coded(j->r, &coded);
+    ok = form ? lend_form(j->r, form) : ok && coded.n && lend_buf(j->r, &coded);
     buf_fini(&coded);
     return ok;
 }
@@ -379,6 +392,8 @@ static bool serve_ranges(struct job *j, const struct selection *s, int64_t lengt
     struct http_response *r = j->r;
     char type[BYTERANGES_TYPE];
     bool memory = r->body == BODY_BYTES;
+    if (!own_bytes(r))
+        return false;
     struct byteranges_from from = {
         .fd = memory ? -1 : r->fd,
         .at = memory ? 0 : r->offset,

@@ -30,6 +30,9 @@ SITE = {
           return 200, { ["Content-Type"] = "text/plain", ["Cache-Control"] = "no-transform" }, text
         end)
         app.get("/large", function() return app.text(text:rep(200)) end)
+        local rows = {}
+        for i = 1, 20000 do rows[i] = { id = i, name = "row " .. i } end
+        app.get("/rows", function() return rows end)
         app.get("/stream", function()
           return app.stream(function(write)
             for i = 1, 5 do write("piece " .. i .. "\\n") require "lunette.task".sleep(0.05) end
@@ -117,6 +120,19 @@ def test_a_large_body_is_compressed_while_it_is_sent(server):
     assert answer.headers["transfer-encoding"] == "chunked"
     assert gzip.decompress(answer.body).decode() == TEXT * 200
     assert requests.get(server.url("/large"), timeout=20).text == TEXT * 200
+
+
+def test_a_large_table_lasts_until_it_is_sent(server):
+    """Its text is the server's own, and not kept beyond the answer."""
+    whole = requests.get(server.url("/rows"), headers={"Accept-Encoding": "identity"}).content
+    assert len(whole) > 512 * 1024
+    for _ in range(3):
+        coded = requests.get(server.url("/rows"), headers={"Accept-Encoding": "gzip"})
+        assert coded.headers["Content-Encoding"] == "gzip" and coded.content == whole
+        parts = requests.get(server.url("/rows"), headers={
+            "Accept-Encoding": "identity", "Range": "bytes=0-299999,400000-"})
+        assert parts.status_code == 206
+        assert whole[:300000] in parts.content and whole[400000:] in parts.content
 
 
 def test_a_large_file_is_compressed_once(server):
