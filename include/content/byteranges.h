@@ -17,14 +17,16 @@ struct byteranges_from {
 };
 
 enum {
-    BYTERANGES_TYPE = 80,        // bytes for the Content-Type, NUL included
-    BYTERANGES_BLOCK = 64 * 1024 // of a file that a pull reads
+    BYTERANGES_TYPE = 80,         // bytes for the Content-Type, NUL included
+    BYTERANGES_BLOCK = 64 * 1024, // of a file that a pull reads
+    BYTERANGES_HEADS = 16 * 1024  // all heads together
 };
 
-// A source of the n ranges, each with its head: Content-Range, and content_type unless that is
-// empty. type gets the Content-Type of it all, with a boundary that nobody can guess; *length how
-// long it is. Takes *from over. A file that became shorter makes it fail. NULL without memory: *from
-// is then still the caller's.
+// A source of the n ranges, at most RANGES_MAX, each with its head: Content-Range, and content_type
+// unless that is empty. type gets the Content-Type of it all, with a boundary that nobody can
+// guess; *length how long it is. Takes *from over. A file that became shorter makes it fail. NULL
+// without memory, or when content_type is so long that the heads pass BYTERANGES_HEADS: *from is
+// then still the caller's.
 struct body_source *byteranges_new(const struct byteranges_from *from,
                                    const struct byte_range *ranges, unsigned n,
                                    struct str content_type, char type[static BYTERANGES_TYPE],

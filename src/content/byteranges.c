@@ -11,8 +11,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { HEADS_MAX = 16 * 1024 };
-
 struct byteranges {
     struct body_source source; // first
     struct byteranges_from from;
@@ -127,7 +125,7 @@ struct body_source *byteranges_new(const struct byteranges_from *from,
     b->from = *from;
     b->n = n;
     memcpy(b->ranges, ranges, n * sizeof *ranges);
-    buf_init(&b->heads, HEADS_MAX);
+    buf_init(&b->heads, BYTERANGES_HEADS);
     b->block = from->fd < 0 ? NULL : malloc(BYTERANGES_BLOCK);
     snprintf(boundary, sizeof boundary, "%016llx%016llx", secret[0], secret[1]);
     if ((from->fd >= 0 && !b->block) || !add_heads(b, content_type, boundary)) {

@@ -144,8 +144,144 @@ static void a_file_that_became_shorter_fails(void **unused)
     struct byteranges_from f = from(fd);
     struct body_source *s = byteranges_new(&f, ranges, 2, STR(""), type, &length);
     assert_null(pulled(s, &n));
+    released = 0;
     s->ops->close(s);
+    assert_int_equal(released, 1);
     close(fd);
+}
+
+struct part {
+    struct str type; // p NULL: none
+    unsigned long long first, last, size;
+    struct str data;
+};
+
+// The line at *at, without its CRLF.
+static struct str line(const char **at, const char *end)
+{
+    const char *crlf = memmem(*at, (size_t)(end - *at), "\r\n", 2);
+    assert_non_null(crlf);
+    struct str l = str_of(*at, (size_t)(crlf - *at));
+    *at = crlf + 2;
+    return l;
+}
+
+// A reader that knows nothing of what was asked for: it finds each part's end by the delimiter.
+static unsigned take_apart(struct str all, const char *boundary, struct part out[static RANGES_MAX])
+{
+    char delimiter[BYTERANGES_TYPE + 4];
+    int d = snprintf(delimiter, sizeof delimiter, "\r\n--%s", boundary);
+    const char *at = all.p, *end = all.p + all.n;
+    unsigned n = 0;
+    expect(&at, end, delimiter + 2); // the first stands at the very beginning
+    while (line(&at, end).n == 0) {
+        struct part *p = &out[n];
+        assert_true(n++ < RANGES_MAX);
+        *p = (struct part){.type = {NULL, 0}};
+        for (struct str l; (l = line(&at, end)).n > 0;) {
+            char text_of_line[200];
+            snprintf(text_of_line, sizeof text_of_line, "%.*s", STR_ARG(l));
+            if (strncmp(text_of_line, "Content-Type: ", 14) == 0)
+                p->type = str_of(l.p + 14, l.n - 14);
+            else
+                assert_int_equal(sscanf(text_of_line, "Content-Range: bytes %llu-%llu/%llu",
+                                        &p->first, &p->last, &p->size),
+                                 3);
+        }
+        const char *next = memmem(at, (size_t)(end - at), delimiter, (size_t)d);
+        assert_non_null(next);
+        p->data = str_of(at, (size_t)(next - at));
+        at = next + d;
+    }
+    assert_ptr_equal(at, end); // the line that ended it was "--", the last one
+    return n;
+}
+
+static void check_parts(const struct byteranges_from *f, const struct byte_range *ranges,
+                        unsigned n, struct str content_type)
+{
+    char type[BYTERANGES_TYPE];
+    struct part parts[RANGES_MAX];
+    int64_t length;
+    size_t size;
+    struct body_source *s = byteranges_new(f, ranges, n, content_type, type, &length);
+    assert_non_null(s);
+    char *all = pulled(s, &size);
+    assert_int_equal((int64_t)size, length);
+    assert_int_equal(take_apart(str_of(all, size), strchr(type, '=') + 1, parts), n);
+    for (unsigned i = 0; i < n; i++) {
+        assert_true(parts[i].first == ranges[i].first && parts[i].last == ranges[i].last);
+        assert_int_equal(parts[i].size, f->size);
+        assert_int_equal(parts[i].data.n, ranges[i].last - ranges[i].first + 1);
+        assert_memory_equal(parts[i].data.p, text + ranges[i].first, parts[i].data.n);
+        assert_int_equal(parts[i].type.p != NULL, content_type.n > 0);
+        assert_true(!content_type.n || str_eq(parts[i].type, content_type));
+    }
+    released = 0;
+    s->ops->close(s);
+    assert_int_equal(released, 1);
+    free(all);
+}
+
+static void any_ranges_of_any_size_come_back(void **unused)
+{
+    static const uint64_t sizes[] = {1,
+                                     2,
+                                     1000,
+                                     BYTERANGES_BLOCK - 1,
+                                     BYTERANGES_BLOCK,
+                                     BYTERANGES_BLOCK + 1,
+                                     2 * BYTERANGES_BLOCK,
+                                     SIZE};
+    (void)unused;
+    int fd = a_file(SIZE);
+    srand(1);
+    for (unsigned i = 0; i < 8 * sizeof sizes / sizeof sizes[0]; i++) {
+        struct byte_range ranges[RANGES_MAX];
+        struct byteranges_from f = from(i % 2 ? fd : -1);
+        unsigned n = i < 16 ? RANGES_MAX : (unsigned)rand() % RANGES_MAX + 1;
+        uint64_t longest = n > 3 ? SIZE / 8 : SIZE; // what pulled() has room for
+        f.size = sizes[i / 2 % (sizeof sizes / sizeof sizes[0])];
+        for (unsigned k = 0; k < n; k++) {
+            uint64_t first = (uint64_t)rand() % f.size, left = f.size - first;
+            uint64_t most = left < longest ? left : longest;
+            ranges[k] = (struct byte_range){first, first + (uint64_t)rand() % most};
+        }
+        ranges[0] = (struct byte_range){f.size - 1, f.size - 1};
+        check_parts(&f, ranges, n, i % 3 ? STR("text/plain; charset=utf-8") : STR(""));
+    }
+    close(fd);
+}
+
+static void each_body_has_a_boundary_of_its_own(void **unused)
+{
+    static const struct byte_range ranges[] = {{0, 0}, {2, 2}};
+    char types[100][BYTERANGES_TYPE];
+    int64_t length;
+    (void)unused;
+    for (unsigned i = 0; i < 100; i++) {
+        struct byteranges_from f = from(-1);
+        struct body_source *s = byteranges_new(&f, ranges, 2, STR(""), types[i], &length);
+        s->ops->close(s);
+        for (unsigned k = 0; k < i; k++)
+            assert_string_not_equal(types[i], types[k]);
+    }
+}
+
+static void heads_that_are_too_long_leave_all_with_the_caller(void **unused)
+{
+    static const struct byte_range ranges[RANGES_MAX] = {{0, 0}};
+    static char long_type[BYTERANGES_HEADS / RANGES_MAX];
+    char type[BYTERANGES_TYPE];
+    int64_t length;
+    (void)unused;
+    memset(long_type, 'a', sizeof long_type);
+    struct byteranges_from f = from(-1);
+    released = 0;
+    assert_null(
+        byteranges_new(&f, ranges, RANGES_MAX, str_of(long_type, sizeof long_type), type, &length));
+    assert_int_equal(released, 0);
+    check_parts(&f, ranges, 2, str_of(long_type, 100));
 }
 
 int main(void)
@@ -154,6 +290,9 @@ int main(void)
         cmocka_unit_test(ranges_come_as_they_were_asked_for),
         cmocka_unit_test(it_may_be_closed_at_any_time),
         cmocka_unit_test(a_file_that_became_shorter_fails),
+        cmocka_unit_test(any_ranges_of_any_size_come_back),
+        cmocka_unit_test(each_body_has_a_boundary_of_its_own),
+        cmocka_unit_test(heads_that_are_too_long_leave_all_with_the_caller),
     };
     for (size_t i = 0; i < SIZE; i++)
         text[i] = (char)('a' + i * 7 % 26);
