@@ -130,9 +130,11 @@ static struct entry *new_entry(struct str key, struct buf *text)
 
 static bool keep(struct forms *f, struct entry *e)
 {
-    while (f->oldest && f->used + cost(e) > f->max)
+    if (cost(e) > f->max) // an odd key, or memory that did not shrink: nobody makes room for it
+        return false;
+    while (f->used + cost(e) > f->max)
         forget(f, f->oldest);
-    if (f->used + cost(e) > f->max || !map_add(&f->map, &e->link, e->link.key))
+    if (!map_add(&f->map, &e->link, e->link.key))
         return false;
     link_newest(f, e);
     f->used += cost(e);
