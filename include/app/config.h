@@ -53,6 +53,7 @@ struct config {
     struct {
         uint64_t max_age; // seconds
         struct config_list index;
+        bool listing;
     } static_files;
     uint64_t cache_bytes;
     struct {

@@ -6,10 +6,29 @@
 #include "content/fit.h"
 #include "http/exchange.h"
 
+// The lines about caches that an answer gets, written once a second.
+struct static_caching {
+    int64_t at; // the second that they are of
+    size_t n;   // 0: not written yet
+    char lines[128];
+};
+
+// Seconds: what immutable means without a max_age, and what caches may keep a redirect to a folder
+// for at most, since that may become another thing.
+enum { STATIC_IMMUTABLE_AGE = 365 * 24 * 3600, STATIC_REDIRECT_AGE = 3600 };
+
 struct static_options {
-    int64_t max_age;          // Cache-Control: max-age, seconds; below 0: none is sent
-    const char *const *index; // file names tried in a folder, NULL at the end
-    struct filecache *cache;  // NULL: every answer opens its file
+    // Seconds, for Cache-Control: max-age and for Expires, which says the same to caches that know
+    // no other (RFC 9111 §5.3); below 0: neither is sent.
+    int64_t max_age;
+    bool immutable;                 // with max-age: what is at this path never changes (RFC 8246)
+    struct static_caching *caching; // of these options alone; NULL: written for each answer
+    const char *const *index;       // file names tried in a folder, NULL at the end
+    bool listing;                   // a folder without one of them is STATIC_FOLDER
+    // Content-Disposition: attachment, by that name; n 0: by the file's own. Not for index files.
+    bool download;
+    struct str download_name;
+    struct filecache *cache; // NULL: every answer opens its file
     // How the answer is fitted to the request; NULL: not at all, it is a plain 200 that somebody
     // else will fit.
     const struct fit_options *fit;
@@ -30,8 +49,8 @@ enum static_result {
 // Looks path (decoded, normalised) up beneath r and prepares the answer to req, a GET or HEAD, at
 // the time now (seconds since 1970).
 //
-//   200  the file, with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges
-//        and Cache-Control; or what fit_response makes of it
+//   200  the file, with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges,
+//        Cache-Control and Expires; or what fit_response makes of it
 //
 // The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
 // nothing: no file name holds one. Fields are appended to *fields, which out->fields points to;

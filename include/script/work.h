@@ -91,9 +91,10 @@ struct handler {
     struct vm *vm;
     struct loop *loop;
     struct handler_options options;
-    struct fit_options file_fit; // of options.fit, for answers without Lua
-    struct file_root *site;      // the whole folder, for app.file
-    struct work **works;         // by place
+    struct fit_options file_fit;   // of options.fit, for answers without Lua
+    struct static_caching caching; // of options.files
+    struct file_root *site;        // the whole folder, for app.file
+    struct work **works;           // by place
     uint32_t work_count, work_cap;
     struct work *spares;
     uint64_t uses;              // of places so far: the other half of a handle

@@ -36,7 +36,7 @@ enum {
     FROM_COMMAND_LINE = UINT32_MAX,
 };
 
-enum kind { U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
+enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
 
 static const struct row {
     const char *name;
@@ -75,6 +75,7 @@ static const struct row {
     ROW("timeouts.linger", U32, timeouts.linger),
     ROW("static.max_age", U64, static_files.max_age),
     ROW("static.index", LIST, static_files.index),
+    ROW("static.listing", BOOL, static_files.listing),
     ROW("gzip.level", U32, gzip.level),
     ROW("gzip.min_bytes", U64, gzip.min_bytes),
     ROW("gzip.types", LIST, gzip.types),
@@ -90,7 +91,6 @@ static const struct row {
     // checked by the schema; their function is not here yet
     SKIP("limits.generations"),
     SKIP("timeouts.cpu"),
-    SKIP("static.listing"),
     SKIP("log.format"),
     SKIP("control"),
     SKIP("sandbox"),
@@ -389,6 +389,11 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
     void *field = (char *)c + row->at;
     bool integer = s->kind == LUA_SETTING_INTEGER && s->integer >= 0;
     switch (row->kind) {
+    case BOOL:
+        if (s->kind != LUA_SETTING_BOOLEAN)
+            return false;
+        *(bool *)field = s->integer != 0;
+        return true;
     case U32:
         if (!integer || s->integer > UINT32_MAX)
             return false;

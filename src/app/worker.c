@@ -188,6 +188,7 @@ static bool make_handler(struct worker *w)
         .root = w->files,
         .files = {.max_age = (int64_t)c->static_files.max_age,
                   .index = c->static_files.index.item,
+                  .listing = c->static_files.listing,
                   .cache = w->cache},
         .fit = {.codings = {.offered = coding_all(),
                             .level = (int)c->gzip.level,

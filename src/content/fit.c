@@ -87,6 +87,7 @@ static void remove_validators(struct fields *f)
     fields_remove(f, STR("ETag"));
     fields_remove(f, STR("Last-Modified"));
     fields_remove(f, STR("Cache-Control"));
+    fields_remove(f, STR("Expires"));
 }
 
 static bool add(struct fields *f, struct str name, struct str value)

@@ -606,6 +606,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->file_fit.codings.offered &= 1u
                                    << CODING_GZIP; // other codings of files are files beside them
     h->options.files.fit = &h->file_fit;
+    h->options.files.caching = &h->caching;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;

@@ -20,6 +20,7 @@ struct root {
     struct file_root *folder;
     struct static_options options;
     const char *index[INDEX_MAX + 1];
+    struct static_caching caching;
 };
 
 static int root_gc(lua_State *L)
@@ -49,7 +50,30 @@ static void read_index(lua_State *L, struct root *r)
     }
 }
 
-// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it
+static void read_flag(lua_State *L, int from, const char *name, bool *flag)
+{
+    if (lua_getfield(L, from, name) != LUA_TNIL)
+        *flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
+static void read_options(lua_State *L, int from, struct root *r)
+{
+    struct static_options *o = &r->options;
+    read_flag(L, from, "immutable", &o->immutable);
+    read_flag(L, from, "listing", &o->listing);
+    read_flag(L, from, "download", &o->download);
+    if (lua_getfield(L, from, "max_age") != LUA_TNIL)
+        o->max_age = (int64_t)luax_check_duration(L, -1);
+    else if (o->immutable)
+        o->max_age = STATIC_IMMUTABLE_AGE;
+    if (lua_getfield(L, from, "index") == LUA_TTABLE) {
+        read_index(L, r);
+        o->index = r->index;
+    }
+}
+
+// root(dir, {max_age=, index=, immutable=, listing=, download=}) → a handle. dir is relative to the site's folder. Raises when it
 // cannot be opened.
 static int files_root(lua_State *L)
 {
@@ -57,16 +81,11 @@ static int files_root(lua_State *L)
     const char *dir = luaL_checkstring(L, 1);
     struct root *r = lua_newuserdatauv(L, sizeof *r, 0);
     *r = (struct root){.options = h->options.files};
+    r->options.caching = &r->caching;
     luaL_setmetatable(L, ROOT_CLASS);
     int handle = lua_gettop(L);
-    if (lua_istable(L, 2)) {
-        if (lua_getfield(L, 2, "max_age") != LUA_TNIL)
-            r->options.max_age = (int64_t)luax_check_duration(L, -1);
-        if (lua_getfield(L, 2, "index") == LUA_TTABLE) {
-            read_index(L, r);
-            r->options.index = r->index;
-        }
-    }
+    if (lua_istable(L, 2))
+        read_options(L, 2, r);
     lua_pushstring(L, dir);
     if (dir[0] != '/')
         lua_pushfstring(L, "%s/%s", vm_options(h->vm)->site, dir);
@@ -222,23 +241,37 @@ static int files_file_response(lua_State *L)
     return push_prepared_response(L, w);
 }
 
-// open_file(req, path, {root=, max_age=}) → response object; nil where no file is, for a folder too;
+// What app.file says of its file, at index 3.
+static void read_file_options(lua_State *L, struct static_options *o)
+{
+    static const char *const no_index[] = {NULL};
+    o->index = no_index;
+    o->listing = o->download = o->immutable = false;
+    o->caching = NULL;
+    if (!lua_istable(L, 3))
+        return;
+    if (lua_getfield(L, 3, "max_age") != LUA_TNIL)
+        o->max_age = (int64_t)luax_check_duration(L, -1);
+    o->download = lua_getfield(L, 3, "download") == LUA_TSTRING;
+    if (o->download)
+        o->download_name = luax_str(L, -1); // in the table, which stays on the stack
+    lua_pop(L, 2);
+}
+
+// open_file(req, path, {root=, max_age=, download=}) → response object; nil where no file is, for a folder too;
 // or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in its scripts.
 static int files_open_file(lua_State *L)
 {
-    static const char *const no_index[] = {NULL};
     struct work *w = request_work(L, 1);
     struct static_options options = w->h->options.files;
     const struct file_root *folder = w->h->site;
     char decoded[4096];
     struct uri_path clean;
     const char *why;
-    options.index = no_index;
     lua_settop(L, 3);
+    read_file_options(L, &options);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "root") != LUA_TNIL)
         folder = ((struct root *)luaL_checkudata(L, -1, ROOT_CLASS))->folder;
-    if (lua_istable(L, 3) && lua_getfield(L, 3, "max_age") != LUA_TNIL)
-        options.max_age = (int64_t)luax_check_duration(L, -1);
     struct str path = luax_check_str(L, 2);
     lua_pushstring(L, path.n && path.p[0] == '/' ? "" : "/");
     lua_pushvalue(L, 2);

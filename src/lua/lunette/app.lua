@@ -13,6 +13,7 @@ local events = require "lunette.events"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
 local router = require "lunette.router"
+local static = require "lunette.static"
 local suggest = require "lunette.suggest"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
@@ -254,51 +255,15 @@ function calls.host(scope, host, fn)
     fn(inner.api)
 end
 
-local STATIC_OPTIONS = {
-    max_age = true, index = true, listing = true, immutable = true, fallback = true,
-    headers = true, download = true,
-}
-
--- max_age and index as core.root takes them.
-local function root_options(opts)
-    local max_age = opts.max_age
-    if max_age ~= nil and max_age ~= 0 then
-        max_age = units.duration(max_age)
-        if not max_age then
-            misuse('app.static: max_age must be a duration like 60 or "1d", not %s',
-                errors.kind(opts.max_age))
-        end
-    end
-    local index = opts.index
-    if type(index) == "string" then index = { index } end
-    if index then
-        expect(index, "table", "app.static: index")
-        for _, name in ipairs(index) do expect(name, "string", "app.static: a name of index") end
-    end
-    return { max_age = max_age, index = index }
-end
-
--- app.static(prefix, dir[, {max_age=, index=, headers=, fallback=}]): the files of another folder
--- beneath the prefix, where no route matches. fallback: the file for paths that have none.
+-- app.static(prefix, dir[, opts]): the files of another folder beneath the prefix, where no route
+-- matches; see static.lua.
 function calls.static(scope, prefix, dir, opts)
     check_open("app.static")
     local text, p = parse_prefix(scope, prefix, "app.static")
     if not p.literal then misuse("app.static: the prefix %q must not hold captures", text) end
-    expect(dir, "string", "app.static: the folder")
-    opts = check_options(opts, STATIC_OPTIONS, "app.static")
-    for _, name in ipairs { "listing", "immutable", "download" } do
-        if opts[name] then
-            misuse("app.static: the option %q is not in this version of lunette yet", name)
-        end
-    end
-    if opts.headers ~= nil then expect(opts.headers, "table", "app.static: headers") end
-    if opts.fallback ~= nil then expect(opts.fallback, "string", "app.static: fallback") end
-    local ok, root = pcall(core.root, dir, root_options(opts))
-    if not ok then misuse("app.static: %s", errors.text_of(root)) end
-    site.statics[#site.statics + 1] = {
-        prefix = p, root = root, headers = opts.headers, tier = scope.tier,
-        fallback = opts.fallback and "/" .. opts.fallback:gsub("^/+", ""),
-    }
+    local folder = static.new(dir, opts)
+    folder.prefix, folder.tier = p, scope.tier
+    site.statics[#site.statics + 1] = folder
 end
 
 -- app.on_error(status or "*", function(req, err) … end): the page for a status from 400 to 599.

@@ -261,7 +261,7 @@ local function new_answers(view)
     for _, static in ipairs(view.statics) do
         answers[static] = static.headers and function(req)
             local res = response.copy(answers.file(req))
-            for name, value in pairs(static.headers) do res.headers[name] = value end
+            response.overlay(res, static.headers)
             return res
         end or answers.file
     end
@@ -283,7 +283,7 @@ local function find_static(req, look, here)
     local found, status = look(req, here.static.root, here.path)
     if found or status then return found, status end
     local fallback = here.static.fallback
-    return fallback and look(req, here.static.root, fallback)
+    return fallback and look(req, here.static.fallback_root, fallback)
 end
 
 -- The answer by files, and whether it is a file. May wait.

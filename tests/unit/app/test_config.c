@@ -173,8 +173,8 @@ static void test_mistakes(void **state)
         {"local f = assert(io.open('/tmp/test_config_escape', 'w')) f:setvbuf 'no'\n"
          "assert(f:write 'x')",
          "scripts/config.lua:2: File too large"},
-        {"return { static = { listing = true } }",
-         "scripts/config.lua:1: static.listing is not in this version of lunette yet"},
+        {"return { health = '/up' }",
+         "scripts/config.lua:1: health is not in this version of lunette yet"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 #if defined(__SANITIZE_ADDRESS__)
