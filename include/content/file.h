@@ -31,7 +31,7 @@ struct file {
     struct timespec mtime, ctime;
     ino_t inode;
     dev_t device;
-    struct str type; // Content-Type by name, static storage
+    struct str type; // Content-Type by name, as mime_known gives it; p NULL: it does not tell
     bool is_dir;     // then fd is -1: a folder, of which only times, inode and device are told
 };
 

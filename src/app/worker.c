@@ -9,6 +9,7 @@
 #include "content/coding.h"
 #include "content/filecache.h"
 #include "content/forms.h"
+#include "content/mime_system.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timeout.h"
@@ -143,6 +144,14 @@ static bool open_files(struct worker *w)
     return (w->cache && w->forms) || fail(w, "the file cache", errno);
 }
 
+// Where there is none, or none to be used, the built-in table is all.
+static void load_media_types(void)
+{
+    int rc = mime_system_load(MIME_SYSTEM_FILE);
+    if (rc < 0 && rc != -ENOENT)
+        log_write(LOG_WARN, MIME_SYSTEM_FILE " is not used: %s", strerror(-rc));
+}
+
 static bool read_types(struct worker *w)
 {
     const struct config_list *types = &w->job->config->gzip.types;
@@ -263,6 +272,7 @@ static bool start(struct worker *w)
     if (!w->loop)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
+    load_media_types(); // before there are threads
     if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !read_types(w) ||
         !make_handler(w))
         return false;
@@ -277,6 +287,7 @@ static void take_down(struct worker *w)
     filecache_free(w->cache);
     forms_free(w->forms);
     coding_fini();
+    mime_system_unload();
     free(w->types);
     file_root_close(w->files);
     if (w->vm)

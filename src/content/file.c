@@ -189,7 +189,7 @@ int file_open(const struct file_root *r, struct str path, struct file *out)
         fd = open_walking(r->fd, name);
     if (fd < 0)
         return hide(fd);
-    int err = describe(fd, mime_by_name(path), out);
+    int err = describe(fd, mime_known(path), out);
     if (err || out->is_dir) {
         close(fd);
         out->fd = -1;

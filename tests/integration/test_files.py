@@ -85,7 +85,7 @@ def get(server, path, *fields, method="GET"):
 @pytest.mark.parametrize("path, kind", [
     ("/index.html", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript"),
     ("/data.json", "application/json"), ("/note.txt", "text/plain"),
-    ("/picture.SVG", "image/svg+xml"), ("/no-extension", "application/octet-stream"),
+    ("/picture.SVG", "image/svg+xml"), ("/no-extension", "text/plain"),
     ("/medium.bin", "application/octet-stream")])
 def test_types_go_by_extension(server, path, kind):
     answer = requests.get(server.url(path))
