@@ -17,9 +17,11 @@
 
 struct file_root; // an open folder
 
-// 0 and *out, or −errno. The folder stays open until file_root_close; path itself may be a link.
+// 0 and *out, or −errno. The folder stays open until file_root_close was called for it, and once
+// more for each file_root_ref; path itself may be a link.
 int file_root_open(const char *path, struct file_root **out);
-void file_root_close(struct file_root *r); // NULL is fine
+void file_root_close(const struct file_root *r);                  // NULL is fine
+const struct file_root *file_root_ref(const struct file_root *r); // r; from one thread only
 // Paths beneath r are walked from now on as if there were no openat2: no link is followed at all.
 void file_root_walk(struct file_root *r);
 // A number that no other root of this process has or had.

@@ -1,4 +1,5 @@
-// A file as a response: index names, validators, and what content/fit makes of it.
+// A file as a response: index names, validators, coded forms beside it, and what content/fit makes of
+// it.
 #ifndef LUNETTE_CONTENT_STATIC_H
 #define LUNETTE_CONTENT_STATIC_H
 
@@ -29,6 +30,7 @@ struct static_options {
     bool download;
     struct str download_name;
     struct filecache *cache; // NULL: every answer opens its file
+    struct str *found; // NULL, or where the path of the file that was found is put: path or in a
     // How the answer is fitted to the request; NULL: not at all, it is a plain 200 that somebody
     // else will fit.
     const struct fit_options *fit;
@@ -49,7 +51,7 @@ enum static_result {
 // Looks path (decoded, normalised) up beneath r and prepares the answer to req, a GET or HEAD, at
 // the time now (seconds since 1970).
 //
-//   200  the file, with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges,
+//   200  the file (or a coded form that lies beside it, see content/siblings), with Content-Type (unless *fields has one), ETag, Last-Modified, Accept-Ranges,
 //        Cache-Control and Expires; or what fit_response makes of it
 //
 // The tag is strong, made of inode, size and mtime. A request whose path has an encoded slash finds
@@ -59,5 +61,12 @@ enum static_result {
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out);
+
+// Fits an answer that static_answer made with these options and without fit, and that others had in
+// their hands since: out, with the fields that it will be sent with, and path as *found told it.
+// While it still is that file, by its tag and its bytes, the coded forms of the file are its own.
+void static_fit(const struct file_root *r, const struct static_options *o,
+                const struct http_request *req, struct str path, int64_t now, struct arena *a,
+                struct fields *fields, struct http_response *out);
 
 #endif

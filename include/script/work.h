@@ -74,9 +74,11 @@ struct work {
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
     struct fields file_fields;
-    struct open_file *files; // that Lua holds for this request
-    struct fields extra;     // set_cookie, add_header, Vary
-    int after;               // registry reference to an array of functions; LUA_NOREF: none
+    const struct file_root *found_root; // where from_file's file is; NULL: nowhere
+    struct str found_path;              // in the exchange's arena
+    struct open_file *files;            // that Lua holds for this request
+    struct fields extra;                // set_cookie, add_header, Vary
+    int after; // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.

@@ -24,6 +24,7 @@ enum {
 struct file_root {
     int fd; // the folder, O_PATH
     uint64_t id;
+    unsigned refs;
     bool walk; // without openat2
 };
 
@@ -95,6 +96,7 @@ int file_root_open(const char *path, struct file_root **out)
         return err;
     }
     r->id = ++roots;
+    r->refs = 1;
     int probe = open_beneath(r->fd, ".");
     r->walk = is_refused(probe) || probe == -EINVAL || probe == -E2BIG; // or an older openat2
     if (probe >= 0)
@@ -103,12 +105,24 @@ int file_root_open(const char *path, struct file_root **out)
     return 0;
 }
 
-void file_root_close(struct file_root *r)
+// The count is not part of what a const root promises.
+static struct file_root *counted(const struct file_root *r)
 {
-    if (!r)
+    return (struct file_root *)(uintptr_t)r;
+}
+
+void file_root_close(const struct file_root *r)
+{
+    if (!r || --counted(r)->refs > 0)
         return;
     close(r->fd);
-    free(r);
+    free(counted(r));
+}
+
+const struct file_root *file_root_ref(const struct file_root *r)
+{
+    counted(r)->refs++;
+    return r;
 }
 
 void file_root_walk(struct file_root *r)

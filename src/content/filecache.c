@@ -16,6 +16,7 @@
 
 #include "base/map.h"
 #include "content/mime_unnamed.h"
+#include "content/siblings.h"
 #include "http/date.h"
 #include "http/fields.h"
 
@@ -221,6 +222,7 @@ static struct entry *new_entry(const struct file *f, struct str key, int64_t now
         .in_memory = small,
         .bytes = str_of(at + text.n, small ? bytes.n : 0),
         .fd = e->facts.fd,
+        .mtime = f->mtime,
     };
     e->pub.etag = etag_of(e->pub.lines);
 out:
@@ -331,16 +333,27 @@ static struct entry *find(const struct filecache *c, struct str key)
     return l ? (struct entry *)((char *)l - offsetof(struct entry, link)) : NULL;
 }
 
+// What was found out about content codings holds for the forms that there were.
+static void note_siblings(struct cached_file *f, unsigned ready)
+{
+    if (f->ready == ready)
+        return;
+    f->ready = (unsigned char)ready;
+    f->varies = 0;
+}
+
 // Looks at the path, and keeps what is there instead of what was kept.
 static int look(struct filecache *c, const struct file_root *r, struct str path, struct str key,
                 int64_t now, const struct cached_file **out)
 {
     struct file f;
     int err = open_file(c, r, path, &f);
+    unsigned ready = err == 0 ? siblings_of(r, path, &f) : 0;
     struct entry *e = find(c, key); // not before: it may have been given up
     if (err == 0 && e && e->settled && file_same(&e->facts, &f)) {
         close(f.fd);
         e->looked = now;
+        note_siblings(&e->pub, ready);
         unlink_entry(e->shelf, e);
         link_newest(e->shelf, e);
         return lend(e, out);
@@ -351,6 +364,7 @@ static int look(struct filecache *c, const struct file_root *r, struct str path,
         err = load(&f, key, now, &e);
     if (err)
         return err;
+    note_siblings(&e->pub, ready);
     if (c)
         keep(c, e, key.n);
     *out = &e->pub;

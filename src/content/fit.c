@@ -439,9 +439,20 @@ static void become_empty(struct job *j, unsigned status)
     j->r->status = status;
 }
 
+static bool take_form(struct job *j, enum coding c)
+{
+    const struct fit_content *content = j->content;
+    return content && (content->ready & 1u << c) && content->form(content->arg, c, j->r);
+}
+
+static bool can_make(const struct job *j, enum coding c)
+{
+    return j->o->codings.offered & 1u << c;
+}
+
 static void become_coded(struct job *j, const struct selection *s)
 {
-    if (!code_body(j, s->coding))
+    if (!take_form(j, s->coding) && (!can_make(j, s->coding) || !code_body(j, s->coding)))
         return;
     replace_tag(j->f, s);
     add(j->f, STR("Content-Encoding"), coding_name(s->coding));
@@ -491,8 +502,9 @@ static struct representation describe(const struct job *j, int64_t length, int64
         .content_type =
             f->has & FIELDS_TYPE ? fields_find(f, STR("Content-Type")) : j->r->default_type,
         .coded = f->has & FIELDS_ENCODING,
-        .no_coding = j->o->codings.offered == 0,
+        .ready = j->content ? j->content->ready : 0,
     };
+    rep.no_coding = j->o->codings.offered == 0 && rep.ready == 0;
     if (f->has & FIELDS_ETAG)
         rep.validators.etag = fields_find(f, STR("ETag"));
     if (f->has & FIELDS_CACHE_CONTROL)
@@ -516,6 +528,7 @@ static void choose_coding(const struct job *j, const struct representation *rep,
         .status = j->r->status,
         .coded = rep->coded,
         .disabled = rep->no_coding,
+        .ready = rep->ready,
     };
     struct coding_choice choice = coding_choose(&q, &j->o->codings);
     out->status = j->r->status;
@@ -536,7 +549,8 @@ void fit_response(struct http_response *r, struct fields *f, const struct http_r
     int64_t length = body_length(&j);
     bool gets = r->status == 200 && (request->method == HTTP_GET || request->method == HTTP_HEAD);
     bool due = gets && selection_is_due(request);
-    bool small = length >= 0 && (uint64_t)length < o->codings.min_bytes;
+    bool small =
+        length >= 0 && (uint64_t)length < o->codings.min_bytes && !(content && content->ready);
     if (status_bodiless(r->status) || r->status == 206 || (!due && small))
         return;
     if (!due && content && *content->varies) { // what most requests for files come to

@@ -5,11 +5,13 @@
 #include "content/static.h"
 
 #include "content/fit.h"
+#include "content/siblings.h"
 #include "http/date.h"
 #include "http/disposition.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -206,28 +208,53 @@ static void close_file(void *file)
     filecache_close(file);
 }
 
-static void attach(struct job *j)
+// The body is that of f, which is lent until it is sent.
+static void attach(struct http_response *r, const struct cached_file *f)
 {
-    if (j->file->in_memory) {
-        j->out->body = BODY_BYTES;
-        j->out->bytes = j->file->bytes;
+    if (f->in_memory) {
+        r->body = BODY_BYTES;
+        r->bytes = f->bytes;
     } else {
-        j->out->body = BODY_FILE;
-        j->out->fd = j->file->fd;
-        j->out->length = (int64_t)j->file->size;
+        r->body = BODY_FILE;
+        r->fd = f->fd;
+        r->offset = 0;
+        r->length = (int64_t)f->size;
     }
-    j->out->release = close_file;
-    j->out->release_arg = (void *)(uintptr_t)j->file; // until it is sent
+    r->release = close_file;
+    r->release_arg = (void *)(uintptr_t)f;
+}
+
+// What lay beside the file at the last look may be gone by now, or too old.
+static bool take_sibling(void *arg, enum coding c, struct http_response *r)
+{
+    const struct job *j = arg;
+    const struct cached_file *form;
+    char name[PATH_MAX];
+    struct str path = sibling_path(j->path, c, name, sizeof name);
+    if (path.n == 0 || filecache_open(j->options->cache, j->root, path, j->now, &form) != 0)
+        return false;
+    if (form->size == 0 || !sibling_is_fresh(form->mtime, j->file->mtime)) {
+        filecache_close(form);
+        return false;
+    }
+    if (r->release)
+        r->release(r->release_arg);
+    attach(r, form);
+    return true;
 }
 
 // The file's strong tag, and in which folder it is, name its content.
 // Read before the body may be given back.
 static void fit(struct job *j)
 {
-    if (!j->options->fit)
-        return;
-    struct fit_content content = {file_root_id(j->root), j->file->etag,
-                                  (unsigned char *)(uintptr_t)&j->file->varies};
+    struct fit_content content = {
+        .root = file_root_id(j->root),
+        .etag = j->file->etag,
+        .varies = (unsigned char *)(uintptr_t)&j->file->varies,
+        .ready = j->file->ready,
+        .form = take_sibling,
+        .arg = j,
+    };
     fit_response(j->out, j->fields, j->request, j->arena, j->now, j->options->fit, &content);
 }
 
@@ -238,8 +265,9 @@ static bool answer_file(struct job *j)
         filecache_close(j->file);
         return false;
     }
-    attach(j);
-    fit(j);
+    attach(j->out, j->file);
+    if (j->options->fit)
+        fit(j);
     return true;
 }
 
@@ -265,9 +293,40 @@ enum static_result static_answer(const struct file_root *r, const struct static_
     size_t lines = fields->lines.n;
     unsigned has = fields->has;
     *out = (struct http_response){.fields = fields, .fd = -1};
+    if (o->found)
+        *o->found = j.path;
     if (redirect ? answer_redirect(&j) : answer_file(&j))
         return redirect ? STATIC_REDIRECT : STATIC_FOUND;
     fields->lines.n = lines; // as it was: the caller has another answer to make
     fields->has = has;
     return STATIC_BUSY;
+}
+
+// Whether the answer still is the file.
+static bool is_file(const struct job *j)
+{
+    const struct http_response *r = j->out;
+    const struct cached_file *f = j->file;
+    if (r->status != 200 || !(j->fields->has & FIELDS_ETAG) ||
+        !str_eq(fields_find(j->fields, STR("ETag")), f->etag))
+        return false;
+    if (f->in_memory)
+        return r->body == BODY_BYTES && str_eq(r->bytes, f->bytes);
+    return r->body == BODY_FILE && r->offset == 0 && (uint64_t)r->length == f->size;
+}
+
+void static_fit(const struct file_root *r, const struct static_options *o,
+                const struct http_request *req, struct str path, int64_t now, struct arena *a,
+                struct fields *fields, struct http_response *out)
+{
+    struct job j = {o, req, a, fields, out, now, .root = r};
+    if (find_file(&j, path) != 0) {
+        fit_response(out, fields, req, a, now, o->fit, NULL);
+        return;
+    }
+    if (is_file(&j))
+        fit(&j);
+    else
+        fit_response(out, fields, req, a, now, o->fit, NULL);
+    filecache_close(j.file);
 }

@@ -328,7 +328,12 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
         fit.codings.offered = 0;
     if (w->from_file) // other codings of files are files beside them
         fit.codings.offered &= 1u << CODING_GZIP;
-    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
+    struct static_options files = {.cache = w->h->options.files.cache, .fit = &fit};
+    int64_t now = loop_wall(w->h->loop);
+    if (w->from_file && w->found_root && !w->no_coding)
+        static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);
+    else
+        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit, NULL);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }

@@ -81,6 +81,8 @@ static void drop_file(struct work *w)
         w->file.release(w->file.release_arg);
     w->file_ready = false;
     fields_clear(&w->file_fields);
+    file_root_close(w->found_root);
+    w->found_root = NULL;
 }
 
 // Both sides are over: the place is free for the next request.

@@ -111,6 +111,14 @@ static const struct file_root *folder_arg(lua_State *L, struct work *w,
     return r->folder;
 }
 
+// Which file it was: by then the path may be gone, and the folder its Lua value's.
+static void remember(struct work *w, const struct file_root *folder)
+{
+    w->found_path = arena_dup(&w->x->arena, w->found_path);
+    if (w->found_path.p)
+        w->found_root = file_root_ref(folder);
+}
+
 // Prepares the file's answer in w. Pushes what find returns.
 static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
                    const struct static_options *options, struct str path)
@@ -119,15 +127,19 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
         w->file.release(w->file.release_arg);
     w->file_ready = false;
     fields_clear(&w->file_fields);
+    file_root_close(w->found_root);
+    w->found_root = NULL;
     if (!folder)
         return 0;
     struct static_options plain = *options;
+    plain.found = &w->found_path;
     plain.fit = NULL; // it is fitted when it is sent, after middleware
     switch (static_answer(folder, &plain, &w->x->request, path, loop_wall(w->h->loop), &w->x->arena,
                           &w->file_fields, &w->file)) {
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         w->file_ready = true;
+        remember(w, folder);
         lua_pushinteger(L, (lua_Integer)w->file.status);
         return 1;
     case STATIC_MISSING:
