@@ -43,6 +43,10 @@ struct file {
 // a file), −EACCES, −ENAMETOOLONG, −EMFILE … as they are.
 int file_open(const struct file_root *r, struct str path, struct file *out);
 
+// Opens the folder at path, which ends with a slash, for reading its names: a descriptor, or −errno as
+// above.
+int file_open_folder(const struct file_root *r, struct str path);
+
 // Asks the descriptor again: *out is f as it is now. 0 or −errno.
 int file_again(const struct file *f, struct file *out);
 // Whether two looks saw the same file in the same state. A change in place that keeps the size and

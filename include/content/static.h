@@ -43,6 +43,7 @@ enum static_result {
     // *out and *fields are filled; the caller answers with them (out->release gives the file back).
     STATIC_FOUND,
     STATIC_MISSING,   // no such file, or none that may be seen: 404
+    STATIC_FOLDER,    // options.listing, and a folder without an index file: nothing is filled
     STATIC_REDIRECT,  // a folder without its slash: *out is a 308 to req->path + "/", query kept
     STATIC_FORBIDDEN, // the file may not be read: 403
     STATIC_BUSY,      // descriptors or memory are out, or the file cannot be read now: 503
@@ -61,6 +62,11 @@ enum static_result {
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out);
+
+// Whether static_answer would find something there but a redirect: for other methods than GET and HEAD,
+// which are then not allowed.
+bool static_exists(const struct file_root *r, const struct static_options *o, struct str path,
+                   struct arena *a);
 
 // Fits an answer that static_answer made with these options and without fit, and that others had in
 // their hands since: out, with the fields that it will be sent with, and path as *found told it.

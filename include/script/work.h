@@ -11,6 +11,7 @@
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
 //      lua_part.c     the parts of multipart bodies
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
+//      lua_listing.c  folders as pages
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
 #ifndef LUNETTE_SCRIPT_WORK_H
@@ -76,6 +77,7 @@ struct work {
     struct fields file_fields;
     const struct file_root *found_root; // where from_file's file is; NULL: nowhere
     struct str found_path;              // in the exchange's arena
+    bool lists;                         // that is a folder, whose answer is a page of what is in it
     struct open_file *files;            // that Lua holds for this request
     struct fields extra;                // set_cookie, add_header, Vary
     int after; // registry reference to an array of functions; LUA_NOREF: none
@@ -185,6 +187,9 @@ int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
 
 // lua_files.c: adds find, root, … to the table on top, which is lunette.core
 void lua_files_register(lua_State *L, struct handler *h);
+
+// lua_listing.c: the page of the folder that core.find found, as file_response gives it. Waits.
+int listing_answer(lua_State *L, struct work *w);
 
 // answer.c
 // The results of a handler, at first … top, read into this.

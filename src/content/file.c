@@ -188,7 +188,8 @@ static int describe(int fd, struct str type, struct file *out)
     return 0;
 }
 
-int file_open(const struct file_root *r, struct str path, struct file *out)
+// The descriptor of what path leads to, of whatever kind, or −errno.
+static int open_path(const struct file_root *r, struct str path)
 {
     if (!is_visible(path))
         return -ENOENT;
@@ -201,14 +202,32 @@ int file_open(const struct file_root *r, struct str path, struct file *out)
     int fd = r->walk ? -ENOSYS : open_beneath(r->fd, name);
     if (is_refused(fd))
         fd = open_walking(r->fd, name);
+    return fd < 0 ? hide(fd) : fd;
+}
+
+int file_open(const struct file_root *r, struct str path, struct file *out)
+{
+    int fd = open_path(r, path);
     if (fd < 0)
-        return hide(fd);
+        return fd;
     int err = describe(fd, mime_known(path), out);
     if (err || out->is_dir) {
         close(fd);
         out->fd = -1;
     }
     return err;
+}
+
+int file_open_folder(const struct file_root *r, struct str path)
+{
+    struct stat st;
+    int fd = open_path(r, path);
+    if (fd < 0)
+        return fd;
+    int err = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOENT;
+    if (err)
+        close(fd);
+    return err ? err : fd;
 }
 
 int file_again(const struct file *f, struct file *out)

@@ -66,6 +66,55 @@ static int find_index(struct job *j, struct str path)
     return -ENOENT;
 }
 
+// Whether a path that ends with a slash leads to a folder. One that may not be read is one too: what
+// reads it will say so.
+static bool is_folder(const struct file_root *r, struct str path)
+{
+    struct file f;
+    if (!str_ends(path, STR("/")))
+        return false;
+    int err = file_open(r, path, &f);
+    return err == -EACCES || (err == 0 && f.is_dir);
+}
+
+bool static_exists(const struct file_root *r, const struct static_options *o, struct str path,
+                   struct arena *a)
+{
+    struct file f;
+    struct static_options own = *o;
+    own.cache = NULL; // it has the time of the request; what is read here is for nobody
+    struct job j = {.options = &own, .arena = a, .root = r};
+    if (str_ends(path, STR("/"))) {
+        bool found = find_index(&j, path) == 0;
+        if (found)
+            filecache_close(j.file);
+        return found || (o->listing && is_folder(r, path));
+    }
+    if (file_open(r, path, &f) != 0)
+        return false;
+    if (f.fd >= 0)
+        close(f.fd);
+    return !f.is_dir;
+}
+
+enum { IS_FOLDER = 1 };
+
+// 0, a file; IS_FOLDER, one to be listed; −EISDIR, one that was asked for without its slash, as the
+// top of an app.static may be; or another −errno.
+static int find_path(struct job *j, struct str path)
+{
+    if (!str_ends(path, STR("/")))
+        return find_file(j, path);
+    int err = find_index(j, path);
+    if (err == -ENOENT && j->options->listing && is_folder(j->root, path))
+        err = IS_FOLDER;
+    if (err < 0 || str_ends(j->request->path, STR("/")))
+        return err;
+    if (err == 0)
+        filecache_close(j->file);
+    return -EISDIR;
+}
+
 static enum static_result refusal(int err)
 {
     switch (err) {
@@ -284,8 +333,10 @@ enum static_result static_answer(const struct file_root *r, const struct static_
     struct job j = {o, req, a, fields, out, now, .root = r};
     if (req->encoded_slash)
         return STATIC_MISSING;
-    int err = str_ends(path, STR("/")) ? find_index(&j, path) : find_file(&j, path);
+    int err = find_path(&j, path);
     bool redirect = err == -EISDIR;
+    if (err == IS_FOLDER)
+        return STATIC_FOLDER;
     if (redirect && str_ends(req->path, STR("/"))) // it would lead back to itself
         return STATIC_MISSING;
     if (err && !redirect)

@@ -98,6 +98,7 @@ static void give_work(struct work *w)
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
+    w->lists = false;
     w->late = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;

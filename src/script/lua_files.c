@@ -129,6 +129,7 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     fields_clear(&w->file_fields);
     file_root_close(w->found_root);
     w->found_root = NULL;
+    w->lists = false;
     if (!folder)
         return 0;
     struct static_options plain = *options;
@@ -141,6 +142,12 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
         w->file_ready = true;
         remember(w, folder);
         lua_pushinteger(L, (lua_Integer)w->file.status);
+        return 1;
+    case STATIC_FOLDER:
+        w->found_path = path;
+        remember(w, folder);
+        w->lists = w->found_root != NULL;
+        lua_pushliteral(L, "listing");
         return 1;
     case STATIC_MISSING:
         return 0;
@@ -156,8 +163,8 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     return 2;
 }
 
-// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and
-// 403 or 503.
+// find(req[, root[, path]]) → the status of the file's answer, which is prepared; "listing" for a
+// folder whose page file_response will make; nil; or nil and 403 or 503.
 static int files_find(lua_State *L)
 {
     struct work *w = request_work(L, 1);
@@ -177,12 +184,8 @@ static int files_exists(lua_State *L)
     struct work *w = request_work(L, 1);
     const struct static_options *options;
     struct str path;
-    struct file file;
     const struct file_root *folder = folder_arg(L, w, &options, &path);
-    bool found = folder && file_open(folder, path, &file) == 0;
-    if (found && file.fd >= 0)
-        close(file.fd);
-    lua_pushboolean(L, found && !file.is_dir);
+    lua_pushboolean(L, folder && static_exists(folder, options, path, &w->x->arena));
     return 1;
 }
 
@@ -245,10 +248,13 @@ static int push_prepared_response(lua_State *L, struct work *w)
     return 1;
 }
 
-// file_response(req) → what find prepared, as a response object; or nil and 503.
+// file_response(req) → what find prepared, as a response object; or nil and 403, 404 or 503. May wait,
+// for a listing.
 static int files_file_response(lua_State *L)
 {
     struct work *w = request_work(L, 1);
+    if (w->lists)
+        return listing_answer(L, w);
     luaL_argcheck(L, w->file_ready, 1, "no file was found");
     return push_prepared_response(L, w);
 }

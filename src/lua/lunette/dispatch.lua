@@ -248,6 +248,7 @@ local function new_answers(view)
         local res, status = core.file_response(req)
         return res or pages.answer(view.nowhere, req, { status = status })
     end
+    function answers.listing(req) return answers.file(req) end
     function answers.options(req) return options(allowed_at(view, req)) end
     function answers.refused(req) return refuse(req, allowed_at(view, req)) end
     function answers.all() return options(ALL) end
@@ -299,7 +300,9 @@ local function file_answer(view, req, method, statics)
     end
     if not found and not status then found, status = look(req) end
     if not found then return answers[status or 404] or answers[500], false end
-    if reads then return answer, true end
+    if reads then
+        return found == "listing" and answer == answers.file and answers.listing or answer, true
+    end
     return method == "OPTIONS" and answers.file_options or answers.file_refused, false
 end
 
