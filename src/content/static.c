@@ -205,10 +205,14 @@ static void write_caching(const struct static_options *o, int64_t now, struct st
 static bool add_caching(struct job *j)
 {
     const struct static_options *o = j->options;
-    struct static_caching own, *c = o->caching ? o->caching : &own;
+    struct static_caching own, *c = o->caching;
     if (o->max_age < 0)
         return true;
-    if (c == &own || c->n == 0 || c->at != j->now)
+    if (!c) {
+        own.n = 0;
+        c = &own;
+    }
+    if (c->n == 0 || c->at != j->now)
         write_caching(o, j->now, c);
     return add_lines(j, str_of(c->lines, c->n), 0);
 }
