@@ -196,6 +196,7 @@ static bool make_handler(struct worker *w)
                             .type_count = c->gzip.types.n},
                 .forms = w->forms},
         .body_bytes = c->limits.body_bytes,
+        .form_fields = c->limits.form_fields,
         .parts = {.parts = c->limits.part_count, .head_bytes = c->limits.header_bytes},
         .handler_ms = c->timeouts.handler,
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
