@@ -26,6 +26,7 @@ struct vm_options {
     bool dev;
     struct loop *loop;
     struct pool *pool;         // for calls that would block (net/pool.h); NULL: those raise
+    struct pool *slow_pool;    // for those that compute for long; NULL: pool
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
     struct cache_client
