@@ -210,6 +210,22 @@ def test_types_are_found_where_nobody_can_wait(server):
     assert answer.json() == ["application/pdf"]
 
 
+def test_limits_of_parts_are_named(server):
+    """Thousands of short header lines in each of a thousand parts cost half a second."""
+    head = "--b\r\nContent-Disposition: form-data; name=a\r\n"
+
+    def status(body):
+        return requests.post(server.url("/many"), data=body, headers={
+            "Content-Type": "multipart/form-data; boundary=b"}).status_code
+    assert status((head + "\r\nx\r\n") * 1001 + "--b--") == 413
+    server.wait_for("more parts than limits.part_count")
+    assert status(head + "X: 1\r\n" * 99 + "\r\nx\r\n--b--") == 200
+    assert status(head + "X: 1\r\n" * 100 + "\r\nx\r\n--b--") == 413
+    server.wait_for("a part with more header lines than limits.headers")
+    assert status(head + "X: " + "1" * 16384 + "\r\n\r\nx\r\n--b--") == 413
+    server.wait_for("the header lines of a part are over limits.header_bytes")
+
+
 def test_what_does_not_fit_into_lua_is_a_413(server):
     assert requests.post(server.url("/whole"), data=b"x" * (9 * MB)).status_code == 413
     server.wait_for("413 POST /whole: 9437184 bytes of the body are over limits.request_memory")
