@@ -208,11 +208,9 @@ static bool add_caching(struct job *j)
     struct static_caching own, *c = o->caching;
     if (o->max_age < 0)
         return true;
-    if (!c) {
-        own.n = 0;
-        c = &own;
-    }
-    if (c->n == 0 || c->at != j->now)
+    if (!c)
+        write_caching(o, j->now, c = &own);
+    else if (c->n == 0 || c->at != j->now)
         write_caching(o, j->now, c);
     return add_lines(j, str_of(c->lines, c->n), 0);
 }

@@ -91,7 +91,7 @@ static bool copy_texts(struct listing_job *j, const struct work *w)
 
 int listing_answer(lua_State *L, struct work *w)
 {
-    static const struct job_ops ops = {run, finish, release};
+    static const struct job_ops ops = {.run = run, .finish = finish, .release = release};
     struct listing_job *j = (struct listing_job *)job_push(L, sizeof *j, &ops);
     w->lists = false;
     buf_init(&j->out, LISTING_BYTES);
