@@ -61,7 +61,7 @@ struct work {
     bool asked;              // exchange_read was called, and has not answered yet
     bool body_over;          // by exchange_read: nothing more will come
     uint64_t body_max;       // of a body that streams
-    struct buf incoming;     // bytes of it that nobody has taken yet
+    struct buf incoming;     // bytes of it that nobody has taken yet; see WORK_READ_MAX
     size_t wanted;           // how many the reader that waits wants at least
     struct upload *upload;   // of a multipart body that was received; NULL: it is another
     struct timeout deadline; // timeouts.handler, armed at the first wait
@@ -113,6 +113,10 @@ struct handler {
 enum {
     WORK_TEXT_MAX = 64 << 20,  // a JSON answer or a page at most
     WORK_TEXT_KEEP = 64 << 10, // memory that h->text keeps for the next
+    WORK_READ_MAX = 64 << 20,  // bytes that req:read gives at once at most
+    // What may come in one piece behind the last of those: the largest limits.header_bytes, which
+    // bounds what a connection keeps, and more.
+    WORK_READ_OVER = 2 << 20,
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);

@@ -232,11 +232,22 @@ static int misuse(lua_State *L, const char *why)
     return 2;
 }
 
-// How many bytes a reader may want at once: they are kept in memory until all have come.
-static size_t wanted_max(const struct work *w)
+// How many bytes a reader may want at once is bounded, since they are kept in memory until all have
+// come: by what the request's Lua may hold, which is never just the one string, and by us. NULL: it
+// may want n.
+static const char *too_many(lua_State *L, const struct work *w, uint64_t n)
 {
     size_t request = vm_options(w->h->vm)->request_memory;
-    return request && request < w->incoming.max ? request : w->incoming.max;
+    if (request && n >= request)
+        return lua_pushfstring(
+            L,
+            "%I bytes at once are over limits.request_memory (%I): read less, or use req:chunks()",
+            (LUAI_UACINT)n, (LUAI_UACINT)request);
+    if (n > WORK_READ_MAX)
+        return lua_pushfstring(
+            L, "%I bytes at once are over what it can give (%I): read less, or use req:chunks()",
+            (LUAI_UACINT)n, (LUAI_UACINT)WORK_READ_MAX);
+    return NULL;
 }
 
 // read(req[, n]) → the next bytes of a body that streams: n of them, fewer only at its end, or, without
@@ -251,8 +262,9 @@ int core_read(lua_State *L)
     if (w->reader)
         return misuse(L, "another coroutine is reading the body already");
     uint64_t n = exactly ? luax_check_size(L, 2) : 1;
-    if (n > wanted_max(w))
-        return misuse(L, "so many bytes at once are over limits.request_memory");
+    const char *why = too_many(L, w, n);
+    if (why)
+        return misuse(L, why);
     w->wanted = (size_t)n;
     if (w->incoming.n >= w->wanted || w->body_over || w->body_status)
         return push_read(L, w, exactly);

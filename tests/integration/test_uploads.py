@@ -265,6 +265,39 @@ def test_read_gives_exactly_what_was_asked_for(server):
     assert got == {"sizes": [1000, 1000, 1000, 500], "nothing": ""}
 
 
+BOUNDED = """
+    local app = require "lunette"
+    app.post("/read", { stream_body = true, max_body = "1G", timeout = 60 }, function(req)
+      local n = tonumber(req.query.n) or req.query.n
+      local ok, first = pcall(req.read, req, n)
+      return app.text(ok and #first .. " bytes" or first)
+    end)
+    app.post("/bytes", { stream_body = true, timeout = 60 }, function(req)
+      local n = 0
+      while req:read(1) do n = n + 1 end
+      return app.text(n)
+    end)
+    """
+
+
+@pytest.mark.parametrize("memory, n, said", [
+    ("64M", "64M", "req:read: 67108864 bytes at once are over limits.request_memory (67108864)"),
+    ("64M", "70000000", "req:read: 70000000 bytes at once are over limits.request_memory (67108864)"),
+    ("300M", "65M", "req:read: 68157440 bytes at once are over what it can give (67108864)"),
+    ("300M", "64M", "67108864 bytes")])
+def test_what_one_read_may_give_is_bounded_by_name(serve, memory, n, said):
+    server = serve({"scripts/main.lua": BOUNDED, "scripts/config.lua": f"""
+        return {{ limits = {{ request_memory = "{memory}", lua_memory = "600M" }} }}"""}, "--workers", "1")
+    data = bytes(65 * MB) if said == "67108864 bytes" else b"abc"
+    assert said in requests.post(server.url(f"/read?n={n}"), data=data, timeout=60).text
+
+
+def test_reading_byte_by_byte_is_not_quadratic(serve):
+    """Each read moved all that was left: a MiB took 64 times as long as 64 KiB, and more."""
+    server = serve({"scripts/main.lua": BOUNDED}, "--workers", "1")
+    assert requests.post(server.url("/bytes"), data=bytes(MB), timeout=60).text == str(MB)
+
+
 def test_too_much_is_a_413_before_and_within(server):
     with server.wire() as w:
         w.send("POST /exactly HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\n"
