@@ -9,7 +9,7 @@
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
-//      lua_part.c     the parts of multipart bodies
+//      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
@@ -160,6 +160,9 @@ void request_end_reading(struct work *w);
 void request_drop_body(struct work *w);
 
 // lua_part.c
+// The part at index 1 of a request that is not over, and its work; raises for anything else.
+const struct upload_part *request_check_part(lua_State *L, struct work **w);
+int lua_part_save_as(lua_State *L); // lua_part_save.c; upvalue 1 as for every method: the handler
 void lua_part_register(lua_State *L, struct handler *h);
 // Pushes req.parts.
 void request_push_parts(lua_State *L, struct work *w);

@@ -25,6 +25,15 @@ SITE = {
           end
           return app.json(saved)
         end)
+        app.post("/misuse", function(req)
+          local f, said = req.files.f, {}
+          for i, args in ipairs { { 1, {} }, {}, { "a", "b" }, { "a", { overwrit = true } },
+                                  { "a", { true } }, { "a\\0b" } } do
+            said[i] = select(2, pcall(f.save_as, f, table.unpack(args)))
+          end
+          said[#said + 1] = select(2, pcall(f.chunks))
+          return app.json(said)
+        end)
         app.post("/chunks", function(req)
           local sizes, text = {}, {}
           for chunk in req.files.f:chunks() do
@@ -157,6 +166,27 @@ def test_a_part_is_saved(server, size):
     assert upload(server, "/save?as=in/here.bin&overwrite", b"y")[0]["path"]
     assert (server.folder / "data/in/here.bin").read_bytes() == b"y"
     assert os.listdir(server.folder / "data/in") == ["here.bin"]
+
+
+@pytest.mark.parametrize("path", ["p//q/r", "./p/./q//./r", "p/q/r"])
+def test_save_as_returns_the_path_without_detours(server, path):
+    [saved] = upload(server, f"/save?as={path}", b"x")
+    assert saved["path"] == str(server.folder / "data/p/q/r")
+    [saved] = upload(server, f"/save?overwrite&as={server.folder}/./data//{path}", b"y")
+    assert saved["path"] == str(server.folder / "data/p/q/r")
+    for no_file in ("p/q/.", "p/q/"):
+        assert upload(server, f"/save?as={no_file}", b"x")[0]["code"] == "EISDIR"
+
+
+def test_misuse_of_a_part_names_the_method(server):
+    assert upload(server, "/misuse", b"x") == [
+        "part:save_as: the path must be a string, not a number",
+        "part:save_as: the path must be a string, not no value",
+        "part:save_as: the options must be a table, not a string",
+        "part:save_as: unknown option 'overwrit', did you mean 'overwrite'?",
+        "part:save_as: options are named: {name = value}",
+        "part:save_as: the path has a NUL byte",
+        "call with a colon: part:save_as(path), part:chunks()"]
 
 
 def test_save_as_stays_beneath_data(server, place):
