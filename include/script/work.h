@@ -57,13 +57,14 @@ struct work {
     struct body_reader *reader; // who waits in core.receive or core.read, or NULL
     unsigned body_status;       // what went wrong with the body; 0: nothing so far
     const char *body_why;
-    bool streams;            // the route has stream_body: the fields of the body raise
-    bool asked;              // exchange_read was called, and has not answered yet
-    bool body_over;          // by exchange_read: nothing more will come
-    uint64_t body_max;       // of a body that streams
-    struct buf incoming;     // bytes of it that nobody has taken yet; see WORK_READ_MAX
-    size_t wanted;           // how many the reader that waits wants at least
-    struct upload *upload;   // of a multipart body that was received; NULL: it is another
+    bool streams;          // the route has stream_body: the fields of the body raise
+    bool claimed;          // somebody has said how the body comes
+    bool asked;            // exchange_receive or exchange_read was called, and has not answered yet
+    bool body_over;        // by exchange_read: nothing more will come
+    uint64_t body_max;     // of a body that streams
+    struct buf incoming;   // bytes of it that nobody has taken yet; see WORK_READ_MAX
+    size_t wanted;         // how many the reader that waits wants at least
+    struct upload *upload; // of a multipart body that was received; NULL: it is another
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
@@ -154,6 +155,12 @@ int core_expect_json(lua_State *L);
 
 // request_read.c
 int core_receive(lua_State *L);
+// Calls then, whose results it returns, when the body is there or nobody waits for it. Where no route
+// has claimed it, it is received first, up to limits.body_bytes: the C function that returns this waits
+// meanwhile, and then finds its stack, with a value more on top. What goes wrong with the body is in
+// body_status. Raises where it cannot be received any more.
+typedef int request_body_fn(lua_State *L, struct work *w);
+int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);
