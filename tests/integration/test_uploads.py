@@ -1,5 +1,8 @@
 """Large bodies: parts as files, their methods, what they cost, and bodies that are read as they come."""
+import contextlib
 import hashlib
+import itertools
+import json
 import os
 import re
 import socket
@@ -199,6 +202,59 @@ def test_save_as_stays_beneath_data(server, place):
     [saved] = upload(server, f"/save?as={place}/site1/data/absolute", b"x")
     assert saved["path"] == f"{place}/site1/data/absolute"
     assert not (server.folder / "out").exists()
+
+
+# --- no descriptors ---
+
+def limit_descriptors(pid, soft):
+    """As the user that the process has become: root may lack the right to."""
+    ids = dict(re.findall(r"^(Uid|Gid):\t(\d+)", open(f"/proc/{pid}/status").read(), re.M))
+    user = {"user": int(ids["Uid"]), "group": int(ids["Gid"])} if os.getuid() == 0 else {}
+    subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={soft}:"], check=True, **user)
+
+
+@contextlib.contextmanager
+def descriptors_left(pid, n):
+    """The process can open n more, and no others, though others are open above them."""
+    soft = re.search(r"Max open files +(\d+)", open(f"/proc/{pid}/limits").read())[1]
+    used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    free = (fd for fd in itertools.count() if fd not in used)
+    limit_descriptors(pid, next(itertools.islice(free, n, None)))
+    try:
+        yield
+    finally:
+        limit_descriptors(pid, soft)
+
+
+def form_with(data):
+    body = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n' + data + b"\r\n--b--\r\n"
+    return (f"POST /save?as=saved HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\n\r\n").encode() + body
+
+
+# How much the worker may still open, and what comes of it: the spool's file, the descriptor that save_as
+# has of it, the data folder for a body in memory, the new file in it.
+@pytest.mark.parametrize("size, left, status", [
+    (MB, 0, 503), (MB, 1, 200), (MB, 2, 200), (1000, 0, 200), (1000, 1, 200)])
+def test_without_descriptors_nothing_is_saved_and_nothing_breaks(server, size, left, status):
+    [worker] = server.workers()
+    data = os.urandom(size)
+    with server.wire() as w:
+        w.get("/hello")
+        assert w.answer().status == 200  # the connection has its descriptor, and the site is loaded
+        before = len(server.open_files())
+        with descriptors_left(worker, left):
+            a = w.send(form_with(data)).answer()
+            assert a.status == status, a.body
+            if status == 200:
+                assert json.loads(a.body) == [{"why": "Too many open files", "code": "EMFILE"}]
+        assert not (server.folder / "data/saved").exists()
+        if status == 503:
+            server.wait_for("no descriptor left for the body's temporary file")
+    eventually(lambda: len(server.open_files()) < before)  # the connection's, and no other is left
+    with server.wire() as w:
+        assert json.loads(w.send(form_with(data)).answer().body)[0]["path"].endswith("/data/saved")
+    assert (server.folder / "data/saved").read_bytes() == data
 
 
 def test_a_part_is_read_in_chunks(server):
