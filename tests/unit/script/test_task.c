@@ -1,10 +1,6 @@
 // lunette.task: sleep, spawn, all, timeout.
 #include "script_test.h"
 
-#include "base/log.h"
-
-#include <fcntl.h>
-
 // What must have begun, or must be over, is waited for by turns of the loop, never by a short sleep:
 // on a busy machine a millisecond is over before a spawned function has its first turn.
 #define T "local t = require 'lunette.task' "
@@ -166,22 +162,6 @@ static void timeouts(void **state)
     tell(*state, stories);
 }
 
-// The error log of what f does, in text.
-static void logged(struct fixture *f, const char *chunk, char *text, size_t cap)
-{
-    char path[128];
-    const char *failed;
-    snprintf(path, sizeof path, "%s/log", f->site);
-    unlink(path);
-    assert_int_equal(log_open(&(struct log_options){path, "off", LOG_INFO}, &failed), 0);
-    run(f, chunk);
-    log_close();
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    text[fread(text, 1, cap - 1, file)] = 0;
-    fclose(file);
-}
-
 static void what_nobody_joins_is_logged(void **state)
 {
     struct fixture *f = *state;
@@ -212,11 +192,6 @@ static void what_nobody_joins_is_logged(void **state)
 
 int main(void)
 {
-#define BOTH(test)                                                        \
-    cmocka_unit_test_setup_teardown(test, setup, teardown),               \
-    {                                                                     \
-#test " while collecting", test, setup_collecting, teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
         BOTH(sleeping),
         BOTH(sleeping_takes_its_time),
