@@ -18,7 +18,7 @@
 //   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
 //   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set. A FIN
 //                 goes to CONN_LINGER.
-//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said
+//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has sent
 //                 its last byte: it may have left. Input is paused when some comes.
 //   CONN_BODY     x is with the handler, which waits for on_body or, when x->reading, for on_data: the
 //                 next bytes go to it and to CONN_HANDLE, unless it asks for more at once. Timer: body.
@@ -109,7 +109,8 @@ struct h1_conn {
     unsigned slot;         // the server's: place in its table of peers
     unsigned char state;   // enum conn_state
     bool stepping;         // inside on_input: flush and advance happen at its end
-    bool eof;              // the client will send no more
+    bool fin;              // the client will send no more
+    bool eof;              // that, and every byte of it was taken
     bool blocked;          // the source of the answer waits for room in the queue
     bool served;           // at least one request was answered
     struct addr peer;

@@ -9,7 +9,7 @@
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
-//      lua_part.c     the parts of multipart bodies
+//      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      lua_listing.c  folders as pages
 //      answer.c       what a handler returned → http_response
@@ -58,13 +58,14 @@ struct work {
     struct body_reader *reader; // who waits in core.receive or core.read, or NULL
     unsigned body_status;       // what went wrong with the body; 0: nothing so far
     const char *body_why;
-    bool streams;            // the route has stream_body: the fields of the body raise
-    bool asked;              // exchange_read was called, and has not answered yet
-    bool body_over;          // by exchange_read: nothing more will come
-    uint64_t body_max;       // of a body that streams
-    struct buf incoming;     // bytes of it that nobody has taken yet
-    size_t wanted;           // how many the reader that waits wants at least
-    struct upload *upload;   // of a multipart body that was received; NULL: it is another
+    bool streams;          // the route has stream_body: the fields of the body raise
+    bool claimed;          // somebody has said how the body comes
+    bool asked;            // exchange_receive or exchange_read was called, and has not answered yet
+    bool body_over;        // by exchange_read: nothing more will come
+    uint64_t body_max;     // of a body that streams
+    struct buf incoming;   // bytes of it that nobody has taken yet; see WORK_READ_MAX
+    size_t wanted;         // how many the reader that waits wants at least
+    struct upload *upload; // of a multipart body that was received; NULL: it is another
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
@@ -118,6 +119,10 @@ struct handler {
 enum {
     WORK_TEXT_MAX = 64 << 20,  // a JSON answer or a page at most
     WORK_TEXT_KEEP = 64 << 10, // memory that h->text keeps for the next
+    WORK_READ_MAX = 64 << 20,  // bytes that req:read gives at once at most
+    // What may come in one piece behind the last of those: the largest limits.header_bytes, which
+    // bounds what a connection keeps, and more.
+    WORK_READ_OVER = 2 << 20,
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
@@ -155,6 +160,12 @@ int core_expect_json(lua_State *L);
 
 // request_read.c
 int core_receive(lua_State *L);
+// Calls then, whose results it returns, when the body is there or nobody waits for it. Where no route
+// has claimed it, it is received first, up to limits.body_bytes: the C function that returns this waits
+// meanwhile, and then finds its stack, with a value more on top. What goes wrong with the body is in
+// body_status. Raises where it cannot be received any more.
+typedef int request_body_fn(lua_State *L, struct work *w);
+int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);
@@ -165,6 +176,9 @@ void request_end_reading(struct work *w);
 void request_drop_body(struct work *w);
 
 // lua_part.c
+// The part at index 1 of a request that is not over, and its work; raises for anything else.
+const struct upload_part *request_check_part(lua_State *L, struct work **w);
+int lua_part_save_as(lua_State *L); // lua_part_save.c; upvalue 1 as for every method: the handler
 void lua_part_register(lua_State *L, struct handler *h);
 // Pushes req.parts.
 void request_push_parts(lua_State *L, struct work *w);

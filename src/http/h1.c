@@ -135,13 +135,29 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
 
 // --- the body of a request ---
 
+// Whether the handler is in the middle of a body whose rest may wait in the buffers: it learns from
+// that what became of the client.
+static bool within_body(const struct h1_exchange *x)
+{
+    return x->reading && !x->body_done;
+}
+
+// CONN_HANDLE was entered, or the client's FIN seen in it: the time is the handler's. Where there is
+// no memory for the short timer, its own deadline (timeouts.handler) is all that ends it.
+static void arm_for_handler(struct h1_conn *c)
+{
+    timeout_clear(&c->timer);
+    if (c->fin && !within_body(c->x))
+        timeout_set(c->env->loop, &c->timer, HALF_CLOSED_MS);
+}
+
 void h1_body_asked(struct h1_conn *c, bool asked)
 {
     set_state(c, asked ? CONN_BODY : CONN_HANDLE);
     if (asked)
         c->x->body_since = loop_now(c->env->loop);
     else
-        timeout_clear(&c->timer);
+        arm_for_handler(c);
 }
 
 static void body_ended(struct h1_conn *c, unsigned status, const char *why)
@@ -219,7 +235,7 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
         refuse(c, head, 503, "out of memory for the request");
     } else {
         set_state(c, CONN_HANDLE);
-        timeout_clear(&c->timer); // that of the head: from here on the time is the handler's
+        arm_for_handler(c); // no more that of the head
         c->served = true;
         c->env->handler->on_request(c->env->self, &c->x->pub);
     }
@@ -410,8 +426,6 @@ static void body_over(struct h1_conn *c)
         c->x->close = true;
     body_ended(c, whole ? 0 : 400, whole ? NULL : "the client stopped within the body");
     advance(c);
-    if (c->state == CONN_HANDLE && c->eof)
-        arm(c, HALF_CLOSED_MS);
     settle(c);
 }
 
@@ -439,6 +453,15 @@ static void on_drain(void *owner)
     settle(c);
 }
 
+// It may have shut its writing side only, and gets an answer that is soon.
+static void on_fin(void *owner)
+{
+    struct h1_conn *c = owner;
+    c->fin = true;
+    if (c->state == CONN_HANDLE)
+        arm_for_handler(c);
+}
+
 static void on_eof(void *owner)
 {
     struct h1_conn *c = owner;
@@ -458,9 +481,6 @@ static void on_eof(void *owner)
         break;
     case CONN_DISCARD:
         stop_discarding(c);
-        break;
-    case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
-        arm(c, HALF_CLOSED_MS);
         break;
     default:
         break;
@@ -513,6 +533,7 @@ static void on_timer(struct timeout *t)
 
 static const struct stream_events events = {
     .on_input = on_input,
+    .on_fin = on_fin,
     .on_eof = on_eof,
     .on_drain = on_drain,
     .on_broken = on_broken,

@@ -57,7 +57,7 @@ static struct work *new_work(struct handler *h)
     timeout_init(&w->deadline, on_deadline);
     w->start.fn = on_start;
     stream_source_init(w);
-    buf_init(&w->incoming, WORK_TEXT_MAX);
+    buf_init(&w->incoming, WORK_READ_MAX + WORK_READ_OVER);
     return h->works[h->work_count++] = w;
 }
 
