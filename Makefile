@@ -52,6 +52,8 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
        if timeout 120 $(2) >$(B)/log/$(1) 2>&1; then printf ' pass %s\n' '$(1)'; \
        else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
+comma := ,
+
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
         bench-cache cover format lint layers sizes clean
@@ -128,6 +130,9 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 # The test of the codings decodes what they make.
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
+
+# The test of what is fitted refuses allocations wherever they are made.
+$(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
 
 lua-unit: $(LUATESTS:%=run/lua/%)
 run/lua/%: tests/unit/lua/%.lua need
