@@ -2,6 +2,7 @@
 HTTP/1.0, ask for the head alone; and functions that raise, or write what cannot be written."""
 import contextlib
 import gzip
+import os
 import re
 import socket
 import time
@@ -109,6 +110,29 @@ MAIN = r"""
         t:join()
       end)
     end)
+    -- Each write is given up while it waits for a reader; what it wrote is garbage then.
+    app.get("/given-up", function(req)
+      return noted(req, function(write)
+        for i = 1, 4 do
+          local f <close> = io.open(app.data .. "/../site/chunks.bin", "rb")
+          f:seek("set", (i - 1) * 200000)
+          local chunk = f:read(200000)
+          task.timeout(0.1, function() write(chunk) end)
+          chunk = nil
+          collectgarbage()
+          collectgarbage()
+          local other = ("z"):rep(200000)
+        end
+        write "the end"
+      end)
+    end)
+    app.get("/tagged", function(req)
+      return noted(req, function(write)
+        write(("x"):rep(tonumber(req.query.n)))
+        task.sleep(0.02)
+        write "y"
+      end, { ["Content-Type"] = "text/plain", ETag = '"v"' })
+    end)
     app.get("/events", function()
       return app.events(function(send)
         for i = 1, 3 do send("number " .. i) task.sleep(0.2) end
@@ -117,8 +141,11 @@ MAIN = r"""
 """
 
 
+CHUNKS = [os.urandom(200_000) for _ in range(4)]
+
+
 def files(config=""):
-    return {"scripts/main.lua": MAIN, "scripts/config.lua": f"return {{ {config} }}"}
+    return {"scripts/main.lua": MAIN, "site/chunks.bin": b"".join(CHUNKS), "scripts/config.lua": f"return {{ {config} }}"}
 
 
 @pytest.fixture(scope="module")
@@ -368,6 +395,33 @@ def test_events_come_one_by_one_coded_or_not(config):
         steps = [n for _, n in times if n]
         assert len(steps) >= 3 and steps[0] < 30, steps
         assert times[-1][0] - times[0][0] > 0.2
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_a_write_that_is_given_up_leaves_nothing_behind(site, coding):
+    """The coder still had a part of the string, after it was collected."""
+    with asking(site, f"/given-up?name=given-up-{coding}", f"Accept-Encoding: {coding}",
+                "Connection: close") as s:
+        time.sleep(0.7)
+        body, whole = dechunk(read_all(s).partition(b"\r\n\r\n")[2])
+    text = gzip.decompress(body) if coding == "gzip" else body
+    assert whole and text.endswith(b"the end")
+    rest = text.removesuffix(b"the end")
+    for chunk in CHUNKS:  # as far as each was taken
+        rest = rest[len(os.path.commonprefix([chunk, rest])):]
+    assert not rest
+
+
+@pytest.mark.parametrize("n", [0, 1, 20000, 1000000])
+@pytest.mark.parametrize("field, status", [('If-None-Match: "v"', 304), ('If-Match: "x"', 412)])
+def test_a_stream_that_nobody_needs_ends_in_silence(site, n, field, status):
+    """A large write stood for ever, a small one made the next a failure in the log."""
+    name = f"tagged-{n}-{status}"
+    answer = ask(site, f"/tagged?n={n}&name={name}", field)
+    assert answer.status == status and answer.body == b""
+    closed_with(site, name, "", 5)
+    assert log_of(site, "/tagged") == ""
+    assert dechunk(ask(site, f"/tagged?n={n}&name=whole").body) == (b"x" * n + b"y", True)
 
 
 # --- what is left ---
