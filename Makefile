@@ -152,7 +152,7 @@ integration: need $(B)/lunette
 	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
-# Gigabytes and minutes; needs 5 GiB of disk where /tmp is.
+# Gigabytes and minutes; needs 8 GiB of disk where /tmp is.
 soak: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 3600 \
 	  /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider tests/integration/soak.py

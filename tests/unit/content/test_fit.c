@@ -546,6 +546,49 @@ static void without_memory_it_is_right_or_nothing(void **unused)
     print_message("%u allocations were refused\n", refusals);
 }
 
+// A handler that answers HEAD by itself says how long GET's body would be.
+static void head_without_a_body_is_told_the_same(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *length, *accepts, *none_match;
+        unsigned status;
+        bool coded;
+    } cases[] = {
+        {"5000", NULL, NULL, 200, false},       {"5000", "gzip", NULL, 200, true},
+        {"100", "gzip", NULL, 200, false},      {NULL, "gzip", NULL, 200, true},
+        {"5000", "gzip", "\"v\"", 304, false},  {"5000", NULL, "\"v\"", 304, false},
+        {"5000", "gzip;q=0", NULL, 200, false}, {"5000", "gzip", "\"x\"", 200, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct http_field asks[2];
+        unsigned n = add_field(asks, 0, "Accept-Encoding", cases[i].accepts);
+        n = add_field(asks, n, "If-None-Match", cases[i].none_match);
+        struct http_request request = {.method = HTTP_HEAD, .fields = asks, .field_count = n};
+        struct fit_options options = {
+            .codings = {.offered = 1u << CODING_GZIP, .level = 1, .min_bytes = MIN_BYTES}};
+        struct fields f;
+        struct arena a;
+        fields_init(&f);
+        arena_init(&a, 1 << 20);
+        fields_add(&f, STR("Content-Type"), STR("text/plain"));
+        fields_add(&f, STR("ETag"), STR("\"v\""));
+        if (cases[i].length)
+            fields_add(&f, STR("Content-Length"), str_z(cases[i].length));
+        struct http_response r = {.status = 200, .fields = &f};
+        fit_response(&r, &f, &request, &a, 1700000000, &options, NULL);
+        assert_int_equal(r.status, cases[i].status);
+        assert_int_equal((f.has & FIELDS_ENCODING) != 0, cases[i].coded);
+        assert_true(r.body == BODY_NONE);
+        if (cases[i].coded) {
+            assert_int_equal(f.length, -1); // nobody knows before it is coded
+            assert_true(str_eq(fields_find(&f, STR("ETag")), STR("\"v-gzip\"")));
+        }
+        fields_fini(&f);
+        arena_fini(&a);
+    }
+}
+
 // Fields that fill their maximum leave no room for what a coding or a range has to say: a body was
 // then coded, or cut out, without a word.
 static void fields_without_room_leave_the_body_as_it_is(void **unused)
@@ -596,6 +639,7 @@ int main(void)
         cmocka_unit_test(every_question_gets_its_answer),
         cmocka_unit_test(answers_from_kept_forms_are_the_same),
         cmocka_unit_test(without_memory_it_is_right_or_nothing),
+        cmocka_unit_test(head_without_a_body_is_told_the_same),
         cmocka_unit_test(fields_without_room_leave_the_body_as_it_is),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
