@@ -52,6 +52,8 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
        if timeout 120 $(2) >$(B)/log/$(1) 2>&1; then printf ' pass %s\n' '$(1)'; \
        else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
+comma := ,
+
 .DEFAULT_GOAL := all
 .PHONY: all need serve test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
         bench-cache cover format lint layers sizes clean
@@ -129,6 +131,9 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
 
+# The test of what is fitted refuses allocations wherever they are made.
+$(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
+
 lua-unit: $(LUATESTS:%=run/lua/%)
 run/lua/%: tests/unit/lua/%.lua need
 	$(call run,lua/$*,env LUA_PATH='src/lua/?.lua;src/lua/?/init.lua;;' lua5.4 $<)
@@ -147,7 +152,7 @@ integration: need $(B)/lunette
 	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
-# Gigabytes and minutes; needs 5 GiB of disk where /tmp is.
+# Gigabytes and minutes; needs 8 GiB of disk where /tmp is.
 soak: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 3600 \
 	  /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider tests/integration/soak.py

@@ -47,8 +47,8 @@ enum {
 //        and the tag of that form
 //
 // or stays as it is. now: seconds since 1970. a: the exchange's.
-// Without memory it stays as it is too, but for a range, which is then not served. What r lends
-// (release, source) is given back in time.
+// Without memory, or where the fields have no room for what is to be said, it stays as it is too, and
+// a range is then not served. What r lends (release, source) is given back in time.
 //
 // content names what a body in memory holds, for o->forms; NULL: that is not kept. A file is named by
 // its state.

@@ -32,7 +32,8 @@ struct lua_source {
     struct body_source source;    // first: ops get it back
     struct buf gathered;          // written and not yet pulled
     struct buf pulled;            // lent to the connection until the next pull
-    struct str lent;              // the rest of a large write; the string is on the writer's stack
+    struct str lent;              // the rest of a large write
+    int lent_ref, given_ref;      // what keeps its string, and that of what the last pull gave
     struct stream_writer *writer; // who waits in write, or NULL
     struct fields trailers;       // what the function returned for behind the body
     struct timeout beat;          // of an event stream: when it has been silent for beat_ms

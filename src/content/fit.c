@@ -95,6 +95,14 @@ static bool add(struct fields *f, struct str name, struct str value)
     return fields_add(f, name, value) == FIELDS_OK;
 }
 
+enum { FIT_FIELDS = 512 }; // bytes of all fields that are added to one answer
+
+// Before a body is changed: that the fields which say so will have room. Without, it stays as it is.
+static bool has_room(struct fields *f)
+{
+    return buf_room(&f->lines, FIT_FIELDS) != NULL;
+}
+
 static void add_vary(struct fields *f)
 {
     if (!(f->has & FIELDS_VARY) || !memmem(f->lines.p, f->lines.n, "Accept-Encoding", 15))
@@ -458,7 +466,8 @@ static bool can_make(const struct job *j, enum coding c)
 
 static void become_coded(struct job *j, const struct selection *s)
 {
-    if (!take_form(j, s->coding) && (!can_make(j, s->coding) || !code_body(j, s->coding)))
+    if (!has_room(j->f) ||
+        (!take_form(j, s->coding) && (!can_make(j, s->coding) || !code_body(j, s->coding))))
         return;
     replace_tag(j->f, s);
     add(j->f, STR("Content-Encoding"), coding_name(s->coding));
@@ -467,7 +476,7 @@ static void become_coded(struct job *j, const struct selection *s)
 static void become_partial(struct job *j, const struct selection *s, int64_t length)
 {
     bool one = s->n == 1;
-    if (j->r->body != BODY_BYTES && j->r->body != BODY_FILE)
+    if ((j->r->body != BODY_BYTES && j->r->body != BODY_FILE) || !has_room(j->f))
         return;
     if (one ? serve_range(j, s, length) : serve_ranges(j, s, length))
         j->r->status = 206;

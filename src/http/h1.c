@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-    PUMP_ROUNDS = 16, // fills of the queue in one turn, so that others get theirs
     // A client that shut its writing side may still be reading, or be gone: nobody can tell. An answer
     // that begins within this time is sent, later ones have nobody to go to.
     HALF_CLOSED_MS = 1000,
@@ -100,6 +99,7 @@ void h1_close(struct h1_conn *c)
     set_state(c, CONN_CLOSED);
     timeout_remove(c->env->loop, &c->timer);
     loop_undefer(c->env->loop, &c->later);
+    h1_pump_forget(c);
     if (c->x)
         h1_end_exchange(c, false);
     if (cut)
@@ -331,12 +331,6 @@ static void advance(struct h1_conn *c)
     if (c->state != CONN_ANSWER)
         return;
     enum h1_pump p = h1_pump(c->x);
-    for (int round = 0; p == PUMP_BLOCKED && round < PUMP_ROUNDS; round++) {
-        stream_flush(c->stream);
-        if (stream_queued(c->stream) >= STREAM_LOW)
-            break; // on_drain goes on
-        p = h1_pump(c->x);
-    }
     c->blocked = p == PUMP_BLOCKED;
     if (p == PUMP_DONE) {
         answer_done(c);
@@ -429,6 +423,12 @@ static void body_over(struct h1_conn *c)
     settle(c);
 }
 
+void h1_go_on(struct h1_conn *c)
+{
+    advance(c);
+    settle(c);
+}
+
 static void on_later(struct deferred *d)
 {
     struct h1_conn *c = (struct h1_conn *)((char *)d - offsetof(struct h1_conn, later));
@@ -436,8 +436,7 @@ static void on_later(struct deferred *d)
         body_over(c);
         return;
     }
-    advance(c);
-    settle(c);
+    h1_go_on(c);
 }
 
 static void advance_later(struct h1_conn *c)
@@ -448,9 +447,7 @@ static void advance_later(struct h1_conn *c)
 
 static void on_drain(void *owner)
 {
-    struct h1_conn *c = owner;
-    advance(c);
-    settle(c);
+    h1_go_on(owner);
 }
 
 // It may have shut its writing side only, and gets an answer that is soon.

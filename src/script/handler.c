@@ -199,8 +199,8 @@ static int run_streamed(lua_State *L, int status, lua_KContext ctx)
     struct work *w = (struct work *)ctx;
     if (!w->x)
         return 0; // an error after the client left is only its consequence
-    if (status != LUA_OK && status != LUA_YIELD)
-        return run_raised(L, w);
+    if (status != LUA_OK && status != LUA_YIELD) // likewise where nobody wanted the body
+        return w->stream.closed ? 0 : run_raised(L, w);
     stream_send_head(w);
     const char *wrong = stream_keep_trailers(L, w);
     if (wrong)
