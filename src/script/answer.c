@@ -328,7 +328,10 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
         fit.codings.offered = 0;
     if (w->from_file) // other codings of files are files beside them
         fit.codings.offered &= 1u << CODING_GZIP;
-    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
+    struct fit_content content = {
+        .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
+    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit,
+                 w->sends_kept ? &content : NULL);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }
@@ -374,6 +377,7 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
         message = add_body(L, w, a->body, &r, stream);
     if (message)
         return message;
+    w->sends_kept = w->kept.body != LUA_NOREF && kept_apply(L, w, a->status, a->body, f);
     if (status_bodiless(a->status) || w->x->request.method == HTTP_HEAD)
         *stream = 0; // its source will be closed: there is nothing to write to
     if (*stream)

@@ -1,0 +1,329 @@
+-- The route option cache: whole responses, kept in the cache that all workers share.
+--
+-- It is the innermost of a route's middleware: all other middleware runs for every request, and
+-- only the handler is spared. So what is kept is the handler's response as no middleware has touched
+-- it yet. Its key is the scheme, host, port, path as sent, query string as sent, the values of the
+-- `vary` headers and what key(req) gave; and the option itself, so that another one after a reload
+-- finds nothing of before. Where the response has a Vary of its own, or req:accepts and the like were
+-- asked on the way to it, by middleware too, the values of those headers are part of the key as well
+-- (see cached.lua). GET is kept, and answers HEAD; a HEAD that finds nothing runs the handler.
+--
+-- A visitor's own never reaches another. C notes what is read of who asks (request_private.c):
+--   before the handler   by middleware, which may have handed it on: neither looked up nor kept
+--   by the handler       not kept
+--   after the handler    the response is kept already, and middleware changes a copy of its own; what
+--                        the cache says of the body is left out (answer_kept.c)
+-- unless `vary` names the header, or there is a key. Nor is an answer to a request with Authorization
+-- kept or given that is not Cache-Control: public (RFC 9111 §3.5), and one to a request with a body.
+-- What clients say of caching is not heard: to them this is the origin.
+--
+-- One request over all workers fills, the others wait; with `stale` they get the old response. A
+-- fill that fails is passed to the next; one whose response cannot be kept is remembered as such for
+-- PASS_S, so that nobody waits for what each has to make.
+
+local core = require "lunette.core"
+local cache_option = require "lunette.cache_option"
+local cached = require "lunette.cached"
+local errors = require "lunette.errors"
+local etags = require "lunette.etags"
+local response = require "lunette.response"
+
+local misuse = errors.misuse
+
+local response_cache = {}
+
+local PASS_S = 10   -- for how long nobody waits for a response that cannot be kept
+local FAILED_S = 1  -- and for one that failed twice in a row
+local DEPTH = 4     -- markers on the way to a response
+local ROUNDS = 4    -- looks that end with a response which was purged meanwhile
+local OWN = "\0lunette:"
+
+local own, sha256 -- lunette.cache_own, once it is needed
+
+local function open_modules()
+    own, sha256 = require "lunette.cache_own", require "lunette.crypto".sha256
+end
+
+-- Keys ---------------------------------------------------------------------------------------------
+
+-- A key with the values of the named headers in it.
+local function key_with(key, names, req)
+    local parts = { key }
+    for i, name in ipairs(names) do
+        local value = core.field(req, name)
+        parts[i + 1] = ("s2s4"):pack(name, value and "=" .. value or "")
+    end
+    return OWN .. sha256(table.concat(parts))
+end
+
+-- The key of a request; nil where key(req) is nil, whose answer is not to be kept.
+local function key_of(spec, req)
+    local own_key = ""
+    if spec.key then
+        own_key = spec.key(req)
+        if own_key == nil then return nil end
+        if type(own_key) ~= "string" and type(own_key) ~= "number" then
+            misuse("cache.key must return a string, a number or nil, not %s", errors.kind(own_key))
+        end
+    end
+    local key = ("s4s4s4i8s4s4s4"):pack(spec.text, req.scheme, req.host, req.port, req.raw_path,
+        req.query_string, own_key)
+    return key_with(key, spec.vary, req)
+end
+
+-- The keys of stamps: of a path, without a slash at its end since /a and /a/ are one route; of a tag.
+local function path_key(path) return OWN .. "p" .. sha256((path:gsub("(.)/$", "%1"))) end
+local function tag_key(tag) return OWN .. "t" .. sha256(tag) end
+
+-- Walks over the markers from a key on → the key of this request's variant, what is there, and the
+-- headers whose values are in the key, as a set; nothing where there are too many markers.
+local function walk(spec, req, key)
+    local known = spec.known
+    for _ = 1, DEPTH do
+        local bytes = own.look(key)
+        local names = bytes and cached.names(bytes)
+        if not names then return key, bytes, known end
+        known = setmetatable({}, { __index = known })
+        for _, name in ipairs(names) do known[name] = true end
+        key = key_with(key, names, req)
+    end
+    return nil
+end
+
+-- Answers ------------------------------------------------------------------------------------------
+
+-- Whether nothing that an entry depends on was purged since.
+local function is_good(entry)
+    for i = 1, #entry.stamps, 2 do
+        if own.stamp(entry.stamps[i]) ~= entry.stamps[i + 1] then return false end
+    end
+    return true
+end
+
+-- The good entry of bytes; one that is not is dropped.
+local function open_entry(key, bytes)
+    local entry = bytes and cached.decode(bytes)
+    if entry and is_good(entry) then return entry end
+    if entry then own.drop(key) end
+    return nil
+end
+
+-- Tells C what is known of a body, for when it is sent.
+local function keep(spec, req, body, tag, seen)
+    core.keep(req, body, tag, spec.max_age, spec.shared, spec.own, seen)
+end
+
+-- The response of an entry, with its age (RFC 9111 §5.1).
+local function serve(spec, req, entry)
+    for i = 1, #entry.added, 2 do
+        local name, value = entry.added[i], entry.added[i + 1]
+        if name == "Vary" then core.vary(req, value) else core.add_header(req, name, value) end
+    end
+    entry.headers.Age = entry.age + math.max(0, os.time() - entry.at)
+    keep(spec, req, entry.body, entry.tag, entry.seen)
+    return response.new(entry.status, entry.headers, entry.body)
+end
+
+-- Tells the author, once over all workers, why a route's answers are not kept.
+local function warn(route, why)
+    route.warned = route.warned or {}
+    if route.warned[why] then return end
+    route.warned[why] = true
+    local text = ("%s: the answers of %s %s are not kept by its cache: %s"):format(route.place,
+        route.methods[1], route.pattern.text, why)
+    if own.once(OWN .. "w" .. sha256(text)) then core.log("warn", text) end
+end
+
+-- Filling ------------------------------------------------------------------------------------------
+
+-- The tags of a response; a function may read more of the visitor than the handler did.
+local function tags_of(spec, req, res)
+    if type(spec.tags) ~= "function" then return spec.tags end
+    return cache_option.check_tags(spec.tags(req, res) or {}, "what cache.tags returned")
+end
+
+-- The stamps that a response depends on, with their keys; nil when one was renewed since the moment
+-- at which it was begun.
+local function stamps_of(req, tags, serial, purges)
+    local stamps, renewed = {}, false
+    local function add(key)
+        local stamp = own.stamp(key)
+        stamps[#stamps + 1], stamps[#stamps + 2] = key, stamp
+        renewed = renewed or not own.since(stamp, serial, purges)
+    end
+    add(path_key(req.path))
+    for _, tag in ipairs(tags) do add(tag_key(tag)) end
+    return not renewed and stamps or nil
+end
+
+-- The bytes of an entry; nil when it was purged while it was made.
+local function encode(req, res, made, tags, tag)
+    local stamps = stamps_of(req, tags, made.serial, made.purges)
+    return stamps and cached.encode {
+        status = res.status, headers = res.headers, added = made.added, body = res.body, tag = tag,
+        at = os.time(), age = tonumber(res.headers.Age) or 0, seen = core.private_seen(req),
+        public = made.public, stamps = stamps,
+    }
+end
+
+-- Runs the handler → its response, and what becomes of it: { verdict, names, public, value }, as
+-- cached.judge has them, value being the entry's bytes. The verdict is also "old", for a response
+-- that was purged while it was made.
+local function run(route, spec, req, handle, known)
+    local mark, made, why = core.added(req), { names = {} }, nil
+    made.serial, made.purges = own.moment()
+    core.fills(req, true)
+    local res = handle(req)
+    core.fills(req, false)
+    if core.over(req) then
+        made.verdict = "fail"
+        return res, made
+    end
+    local tags = cached.statuses[res.status] and tags_of(spec, req, res)
+    made.added = core.added_since(req, mark)
+    made.verdict, made.names, made.public, why = cached.judge(res, made.added,
+        core.added_since(req, 0), known, core.private_seen(req) & ~spec.own)
+    if why then warn(route, why) end
+    if made.verdict ~= "keep" then return res, made end
+    local body = res.body or ""
+    local tag = (body ~= "" or req.method == "GET") and etags.of_body(body) or ""
+    keep(spec, req, res.body, tag, 0)
+    made.value = encode(req, res, made, tags, tag)
+    if not made.value then
+        made.verdict = "old"
+    elseif #made.value > own.largest() then
+        made.verdict = "pass"
+        warn(route, ("one has %d bytes, and the cache takes %d"):format(#made.value, own.largest()))
+    end
+    return res, made
+end
+
+-- What a fill gives to those who wait: a value, or nil for the next to fill, or false and for how
+-- long nobody is to wait.
+local function result_of(spec, req, key, made, passed)
+    local verdict = made.verdict
+    if verdict == "old" then return nil end
+    if verdict == "fail" then
+        if passed then return false, FAILED_S end
+        return nil
+    end
+    if #made.names == 0 then
+        if verdict == "keep" then return made.value end
+        return false, PASS_S
+    end
+    local inner = key_with(key, made.names, req)
+    if verdict == "keep" then
+        own.put(inner, made.value, spec.ttl, spec.stale)
+    else
+        own.pass(inner, PASS_S)
+    end
+    return cached.marker(made.names)
+end
+
+-- The answer to a GET: from the cache, or made for it.
+local function get(route, spec, req, handle, first)
+    for _ = 1, ROUNDS do
+        local key, bytes, known = walk(spec, req, first)
+        if not key then break end
+        local entry = open_entry(key, bytes)
+        if entry then return serve(spec, req, entry) end
+        local mine
+        own.fetch(key, spec.ttl, function(passed)
+            local made
+            mine, made = run(route, spec, req, handle, known)
+            return result_of(spec, req, key, made, passed)
+        end, spec.fetch)
+        if mine then return mine end -- else there is another's now
+    end
+    return handle(req)
+end
+
+-- The same for those who may only look: HEAD, and requests with Authorization, whose answers are for
+-- others when they say so.
+local function look(route, spec, req, handle, first, authorised)
+    local key, bytes, known = walk(spec, req, first)
+    if not key then return handle(req) end
+    local entry = open_entry(key, bytes)
+    if entry and (entry.public or not authorised) then return serve(spec, req, entry) end
+    local res, made = run(route, spec, req, handle, known)
+    if made.verdict == "keep" and made.public and req.method == "GET" and not entry then
+        local value = result_of(spec, req, key, made)
+        own.put(key, value, spec.ttl, spec.stale)
+    end
+    return res
+end
+
+-- Other methods change what is there (RFC 9111 §4.4).
+local function change(req, handle)
+    local res = handle(req)
+    if res.status < 400 then own.renew(path_key(req.path)) end
+    return res
+end
+
+-- The middleware that does what the option asks for.
+function response_cache.middleware(route, spec)
+    open_modules()
+    return function(req, handle)
+        local method = req.method
+        if method ~= "GET" and method ~= "HEAD" then return change(req, handle) end
+        for _, name in ipairs(spec.vary) do core.vary(req, name) end
+        if core.has_body(req) then return handle(req) end
+        local key = key_of(spec, req)
+        if not key then return handle(req) end
+        local read = core.private_seen(req) & ~spec.own
+        if read ~= 0 then
+            warn(route, cached.told("middleware", read))
+            return handle(req)
+        end
+        local authorised = not spec.key and not spec.known.authorization
+            and core.field(req, "authorization") ~= nil
+        if method == "HEAD" or authorised then
+            return look(route, spec, req, handle, key, authorised)
+        end
+        return get(route, spec, req, handle, key)
+    end
+end
+
+-- app.purge ----------------------------------------------------------------------------------------
+
+local PURGE = { tag = true }
+
+local function decode(path)
+    return (path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+-- A path as in a URL, or as in req.path: both are meant.
+local function purge_path(path)
+    if path:sub(1, 1) ~= "/" then
+        misuse('app.purge: the path %q must begin with "/"', path)
+    end
+    local bare = path:gsub("[?#].*", "")
+    local done = {}
+    for _, one in ipairs { path, decode(path), bare, decode(bare) } do
+        if not done[one] then own.renew(path_key(one)) end
+        done[one] = true
+    end
+end
+
+-- app.purge("/path") takes back the responses of a path, over all hosts, queries and variants;
+-- app.purge{tag = "x"}, or an array of tags, those that have the tag. From now on none of them is
+-- given any more, in any worker, nor what a handler is making of them right now. Gives true: how many
+-- there were nobody counts, since it takes the same time for any number.
+function response_cache.purge(what)
+    open_modules()
+    if type(what) == "string" then
+        purge_path(what)
+        return true
+    end
+    if type(what) ~= "table" then
+        misuse("app.purge: a path or {tag=} expected, not %s", errors.kind(what))
+    end
+    errors.check_options(what, PURGE, "app.purge")
+    local tags = what.tag
+    if tags == nil then misuse("app.purge: a path or {tag=} expected") end
+    if type(tags) == "string" then tags = { tags } end
+    for _, tag in ipairs(cache_option.check_tags(tags, "app.purge: tag")) do own.renew(tag_key(tag)) end
+    return true
+end
+
+return response_cache
