@@ -7,17 +7,17 @@
 --   stale    how long after that it is given while one request makes the next
 --   vary     names of request headers: each of their values has responses of its own, which say so
 --            in Vary. What is read of a header that is named is known to be for whom it is
---   key      what else tells responses apart, a string or a number; nil: this one is not kept. Then
---            whatever is read of the visitor is taken to be in the key
+--   key      what else tells responses apart, a string or a number; nil: this one is not kept. What
+--            was read of the visitor when it has returned, by middleware too, is taken to be in it
 --   tags     by which app.purge{tag=} finds them
 --   max_age  adds Cache-Control: max-age to what is kept, where the handler gave none; "private" too
 --            where something of the visitor was read under a key
 --
 -- A setting has the same names, times in seconds, and
---   known          vary as a set
---   shared, own    what of the visitor (core.private_seen) may be read for answers that any cache
---                  keeps, and for those that only this one and the client's own keep
---   text           the same for settings whose entries are of one kind
+--   known    vary as a set
+--   shared   what of the visitor (core.private_seen) may be read for answers that any cache keeps,
+--            since Vary says for whom they are
+--   text     the same for settings whose entries are of one kind
 
 local core = require "lunette.core"
 local errors = require "lunette.errors"
@@ -28,7 +28,6 @@ local misuse, expect = errors.misuse, errors.expect
 local cache_option = {}
 
 local TAGS_MAX, TAG_MAX = 64, 1024 -- of a response; bytes of one
-local EVERYTHING = -1 -- every bit of core.private_seen
 
 local OPTIONS = { ttl = true, stale = true, vary = true, key = true, tags = true, max_age = true }
 
@@ -103,7 +102,6 @@ function cache_option.parse(option, what)
     for _, name in ipairs(spec.vary) do
         spec.shared = spec.shared | core.private_covered(name)
     end
-    spec.own = spec.key and EVERYTHING or spec.shared
     spec.text = text_of(spec)
     spec.fetch = { stale = spec.stale }
     return spec

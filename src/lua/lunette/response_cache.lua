@@ -13,7 +13,8 @@
 --   by the handler       not kept
 --   after the handler    the response is kept already, and middleware changes a copy of its own; what
 --                        the cache says of the body is left out (answer_kept.c)
--- unless `vary` names the header, or there is a key. Nor is an answer to a request with Authorization
+-- unless `vary` names the header, or key(req) tells for whom it is: then what was read by the time it
+-- has returned is taken to be in the key, though not what only the handler reads. Nor is an answer to a request with Authorization
 -- kept or given that is not Cache-Control: public (RFC 9111 §3.5), and one to a request with a body.
 -- What clients say of caching is not heard: to them this is the origin.
 --
@@ -37,6 +38,9 @@ local FAILED_S = 1  -- and for one that failed twice in a row
 local DEPTH = 4     -- markers on the way to a response
 local ROUNDS = 4    -- looks that end with a response which was purged meanwhile
 local OWN = "\0lunette:"
+
+-- One request at a route with the option is an asker: { route, spec, req, handle, allowed,
+-- authorised }: allowed is what may be read of it for an answer that is kept.
 
 local own, sha256 -- lunette.cache_own, once it is needed
 
@@ -109,18 +113,25 @@ local function open_entry(key, bytes)
 end
 
 -- Tells C what is known of a body, for when it is sent.
-local function keep(spec, req, body, tag, seen)
-    core.keep(req, body, tag, spec.max_age, spec.shared, spec.own, seen)
+local function keep(asker, body, tag, seen)
+    local spec = asker.spec
+    core.keep(asker.req, body, tag, spec.max_age, spec.shared, asker.allowed, seen)
+end
+
+-- Whether an entry may be given: not where more was read for it than is in this asker's key.
+local function is_for(asker, entry)
+    return entry.seen & ~asker.allowed == 0 and (entry.public or not asker.authorised)
 end
 
 -- The response of an entry, with its age (RFC 9111 §5.1).
-local function serve(spec, req, entry)
+local function serve(asker, entry)
+    local req = asker.req
     for i = 1, #entry.added, 2 do
         local name, value = entry.added[i], entry.added[i + 1]
         if name == "Vary" then core.vary(req, value) else core.add_header(req, name, value) end
     end
     entry.headers.Age = entry.age + math.max(0, os.time() - entry.at)
-    keep(spec, req, entry.body, entry.tag, entry.seen)
+    keep(asker, entry.body, entry.tag, entry.seen)
     return response.new(entry.status, entry.headers, entry.body)
 end
 
@@ -156,53 +167,64 @@ local function stamps_of(req, tags, serial, purges)
     return not renewed and stamps or nil
 end
 
+-- A stamp that is there before the moment cannot be taken for one that was renewed later.
+local function begin(asker)
+    own.stamp(path_key(asker.req.path))
+    if type(asker.spec.tags) == "table" then
+        for _, tag in ipairs(asker.spec.tags) do own.stamp(tag_key(tag)) end
+    end
+    return own.moment()
+end
+
 -- The bytes of an entry; nil when it was purged while it was made.
 local function encode(req, res, made, tags, tag)
     local stamps = stamps_of(req, tags, made.serial, made.purges)
     return stamps and cached.encode {
         status = res.status, headers = res.headers, added = made.added, body = res.body, tag = tag,
-        at = os.time(), age = tonumber(res.headers.Age) or 0, seen = core.private_seen(req),
-        public = made.public, stamps = stamps,
+        at = os.time(), age = math.tointeger(res.headers.Age) or 0,
+        seen = core.private_seen(req), public = made.public, stamps = stamps,
     }
 end
 
--- Runs the handler → its response, and what becomes of it: { verdict, names, public, value }, as
--- cached.judge has them, value being the entry's bytes. The verdict is also "old", for a response
--- that was purged while it was made.
-local function run(route, spec, req, handle, known)
-    local mark, made, why = core.added(req), { names = {} }, nil
-    made.serial, made.purges = own.moment()
-    core.fills(req, true)
-    local res = handle(req)
-    core.fills(req, false)
-    if core.over(req) then
-        made.verdict = "fail"
-        return res, made
-    end
+-- Judges a response, and makes an entry of one that is kept.
+local function conclude(asker, res, made, mark, known)
+    local route, spec, req, why = asker.route, asker.spec, asker.req, nil
     local tags = cached.statuses[res.status] and tags_of(spec, req, res)
     made.added = core.added_since(req, mark)
     made.verdict, made.names, made.public, why = cached.judge(res, made.added,
-        core.added_since(req, 0), known, core.private_seen(req) & ~spec.own)
+        core.added_since(req, 0), known, core.private_seen(req) & ~asker.allowed)
     if why then warn(route, why) end
-    if made.verdict ~= "keep" then return res, made end
+    if made.verdict ~= "keep" then return end
     local body = res.body or ""
     local tag = (body ~= "" or req.method == "GET") and etags.of_body(body) or ""
-    keep(spec, req, res.body, tag, 0)
+    keep(asker, res.body, tag, 0)
     made.value = encode(req, res, made, tags, tag)
     if not made.value then
-        made.verdict = "old"
+        made.verdict = "fail"
     elseif #made.value > own.largest() then
         made.verdict = "pass"
-        warn(route, ("one has %d bytes, and the cache takes %d"):format(#made.value, own.largest()))
+        warn(route, ("one has more than the %d bytes that it takes"):format(own.largest()))
     end
+end
+
+-- Runs the handler → its response, and what becomes of it: { verdict, names, public, value }, as
+-- cached.judge has them, value being the entry's bytes. One that was purged while it was made fails.
+local function run(asker, known)
+    local req = asker.req
+    local made = { verdict = "fail", names = {} }
+    local mark = core.added(req)
+    made.serial, made.purges = begin(asker)
+    core.fills(req, true)
+    local res = asker.handle(req)
+    core.fills(req, false)
+    if not core.over(req) then conclude(asker, res, made, mark, known) end
     return res, made
 end
 
 -- What a fill gives to those who wait: a value, or nil for the next to fill, or false and for how
 -- long nobody is to wait.
-local function result_of(spec, req, key, made, passed)
-    local verdict = made.verdict
-    if verdict == "old" then return nil end
+local function result_of(asker, key, made, passed)
+    local verdict, spec = made.verdict, asker.spec
     if verdict == "fail" then
         if passed then return false, FAILED_S end
         return nil
@@ -211,7 +233,7 @@ local function result_of(spec, req, key, made, passed)
         if verdict == "keep" then return made.value end
         return false, PASS_S
     end
-    local inner = key_with(key, made.names, req)
+    local inner = key_with(key, made.names, asker.req)
     if verdict == "keep" then
         own.put(inner, made.value, spec.ttl, spec.stale)
     else
@@ -221,66 +243,76 @@ local function result_of(spec, req, key, made, passed)
 end
 
 -- The answer to a GET: from the cache, or made for it.
-local function get(route, spec, req, handle, first)
+local function get(asker, first)
+    local spec = asker.spec
     for _ = 1, ROUNDS do
-        local key, bytes, known = walk(spec, req, first)
+        local key, bytes, known = walk(spec, asker.req, first)
         if not key then break end
         local entry = open_entry(key, bytes)
-        if entry then return serve(spec, req, entry) end
+        if entry and not is_for(asker, entry) then break end
+        if entry then return serve(asker, entry) end
         local mine
         own.fetch(key, spec.ttl, function(passed)
             local made
-            mine, made = run(route, spec, req, handle, known)
-            return result_of(spec, req, key, made, passed)
+            mine, made = run(asker, known)
+            return result_of(asker, key, made, passed)
         end, spec.fetch)
         if mine then return mine end -- else there is another's now
     end
-    return handle(req)
+    return asker.handle(asker.req)
 end
 
 -- The same for those who may only look: HEAD, and requests with Authorization, whose answers are for
 -- others when they say so.
-local function look(route, spec, req, handle, first, authorised)
+local function look(asker, first)
+    local spec, req = asker.spec, asker.req
     local key, bytes, known = walk(spec, req, first)
-    if not key then return handle(req) end
+    if not key then return asker.handle(req) end
     local entry = open_entry(key, bytes)
-    if entry and (entry.public or not authorised) then return serve(spec, req, entry) end
-    local res, made = run(route, spec, req, handle, known)
+    if entry and is_for(asker, entry) then return serve(asker, entry) end
+    local res, made = run(asker, known)
     if made.verdict == "keep" and made.public and req.method == "GET" and not entry then
-        local value = result_of(spec, req, key, made)
-        own.put(key, value, spec.ttl, spec.stale)
+        own.put(key, result_of(asker, key, made), spec.ttl, spec.stale)
     end
     return res
 end
 
--- Other methods change what is there (RFC 9111 §4.4).
+local READS = { GET = true, HEAD = true }
+local CHANGES = { POST = true, PUT = true, PATCH = true, DELETE = true }
+
+-- Methods that change what is there take it back (RFC 9111 §4.4).
 local function change(req, handle)
     local res = handle(req)
-    if res.status < 400 then own.renew(path_key(req.path)) end
+    if CHANGES[req.method] and res.status < 400 then own.renew(path_key(req.path)) end
     return res
+end
+
+-- What was read so far may be part of the key, if there is one.
+local function allowed_by(spec, seen)
+    return spec.key and spec.shared | seen or spec.shared
 end
 
 -- The middleware that does what the option asks for.
 function response_cache.middleware(route, spec)
     open_modules()
+    local of_authorization = core.private_covered("authorization")
     return function(req, handle)
-        local method = req.method
-        if method ~= "GET" and method ~= "HEAD" then return change(req, handle) end
+        if not READS[req.method] then return change(req, handle) end
         for _, name in ipairs(spec.vary) do core.vary(req, name) end
         if core.has_body(req) then return handle(req) end
         local key = key_of(spec, req)
         if not key then return handle(req) end
-        local read = core.private_seen(req) & ~spec.own
-        if read ~= 0 then
-            warn(route, cached.told("middleware", read))
+        local seen = core.private_seen(req)
+        local allowed = allowed_by(spec, seen)
+        if seen & ~allowed ~= 0 then
+            warn(route, cached.told("middleware", seen & ~allowed))
             return handle(req)
         end
-        local authorised = not spec.key and not spec.known.authorization
+        local asker = { route = route, spec = spec, req = req, handle = handle, allowed = allowed }
+        asker.authorised = allowed & of_authorization == 0
             and core.field(req, "authorization") ~= nil
-        if method == "HEAD" or authorised then
-            return look(route, spec, req, handle, key, authorised)
-        end
-        return get(route, spec, req, handle, key)
+        if req.method == "HEAD" or asker.authorised then return look(asker, key) end
+        return get(asker, key)
     end
 end
 
