@@ -59,6 +59,8 @@ MAIN = r"""
       return 200, { ["X-One"] = run(req), ["X-Two"] = { "a", "b" }, Age = 100,
         Link = "</a>; rel=next" }, { json = { 1, 2 } }
     end)
+    app.get("/ages", { cache = { ttl = 60, key = function(req) return req.query.age end } },
+      function(req) return 200, { Age = req.query.age }, "" end)
     app.get("/empty", { cache = 60 }, function(req)
       return app.response(200, { ["X-Run"] = run(req) })
     end)
@@ -319,6 +321,13 @@ def test_age_counts_from_the_making(site):
     assert ask(site, "/slow/age")["age"] in ("0", "1")
     time.sleep(2)
     assert int(ask(site, "/slow/age")["age"]) >= 2
+
+
+@pytest.mark.parametrize("age, least", [("5", 5), ("5.5", 5), ("-1", 0), ("1e99", 0), ("x", 0),
+                                        ("nan", 0)])
+def test_an_age_that_a_handler_gives(site, age, least):
+    ask(site, f"/ages?age={age}")
+    assert least <= int(ask(site, f"/ages?age={age}")["age"]) < least + 5
 
 
 def test_max_age_is_for_what_is_kept(site):

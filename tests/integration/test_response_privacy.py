@@ -279,6 +279,25 @@ AUTHORIZED = r"""
       return app.text(run(req) .. (req.headers.authorization or ""))
     end)
     app.get("/body", { cache = 60 }, function(req) return app.text(run(req) .. req.body) end)
+    -- keys that say nothing of the visitor, or only now and then
+    app.get("/page", { cache = { ttl = 60, key = function(req) return req.query.page end } },
+      function(req) return app.text(run(req) .. " for " .. tostring(req.cookies.name)) end)
+    app.get("/sometimes", { cache = { ttl = 60, key = function(req)
+      return req.query.all and "all" or req.cookies.name or "nobody"
+    end } }, function(req) return app.text(run(req) .. " for " .. tostring(req.cookies.name)) end)
+    app.get("/user", { cache = { ttl = 60, key = function(req) return req.user end },
+      use = function(req, handle)
+        req.user = req.cookies.name or "nobody"
+        return handle(req)
+      end }, function(req) return app.text(run(req) .. " for " .. req.user) end)
+    -- middleware that reads for some only, and a key that does not tell
+    app.get("/some", { cache = { ttl = 60, key = function() return "same" end },
+      use = function(req, handle)
+        if req.query.x ~= nil and req.headers["x-read"] then req.user = req.cookies.name end
+        return handle(req)
+      end }, function(req) return app.text(run(req) .. " for " .. tostring(req.user)) end)
+    app.get("/wrong", { cache = { ttl = 60, key = function() return {} end } }, function() return "" end)
+
     app.get("/lazy", { cache = 60 }, function(req)
       local user = req.headers["x-user"]
       return app.text(run(req) .. (user and req.cookies.name or ""))
@@ -313,3 +332,29 @@ def test_an_answer_to_who_is_not_read_does_not_show_who_is(serve):
     assert ask(site, "/lazy", "X-User: yes", "Cookie: name=b").body == b"2b"
     assert ask(site, "/lazy", "Cookie: name=c").body == b"3"
     assert ask(site, "/lazy").body == b"3"
+
+
+def test_a_key_covers_what_was_read_for_it_and_no_more(serve):
+    site = serve({"scripts/main.lua": AUTHORIZED})
+
+    def as_(name, path):
+        return ask(site, path, f"Cookie: name={name}").body.decode()
+    for path in ("/page?page=1", "/sometimes?all=1"):
+        assert [as_(name, path) for name in "abab"] == ["1 for a", "2 for b", "3 for a", "4 for b"]
+        assert f"GET {path.split('?')[0]} are not kept by its cache: its handler read" in site.errors()
+    for path, first in (("/sometimes", 5), ("/user", 1)):
+        assert [as_(name, path) for name in "abab"] == [
+            f"{first} for a", f"{first + 1} for b", f"{first} for a", f"{first + 1} for b"]
+
+
+def test_a_kept_answer_is_not_for_who_was_read_less_of(serve):
+    site = serve({"scripts/main.lua": AUTHORIZED})
+    assert ask(site, "/some?x", "X-Read: 1", "Cookie: name=a").body == b"1 for a"
+    assert ask(site, "/some?x", "Cookie: name=b").body == b"2 for nil"
+    assert ask(site, "/some?x").body == b"3 for nil"
+
+
+def test_a_key_of_another_type_is_told(serve):
+    site = serve({"scripts/main.lua": AUTHORIZED})
+    assert ask(site, "/wrong").status == 500
+    assert "cache.key must return a string, a number or nil, not a table" in site.errors()

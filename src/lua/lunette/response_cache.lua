@@ -176,12 +176,18 @@ local function begin(asker)
     return own.moment()
 end
 
+-- How old a response is as it comes: a handler may have it from elsewhere.
+local function age_of(res)
+    local age = tonumber(res.headers.Age) or 0
+    return age >= 0 and age < 2 ^ 31 and age // 1 | 0 or 0
+end
+
 -- The bytes of an entry; nil when it was purged while it was made.
 local function encode(req, res, made, tags, tag)
     local stamps = stamps_of(req, tags, made.serial, made.purges)
     return stamps and cached.encode {
         status = res.status, headers = res.headers, added = made.added, body = res.body, tag = tag,
-        at = os.time(), age = math.tointeger(res.headers.Age) or 0,
+        at = os.time(), age = age_of(res),
         seen = core.private_seen(req), public = made.public, stamps = stamps,
     }
 end
