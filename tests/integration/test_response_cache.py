@@ -123,6 +123,15 @@ MAIN = r"""
       return app.text(n)
     end)
 
+    app.get("/late", { cache = 60, timeout = "700ms" }, function(req)
+      local n = run(req)
+      if n == 1 then task.sleep(5) end
+      return app.text(n)
+    end)
+    app.get("/bad/tags", { cache = { ttl = 60, tags = function() return { 5 } end } }, function()
+      return "x"
+    end)
+
     -- middleware runs on hits
     app.get("/counted", { cache = 60, use = function(req, handle)
       local n = cache.incr("middleware of /counted")
@@ -446,6 +455,25 @@ def test_what_always_fails_does_not_queue(site):
     answers = together(*[lambda: ask(site, "/fails/999999?s=0.2")] * 16)
     assert {a.status for a in answers} == {500}
     assert time.monotonic() - begun < 2.5
+
+
+def test_a_fill_that_takes_too_long_is_passed_on(site):
+    with site.wire() as w:
+        w.get("/late")
+        eventually(lambda: runs(site, "/late") == 1)
+        time.sleep(0.3)  # so that those who wait have more time left
+        assert {a.body for a in together(*[lambda: ask(site, "/late")] * 4)} == {b"2"}
+        assert w.answer().status == 503
+
+
+def test_tags_of_another_type_are_told(site):
+    assert ask(site, "/bad/tags").status == 500
+    assert "cache.tags of the route at scripts/main.lua:" in site.errors()
+
+
+def test_a_request_without_a_host(site):
+    answer = site.raw(b"GET /host HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200") and b"http  80" in answer
 
 
 def test_who_leaves_passes_the_fill_on(site):

@@ -357,4 +357,5 @@ def test_a_kept_answer_is_not_for_who_was_read_less_of(serve):
 def test_a_key_of_another_type_is_told(serve):
     site = serve({"scripts/main.lua": AUTHORIZED})
     assert ask(site, "/wrong").status == 500
-    assert "cache.key must return a string, a number or nil, not a table" in site.errors()
+    assert re.search(r"cache.key of the route at scripts/main.lua:\d+ must return a string, a number "
+                     "or nil, not a table", site.errors())

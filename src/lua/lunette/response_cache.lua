@@ -18,6 +18,8 @@
 -- kept or given that is not Cache-Control: public (RFC 9111 §3.5), and one to a request with a body.
 -- What clients say of caching is not heard: to them this is the origin.
 --
+-- A 404 or 410 from the cache is given without req.error, since nothing went wrong this time.
+--
 -- One request over all workers fills, the others wait; with `stale` they get the old response. A
 -- fill that fails is passed to the next; one whose response cannot be kept is remembered as such for
 -- PASS_S, so that nobody waits for what each has to make.
@@ -44,7 +46,9 @@ local OWN = "\0lunette:"
 
 local own, sha256 -- lunette.cache_own, once it is needed
 
+-- Not while main.lua loads: where it is only checked there may be no cache.
 local function open_modules()
+    if own then return end
     own, sha256 = require "lunette.cache_own", require "lunette.crypto".sha256
 end
 
@@ -61,13 +65,14 @@ local function key_with(key, names, req)
 end
 
 -- The key of a request; nil where key(req) is nil, whose answer is not to be kept.
-local function key_of(spec, req)
+local function key_of(route, spec, req)
     local own_key = ""
     if spec.key then
         own_key = spec.key(req)
         if own_key == nil then return nil end
         if type(own_key) ~= "string" and type(own_key) ~= "number" then
-            misuse("cache.key must return a string, a number or nil, not %s", errors.kind(own_key))
+            misuse("cache.key of the route at %s must return a string, a number or nil, not %s",
+                route.place, errors.kind(own_key))
         end
     end
     local key = ("s4s4s4i8s4s4s4"):pack(spec.text, req.scheme, req.host, req.port, req.raw_path,
@@ -148,9 +153,11 @@ end
 -- Filling ------------------------------------------------------------------------------------------
 
 -- The tags of a response; a function may read more of the visitor than the handler did.
-local function tags_of(spec, req, res)
-    if type(spec.tags) ~= "function" then return spec.tags end
-    return cache_option.check_tags(spec.tags(req, res) or {}, "what cache.tags returned")
+local function tags_of(asker, res)
+    local tags = asker.spec.tags
+    if type(tags) ~= "function" then return tags end
+    return cache_option.check_tags(tags(asker.req, res) or {},
+        ("what cache.tags of the route at %s returned"):format(asker.route.place))
 end
 
 -- The stamps that a response depends on, with their keys; nil when one was renewed since the moment
@@ -194,8 +201,8 @@ end
 
 -- Judges a response, and makes an entry of one that is kept.
 local function conclude(asker, res, made, mark, known)
-    local route, spec, req, why = asker.route, asker.spec, asker.req, nil
-    local tags = cached.statuses[res.status] and tags_of(spec, req, res)
+    local route, req, why = asker.route, asker.req, nil
+    local tags = cached.statuses[res.status] and tags_of(asker, res)
     made.added = core.added_since(req, mark)
     made.verdict, made.names, made.public, why = cached.judge(res, made.added,
         core.added_since(req, 0), known, core.private_seen(req) & ~asker.allowed)
@@ -300,13 +307,13 @@ end
 
 -- The middleware that does what the option asks for.
 function response_cache.middleware(route, spec)
-    open_modules()
     local of_authorization = core.private_covered("authorization")
     return function(req, handle)
+        open_modules()
         if not READS[req.method] then return change(req, handle) end
         for _, name in ipairs(spec.vary) do core.vary(req, name) end
         if core.has_body(req) then return handle(req) end
-        local key = key_of(spec, req)
+        local key = key_of(route, spec, req)
         if not key then return handle(req) end
         local seen = core.private_seen(req)
         local allowed = allowed_by(spec, seen)
