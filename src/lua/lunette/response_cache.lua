@@ -13,10 +13,11 @@
 --   by the handler       not kept
 --   after the handler    the response is kept already, and middleware changes a copy of its own; what
 --                        the cache says of the body is left out (answer_kept.c)
--- unless `vary` names the header, or key(req) tells for whom it is: then what was read by the time it
--- has returned is taken to be in the key, though not what only the handler reads. Nor is an answer to a request with Authorization
--- kept or given that is not Cache-Control: public (RFC 9111 §3.5), and one to a request with a body.
--- What clients say of caching is not heard: to them this is the origin.
+-- unless `vary` names the header, or key(req) tells for whom it is: what was read by the time it has
+-- returned is taken to be in the key, though not what only the handler reads. Nor is an answer to a
+-- request with Authorization kept, or given one, that is not Cache-Control: public (RFC 9111 §3.5);
+-- a GET with a body is let through. What clients say of caching is not heard: to them this is the
+-- origin.
 --
 -- A 404 or 410 from the cache is given without req.error, since nothing went wrong this time.
 --
