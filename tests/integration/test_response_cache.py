@@ -148,6 +148,17 @@ MAIN = r"""
     app.get("/posts/:id", { cache = { ttl = 60, tags = function(req, res)
       return { "post " .. req.params.id, "length " .. #res.body }
     end } }, function(req) return app.text(run(req)) end)
+    -- a text that changes: the answer is read first, and given later
+    app.get("/text/now", { cache = { ttl = 60, stale = 60, tags = { "text" } } }, function(req)
+      local version = cache.get("text") or 0
+      task.sleep(math.random() / 50)
+      return app.text(version)
+    end)
+    app.post("/text", function(req)
+      local version = cache.incr("text")
+      if version % 2 == 0 then app.purge("/text/now") else app.purge { tag = "text" } end
+      return app.text(version)
+    end)
     app.post("/purge", function(req)
       local q = req.query
       return app.text(tostring(app.purge(q.path or { tag = q.tags and { q.tag, q.tags } or q.tag })))
@@ -571,6 +582,29 @@ def test_stale_responses_are_purged_too(site):
     time.sleep(0.6)
     purge(site, "path=/stale")
     assert first not in together(*[lambda: body(site, path)] * 6)
+
+
+def test_nobody_sees_what_was_before_a_purge_that_is_over(site):
+    """A change, its purge, and then any worker: many times, while others read all the time."""
+    over = threading.Event()
+    least, seen = [0], []
+
+    def read():
+        while not over.is_set():
+            before = least[0]
+            got = int(body(site, "/text/now"))
+            seen.append(got)
+            assert got >= before, (got, before)
+
+    def change():
+        try:
+            for _ in range(60):
+                least[0] = int(body(site, "/text", method="POST"))
+                assert int(body(site, "/text/now")) == least[0]
+        finally:
+            over.set()
+    together(change, *[read] * 6)
+    assert len(seen) > 60
 
 
 def test_misuse_of_purge(site):
