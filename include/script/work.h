@@ -12,6 +12,8 @@
 //      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      lua_listing.c  folders as pages
+//      request_private.c  what was read of who asks
+//      answer_kept.c  what the response cache knows of an answer
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
 #ifndef LUNETTE_SCRIPT_WORK_H
@@ -49,6 +51,30 @@ enum work_stage {
     WORK_GIVEN_UP,  // it still goes on, for nobody: it is killed
 };
 
+// What tells who asks, and so must not get into answers for others: see request_private.c.
+enum private {
+    PRIVATE_COOKIES = 1, // req.cookies, cookies_all
+    PRIVATE_COOKIE = 2,  // of req.headers and headers_all: the field of that name
+    PRIVATE_AUTHORIZATION = 4,
+    PRIVATE_PROXY_AUTHORIZATION = 8,
+    PRIVATE_ADDR = 16, // req.remote_addr, remote_port
+    PRIVATE_FORWARDED = 32,
+    PRIVATE_X_FORWARDED_FOR = 64,
+    PRIVATE_X_REAL_IP = 128,
+    PRIVATE_SESSION = 256,
+};
+
+// What the response cache knows of a body, which holds for the answer when it is sent with that very
+// body: see answer_kept.c.
+struct kept {
+    int body;           // registry reference to the string, or nil; LUA_NOREF: nothing is known
+    char tag[48];       // its strong entity-tag; "": not known
+    uint64_t max_age;   // seconds that clients may keep it; 0: nothing is said
+    unsigned shared;    // enum private: what may have been read for an answer that any cache keeps,
+    unsigned own;       // and for one that the client's own keeps
+    unsigned char note; // for fit_content.varies
+};
+
 struct work {
     struct handler *h;
     struct exchange *x;         // NULL: over
@@ -73,6 +99,11 @@ struct work {
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool no_coding;          // the route has gzip=false
+    bool watched;            // the route has cache: req.headers tells what is read of it
+    bool fills;              // its answer may become everybody's: conditions are not judged yet
+    unsigned seen;           // enum private: what was read of who asks
+    struct kept kept;        // what is known of the answer, for when it is sent
+    bool sends_kept;         // it is that of the answer
     bool from_file;          // the answer began as a file
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
@@ -139,6 +170,17 @@ struct work *request_try(lua_State *L, int arg);               // the same, NULL
 // Leaves the handler: the client is answered with status, and the log has the message. format is
 // lua_pushfstring's. Never returns.
 void request_refuse(lua_State *L, struct work *w, unsigned status, const char *format, ...);
+
+// request_private.c
+// The fields of req.headers or headers_all, at t, that tell who asks are taken out of it, and given
+// when they are asked for by name or iterated over: w->seen then says so.
+void private_hide(lua_State *L, struct work *w, int t);
+// Functions of lunette.core.
+int core_watch(lua_State *L);
+int core_private_seen(lua_State *L);
+int core_private_covered(lua_State *L);
+int core_private_text(lua_State *L);
+int core_private_note(lua_State *L);
 
 // request_body.c: each pushes one field of the request table, which is at index 1. They raise for a
 // body that streams, and leave with a 400, 413 or 503 for one that is not what it says it is.
@@ -240,6 +282,19 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
 void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f);
 // core.FILE: "send what core.find prepared".
 void answer_push_prepared(lua_State *L);
+
+// answer_kept.c
+void kept_forget(lua_State *L, struct kept *k);
+// The answer, to be sent with these fields, is status with the value at body: adds the tag and the
+// lifetime that are known of it. Whether it is that very body, and the tag names it.
+bool kept_apply(lua_State *L, struct work *w, unsigned status, int body, struct fields *f);
+// Functions of lunette.core.
+int core_keep(lua_State *L);
+int core_fills(lua_State *L);
+int core_field(lua_State *L);
+int core_has_body(lua_State *L);
+int core_added(lua_State *L);
+int core_added_since(lua_State *L);
 
 // lua_stream.c
 void stream_source_init(struct work *w);

@@ -51,6 +51,7 @@ static struct work *new_work(struct handler *h)
         return NULL;
     w->h = h;
     w->place = h->work_count;
+    w->kept.body = LUA_NOREF;
     fields_init(&w->extra);
     fields_init(&w->file_fields);
     fields_init(&w->head_fields);
@@ -99,6 +100,9 @@ static void give_work(struct work *w)
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
     w->lists = false;
+    kept_forget(vm_state(h->vm), &w->kept);
+    w->watched = w->fills = w->sends_kept = false;
+    w->seen = 0;
     w->late = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;

@@ -107,6 +107,8 @@ static void push_headers(lua_State *L, struct work *w, enum values_keep keep)
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->headers_meta);
     lua_setmetatable(L, t);
+    if (w->watched)
+        private_hide(L, w, t);
 }
 
 // headers.Name: a name in another case than the stored lower one.
@@ -214,9 +216,11 @@ static void push_head_field(lua_State *L, struct work *w, enum field_id id)
         request_push_port(L, w);
         break;
     case F_REMOTE_ADDR:
+        w->seen |= PRIVATE_ADDR;
         request_push_remote_addr(L, w);
         break;
     case F_REMOTE_PORT:
+        w->seen |= PRIVATE_ADDR;
         request_push_remote_port(L, w);
         break;
     case F_ID:
@@ -235,9 +239,11 @@ static void push_head_field(lua_State *L, struct work *w, enum field_id id)
         values_push_form(L, r->query, VALUES_ALL);
         break;
     case F_COOKIES:
+        w->seen |= PRIVATE_COOKIES;
         push_cookies(L, w, VALUES_FIRST);
         break;
     case F_COOKIES_ALL:
+        w->seen |= PRIVATE_COOKIES;
         push_cookies(L, w, VALUES_ALL);
         break;
     case F_PARAMS:

@@ -357,6 +357,7 @@ static void set_preloads(lua_State *L, int package)
 {
     static const luaL_Reg in_c[] = {
         {"lunette.cache", luaopen_lunette_cache},
+        {"lunette.cache_own", luaopen_lunette_cache_own},
         {"lunette.cookie", luaopen_lunette_cookie},
         {"lunette.crypto", luaopen_lunette_crypto},
         {"lunette.gzip", luaopen_lunette_gzip},

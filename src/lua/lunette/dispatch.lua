@@ -5,7 +5,8 @@
 --   view  { tiers, literal = {method → {path → entry}}, entries = {route → entry}, uses, statics,
 --           paged, nowhere, answers }
 --   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
---   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, early }
+--   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, watched,
+--           early }
 --   chain   the handler with its middleware, composed; nil when there is none
 --   uses    instead of chain, when the path decides which middleware covers it
 --   early   something is to be done before the handler even when there is no body
@@ -185,8 +186,8 @@ local function new_entry(view, route)
     local entry = {
         view = view, route = route, handler = route.handler,
         max_body = route.max_body, timeout = route.timeout, streams = route.stream_body,
-        identity = route.gzip == false,
-        early = route.timeout ~= nil or route.stream_body or route.gzip == false,
+        identity = route.gzip == false, watched = route.cache,
+        early = route.timeout ~= nil or route.stream_body or route.gzip == false or route.cache,
     }
     local handler = route.handler
     local function bottom(req)
@@ -459,6 +460,7 @@ end
 local function prepare(entry, req, has_body)
     if entry.timeout then core.timeout(req, entry.timeout) end
     if entry.identity then core.no_coding(req) end
+    if entry.watched then core.watch(req) end
     if not has_body and not entry.streams then return nil end
     local take = entry.streams and core.stream or core.receive
     local status, why = take(req, entry.max_body)

@@ -3,7 +3,7 @@
 
 local fake = {}
 
-local MODULES = { "lunette", "lunette.app", "lunette.dispatch", "lunette.errors", "lunette.events",
+local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.dispatch", "lunette.errors", "lunette.events",
     "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
     "lunette.static", "lunette.suggest", "lunette.units" }
 
