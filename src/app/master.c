@@ -14,6 +14,7 @@
 #include "app/master.h"
 
 #include "app/files.h"
+#include "app/sandbox.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -408,23 +409,24 @@ static void reap(struct master *m)
     }
 }
 
-// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www)", a line for
-// each address.
+// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
+// (Landlock ABI 7, seccomp)", a line for each address.
 static void say_start(const struct master *m)
 {
     const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], sandbox[SANDBOX_TEXT_MAX];
     if (c->quiet)
         return;
+    sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
         struct addr bound = c->listen[i];
         socklen_t n = sizeof bound.storage;
         if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
             getsockname(m->sockets[i], &bound.sa, &n);
-        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s)\n", LUNETTE_VERSION,
-                c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
+        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
+                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
                 addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
-                c->become.group);
+                c->become.group, sandbox);
     }
 }
 

@@ -1,9 +1,10 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      loop → signals → pool → vm → files → handler → (the site's scripts load) → server → sockets
-//      → ready
+//      sandbox → loop → signals → pool → vm → files → handler → (the site's scripts load) → server
+//      → sockets → ready
 #include "app/worker.h"
 
+#include "app/sandbox.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -41,6 +42,8 @@ enum {
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     const struct worker_job *job;
+    struct reach reach; // empty without Landlock
+    bool has_landlock;  // and reach is enforced
     struct loop *loop;
     struct pool *pool;
     struct vm *vm;
@@ -256,8 +259,36 @@ static void on_loaded(void *arg, const char *error)
         loop_stop(w->loop);
 }
 
+// Before there is a thread, and before anything that a visitor or a script could have a hand in.
+static bool enter_sandbox(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    char why[SANDBOX_WHY_MAX], message[SANDBOX_WHY_MAX + 64];
+    struct sandbox_options o = {
+        .site = c->site,
+        .data = c->data,
+        .temp = temp_folder(c),
+        .library = getenv("LUNETTE_LUA"),
+        .read = c->sandbox.read.item,
+        .write = c->sandbox.write.item,
+        .exec = c->sandbox.exec.item,
+    };
+    if (!c->sandbox.on)
+        return true;
+    struct sandbox_kernel kernel = sandbox_kernel();
+    w->has_landlock = kernel.landlock > 0;
+    if (sandbox_list(&o, &w->reach, why) &&
+        sandbox_enter(&w->reach, c->sandbox.exec.n > 0, kernel, why))
+        return true;
+    snprintf(message, sizeof message, "a worker cannot start: %s", why);
+    tell(w, message);
+    return false;
+}
+
 static bool start(struct worker *w)
 {
+    if (!enter_sandbox(w))
+        return false;
     w->loop = loop_new();
     if (!w->loop)
         return fail(w, "the event loop", errno);
@@ -292,6 +323,7 @@ static void take_down(struct worker *w)
         timeout_remove(w->loop, &w->trim);
         loop_free(w->loop);
     }
+    reach_fini(&w->reach);
     log_flush();
 }
 
