@@ -3,9 +3,10 @@
 #define LUNETTE_SCRIPT_VM_INSIDE_H
 
 #include "script/co.h"
+#include "script/lua_guard.h"
 #include "script/vm.h"
 
-enum { PASSING_MAX = 16 };
+enum { PASSING_MAX = 16, GUARDED = 12 };
 
 // The threads that are running or have resumed one that does, innermost first. A link lives on the
 // C stack beside the lua_resume it stands for; the link with a co is where a wait gets out.
@@ -38,6 +39,9 @@ struct vm {
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
     lua_CFunction xpcall, find_loader; // for co_obstacle.c
+
+    lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
+    struct guard_seen seen[GUARD_SEEN];
 };
 
 // What a thread yields when it waits, and leaves on its stack meanwhile: the address of co_mark.

@@ -44,6 +44,7 @@ struct worker {
     const struct worker_job *job;
     struct reach reach; // empty without Landlock
     bool has_landlock;  // and reach is enforced
+    bool has_seccomp;
     struct loop *loop;
     struct pool *pool;
     struct vm *vm;
@@ -179,6 +180,8 @@ static bool make_vm(struct worker *w)
         .secrets = c->secrets.item,
         .secret_count = c->secrets.n,
         .cache = w->shared_cache,
+        .reach = w->has_landlock ? &w->reach : NULL,
+        .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -277,6 +280,7 @@ static bool enter_sandbox(struct worker *w)
         return true;
     struct sandbox_kernel kernel = sandbox_kernel();
     w->has_landlock = kernel.landlock > 0;
+    w->has_seccomp = kernel.seccomp;
     if (sandbox_list(&o, &w->reach, why) &&
         sandbox_enter(&w->reach, c->sandbox.exec.n > 0, kernel, why))
         return true;
