@@ -64,6 +64,8 @@ struct master {
     struct worker_shared *shared;
     struct cache *cache;
     struct slot *slots;
+    const char *temp;  // where large bodies wait
+    char own_temp[32]; // the same, where we made it; else ""
     int pid_fd, signal_fd;
     int ready_pipe[2];
     enum state state;
@@ -202,6 +204,25 @@ static bool become(const struct config *c)
     return true;
 }
 
+// A folder for large bodies that nobody else uses: workers may write all of it.
+static bool choose_temp(struct master *m)
+{
+    static const char pattern[] = "/tmp/lunette-XXXXXX";
+    const struct config *c = m->config;
+    m->temp = c->temp ? c->temp : c->data;
+    if (c->temp || access(c->data, W_OK | X_OK) == 0)
+        return true;
+    memcpy(m->own_temp, pattern, sizeof pattern);
+    if (mkdtemp(m->own_temp)) {
+        m->temp = m->own_temp;
+        return true;
+    }
+    m->own_temp[0] = '\0';
+    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
+              c->data);
+    return true;
+}
+
 // A file that root alone can write may name logs as root would; another one may name what its site
 // can write.
 static bool take_places(struct master *m)
@@ -209,7 +230,7 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
-           become(c) && (early || open_logs(c)) && make_data(c);
+           become(c) && (early || open_logs(c)) && make_data(c) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)
@@ -271,6 +292,7 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
         .sockets = m->sockets,
         .shared = m->shared,
         .cache = m->cache,
+        .temp = m->temp,
         .place = place,
         .ready_fd = m->ready_pipe[1],
         .master = master,
@@ -546,6 +568,8 @@ static void give_back(struct master *m)
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }
+    if (m->own_temp[0] && rmdir(m->own_temp) != 0)
+        log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
     free(m->sockets);
     free(m->socket_ids);
     free(m->slots);

@@ -212,14 +212,6 @@ static bool make_handler(struct worker *w)
     return w->handler || fail(w, "the handler", ENOMEM);
 }
 
-// Where large bodies wait: the file has no name there.
-static const char *temp_folder(const struct config *c)
-{
-    if (c->temp)
-        return c->temp;
-    return access(c->data, W_OK | X_OK) == 0 ? c->data : "/tmp";
-}
-
 static bool make_server(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -227,7 +219,7 @@ static bool make_server(struct worker *w)
         .head = {.head_bytes = c->limits.header_bytes,
                  .uri_bytes = c->limits.uri_bytes,
                  .fields = c->limits.headers},
-        .spool = {.folder = temp_folder(c), .memory = c->limits.body_memory},
+        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
         .linger_bytes = c->limits.linger_bytes,
         .header_ms = c->timeouts.header,
         .body_ms = c->timeouts.body,
@@ -270,7 +262,7 @@ static bool enter_sandbox(struct worker *w)
     struct sandbox_options o = {
         .site = c->site,
         .data = c->data,
-        .temp = temp_folder(c),
+        .temp = w->job->temp,
         .library = getenv("LUNETTE_LUA"),
         .read = c->sandbox.read.item,
         .write = c->sandbox.write.item,
