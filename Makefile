@@ -174,8 +174,8 @@ $(B)/bench/cache_bench: $(B)/tests/bench/cache_bench.o $(B)/liblunette.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Lines of src that the tests run. The counters are writable by every user, since servers that are
-# started as root become another one.
-COVER = B=build/cover SAN=--coverage OPT=-O0
+# started as root become another one, and by workers in their sandbox.
+COVER = B=build/cover SAN='--coverage -DCOVERAGE=\"$(CURDIR)/build/cover\"' OPT=-O0
 cover: need
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(COVER) all build/cover/liblunette.a
 	@find build/cover/obj -name '*.gcno' | sed 's/no$$/da/' | \

@@ -92,7 +92,9 @@ static const char *const system_paths[] = {
     "/dev/random",
     "/dev/urandom",
 #ifdef __SANITIZE_ADDRESS__
-    "/proc", // the search for leaks reads maps and threads there
+    "/proc", // the search for leaks reads maps and threads there,
+    "/proc/self/exe",
+    "/usr/lib/debug", // and a report names lines
 #endif
     NULL,
 };
@@ -156,6 +158,9 @@ bool sandbox_list(const struct sandbox_options *o, struct reach *reach,
     add_site(reach, o->site);
     reach_add(reach, o->data, REACH_READ | REACH_WRITE);
     reach_add(reach, o->temp, REACH_READ | REACH_WRITE);
+#ifdef COVERAGE // the folder of the counters of a build that counts what runs
+    reach_add(reach, COVERAGE, REACH_READ | REACH_WRITE);
+#endif
     if (o->library)
         reach_add(reach, o->library, REACH_READ);
     if (o->exec && *o->exec)
