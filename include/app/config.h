@@ -69,9 +69,9 @@ struct config {
         bool on;
         struct config_list read, write, exec; // absolute paths of what is there; item may be NULL
     } sandbox;
-    const char *data;    // absolute path
-    const char *temp;    // absolute path, or NULL: data, where it can be written, else one of our own
-    struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
+    const char *data; // absolute path
+    const char *temp; // absolute path, or NULL: data, where it can be written, else one of our own
+    struct str settings;           // site = {…}, as script/plain.h encodes it; n 0: none
     struct config_secrets secrets; // with dev never empty
 
     const char *file;   // config.lua as messages name it

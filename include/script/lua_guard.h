@@ -24,7 +24,8 @@ bool guard_tell(lua_State *L, const char *call, const char *path, enum reach_rig
 // files that are there and that the sandbox refuses.
 void guard_tell_search(lua_State *L, const char *name, const char *path);
 
-// Whether path may be read; where it may not, it must be named in sandbox.read.
+// Whether the sandbox lets path be read, or it is not there at all. Where it does not, the path must
+// be named in sandbox.read.
 bool guard_may_read(lua_State *L, const char *path);
 
 // The last refusals that were told, of a vm.

@@ -150,7 +150,7 @@ bool guard_tell(lua_State *L, const char *call, const char *path, enum reach_rig
 bool guard_may_read(lua_State *L, const char *path)
 {
     char real[PATH_MAX];
-    return !refuses(vm_of(L), path, REACH_READ, real);
+    return access(path, F_OK) != 0 || !refuses(vm_of(L), path, REACH_READ, real);
 }
 
 // One template, for instance "/usr/share/lua/5.4/?.lua". True when it was told.

@@ -386,6 +386,9 @@ def test_a_folder_of_files_must_be_named(outside):
     said = start_fails(make_folder(files))
     assert (f"scripts/main.lua:12: app.static: the sandbox does not let the folder {outside} be read: "
             "name it in sandbox.read of config.lua") in said
+    missing = {**files, "scripts/main.lua": MAIN + f'    app.static("/more", "{outside}/none")\n'}
+    assert f"the folder {outside}/none cannot be opened: No such file" in start_fails(
+        make_folder(missing))
     files["scripts/config.lua"] = f'return {{ sandbox = {{ read = {{ "{outside}" }} }} }}'
     with running(files) as server:
         assert ask(server, "/more/note.txt").body == b"a note"
