@@ -12,7 +12,7 @@
 #include "net/addr.h"
 #include "net/cidr.h"
 
-enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 45 };
+enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 46 };
 
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
@@ -44,7 +44,7 @@ struct config {
     const char *user, *group;
     struct {
         uint64_t body_bytes, body_memory, lua_memory, request_memory, linger_bytes;
-        uint32_t header_bytes, headers, uri_bytes, part_count, connections;
+        uint32_t header_bytes, headers, uri_bytes, form_fields, part_count, connections;
         uint32_t connections_per_ip; // 0: no limit
     } limits;
     struct {

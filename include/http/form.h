@@ -9,6 +9,9 @@
 // False at the end, with name and value untouched.
 bool form_next(struct str *rest, struct str *name, struct str *value);
 
+// How many times form_next would find one.
+size_t form_count(struct str text);
+
 // Whether s holds anything to decode; if not, the caller may use s itself.
 bool form_needs_decode(struct str s);
 // Decodes '+' to a space and %XX to its byte; an invalid escape is kept as it is. dst has room for

@@ -12,11 +12,13 @@ enum { MULTIPART_BOUNDARY_MAX = 70 }; // RFC 2046 §5.1.1
 
 enum multipart_error {
     MULTIPART_OK,
-    MULTIPART_NO_END,     // the body ends before the closing delimiter
-    MULTIPART_BAD_LINE,   // a delimiter is followed by something else than "--" or the line's end
-    MULTIPART_BAD_HEAD,   // a header block with a bare CR or LF, or a NUL
-    MULTIPART_LARGE_HEAD, // over limits.head_bytes
-    MULTIPART_MANY_PARTS, // over limits.parts
+    MULTIPART_NO_END,   // the body ends before the closing delimiter
+    MULTIPART_BAD_LINE, // a delimiter is followed by something else than "--" or the line's end
+    MULTIPART_BAD_HEAD, // a header block with a bare CR or LF, or a NUL
+    // from here on: a limit
+    MULTIPART_LARGE_HEAD,  // over limits.head_bytes
+    MULTIPART_MANY_PARTS,  // over limits.parts
+    MULTIPART_MANY_FIELDS, // over limits.fields
     MULTIPART_ERRORS,
 };
 // For the log: "the closing boundary is missing".
@@ -37,6 +39,7 @@ enum multipart_event {
 struct multipart_limits {
     uint32_t parts;
     uint32_t head_bytes; // of one part's header block
+    uint32_t fields;     // lines in it
 };
 
 struct multipart {
@@ -52,7 +55,7 @@ struct multipart {
     uint8_t delimiter_n;
     uint8_t state;
     uint8_t matched; // bytes of the delimiter that the bytes so far end with
-    uint32_t parts;
+    uint32_t parts, fields;
     uint64_t at; // bytes consumed so far
 };
 

@@ -15,7 +15,8 @@ struct handler_options {
     struct static_options files;   // static.max_age, static.index; the cache, for all roots
     struct fit_options fit;        // gzip.*: how answers of handlers are fitted to their requests
     uint64_t body_bytes;           // limits.body_bytes: a route's max_body may set another
-    struct multipart_limits parts; // limits.part_count, and limits.header_bytes for each
+    uint32_t form_fields;          // limits.form_fields: of an urlencoded body
+    struct multipart_limits parts; // limits.part_count, and header_bytes and headers for each
     uint32_t handler_ms;           // timeouts.handler
     const char *data;              // absolute path of data/, for app.data
     struct str settings; // site = {…} of config.lua, as script/plain.h encodes it; n 0: none

@@ -19,6 +19,7 @@ struct job_ops {
     // Gives up what the job holds, as soon as its results are there or nobody wants them: once, in
     // the loop's thread, without Lua. The struct itself is not its business. May be NULL.
     void (*release)(struct job *j);
+    bool slow; // computes for long: it waits in a queue of its own (vm_options.slow_pool)
 };
 
 struct job {
@@ -35,8 +36,8 @@ struct job {
 // They come from malloc and are not counted as Lua's. Raises without memory.
 struct job *job_push(lua_State *L, size_t size, const struct job_ops *ops);
 // Runs the job, whose userdata is on the stack, in vm_options.pool, and waits: return job_wait(L, j)
-// from a lua_CFunction. Raises where a wait is impossible, and when there is no pool or it takes no
-// more. A job waits once.
+// from a lua_CFunction. Raises where a wait is impossible, and when there is no pool; leaves the
+// handler with a 503 when the pool takes no more. A job waits once.
 int job_wait(lua_State *L, struct job *j);
 // The same at once and in this thread, for a job that is short or whose caller cannot wait.
 int job_run_here(lua_State *L, struct job *j);

@@ -27,6 +27,7 @@ struct vm_options {
     bool dev;
     struct loop *loop;
     struct pool *pool;         // for calls that would block (net/pool.h); NULL: those raise
+    struct pool *slow_pool;    // for those that compute for long; NULL: pool
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
     const struct reach *reach; // what the sandbox lets be used (base/reach.h); NULL: anything
@@ -73,5 +74,8 @@ extern const struct vm_module vm_modules[]; // made by the build from src/lua; e
 // else is: a co that it spawns is not.
 void vm_meter_start(struct vm *vm, size_t *counter);
 void vm_meter_stop(struct vm *vm);
+// After LUA_ERRMEM, once what failed is garbage: whether it was request_memory of the run that refused,
+// not `memory` of all. Memory is granted anew.
+bool vm_run_was_full(struct vm *vm);
 
 #endif

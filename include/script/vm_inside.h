@@ -2,6 +2,7 @@
 #ifndef LUNETTE_SCRIPT_VM_INSIDE_H
 #define LUNETTE_SCRIPT_VM_INSIDE_H
 
+#include "net/timeout.h"
 #include "script/co.h"
 #include "script/lua_guard.h"
 #include "script/vm.h"
@@ -21,12 +22,16 @@ struct co_link {
 struct vm {
     struct vm_options options;
     lua_State *L;
-    size_t memory;     // in use
-    size_t *meter;     // in force now, or NULL
-    size_t grown;      // bytes that were ever allocated
-    size_t refused_at; // grown at the last refusal of memory
-    unsigned refusals; // that came too soon after each other; see vm.c
-    char warning[512]; // lua_warning's pieces, until the last
+    size_t memory;       // in use
+    size_t *meter;       // in force now, or NULL
+    size_t grown;        // bytes that were ever allocated
+    size_t refused_at;   // grown at the last refusal of memory
+    unsigned refusals;   // that came too soon after each other; see vm.c
+    bool run_full;       // the last refusal was request_memory's
+    struct timeout rest; // see vm_rest.c
+    size_t rest_grown;   // grown, when it was last looked at
+    size_t rested;       // memory after the last rest
+    char warning[512];   // lua_warning's pieces, until the last
     size_t warned;
 
     struct co_link *running; // NULL: only the main thread can be running
@@ -43,6 +48,11 @@ struct vm {
     lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
     struct guard_seen seen[GUARD_SEEN];
 };
+
+// vm_rest.c. A run is over, and none is under it: garbage is collected when nothing follows.
+void vm_rest_soon(struct vm *vm);
+void vm_rest_init(struct vm *vm);
+void vm_rest_fini(struct vm *vm);
 
 // What a thread yields when it waits, and leaves on its stack meanwhile: the address of co_mark.
 extern const char co_mark;

@@ -36,7 +36,9 @@ enum {
     KEPT_FORMS = 16 << 20,  // memory for coded forms of files
     TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
     POOL_THREADS = 4,       // of each worker, for calls that would block
-    POOL_WAITING = 1024,    // such calls that have no thread yet; one more raises
+    POOL_WAITING = 1024,    // such calls that have no thread yet; one more is a 503
+    SLOW_THREADS = 2,       // the same for password hashes, which keep a core busy for 100 ms:
+    SLOW_WAITING = 64,      // nothing else queues behind them
 };
 
 struct worker {
@@ -46,7 +48,7 @@ struct worker {
     bool has_landlock;  // and reach is enforced
     bool has_seccomp;
     struct loop *loop;
-    struct pool *pool;
+    struct pool *pool, *slow_pool;
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
@@ -161,7 +163,8 @@ static bool read_types(struct worker *w)
 static bool make_pool(struct worker *w)
 {
     w->pool = pool_new(w->loop, POOL_THREADS, POOL_WAITING);
-    return w->pool || fail(w, "the thread pool", errno);
+    w->slow_pool = pool_new(w->loop, SLOW_THREADS, SLOW_WAITING);
+    return (w->pool && w->slow_pool) || fail(w, "the thread pool", errno);
 }
 
 static bool make_vm(struct worker *w)
@@ -177,6 +180,7 @@ static bool make_vm(struct worker *w)
         .dev = c->dev,
         .loop = w->loop,
         .pool = w->pool,
+        .slow_pool = w->slow_pool,
         .secrets = c->secrets.item,
         .secret_count = c->secrets.n,
         .cache = w->shared_cache,
@@ -202,7 +206,10 @@ static bool make_handler(struct worker *w)
                             .type_count = c->gzip.types.n},
                 .forms = w->forms},
         .body_bytes = c->limits.body_bytes,
-        .parts = {.parts = c->limits.part_count, .head_bytes = c->limits.header_bytes},
+        .form_fields = c->limits.form_fields,
+        .parts = {.parts = c->limits.part_count,
+                  .head_bytes = c->limits.header_bytes,
+                  .fields = c->limits.headers},
         .handler_ms = c->timeouts.handler,
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,
@@ -310,6 +317,7 @@ static void take_down(struct worker *w)
     cache_client_free(w->shared_cache);
     if (w->handler)
         handler_free(w->handler);
+    pool_free(w->slow_pool);
     pool_free(w->pool); // its threads may still work for what the vm has left behind
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);

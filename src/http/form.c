@@ -18,6 +18,14 @@ bool form_next(struct str *rest, struct str *name, struct str *value)
     return false;
 }
 
+size_t form_count(struct str text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] != '&' && (i == 0 || text.p[i - 1] == '&');
+    return n;
+}
+
 bool form_needs_decode(struct str s)
 {
     return str_find(s, '+') >= 0 || str_find(s, '%') >= 0;

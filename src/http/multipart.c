@@ -87,6 +87,7 @@ static enum multipart_event line_end(struct multipart *m, char byte)
     if (m->parts == m->limits.parts)
         return fail(m, MULTIPART_MANY_PARTS);
     m->parts++;
+    m->fields = 0;
     m->head_at = m->at + 1;
     return go(m, HEAD);
 }
@@ -97,6 +98,8 @@ static enum multipart_event head_byte(struct multipart *m, char byte)
 {
     if (m->state == HEAD && byte == '\r')
         return go(m, HEAD_LF);
+    if (m->state == HEAD && m->fields++ == m->limits.fields)
+        return fail(m, MULTIPART_MANY_FIELDS);
     if (m->at - m->head_at >= m->limits.head_bytes)
         return fail(m, MULTIPART_LARGE_HEAD);
     if (m->state == FIELD_LF)
@@ -329,8 +332,9 @@ const char *multipart_why(enum multipart_error e)
         [MULTIPART_NO_END] = "the closing boundary is missing",
         [MULTIPART_BAD_LINE] = "a boundary is followed by something else than the end of its line",
         [MULTIPART_BAD_HEAD] = "a bare CR or LF, or a NUL, among the header lines of a part",
-        [MULTIPART_LARGE_HEAD] = "the header lines of a part are too long",
-        [MULTIPART_MANY_PARTS] = "too many parts",
+        [MULTIPART_LARGE_HEAD] = "the header lines of a part are over limits.header_bytes",
+        [MULTIPART_MANY_PARTS] = "more parts than limits.part_count",
+        [MULTIPART_MANY_FIELDS] = "a part with more header lines than limits.headers",
     };
     assert(e < MULTIPART_ERRORS);
     return why[e];

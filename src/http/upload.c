@@ -150,5 +150,5 @@ unsigned upload_fault(const struct upload *u, const char **why, uint64_t *at)
         return 0;
     *why = multipart_why(e);
     *at = u->parser.error_at;
-    return e == MULTIPART_LARGE_HEAD || e == MULTIPART_MANY_PARTS ? 413 : 400;
+    return e >= MULTIPART_LARGE_HEAD ? 413 : 400;
 }

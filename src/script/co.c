@@ -203,6 +203,8 @@ static void run(struct co *co, int nargs)
     vm->refusals = 0;
     if (status != LUA_YIELD || co->state != WAITING)
         end(co, status, n);
+    if (!vm->running)
+        vm_rest_soon(vm);
 }
 
 static void run_later(struct deferred *d)

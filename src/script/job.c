@@ -2,6 +2,7 @@
 // may need it longer than the Lua state lives.
 #include "script/job.h"
 
+#include "base/log.h"
 #include "script/luax.h"
 
 #include <assert.h>
@@ -103,16 +104,36 @@ struct job *job_push(lua_State *L, size_t size, const struct job_ops *ops)
     return j;
 }
 
+static struct pool *pool_of(lua_State *L, const struct job *j)
+{
+    const struct vm_options *o = vm_options(vm_of(L));
+    return j->ops->slow && o->slow_pool ? o->slow_pool : o->pool;
+}
+
+// The request is refused, not broken: what others made wait is no fault of its handler.
+static int refuse(lua_State *L)
+{
+    log_write(LOG_WARN,
+              "too many calls wait for the server's threads: one more is refused, with a 503");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "lunette.errors") == LUA_TTABLE) {
+        lua_getfield(L, -1, "busy");
+        lua_pushliteral(L, "too many calls wait for the server's threads");
+        lua_call(L, 1, 0);
+    }
+    return luaL_error(L, "too many calls wait for the server's threads");
+}
+
 // Where no wait is possible co_wait says so, and no thread need begin.
 int job_wait(lua_State *L, struct job *j)
 {
-    struct pool *pool = vm_options(vm_of(L))->pool;
+    struct pool *pool = pool_of(L, j);
     assert(!j->in && !j->released);
     if (!pool)
         return luaL_error(L, "this call needs the server's threads, which are not there");
     if (co_can_wait(L)) {
         if (pool_submit(pool, &j->pool) < 0)
-            return luaL_error(L, "too many calls wait for the server's threads");
+            return refuse(L);
         j->in = pool;
         j->refs++;
     }
@@ -129,6 +150,6 @@ int job_run_here(lua_State *L, struct job *j)
 
 int job_wait_if_possible(lua_State *L, struct job *j)
 {
-    bool possible = vm_options(vm_of(L))->pool && co_can_wait(L);
+    bool possible = pool_of(L, j) && co_can_wait(L);
     return possible ? job_wait(L, j) : job_run_here(L, j);
 }

@@ -82,7 +82,7 @@ static int start(lua_State *L, struct gzip_job *j, bool is_short)
 
 static int gzip_compress(lua_State *L)
 {
-    static const struct job_ops ops = {pack, push_outcome, release};
+    static const struct job_ops ops = {.run = pack, .finish = push_outcome, .release = release};
     struct str s = luax_check_str(L, 1);
     lua_Integer level = luaL_optinteger(L, 2, 6);
     luaL_argcheck(L, s.n <= TEXT_MAX, 1, "more than 1 GiB");
@@ -94,7 +94,7 @@ static int gzip_compress(lua_State *L)
 
 static int gzip_decompress(lua_State *L)
 {
-    static const struct job_ops ops = {unpack, push_outcome, release};
+    static const struct job_ops ops = {.run = unpack, .finish = push_outcome, .release = release};
     struct str s = luax_check_str(L, 1);
     luaL_argcheck(L, s.n <= TEXT_MAX, 1, "more than 1 GiB");
     luaL_argcheck(L, !lua_isnoneornil(L, 2), 2,

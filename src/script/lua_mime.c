@@ -49,7 +49,7 @@ static int push_type(lua_State *L, struct job *job)
 
 static int mime_type_of_content(lua_State *L)
 {
-    static const struct job_ops ops = {look, push_type, NULL};
+    static const struct job_ops ops = {.run = look, .finish = push_type, .release = NULL};
     struct str bytes = luax_check_str(L, 1);
     struct look_job *j = (struct look_job *)job_push(L, sizeof *j, &ops);
     j->n = bytes.n < MIME_LOOK ? bytes.n : MIME_LOOK;

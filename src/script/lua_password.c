@@ -75,7 +75,8 @@ static int push_outcome(lua_State *L, struct job *job)
 
 static struct password_job *new_job(lua_State *L, struct str password)
 {
-    static const struct job_ops ops = {derive, push_outcome, cleanse};
+    static const struct job_ops ops = {
+        .run = derive, .finish = push_outcome, .release = cleanse, .slow = true};
     struct password_job *j = (struct password_job *)job_push(L, sizeof *j, &ops);
     memcpy(j->password, password.p, password.n);
     j->length = password.n;

@@ -182,7 +182,7 @@ static const struct {
     {"files_all", F_FILES_ALL},
 };
 
-static void push_field(lua_State *L, struct work *w, enum field_id id)
+static void push_head_field(lua_State *L, struct work *w, enum field_id id)
 {
     const struct http_request *r = &w->x->request;
     switch (id) {
@@ -243,6 +243,14 @@ static void push_field(lua_State *L, struct work *w, enum field_id id)
     case F_PARAMS:
         lua_newtable(L);
         break;
+    default:
+        break; // made of the body
+    }
+}
+
+static void push_body_field(lua_State *L, struct work *w, int id)
+{
+    switch (id) {
     case F_BODY:
         request_push_body(L, w);
         break;
@@ -285,7 +293,10 @@ static int request_index(lua_State *L)
             "req.%s: the route has stream_body, so its body is read with req:read() or "
             "req:chunks()",
             lua_tostring(L, 2));
-    push_field(L, w, id);
+    if (id >= F_BODY)
+        request_push_within(L, w, push_body_field, (int)id);
+    else
+        push_head_field(L, w, id);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
     lua_rawset(L, 1);

@@ -1,5 +1,6 @@
 // Fields of the request table that are made of the body: body, form, form_all, json, files,
 // files_all. The parts themselves are made in lua_part.c.
+#include "http/form.h"
 #include "http/params.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
@@ -65,6 +66,39 @@ static struct str hold_body(lua_State *L, struct work *w)
     return luax_str(L, -1);
 }
 
+// --- fields that hold all of it ---
+
+struct making {
+    struct work *w;
+    void (*make)(lua_State *L, struct work *w, int which);
+    int which;
+};
+
+static int run_making(lua_State *L)
+{
+    const struct making *m = lua_touserdata(L, 2);
+    lua_settop(L, 1); // the request, where the fields expect it
+    m->make(L, m->w, m->which);
+    return 1;
+}
+
+void request_push_within(lua_State *L, struct work *w,
+                         void (*make)(lua_State *L, struct work *w, int which), int which)
+{
+    struct making m = {w, make, which};
+    lua_pushcfunction(L, run_making);
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, &m);
+    int status = lua_pcall(L, 2, 1, 0);
+    if (status == LUA_OK)
+        return;
+    if (status == LUA_ERRMEM && vm_run_was_full(w->h->vm))
+        request_refuse(L, w, 413,
+                       "the values in the body take more than limits.request_memory (%I)",
+                       (lua_Integer)vm_options(w->h->vm)->request_memory);
+    lua_error(L);
+}
+
 // --- form ---
 
 // The fields of a multipart body: its parts without a filename.
@@ -84,6 +118,15 @@ static void push_fields(lua_State *L, struct work *w, struct upload *u, enum val
     }
 }
 
+// Each costs many times its bytes in Lua, so a body of nothing but fields is stopped before.
+static void check_fields(lua_State *L, struct work *w, struct str text)
+{
+    size_t max = w->h->options.form_fields;
+    if (text.n / 2 >= max && form_count(text) > max) // a field and its '&' are two bytes at least
+        request_refuse(L, w, 413, "the form has %I fields, and limits.form_fields is %I",
+                       (lua_Integer)form_count(text), (lua_Integer)max);
+}
+
 void request_push_form(lua_State *L, struct work *w, bool all)
 {
     enum values_keep keep = all ? VALUES_ALL : VALUES_LAST;
@@ -92,6 +135,7 @@ void request_push_form(lua_State *L, struct work *w, bool all)
         push_fields(L, w, u, keep);
     } else if (media_is(content_type(w), STR("application/x-www-form-urlencoded"))) {
         struct str text = hold_body(L, w);
+        check_fields(L, w, text);
         values_push_form(L, text, keep);
     } else {
         lua_newtable(L);
@@ -101,10 +145,10 @@ void request_push_form(lua_State *L, struct work *w, bool all)
 // --- json ---
 
 // Pushes the body's JSON value; a 400 when it is malformed.
-static void push_decoded(lua_State *L, struct work *w, bool null)
+static void push_decoded(lua_State *L, struct work *w, int null)
 {
     struct str text = hold_body(L, w);
-    struct json_read_options o = {.null = null};
+    struct json_read_options o = {.null = null != 0};
     if (text.n == 0)
         request_refuse(L, w, 400, "the body is empty: JSON is expected");
     if (!json_read(L, text, &o))
@@ -136,7 +180,7 @@ int core_expect_json(lua_State *L)
     if (!media_is_json(content_type(w)))
         return 0;
     if (lua_toboolean(L, 2))
-        push_decoded(L, w, true);
+        request_push_within(L, w, push_decoded, true);
     else
         lua_getfield(L, 1, "json"); // made once, and kept
     lua_pushstring(L, json_kind(L));

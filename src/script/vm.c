@@ -50,13 +50,15 @@ static void *refuse(struct vm *vm, bool object)
     return NULL;
 }
 
-static bool may_grow(const struct vm *vm, size_t by)
+static bool may_grow(struct vm *vm, size_t by)
 {
     if (vm->running && vm->refusals >= REFUSALS)
         return false;
     size_t cap = vm->options.memory + (vm->running ? 0 : RESERVE);
-    if (vm->options.memory && (by > cap || vm->memory > cap - by))
+    if (vm->options.memory && (by > cap || vm->memory > cap - by)) {
+        vm->run_full = false;
         return false;
+    }
     if (!vm->meter || !vm->options.request_memory)
         return true;
     if (*vm->meter + by <= vm->options.request_memory)
@@ -65,7 +67,10 @@ static bool may_grow(const struct vm *vm, size_t by)
     // more than there is.
     if (vm->memory < *vm->meter)
         *vm->meter = vm->memory;
-    return *vm->meter + by <= vm->options.request_memory;
+    if (*vm->meter + by <= vm->options.request_memory)
+        return true;
+    vm->run_full = true;
+    return false;
 }
 
 static void count(struct vm *vm, size_t before, size_t after)
@@ -111,6 +116,12 @@ void vm_meter_stop(struct vm *vm)
     vm->meter = co_meter(vm);
 }
 
+bool vm_run_was_full(struct vm *vm)
+{
+    vm->refusals = 0;
+    return vm->run_full;
+}
+
 // Making
 
 static int panic(lua_State *L)
@@ -152,6 +163,7 @@ struct vm *vm_new(const struct vm_options *o)
     if (!vm)
         return NULL;
     vm->options = *o;
+    vm_rest_init(vm);
     vm->L = lua_newstate(allocate, vm);
     if (!vm->L)
         goto fail;
@@ -174,6 +186,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     co_drop_all(vm);
+    vm_rest_fini(vm);
     if (vm->L)
         lua_close(vm->L);
     co_free_all(vm);

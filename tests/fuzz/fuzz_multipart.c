@@ -107,7 +107,7 @@ static struct str find_boundary(struct str field, char room[static MULTIPART_BOU
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct multipart_limits usual = {100, 8192}, small = {2, 60};
+    static const struct multipart_limits usual = {100, 8192, 100}, small = {2, 60, 2};
     const struct multipart_limits *limits = size % 4 ? &usual : &small;
     struct str body = str_of((const char *)data, size), field;
     char room[MULTIPART_BOUNDARY_MAX];

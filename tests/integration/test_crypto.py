@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import hmac
 import re
+import select
 import signal
 import time
 
@@ -100,6 +101,29 @@ def test_hashing_holds_nobody_up(serve):
     assert over[0] > one  # they are work
     assert len(waits) > 20
     assert waits[len(waits) // 2] < one / 2
+
+
+def test_a_flood_of_passwords_costs_nobody_else(serve):
+    """All calls shared one queue: behind a thousand hashes an upload waited for minutes, and was a 500."""
+    server = serve({"scripts/main.lua": MAIN}, "--workers", "1")
+    flood = [server.connect() for _ in range(90)]
+    for s in flood:
+        s.sendall(b"GET /hash?pw=x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    begin = time.monotonic()
+    assert post(server, "/type", b"%PDF-1.4\n").text == "application/pdf"
+    beside = time.monotonic() - begin
+    refused, hashed = [], []
+    waiting = list(flood)
+    while waiting and (not hashed or len(refused) < 10):
+        for s in select.select(waiting, [], [], 20)[0]:
+            waiting.remove(s)
+            answer = s.makefile("rb").read()
+            (hashed if answer.startswith(b"HTTP/1.1 200") else refused).append(answer)
+    for s in flood:
+        s.close()
+    assert beside < 5 and hashed and len(refused) >= 10
+    assert all(a.startswith(b"HTTP/1.1 503") and b"\r\nRetry-After: 1\r\n" in a for a in refused)
+    server.wait_for("too many calls wait for the server's threads")
 
 
 def test_an_unknown_user_takes_as_long_as_a_known_one(serve):

@@ -112,7 +112,8 @@ SITE = {
           task.sleep(10)
         end)
         app.get("/after", function() return app.text(after) end)
-        app.post("/names", function(req) return app.text(next(req.form)) end)
+        app.post("/names", function(req) return app.text((next(req.form))) end)
+        app.post("/values", function(req) return app.text(#req.json) end)
         app.get("/hello", function() return "hello" end)
         """,
     "scripts/config.lua": """
@@ -209,6 +210,22 @@ def test_types_are_found_where_nobody_can_wait(server):
     assert answer.json() == ["application/pdf"]
 
 
+def test_limits_of_parts_are_named(server):
+    """Thousands of short header lines in each of a thousand parts cost half a second."""
+    head = "--b\r\nContent-Disposition: form-data; name=a\r\n"
+
+    def status(body):
+        return requests.post(server.url("/many"), data=body, headers={
+            "Content-Type": "multipart/form-data; boundary=b"}).status_code
+    assert status((head + "\r\nx\r\n") * 1001 + "--b--") == 413
+    server.wait_for("more parts than limits.part_count")
+    assert status(head + "X: 1\r\n" * 99 + "\r\nx\r\n--b--") == 200
+    assert status(head + "X: 1\r\n" * 100 + "\r\nx\r\n--b--") == 413
+    server.wait_for("a part with more header lines than limits.headers")
+    assert status(head + "X: " + "1" * 16384 + "\r\n\r\nx\r\n--b--") == 413
+    server.wait_for("the header lines of a part are over limits.header_bytes")
+
+
 def test_what_does_not_fit_into_lua_is_a_413(server):
     assert requests.post(server.url("/whole"), data=b"x" * (9 * MB)).status_code == 413
     server.wait_for("413 POST /whole: 9437184 bytes of the body are over limits.request_memory")
@@ -216,14 +233,28 @@ def test_what_does_not_fit_into_lua_is_a_413(server):
     assert requests.post(server.url("/whole"), data=b"x" * (2 * MB)).text == str(2 * MB)
 
 
+def post_form(server, text):
+    return requests.post(server.url("/names"), data=text, timeout=30, headers={
+        "Content-Type": "application/x-www-form-urlencoded"})
+
+
 def test_a_form_at_the_memory_limit_does_not_live_there(server):
     """At limits.request_memory every new name made Lua collect all garbage, for minutes."""
-    text = "&".join(f"{i:x}" for i in range(400_000))
-    answer = requests.post(server.url("/names"), data=text, timeout=30, headers={
-        "Content-Type": "application/x-www-form-urlencoded"})
-    assert answer.status_code == 503
+    assert post_form(server, "&".join(f"{i:060}" for i in range(99_999))).status_code == 413
     assert requests.get(server.url("/hello"), timeout=5).text == "hello"
-    server.wait_for("503 POST /names: out of memory")
+    server.wait_for("413 POST /names: the values in the body take more than "
+                    r"limits\.request_memory \(8388608\)")
+    values = requests.post(server.url("/values"), data="[" + "{}," * 200_000 + "{}]",
+                           headers={"Content-Type": "application/json"})
+    assert values.status_code == 413
+    server.wait_for("413 POST /values: the values in the body take more than ")
+
+
+def test_a_form_has_so_many_fields(server):
+    """A body of nothing but fields cost its worker seconds."""
+    assert post_form(server, "a=1&" * 100_000).text == "a"
+    assert post_form(server, "a&" * 100_001).status_code == 413
+    server.wait_for(r"413 POST /names: the form has 100001 fields, and limits\.form_fields is 100000")
 
 
 def test_a_client_that_leaves_while_its_file_is_saved(server):

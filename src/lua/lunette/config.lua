@@ -28,6 +28,7 @@ local schema = {
     uri_bytes = { "size", 64, MB },
     body_bytes = { "size", 0, 1 << 50 },
     body_memory = { "size", 0, GB },
+    form_fields = { "integer", 1, 100000000 },
     part_count = { "integer", 1, 1000000 },
     connections = { "integer", 1, 10000000 },
     connections_per_ip = { "integer", 1, 10000000 },

@@ -130,6 +130,11 @@ function errors.leave_with(response)
     error(setmetatable({ response = response }, Abort), 0)
 end
 
+-- Leaves the handler with a 503 that says when to come back. C calls it, too.
+function errors.busy(message)
+    errors.leave(503, message, { ["Retry-After"] = "1" })
+end
+
 -- Whether e is an abort object, as pcall in a handler may catch.
 function errors.is_abort(e)
     return getmetatable(e) == Abort

@@ -14,8 +14,9 @@
 static struct str pieces(struct str form, char *out, size_t cap)
 {
     struct str name, value;
-    size_t n = 0;
+    size_t n = 0, count = form_count(form);
     while (form_next(&form, &name, &value)) {
+        count--;
         assert_true(n + name.n + value.n + 3 <= cap);
         out[n++] = '[';
         memcpy(out + n, name.p, name.n);
@@ -25,6 +26,7 @@ static struct str pieces(struct str form, char *out, size_t cap)
         n += value.n;
         out[n++] = ']';
     }
+    assert_int_equal(count, 0);
     return str_of(out, n);
 }
 

@@ -12,7 +12,7 @@
 
 enum { ROUNDS = 200 };
 
-static const struct multipart_limits usual = {100, 1000};
+static const struct multipart_limits usual = {100, 1000, 100};
 
 struct row {
     struct str boundary, body;
@@ -165,15 +165,21 @@ static void has_limits(void **state)
         struct multipart_limits limits;
         struct str body, want;
     } cases[] = {
-        {{1, 6}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("<A: 1\r\n|x>.")},
-        {{1, 5}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("!4@10")},
-        {{1, 4}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("!4@9")},
-        {{1, 0}, STR("--b\r\n\r\nx\r\n--b--"), STR("<|x>.")},
-        {{1, 0}, STR("--b\r\nA"), STR("!4@5")},
-        {{1, 10}, STR("--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--"), STR("<|x>!5@14")},
-        {{0, 10}, STR("--b--"), STR(".")},
-        {{0, 10}, STR("--b\r\n\r\n"), STR("!5@4")},
-        {{0, 0}, STR("--b\t\r\n"), STR("!5@5")},
+        {{1, 6, 9}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("<A: 1\r\n|x>.")},
+        {{1, 5, 9}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("!4@10")},
+        {{1, 4, 9}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("!4@9")},
+        {{1, 0, 9}, STR("--b\r\n\r\nx\r\n--b--"), STR("<|x>.")},
+        {{1, 0, 9}, STR("--b\r\nA"), STR("!4@5")},
+        {{1, 10, 9}, STR("--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--"), STR("<|x>!5@14")},
+        {{0, 10, 9}, STR("--b--"), STR(".")},
+        {{0, 10, 9}, STR("--b\r\n\r\n"), STR("!5@4")},
+        {{0, 0, 9}, STR("--b\t\r\n"), STR("!5@5")},
+        {{1, 50, 1}, STR("--b\r\nA: 1\r\n\r\nx\r\n--b--"), STR("<A: 1\r\n|x>.")},
+        {{1, 50, 1}, STR("--b\r\nA: 1\r\nB:\r\n\r\nx\r\n--b--"), STR("!6@11")},
+        {{2, 50, 1},
+         STR("--b\r\nA:\r\n\r\nx\r\n--b\r\nB:\r\n\r\ny\r\n--b--"),
+         STR("<A:\r\n|x><B:\r\n|y>.")},
+        {{1, 50, 0}, STR("--b\r\n\r\nx\r\n--b--"), STR("<|x>.")},
     };
     static struct multipart_transcript whole, pieces;
     (void)state;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-static const struct multipart_limits usual = {.parts = 3, .head_bytes = 100};
+static const struct multipart_limits usual = {.parts = 3, .head_bytes = 100, .fields = 2};
 
 static struct upload *fed(const char *type, const char *body, size_t step)
 {
@@ -82,6 +82,7 @@ static void faults_have_a_status_and_a_place(void **unused)
         {FORM, HEAD "x\r\n--bx", 400},
         {FORM, HEAD "\r\n" HEAD "\r\n" HEAD "\r\n--b--", 0},
         {FORM, HEAD "\r\n" HEAD "\r\n" HEAD "\r\n" HEAD "\r\n--b--", 413},
+        {FORM, "--b\r\nA:\r\nB:\r\nC:\r\n\r\n\r\n--b--", 413},
         {FORM, "--b\r\nX: " HEAD_100 HEAD_100 "\r\n\r\n\r\n--b--", 413},
         {FORM, "--b--\r\nepilogue " HEAD, 0},
     };

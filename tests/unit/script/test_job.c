@@ -44,7 +44,8 @@ static void count_release(struct job *j)
 // double(n[, how]) → 2n; how: "held" until the gate opens, "fails" in finish, "here" in no thread.
 static int lua_double(lua_State *L)
 {
-    static const struct job_ops ops = {double_it, push_double, count_release};
+    static const struct job_ops ops = {
+        .run = double_it, .finish = push_double, .release = count_release};
     const struct fixture *f = lua_touserdata(L, lua_upvalueindex(1));
     const char *how = luaL_optstring(L, 2, "");
     lua_Integer value = luaL_checkinteger(L, 1);

@@ -7,7 +7,7 @@
 #include "base/reach.h"
 #include "script/lua_guard.h"
 
-static char log_path[64];
+static char log_path[128];
 static struct reach reach;
 
 static int setup_guard(void **state)

@@ -110,6 +110,19 @@ static void what_a_metered_run_spawns_is_not_metered(void **state)
     expect(f, "return late", "1000000");
 }
 
+// What a large run left would stay until Lua allocates again.
+static void garbage_is_collected_while_nobody_works(void **state)
+{
+    struct fixture *f = *state;
+    lua_gc(vm_state(f->vm), LUA_GCSTOP);
+    expect(f, "local t = {} for i = 1, 200000 do t[i] = {i} end return #t", "200000");
+    lua_gc(vm_state(f->vm), LUA_GCRESTART);
+    assert_true(vm_memory(f->vm) > 8 << 20);
+    for (int i = 0; i < 2000 && vm_memory(f->vm) > 2 << 20; i++)
+        loop_turn(f->loop, 50);
+    assert_in_range(vm_memory(f->vm), 1, 2 << 20);
+}
+
 static void swallow_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     (void)co, (void)how, (void)L, (void)n;
@@ -412,6 +425,7 @@ int main(void)
         BOTH(the_state_has_a_cap),
         cmocka_unit_test_setup_teardown(a_state_that_stays_full_ends_the_run, setup, teardown),
         BOTH(a_run_has_a_meter),
+        cmocka_unit_test_setup_teardown(garbage_is_collected_while_nobody_works, setup, teardown),
         BOTH(what_a_metered_run_spawns_is_not_metered),
         BOTH(files_are_loaded),
         BOTH(modules_are_required),

@@ -1,0 +1,50 @@
+// Collecting while nobody works: what a large request left is garbage that Lua would keep until it
+// allocates again, and the C library after that. So when no Lua has run for REST_MS, a cycle is
+// walked in small steps, between which the loop turns, and the pages are given back.
+#include "script/vm_inside.h"
+
+#include <malloc.h>
+
+enum {
+    REST_MS = 1000,
+    WORTH = 4 << 20, // bytes more than at the last rest: less is left to Lua's own pace
+    STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
+};
+
+static void on_rest(struct timeout *t)
+{
+    struct vm *vm = (struct vm *)((char *)t - offsetof(struct vm, rest));
+    struct loop *loop = vm->options.loop;
+    if (vm->grown != vm->rest_grown) { // somebody works
+        vm->rest_grown = vm->grown;
+        timeout_set(loop, t, REST_MS);
+        return;
+    }
+    bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
+    vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
+    if (!over) {
+        timeout_set(loop, t, 0);
+        return;
+    }
+    vm->rested = vm->memory;
+    malloc_trim(0);
+}
+
+void vm_rest_init(struct vm *vm)
+{
+    timeout_init(&vm->rest, on_rest);
+}
+
+void vm_rest_fini(struct vm *vm)
+{
+    if (vm->options.loop)
+        timeout_remove(vm->options.loop, &vm->rest);
+}
+
+void vm_rest_soon(struct vm *vm)
+{
+    if (vm->rest.armed || vm->memory < vm->rested + WORTH || !vm->options.loop)
+        return;
+    vm->rest_grown = vm->grown;
+    timeout_set(vm->options.loop, &vm->rest, REST_MS);
+}
