@@ -10,6 +10,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -463,3 +464,58 @@ def test_the_master_may_still_replace_a_worker(serve):
     site.wait_for(r"was killed by signal 9 \(SIGKILL\); started")
     assert attempt(site, "return 1") == "true | 1"
     assert attempt(site, 'return os.execute("id")').endswith("Operation not permitted | 1")
+
+
+# Kernels that have less
+
+def start_without(*calls):
+    """A server on a kernel without these system calls, as a filter makes it look: that of a thread,
+    which what it starts inherits."""
+    def run():
+        lib = ctypes.CDLL("libseccomp.so.2")
+        lib.seccomp_init.restype = ctypes.c_void_p
+        lib.seccomp_rule_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint]
+        lib.seccomp_load.argtypes = [ctypes.c_void_p]
+        allow, refuse = 0x7fff0000, 0x00050000 | errno.ENOSYS
+        rules = ctypes.c_void_p(lib.seccomp_init(allow))
+        for call in calls:
+            number = lib.seccomp_syscall_resolve_name(call)
+            assert lib.seccomp_rule_add(rules, refuse, number, 0) == 0
+        assert lib.seccomp_load(rules) == 0
+        return Server(make_folder(FILES), ("--workers", "1"))
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+def test_a_kernel_without_landlock(outside):
+    server = start_without(b"landlock_create_ruleset")
+    try:
+        assert "sandbox: partly (seccomp; this kernel has no Landlock)\n" in server.errors()
+        assert attempt(server, f'return io.open("{outside}/note.txt"):read("a")') == "true | a note"
+        assert attempt(server, 'return os.execute("id")').endswith("Operation not permitted | 1")
+    finally:
+        server.stop()
+
+
+@needs_landlock
+def test_a_kernel_without_seccomp():
+    server = start_without(b"seccomp")
+    try:
+        assert "this kernel has no seccomp)\n" in server.errors()
+        assert attempt(server, 'return io.open("/etc/hostname")').startswith("true | nil")
+        assert "Operation not permitted" in attempt(server, 'return os.execute("id")')
+        assert any("os.execute" in line for line in refusals(server))
+    finally:
+        server.stop()
+
+
+def test_a_kernel_with_neither(outside):
+    server = start_without(b"seccomp", b"landlock_create_ruleset")
+    try:
+        assert "sandbox: off (this kernel has neither Landlock nor seccomp)\n" in server.errors()
+        assert attempt(server, f'return io.open("{outside}/note.txt"):read("a")') == "true | a note"
+        worker, = server.workers()
+        status = pathlib.Path(f"/proc/{worker}/status").read_text(encoding="ascii")
+        assert re.search(r"^CapEff:\t0+$", status, re.M)
+    finally:
+        server.stop()
