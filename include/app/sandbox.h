@@ -45,8 +45,9 @@ struct sandbox_options {
 bool sandbox_list(const struct sandbox_options *o, struct reach *reach,
                   char why[static SANDBOX_WHY_MAX]);
 
-// Enters the sandbox with what kernel k has, for good; may_exec: programs may be run as far as reach
-// allows it. The process must have one thread. False, with a sentence; the process must then end.
+// Enters the sandbox with what kernel k has, for good; may_exec: programs may be run, with
+// Landlock as far as reach allows it, else all. The process must have one thread. False, with a
+// sentence; the process must then end.
 bool sandbox_enter(const struct reach *reach, bool may_exec, struct sandbox_kernel k,
                    char why[static SANDBOX_WHY_MAX]);
 

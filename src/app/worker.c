@@ -44,9 +44,8 @@ enum {
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     const struct worker_job *job;
-    struct reach reach; // empty without Landlock
-    bool has_landlock;  // and reach is enforced
-    bool has_seccomp;
+    struct reach reach;             // what the sandbox allows; empty where it is off
+    bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
     struct pool *pool, *slow_pool;
     struct vm *vm;
