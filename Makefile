@@ -6,7 +6,7 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
-              libbrotli-dev libzstd-dev
+              libbrotli-dev libzstd-dev libseccomp-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
               python3-selenium chromium chromium-driver curl
 # Goals that do without what only tests need.
@@ -29,7 +29,7 @@ LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
 have       = $(if $(call libs,$(1)),-D$(2))
 CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
-LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic $(call libs,libbrotlienc) $(call libs,libzstd) \
+LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) \
              -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
@@ -179,8 +179,8 @@ $(B)/bench/cache_bench: $(B)/tests/bench/cache_bench.o $(B)/liblunette.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Lines of src that the tests run. The counters are writable by every user, since servers that are
-# started as root become another one.
-COVER = B=build/cover SAN=--coverage OPT=-O0
+# started as root become another one, and by workers in their sandbox.
+COVER = B=build/cover SAN='--coverage -DCOVERAGE=\"$(CURDIR)/build/cover\"' OPT=-O0
 cover: need
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(COVER) all build/cover/liblunette.a
 	@find build/cover/obj -name '*.gcno' | sed 's/no$$/da/' | \

@@ -87,6 +87,10 @@ static const struct row {
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("sandbox", BOOL, sandbox.on),
+    ROW("sandbox.read", LIST, sandbox.read),
+    ROW("sandbox.write", LIST, sandbox.write),
+    ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
@@ -94,7 +98,6 @@ static const struct row {
     SKIP("timeouts.cpu"),
     SKIP("log.format"),
     SKIP("control"),
-    SKIP("sandbox"),
 #undef SKIP
 #undef ROW
 };
@@ -127,6 +130,7 @@ static const struct config defaults = {
     .gzip = {.level = 6, .min_bytes = 256},
     .cache_bytes = 64 << 20,
     .log = {.access = "stdout", .error = "stderr", .level = "info"},
+    .sandbox = {.on = true},
     .data = "data",
     .file = "scripts/config.lua",
 };
@@ -346,7 +350,7 @@ static const struct row *find_row(struct str name)
     for (size_t i = 0; i < CONFIG_SETTINGS; i++)
         if (str_eq(name, str_z(rows[i].name)))
             return &rows[i];
-    return str_starts(name, STR("sandbox.")) ? find_row(STR("sandbox")) : NULL;
+    return NULL;
 }
 
 // The items of a list as slices in the arena, each with a NUL behind its end. False when they are
@@ -614,6 +618,37 @@ static const char *absolute(struct config *c, const char *path)
     return arena_dup(&c->arena, str_z(whole)).p;
 }
 
+// Makes the paths absolute. What is not there is most likely a slip, and could not be allowed.
+static bool settle_paths(struct config *c, const char *setting, struct config_list *list,
+                         char why[static CONFIG_WHY_MAX])
+{
+    char place[128];
+    struct stat st;
+    const char **items = arena_alloc(&c->arena, (list->n + 1) * sizeof *items);
+    if (!items)
+        return fail(why, "not enough memory");
+    for (unsigned i = 0; i < list->n; i++) {
+        if (!list->item[i][0])
+            return fail(why, "%s: %s: a path is empty", config_place(c, setting, place), setting);
+        items[i] = absolute(c, list->item[i]);
+        if (!items[i])
+            return fail(why, "not enough memory");
+        if (stat(items[i], &st) != 0)
+            return fail(why, "%s: %s names %.1000s: %s", config_place(c, setting, place), setting,
+                        items[i], strerror(errno));
+    }
+    items[list->n] = NULL;
+    list->item = items;
+    return true;
+}
+
+static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    return settle_paths(c, "sandbox.read", &c->sandbox.read, why) &&
+           settle_paths(c, "sandbox.write", &c->sandbox.write, why) &&
+           settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
+}
+
 static const char *absolute_log(struct config *c, const char *target)
 {
     bool word = strcmp(target, "stdout") == 0 || strcmp(target, "stderr") == 0 ||
@@ -667,7 +702,8 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
         return fail(why, "not enough memory");
-    return settle_secrets(c, why) && parse_listen(c, cli, why) && parse_trusted(c, why);
+    return settle_secrets(c, why) && settle_sandbox(c, why) && parse_listen(c, cli, why) &&
+           parse_trusted(c, why);
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])

@@ -1,9 +1,10 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      loop → signals → pool → vm → files → handler → (the site's scripts load) → server → sockets
-//      → ready
+//      sandbox → loop → signals → pool → vm → files → handler → (the site's scripts load) → server
+//      → sockets → ready
 #include "app/worker.h"
 
+#include "app/sandbox.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -44,6 +45,8 @@ enum {
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     const struct worker_job *job;
+    struct reach reach;             // what the sandbox allows; empty where it is off
+    bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
     struct pool *pool, *slow_pool;
     struct vm *vm;
@@ -189,6 +192,8 @@ static bool make_vm(struct worker *w)
         .secrets = c->secrets.item,
         .secret_count = c->secrets.n,
         .cache = w->shared_cache,
+        .reach = w->has_landlock ? &w->reach : NULL,
+        .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -223,14 +228,6 @@ static bool make_handler(struct worker *w)
     return w->handler || fail(w, "the handler", ENOMEM);
 }
 
-// Where large bodies wait: the file has no name there.
-static const char *temp_folder(const struct config *c)
-{
-    if (c->temp)
-        return c->temp;
-    return access(c->data, W_OK | X_OK) == 0 ? c->data : "/tmp";
-}
-
 static bool make_server(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -238,7 +235,7 @@ static bool make_server(struct worker *w)
         .head = {.head_bytes = c->limits.header_bytes,
                  .uri_bytes = c->limits.uri_bytes,
                  .fields = c->limits.headers},
-        .spool = {.folder = temp_folder(c), .memory = c->limits.body_memory},
+        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
         .linger_bytes = c->limits.linger_bytes,
         .header_ms = c->timeouts.header,
         .body_ms = c->timeouts.body,
@@ -273,8 +270,37 @@ static void on_loaded(void *arg, const char *error)
         loop_stop(w->loop);
 }
 
+// Before there is a thread, and before anything that a visitor or a script could have a hand in.
+static bool enter_sandbox(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    char why[SANDBOX_WHY_MAX], message[SANDBOX_WHY_MAX + 64];
+    struct sandbox_options o = {
+        .site = c->site,
+        .data = c->data,
+        .temp = w->job->temp,
+        .library = getenv("LUNETTE_LUA"),
+        .read = c->sandbox.read.item,
+        .write = c->sandbox.write.item,
+        .exec = c->sandbox.exec.item,
+    };
+    if (!c->sandbox.on)
+        return true;
+    struct sandbox_kernel kernel = sandbox_kernel();
+    w->has_landlock = kernel.landlock > 0;
+    w->has_seccomp = kernel.seccomp;
+    if (sandbox_list(&o, &w->reach, why) &&
+        sandbox_enter(&w->reach, c->sandbox.exec.n > 0, kernel, why))
+        return true;
+    snprintf(message, sizeof message, "a worker cannot start: %s", why);
+    tell(w, message);
+    return false;
+}
+
 static bool start(struct worker *w)
 {
+    if (!enter_sandbox(w))
+        return false;
     w->loop = loop_new();
     if (!w->loop)
         return fail(w, "the event loop", errno);
@@ -312,6 +338,7 @@ static void take_down(struct worker *w)
         timeout_remove(w->loop, &w->trim);
         loop_free(w->loop);
     }
+    reach_fini(&w->reach);
     log_flush();
 }
 

@@ -3,6 +3,7 @@
 // find looks a file up and keeps its whole answer in the work; then the library either returns
 // core.FILE, and C sends that, or takes it as a response object, for middleware to see.
 #include "http/uri.h"
+#include "script/lua_guard.h"
 #include "script/luax.h"
 #include "script/work.h"
 #include <errno.h>
@@ -89,6 +90,11 @@ static int files_root(lua_State *L)
     lua_pushstring(L, dir);
     if (dir[0] != '/')
         lua_pushfstring(L, "%s/%s", vm_options(h->vm)->site, dir);
+    if (!guard_may_read(L, lua_tostring(L, -1)))
+        return luaL_error(L,
+                          "the sandbox does not let the folder %s be read: name it in sandbox.read "
+                          "of config.lua",
+                          lua_tostring(L, -1));
     int rc = file_root_open(lua_tostring(L, -1), &r->folder);
     if (rc < 0)
         return luaL_error(L, "the folder %s cannot be opened: %s", lua_tostring(L, -1),

@@ -2,6 +2,7 @@
 // pool (content/save).
 #include "content/save.h"
 #include "script/job.h"
+#include "script/lua_guard.h"
 #include "script/luax.h"
 #include "script/options.h"
 #include "script/work.h"
@@ -69,6 +70,10 @@ static int saving_finish(lua_State *L, struct job *j)
         lua_pushliteral(L, "the path leads out of the data folder");
         lua_pushliteral(L, "EXDEV");
         return 3;
+    }
+    if ((s->error == -EACCES || s->error == -EPERM) && !s->folder) {
+        lua_pushfstring(L, "part:save_as(\"%s\")", s->path);
+        guard_tell(L, lua_tostring(L, -1), s->path, REACH_WRITE);
     }
     if (s->error)
         return luax_fail(L, -s->error);

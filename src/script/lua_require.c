@@ -271,8 +271,12 @@ static int search_path(lua_State *L)
         return luaL_error(L, "'package.path' must be a string");
     lua_call(L, 2, 2);
     const char *path = lua_tostring(L, -2);
-    if (!path)
+    if (!path) {
+        lua_getfield(L, lua_upvalueindex(1), "path");
+        guard_tell_search(L, name, lua_tostring(L, -1));
+        lua_pop(L, 1);
         return 1; // the places tried
+    }
     lua_pop(L, 1);
     lua_pushfstring(L, "@%s", vm_short_path(vm, path));
     if (vm_load_path(L, path, lua_tostring(L, -1)) != LUA_OK)
