@@ -5,6 +5,9 @@
 // number. The Lua stack holds the way to the value in hand: each table, its key, the next table.
 // Nothing about the place is noted while all goes well: on a failure each level puts its key before
 // the path on the way out.
+//
+// Nothing here may collect garbage before the text is done: a finalizer is Lua, which may encode
+// something, and many texts are written to one buffer.
 #include "script/lua_json.h"
 
 #include "script/json_place.h"

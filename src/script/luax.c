@@ -41,13 +41,26 @@ void luax_push_lower(lua_State *L, struct str s)
     luaL_pushresultsize(&b, s.n);
 }
 
+static const char complete_key; // its address is the key in metatables: to push a text may collect
+
+void luax_set_complete(lua_State *L, int idx)
+{
+    lua_rawsetp(L, idx, &complete_key);
+}
+
 void luax_complete(lua_State *L, int idx)
 {
     idx = lua_absindex(L, idx);
-    if (luaL_getmetafield(L, idx, "__complete") == LUA_TNIL)
+    if (!lua_getmetatable(L, idx))
         return;
+    if (lua_rawgetp(L, -1, &complete_key) == LUA_TNIL) {
+        lua_pop(L, 2);
+        return;
+    }
+    luaL_checkstack(L, 2 + LUA_MINSTACK, NULL); // a call that makes the stack grow may collect
     lua_pushvalue(L, idx);
     lua_call(L, 1, 0);
+    lua_pop(L, 1);
 }
 
 int luax_fail(lua_State *L, int err)

@@ -135,14 +135,17 @@ void private_hide(lua_State *L, struct work *w, int t)
     static const luaL_Reg metamethods[] = {
         {"__index", watched_index},
         {"__pairs", watched_pairs},
-        {"__complete", watched_complete},
         {NULL, NULL},
     };
     luaL_newlibtable(L, metamethods);
     lua_pushlightuserdata(L, w->h);
     lua_pushinteger(L, (lua_Integer)w->handle);
     push_hidden(L, t);
-    luaL_setfuncs(L, metamethods, 3);
+    for (int i = 0; i < HIDDEN; i++)
+        lua_pushvalue(L, -HIDDEN);
+    lua_pushcclosure(L, watched_complete, HIDDEN);
+    luax_set_complete(L, -HIDDEN - 2);
+    luaL_setfuncs(L, metamethods, HIDDEN);
     lua_setmetatable(L, t);
 }
 

@@ -368,6 +368,29 @@ static const char everything[] = "{a = {1, 2.5, -3, 1/3, true, json.null}, b = '
                                  "c = {d = {}, e = json.array{}}, "
                                  "f = {[2] = 2, [1] = 1}}";
 
+// A finalizer that encodes something came in between the pieces of another text, where a table with a
+// metatable made Lua collect what growing tables had left to do.
+static void test_no_finalizer_writes_into_another_text(void **state)
+{
+    (void)state;
+    static const struct snippet cases[] = {
+        {"(function() "
+         "local runs, wrong = 0, 'none' "
+         "local function arm() setmetatable({}, {__gc = function() "
+         "runs = runs + 1 json.encode{'another'} arm() end}) end "
+         "arm() "
+         "local value = {'a', setmetatable({x = 1}, {}), 'c'} "
+         "for i = 1, 20000 do "
+         "local big = {} for k = 1, 70 + i % 200 do big[k] = k end "
+         "local text = json.encode(value) "
+         "if text ~= '[\"a\",{\"x\":1},\"c\"]' then wrong = text end "
+         "end "
+         "return (runs > 10 and 'some runs, wrong: ' or 'no runs, wrong: ') .. wrong end)()",
+         "some runs, wrong: none"},
+    };
+    RUN(cases);
+}
+
 // With less room than the text needs, writing fails wherever it stands, and says so.
 static void test_every_maximum(void **state)
 {
@@ -432,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_every_byte_everywhere),
         cmocka_unit_test(test_replacing),
         cmocka_unit_test(test_write_appends_and_leaves_no_trace),
+        cmocka_unit_test(test_no_finalizer_writes_into_another_text),
         cmocka_unit_test(test_every_maximum),
         cmocka_unit_test(test_every_allocation_fails_once),
     };
