@@ -246,7 +246,8 @@ def test_int(site):
     assert ask(site, "/int?n=42").body == b"42"
     assert ask(site, "/int?n=-9223372036854775808").body == b"-9223372036854775808"
     for query, why in [("", "n is missing"), ("?n=", "n must be an integer"), ("?n=1.5", "n must"),
-                       ("?n=9223372036854775808", "n must be an integer"), ("?n=0x10", "n must")]:
+                       ("?n=9223372036854775808", "n must be an integer"), ("?n=0x10", "n must"),
+                       ("?n=-9223372036854775809", "n must be an integer")]:
         answer = ask(site, "/int" + query, "Accept: text/html")
         assert answer.status == 400 and why.encode() in answer.body
     assert ask(site, "/int/opts").body == b"1"

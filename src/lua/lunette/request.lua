@@ -47,7 +47,8 @@ end
 local function integer_of(v)
     if type(v) == "number" then return math.tointeger(v) end
     if type(v) ~= "string" or not v:find("^[+-]?%d+$") then return nil end
-    return math.tointeger(tonumber(v))
+    local n = tonumber(v)
+    return math.type(n) == "integer" and n or nil -- a float: more digits than fit, and rounded
 end
 
 -- req:int(name[, {from="query", default=, min=, max=}]) → integer. Leaves with a 400 that names the
