@@ -188,13 +188,15 @@ void request_push_body(lua_State *L, struct work *w);
 void request_push_form(lua_State *L, struct work *w, bool all);
 void request_push_json(lua_State *L, struct work *w);
 void request_push_files(lua_State *L, struct work *w, bool all);
-// Pushes what make(L, w, which) pushes, with the request at index 1. A 413 when that takes the request
-// past limits.request_memory.
+// Pushes what make(L, w, which) pushes, with the value at index 1 (the request, or a part) there. A 413
+// when that takes the request past limits.request_memory.
 void request_push_within(lua_State *L, struct work *w,
                          void (*make)(lua_State *L, struct work *w, int which), int which);
 // Leaves as the failure said when the body was not received whole: an on_error page that asks for it
 // gets no part of it.
 void request_check_whole(lua_State *L, struct work *w);
+// Raises for a body that streams: it cannot be had as what (a field, a method).
+void request_check_kept(lua_State *L, struct work *w, const char *what);
 // Pushes n bytes of the body, from at on; a 413 when they are over limits.request_memory.
 void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n);
 // expect_json(req, null) → the body's JSON value and what it is ("object", "array", "string", …); nil

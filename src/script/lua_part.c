@@ -96,6 +96,12 @@ static int push_detected(lua_State *L, struct work *w, const struct upload_part 
     return job_wait_if_possible(L, &look->job);
 }
 
+static void push_body(lua_State *L, struct work *w, int i)
+{
+    const struct upload_part *part = upload_part(w->upload, (unsigned)i);
+    request_push_range(L, w, part->body_at, part->size);
+}
+
 // __index: upvalue 1 the handler, 2 the table of methods.
 static int part_index(lua_State *L)
 {
@@ -112,7 +118,7 @@ static int part_index(lua_State *L)
     const struct upload_part *part = request_check_part(L, &w);
     if (!body)
         return push_detected(L, w, part);
-    request_push_range(L, w, part->body_at, part->size);
+    request_push_within(L, w, push_body, (int)(part - upload_part(w->upload, 0)));
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
     lua_rawset(L, 1);

@@ -311,16 +311,13 @@ static int request_index(lua_State *L)
         return luaL_error(L, "req.%s: the request is over, and this was not read before",
                           lua_tostring(L, 2));
     enum field_id id = (enum field_id)lua_tointeger(L, -1);
-    if (w->streams && id >= F_BODY)
-        return luaL_error(
-            L,
-            "req.%s: the route has stream_body, so its body is read with req:read() or "
-            "req:chunks()",
-            lua_tostring(L, 2));
-    if (id >= F_BODY)
-        return request_with_body(L, w, index_body_field);
-    push_head_field(L, w, id);
-    return keep_field(L);
+    if (id < F_BODY) {
+        push_head_field(L, w, id);
+        return keep_field(L);
+    }
+    request_check_kept(L, w, lua_pushfstring(L, "req.%s", lua_tostring(L, 2)));
+    lua_settop(L, FIELD_ID);
+    return request_with_body(L, w, index_body_field);
 }
 
 // pairs(req): the public fields that were made or set.

@@ -26,6 +26,15 @@ void request_check_whole(lua_State *L, struct work *w)
         request_refuse(L, w, w->body_status, "the body was not received: %s", w->body_why);
 }
 
+void request_check_kept(lua_State *L, struct work *w, const char *what)
+{
+    if (w->streams)
+        luaL_error(L,
+                   "%s: the route has stream_body, so its body is read with req:read() or "
+                   "req:chunks()",
+                   what);
+}
+
 void request_push_range(lua_State *L, struct work *w, uint64_t at, uint64_t n)
 {
     luaL_Buffer b;
@@ -77,7 +86,7 @@ struct making {
 static int run_making(lua_State *L)
 {
     const struct making *m = lua_touserdata(L, 2);
-    lua_settop(L, 1); // the request, where the fields expect it
+    lua_settop(L, 1); // the request or part, where it is expected
     m->make(L, m->w, m->which);
     return 1;
 }
@@ -187,6 +196,7 @@ static int expect_json(lua_State *L, struct work *w)
 int core_expect_json(lua_State *L)
 {
     struct work *w = request_work(L, 1);
+    request_check_kept(L, w, "req:expect_json");
     return media_is_json(content_type(w)) ? request_with_body(L, w, expect_json) : 0;
 }
 

@@ -59,6 +59,7 @@ SITE = {
           return app.json { req.parts[1].detected_type }
         end)
         app.post("/whole", { max_body = "64M" }, function(req) return app.text(#req.body) end)
+        app.post("/part", { max_body = "64M" }, function(req) return app.text(#req.parts[1].body) end)
         app.post("/form", { max_body = "64M" }, function(req) return app.text(#req.form.a) end)
 
         app.post("/stream", { stream_body = true, max_body = "1G" }, function(req)
@@ -80,6 +81,10 @@ SITE = {
           local refused = {}
           for _, name in ipairs { "body", "form", "json", "parts", "files", "form_all" } do
             local ok, why = pcall(function() return req[name] end)
+            refused[#refused + 1] = not ok and why or nil
+          end
+          for i = 1, 2 do
+            local ok, why = pcall(req.expect_json, req, { null = i == 2 })
             refused[#refused + 1] = not ok and why or nil
           end
           return app.json(refused)
@@ -319,6 +324,14 @@ def test_what_does_not_fit_into_lua_is_a_413(server):
     assert requests.post(server.url("/whole"), data=b"x" * (2 * MB)).text == str(2 * MB)
 
 
+def test_a_part_that_does_not_fit_into_lua_is_a_413(server):
+    """Between half of limits.request_memory and all of it, it was a 503 and an error in the log."""
+    for size in (7 * MB, 9 * MB):
+        assert requests.post(server.url("/part"), files={"a": b"x" * size}).status_code == 413
+    server.wait_for("413 POST /part: the values in the body take more than limits.request_memory")
+    assert requests.post(server.url("/part"), files={"a": b"x" * MB}).text == str(MB)
+
+
 def post_form(server, text):
     return requests.post(server.url("/names"), data=text, timeout=30, headers={
         "Content-Type": "application/x-www-form-urlencoded"})
@@ -439,7 +452,7 @@ def test_100_continue_goes_out_at_the_first_read(server):
 
 def test_the_fields_of_the_body_raise(server):
     refused = requests.post(server.url("/fields"), data="a=1").json()
-    assert len(refused) == 6 and all("stream_body" in why for why in refused)
+    assert len(refused) == 8 and all("stream_body" in why for why in refused)
     assert requests.post(server.url("/whole/read"), data="a").status_code == 500
     server.wait_for(r"req:read: this is for routes with stream_body=true")
 
