@@ -3,8 +3,8 @@
 //
 // field is the value of the request field, all values of a repeated one joined by ", "; p is NULL
 // when it is absent, and everything is then welcome. Elements that are malformed, or whose weight
-// is, are ignored, and so is everything behind the first ACCEPT_MAX valid ones; q=.5 passes for
-// q=0.5. Of an element that is there twice the heavier counts. Letters' case never counts.
+// is, are ignored, and so is everything behind the first ACCEPT_MAX valid ones (which accept_is_long
+// tells); q=.5 passes for q=0.5. Of an element that is there twice the heavier counts. Letters' case never counts.
 // All three return the index of the best of the n values offered, or -1 when none is acceptable.
 #ifndef LUNETTE_HTTP_ACCEPT_H
 #define LUNETTE_HTTP_ACCEPT_H
@@ -12,6 +12,9 @@
 #include "base/str.h"
 
 enum { ACCEPT_MAX = 64 };
+
+// Whether the field has more than ACCEPT_MAX elements, malformed ones included, empty ones not.
+bool accept_is_long(struct str field);
 
 // Accept (§12.5.1). Offered are media types, with parameters or without. The most specific range
 // that covers a type gives its weight: one with parameters, all of which the type must have,

@@ -131,6 +131,15 @@ static void parse_list(struct str field, valid_fn *valid, struct list *l)
     }
 }
 
+bool accept_is_long(struct str field)
+{
+    struct str piece;
+    int n = 0;
+    while (n <= ACCEPT_MAX && split_unquoted(&field, ',', &piece))
+        n += str_trim(piece).n > 0;
+    return n > ACCEPT_MAX;
+}
+
 // ---- Accept
 
 static bool split_type(struct str s, struct str *type, struct str *subtype)

@@ -292,6 +292,8 @@ static int core_segments(lua_State *L)
 
 typedef int accept_fn(struct str field, const struct str *offered, int n);
 
+// accept…(req, offered) → the index of the best, or nil; and whether the field has more elements than
+// were looked at.
 static int accept_by(lua_State *L, struct str field_name, accept_fn *best)
 {
     struct work *w = request_work(L, 1);
@@ -310,7 +312,8 @@ static int accept_by(lua_State *L, struct str field_name, accept_fn *best)
         lua_pushnil(L);
     else
         lua_pushinteger(L, hit + 1);
-    return 1;
+    lua_pushboolean(L, accept_is_long(field));
+    return 2;
 }
 
 static int core_accept(lua_State *L)

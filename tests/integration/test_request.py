@@ -358,6 +358,16 @@ def test_after_runs_once_the_answer_is_sent(site):
     assert ask(site, "/after").status == 200
 
 
+@pytest.mark.parametrize("path, field", [("/accepts", "Accept"), ("/language", "Accept-Language"),
+                                         ("/encoding", "Accept-Encoding")])
+def test_no_element_of_a_long_accept_field_is_dropped_in_silence(site, path, field):
+    value = ",".join(f"x{i}" for i in range(64)) if field != "Accept" else ",".join(["a/b"] * 64)
+    assert ask(site, path, f"{field}: {value}").status == 200
+    assert ask(site, path, f"{field}: {value}, */*").status == 400
+    site.wait_for(f"400 GET {path}: {field} has more than 64 elements")
+    assert ask(site, "/nowhere", f"{field}: {value}, */*").status == 404
+
+
 @pytest.mark.parametrize("name", ["int", "accepts", "check", "set_cookie", "add_header", "after",
                                   "negotiate", "expect_json", "read", "chunks"])
 def test_a_method_called_with_a_dot_says_so(site, name):

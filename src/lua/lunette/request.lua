@@ -103,28 +103,34 @@ local function offered(what, ...)
     return list
 end
 
+-- The index of the best of the list by a field of the request, or nil. A field with more elements than
+-- are looked at is refused: what is left out might have been the one.
+local function best_of(self, list, field, accept)
+    core.vary(self, field)
+    local best, long = accept(self, list)
+    if long then pages.refuse(self, 400, field .. " has more than 64 elements") end
+    return best
+end
+
 -- req:accepts("text/html", "json", …) → the one that the client likes best, as offered, or nil.
 -- Without an Accept header the first. Adds Accept to Vary.
 method("accepts", function(self, ...)
     local list = offered("req:accepts", ...)
     local types = {}
     for i, name in ipairs(list) do types[i] = media_type(name, "req:accepts") end
-    core.vary(self, "Accept")
-    return list[core.accept(self, types)]
+    return list[best_of(self, types, "Accept", core.accept)]
 end)
 
 -- The same for languages, by RFC 4647 lookup.
 method("accepts_language", function(self, ...)
     local list = offered("req:accepts_language", ...)
-    core.vary(self, "Accept-Language")
-    return list[core.accept_language(self, list)]
+    return list[best_of(self, list, "Accept-Language", core.accept_language)]
 end)
 
 -- The same for content codings.
 method("accepts_encoding", function(self, ...)
     local list = offered("req:accepts_encoding", ...)
-    core.vary(self, "Accept-Encoding")
-    return list[core.accept_encoding(self, list)]
+    return list[best_of(self, list, "Accept-Encoding", core.accept_encoding)]
 end)
 
 -- A table has no order: html comes first, then names in the alphabet's, so that every answer to a
@@ -147,8 +153,7 @@ method("negotiate", function(self, choices)
     if #names == 0 then misuse("req:negotiate: nothing is offered") end
     table.sort(names, by_name)
     for i, name in ipairs(names) do types[i] = media_type(name, "req:negotiate") end
-    core.vary(self, "Accept")
-    local best = core.accept(self, types)
+    local best = best_of(self, types, "Accept", core.accept)
     if not best then errors.leave(406, "this is there as " .. table.concat(types, ", ")) end
     return choices[names[best]](self)
 end)

@@ -250,8 +250,13 @@ static void has_a_maximum(void **state)
     size_t room = strlen(field);
     strcpy(field + room, "de");
     assert_int_equal(accept_language(str_z(field), offered, 1), 0);
+    assert_false(accept_is_long(str_z(field)));
+    strcpy(field + room, "de,,");
+    assert_false(accept_is_long(str_z(field)));
     strcpy(field + room, "en, de");
     assert_int_equal(accept_language(str_z(field), offered, 1), -1);
+    assert_true(accept_is_long(str_z(field)));
+    assert_false(accept_is_long((struct str){NULL, 0}));
 }
 
 int main(void)
