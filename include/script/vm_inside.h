@@ -31,6 +31,7 @@ struct vm {
     struct timeout rest; // see vm_rest.c
     size_t rest_grown;   // grown, when it was last looked at
     size_t rested;       // memory after the last rest
+    unsigned rest_steps; // that this one may still take; 0: it has not begun
     char warning[512];   // lua_warning's pieces, until the last
     size_t warned;
 

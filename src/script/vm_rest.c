@@ -1,6 +1,9 @@
 // Collecting while nobody works: what a large request left is garbage that Lua would keep until it
 // allocates again, and the C library after that. So when no Lua has run for REST_MS, a cycle is
 // walked in small steps, between which the loop turns, and the pages are given back.
+//
+// How many steps is bounded: a script may have chosen the generational collector, whose steps never say
+// that a cycle is over.
 #include "script/vm_inside.h"
 
 #include <malloc.h>
@@ -9,7 +12,15 @@ enum {
     REST_MS = 1000,
     WORTH = 4 << 20, // bytes more than at the last rest: less is left to Lua's own pace
     STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
+    // Lua waits for half of what there is before a cycle, and walks it as twice that is allocated.
+    CYCLE_SHARE = 4, // of what there is that steps may stand for, with a margin
+    CYCLE_MIN = 16,  // steps in any case
 };
+
+static unsigned cycle_steps(const struct vm *vm)
+{
+    return CYCLE_MIN + (unsigned)(CYCLE_SHARE * (vm->memory / (STEP_KB * 1024)));
+}
 
 static void on_rest(struct timeout *t)
 {
@@ -17,15 +28,19 @@ static void on_rest(struct timeout *t)
     struct loop *loop = vm->options.loop;
     if (vm->grown != vm->rest_grown) { // somebody works
         vm->rest_grown = vm->grown;
+        vm->rest_steps = 0;
         timeout_set(loop, t, REST_MS);
         return;
     }
-    bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
+    if (vm->rest_steps == 0)
+        vm->rest_steps = cycle_steps(vm);
+    bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB) || --vm->rest_steps == 0;
     vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
     if (!over) {
         timeout_set(loop, t, 0);
         return;
     }
+    vm->rest_steps = 0;
     vm->rested = vm->memory;
     malloc_trim(0);
 }

@@ -123,6 +123,21 @@ static void garbage_is_collected_while_nobody_works(void **state)
     assert_in_range(vm_memory(f->vm), 1, 2 << 20);
 }
 
+// Its steps never say that a cycle is over: a worker at rest woke a thousand times a second.
+static void rest_ends_with_the_generational_collector(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "return collectgarbage 'generational'", "incremental");
+    expect(f, "local t = {} for i = 1, 200000 do t[i] = {i} end return #t", "200000");
+    uint64_t before;
+    int turns = 0;
+    do { // until nothing is to be done for two seconds
+        before = loop_now(f->loop);
+        loop_turn(f->loop, 2000);
+    } while (++turns < 3000 && loop_now(f->loop) - before < 1900);
+    assert_in_range(turns, 2, 2999);
+}
+
 static void swallow_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     (void)co, (void)how, (void)L, (void)n;
@@ -406,6 +421,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_state_that_stays_full_ends_the_run, setup, teardown),
         BOTH(a_run_has_a_meter),
         cmocka_unit_test_setup_teardown(garbage_is_collected_while_nobody_works, setup, teardown),
+        cmocka_unit_test_setup_teardown(rest_ends_with_the_generational_collector, setup, teardown),
         BOTH(what_a_metered_run_spawns_is_not_metered),
         BOTH(files_are_loaded),
         BOTH(modules_are_required),
