@@ -37,6 +37,27 @@ static bool option(lua_State *L, int arg, const char *name)
     return on;
 }
 
+static int push_text(lua_State *L)
+{
+    luax_push(L, buf_str(lua_touserdata(L, 1)));
+    return 1;
+}
+
+// Pushes the text. A large buffer is given back, even where Lua has no room for the text.
+static void take_text(lua_State *L, struct buf *out)
+{
+    if (out->cap <= ENCODE_KEEP) {
+        luax_push(L, buf_str(out));
+        return;
+    }
+    lua_pushcfunction(L, push_text);
+    lua_pushlightuserdata(L, out);
+    int status = lua_pcall(L, 1, 1, 0);
+    buf_fini(out);
+    if (status != LUA_OK)
+        lua_error(L);
+}
+
 // encode(v[, {pretty=, sort=}]) → text
 static int encode(lua_State *L)
 {
@@ -47,11 +68,12 @@ static int encode(lua_State *L)
     if (options_check(L, 2, names))
         style = (struct json_style){.pretty = option(L, 2, "pretty"), .sort = option(L, 2, "sort")};
     buf_clear(out);
-    if (!json_write(L, 1, out, &style))
+    if (!json_write(L, 1, out, &style)) {
+        if (out->cap > ENCODE_KEEP)
+            buf_fini(out);
         return luaL_error(L, "cannot encode %s", lua_tostring(L, -1));
-    luax_push(L, buf_str(out));
-    if (out->cap > ENCODE_KEEP)
-        buf_fini(out);
+    }
+    take_text(L, out);
     return 1;
 }
 

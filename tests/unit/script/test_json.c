@@ -5,6 +5,7 @@
 #include "script/json_text.h"
 
 #include <locale.h>
+#include <malloc.h>
 #include <math.h>
 
 #define RUN(cases) run_snippets(cases, COUNT(cases), NULL)
@@ -436,6 +437,60 @@ static int encode_all(lua_State *L)
     return 0;
 }
 
+enum { LUA_ROOM = 16 << 20 };
+
+// A Lua that may have LUA_ROOM bytes.
+static void *bounded_alloc(void *ud, void *p, size_t old, size_t n)
+{
+    size_t *used = ud, before = p ? old : 0;
+    if (n > before && *used + n - before > LUA_ROOM)
+        return NULL;
+    *used = *used - before + n;
+    if (n == 0) {
+        free(p);
+        return NULL;
+    }
+    return realloc(p, n);
+}
+
+static int fail_to_encode(lua_State *L)
+{
+    luaL_requiref(L, "_G", luaopen_base, 1);
+    luaL_requiref(L, "json", luaopen_lunette_json, 1);
+    luaL_requiref(L, "string", luaopen_string, 1);
+    if (luaL_loadstring(L, lua_touserdata(L, 1)) != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 0);
+    return 0;
+}
+
+// A text that failed left its buffer behind, of up to 256 MiB.
+static void test_what_fails_leaves_no_large_buffer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *why;
+    } cases[] = {
+        {"local s, t = ('x'):rep(1 << 20), {} for i = 1, 20 do t[i] = s end json.encode(t)",
+         "not enough memory"},
+        {"local s, t = ('x'):rep(1 << 20), {} for i = 1, 300 do t[i] = s end json.encode(t)",
+         "no room for the text"},
+        {"local s, t = ('x'):rep(1 << 20), {} for i = 1, 20 do t[i] = s end t[21] = print "
+         "json.encode(t)",
+         "has no JSON form"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t used = 0, before = mallinfo2().hblkhd; // large blocks
+        lua_State *L = lua_newstate(bounded_alloc, &used);
+        lua_pushcfunction(L, fail_to_encode);
+        lua_pushlightuserdata(L, (char *)cases[i].script);
+        assert_int_not_equal(lua_pcall(L, 1, 0, 0), LUA_OK);
+        assert_non_null(strstr(lua_tostring(L, -1), cases[i].why));
+        assert_in_range(mallinfo2().hblkhd, 0, before + (8 << 20));
+        lua_close(L);
+    }
+}
+
 static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
@@ -457,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_write_appends_and_leaves_no_trace),
         cmocka_unit_test(test_no_finalizer_writes_into_another_text),
         cmocka_unit_test(test_every_maximum),
+        cmocka_unit_test(test_what_fails_leaves_no_large_buffer),
         cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
