@@ -3,9 +3,10 @@
 //
 // field is the value of the request field, all values of a repeated one joined by ", "; p is NULL
 // when it is absent, and everything is then welcome. Elements that are malformed, or whose weight
-// is, are ignored, and so is everything behind the first ACCEPT_MAX valid ones (which accept_is_long
-// tells); q=.5 passes for q=0.5. Of an element that is there twice the heavier counts. Letters' case never counts.
-// All three return the index of the best of the n values offered, or -1 when none is acceptable.
+// is, are ignored, and so is everything behind the first ACCEPT_MAX valid ones, which accept_is_long
+// tells; q=.5 passes for q=0.5. Of an element that is there twice the heavier counts. Letters' case
+// never counts. All three return the index of the best of the n values offered, or -1 when none is
+// acceptable.
 #ifndef LUNETTE_HTTP_ACCEPT_H
 #define LUNETTE_HTTP_ACCEPT_H
 

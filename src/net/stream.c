@@ -5,8 +5,9 @@
 // Interest follows from state, in one place (ask): EPOLLIN while more input may be kept, EPOLLOUT
 // while `blocked`, EPOLLRDHUP until the end of input is known: it tells of a FIN behind bytes that
 // nobody reads. In the steady state of small exchanges none changes, and an exchange is one recv and
-// one send. Where EPOLLIN stays on, so does EPOLLRDHUP: both go with one call, once 0 was read. A socket whose both directions are done, or that is broken, leaves the loop,
-// since EPOLLHUP and EPOLLERR cannot be switched off.
+// one send. Where EPOLLIN stays on, so does EPOLLRDHUP: both go with one call, once 0 was read. A
+// socket whose both directions are done, or that is broken, leaves the loop, since EPOLLHUP and
+// EPOLLERR cannot be switched off.
 //
 // Input that the owner left lies in `kept`; what it has not been shown at all (read while paused)
 // lies there too. With kept bytes, a read fills the spare room behind them first and then the

@@ -301,7 +301,7 @@ def test_files_are_held_against_the_option(server):
     assert status == 415 and problem["detail"] == (
         "photo: it is text/plain by its content, and must be image/*")
     status, problem = photo(server, {"photo": ("x.png", PNG + b"\0" * 2000, "image/png")})
-    assert status == 413 and "photo: " in problem["detail"] and "1024" in problem["detail"]
+    assert status == 413 and "files.photo.max" in problem["detail"] and "1024" in problem["detail"]
     assert photo(server, {"other": ("x.png", PNG)})[0] == 422
     assert photo(server, {"photo": ("", b"")})[0] == 422
     assert photo(server, [("photo", ("a", PNG)), ("photo", ("b", b"text"))])[0] == 415

@@ -55,8 +55,8 @@ end
 
 local function check_part(req, name, part, rule)
     if rule.max and part.size > rule.max then
-        pages.refuse(req, 413, ("%s: %d bytes are more than the %d that are allowed"):format(name,
-            part.size, rule.max))
+        pages.refuse(req, 413, ("%s: %d bytes are more than files.%s.max allows (%d)"):format(name,
+            part.size, name, rule.max))
     end
     if rule.types and not fits(part.detected_type, rule.types) then
         pages.refuse(req, 415, ("%s: it is %s by its content, and must be %s"):format(name,
