@@ -62,6 +62,13 @@ enum private {
     PRIVATE_X_FORWARDED_FOR = 64,
     PRIVATE_X_REAL_IP = 128,
     PRIVATE_SESSION = 256,
+    PRIVATE_X_API_KEY = 512, // as Authorization, by other names
+    PRIVATE_X_AUTH_TOKEN = 1024,
+    PRIVATE_REMOTE_USER = 2048, // whom a proxy in front has let in
+    PRIVATE_X_REMOTE_USER = 4096,
+    PRIVATE_X_FORWARDED_USER = 8192,
+    PRIVATE_TRUE_CLIENT_IP = 16384, // as X-Real-IP
+    PRIVATE_CF_CONNECTING_IP = 32768,
 };
 
 // What the response cache knows of a body, which holds for the answer when it is sent with that very
