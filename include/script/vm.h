@@ -18,6 +18,7 @@ struct vm;
 struct co;
 struct pool;
 struct cache_client;
+struct watchdog;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -30,7 +31,9 @@ struct vm_options {
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
     struct cache_client
-        *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
+        *cache;                // this worker's (content/cache_client.h); NULL: lunette.cache raises
+    struct watchdog *watchdog; // whose interrupt is cut_interrupt (script/cut.h); NULL: no bound
+    uint32_t cpu_ms;           // its limit, timeouts.cpu
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must
