@@ -3,10 +3,10 @@
 // First it gets an error, once, that passes through the scripts as any other does: __close variables
 // and on_error pages have a moment (WATCHDOG_STILL) to run. What is still running after that gets the
 // error at every instruction, in every coroutine that takes part, until it is out; so no pcall can
-// swallow it. A coroutine that was cut before has no such moment the second time.
+// swallow it, and no handler of the site's that an xpcall has is called for it. A coroutine that was cut before has no such moment the second time.
 //
-// Where Lua runs no hooks it cannot be cut: in a function of C (a pattern that backtracks for ever),
-// and in __gc. The watchdog then says so to who can end the process.
+// Where Lua runs no hooks it cannot be cut: in a function of C (a pattern that backtracks for ever), in
+// __gc, and in the __close variables of an author's coroutine that was cut itself. The watchdog then says so to who can end the process.
 #ifndef LUNETTE_SCRIPT_CUT_H
 #define LUNETTE_SCRIPT_CUT_H
 
@@ -26,6 +26,8 @@ void cut_interrupt(void *vm, enum watchdog_step step, struct watchdog_words *wor
 // Else NULL. What nobody asks for is logged when the run is over.
 const struct cut_record *cut_take(struct vm *vm);
 
+// Whether an error is that of a cut; of another coroutine perhaps, which this one had joined.
+bool cut_made(const char *error);
 // text was logged. When it has the record's message, that is told.
 void cut_logged(struct vm *vm, const char *text);
 

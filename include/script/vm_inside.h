@@ -55,7 +55,7 @@ struct vm {
     bool closing;                       // no new co any more
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
-    lua_CFunction xpcall, find_loader; // for co_obstacle.c
+    lua_CFunction pcall, xpcall, find_loader; // for co_obstacle.c and cut.c
 };
 
 // Around everything that may run Lua once scripts are there. The outermost pair is one run: what

@@ -169,7 +169,8 @@ static void *watch(void *arg)
     while (!atomic_load(&w->stopping)) {
         uint64_t run = atomic_load(&w->run), now = monotonic_ms();
         if (run != v.run) {
-            v = (struct view){run, now, 0, w->options.limit_ms, WATCHDOG_LATE};
+            // A millisecond more, since the clock's are cut.
+            v = (struct view){run, now, 0, w->options.limit_ms + 1ull, WATCHDOG_LATE};
         } else if (run % 2 == 0) {
             sleep_until_begin(w, run);
             continue;

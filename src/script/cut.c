@@ -17,6 +17,8 @@
 
 enum { FRAMES = 30, LEVELS_MAX = 200 };
 
+#define SENTENCE "Lua ran for longer than timeouts.cpu"
+
 // The record
 
 struct text {
@@ -78,8 +80,7 @@ static void record(struct vm *vm, lua_State *L)
     for (const struct co_link *l = vm->running; l; l = l->outer)
         if (l->L != L)
             add_thread(&t, l->L, where, sizeof where);
-    snprintf(r->message, sizeof r->message,
-             "%sLua ran for longer than timeouts.cpu (%g s) without waiting", where,
+    snprintf(r->message, sizeof r->message, "%s" SENTENCE " (%g s) without waiting", where,
              vm->options.cpu_ms / 1000.0);
 }
 
@@ -90,6 +91,11 @@ const struct cut_record *cut_take(struct vm *vm)
         return NULL;
     c->told = true;
     return &c->record;
+}
+
+bool cut_made(const char *error)
+{
+    return strstr(error, SENTENCE) != NULL;
 }
 
 void cut_logged(struct vm *vm, const char *text)
@@ -111,6 +117,47 @@ void cut_over(struct vm *vm)
 
 // The hook
 
+static int pass(lua_State *L)
+{
+    lua_settop(L, 1);
+    return 1;
+}
+
+static bool is_lua_of_site(lua_State *L)
+{
+    lua_Debug ar;
+    if (!lua_isfunction(L, -1))
+        return false;
+    lua_pushvalue(L, -1);
+    lua_getinfo(L, ">S", &ar);
+    return is_site(&ar);
+}
+
+// The message handler of the xpcall around, if it is the site's, is not called: that would happen within
+// this hook, where Lua calls no hook, so that nothing could cut it.
+static void disarm_handler(const struct vm *vm, lua_State *L)
+{
+    enum { HANDLER_LOCAL = 2 }; // xpcall(f, handler, …) keeps its arguments in place
+    lua_Debug ar;
+    for (int i = 0; i < LEVELS_MAX && lua_getstack(L, i, &ar); i++) {
+        lua_getinfo(L, "f", &ar);
+        lua_CFunction fn = lua_tocfunction(L, -1);
+        lua_pop(L, 1);
+        if (fn && fn == vm->pcall)
+            return;
+        if (!fn || fn != vm->xpcall)
+            continue;
+        if (!lua_getlocal(L, &ar, HANDLER_LOCAL))
+            return;
+        bool disarm = is_lua_of_site(L);
+        lua_pop(L, 1);
+        lua_pushcfunction(L, pass);
+        if (!disarm || !lua_setlocal(L, &ar, HANDLER_LOCAL))
+            lua_pop(L, 1);
+        return;
+    }
+}
+
 static void on_instruction(lua_State *L, lua_Debug *ar)
 {
     struct vm *vm = vm_of(L);
@@ -126,6 +173,7 @@ static void on_instruction(lua_State *L, lua_Debug *ar)
         if (co_mark_cut(vm))
             c->step = WATCHDOG_STILL;
     }
+    disarm_handler(vm, L);
     lua_pushstring(L, c->record.message);
     lua_error(L);
 }

@@ -210,14 +210,14 @@ static int core_over(lua_State *L)
     return 1;
 }
 
-// late(req) → whether the time of the handler is over, by timeouts.handler or timeouts.cpu; and for the
-// latter, message and traceback. Who asks answers for it.
+// late(req, error) → whether the time of the handler is over, by timeouts.handler or timeouts.cpu, as the
+// text of its error may say too; and for the latter, message and traceback. Who asks answers for it.
 static int core_late(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     bool cut = work_was_cut(w);
     const struct cut_record *r = cut ? cut_take(w->h->vm) : NULL;
-    lua_pushboolean(L, w->late || cut);
+    lua_pushboolean(L, w->late || cut || cut_made(luaL_checkstring(L, 2)));
     w->late = false;
     w->cut_told = w->cut_told || cut;
     if (!r)

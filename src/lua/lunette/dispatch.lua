@@ -79,7 +79,7 @@ local function failure(entry, req, e, fn)
     local f = errors.failure(e)
     local text, traceback, name = f.message, f.traceback, name_of(entry, fn)
     req.error = f.cause
-    local late, cut, cut_at = core.late(req) -- where it was when timeouts.handler or cpu passed
+    local late, cut, cut_at = core.late(req, text) -- where it was when its time was over
     local status = late and 503 or 500
     if f.cause == "not enough memory" then -- where endless recursion ends, too
         status = 503
@@ -540,7 +540,7 @@ function dispatch.raised(req, e, sent)
         pages.log(req, e.status or 500, "app.abort after the answer had begun: it breaks off")
     else
         local f = errors.failure(e)
-        local late, cut, cut_at = core.late(req)
+        local late, cut, cut_at = core.late(req, f.message)
         pages.log(req, late and 503 or 500, "the answer breaks off: " .. (cut or f.message),
             cut_at or f.traceback)
     end
