@@ -1,12 +1,14 @@
 // Lua that runs without waiting for longer than timeouts.cpu is cut.
 //
-// First it gets an error, once, that passes through the scripts as any other does: __close variables
-// and on_error pages have a moment (WATCHDOG_STILL) to run. What is still running after that gets the
-// error at every instruction, in every coroutine that takes part, until it is out; so no pcall can
-// swallow it, and no handler of the site's that an xpcall has is called for it. A coroutine that was cut before has no such moment the second time.
+// First it gets an error, once, that passes through the scripts as any other does, except that no
+// handler of the site's that an xpcall has is called for it: __close variables and on_error pages have
+// a moment (WATCHDOG_STILL) to run. What is still running after that gets the error at every
+// instruction, in every coroutine that takes part, until it is out; so no pcall can swallow it. A
+// coroutine that was cut before has no such moment the second time.
 //
 // Where Lua runs no hooks it cannot be cut: in a function of C (a pattern that backtracks for ever), in
-// __gc, and in the __close variables of an author's coroutine that was cut itself. The watchdog then says so to who can end the process.
+// __gc, and in the __close variables of an author's coroutine that was cut itself. The watchdog then
+// says so to who can end the process.
 #ifndef LUNETTE_SCRIPT_CUT_H
 #define LUNETTE_SCRIPT_CUT_H
 
