@@ -27,9 +27,18 @@ static inline struct str str_of(const char *p, size_t n)
 // The slice of a NUL-terminated string; NULL gives an empty slice.
 struct str str_z(const char *z);
 
-// Equality: byte for byte, and with letters folded.
-bool str_eq(struct str a, struct str b);
-bool str_ieq(struct str a, struct str b);
+// Equality: byte for byte, and with letters folded. Most slices that are compared differ in length,
+// which costs no call.
+bool str_same_bytes(const char *a, const char *b, size_t n);
+bool str_same_letters(const char *a, const char *b, size_t n);
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_bytes(a.p, b.p, a.n);
+}
+static inline bool str_ieq(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_letters(a.p, b.p, a.n);
+}
 
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);

@@ -13,17 +13,15 @@ struct str str_z(const char *z)
     return (struct str){z, z ? strlen(z) : 0};
 }
 
-bool str_eq(struct str a, struct str b)
+bool str_same_bytes(const char *a, const char *b, size_t n)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    return n == 0 || memcmp(a, b, n) == 0;
 }
 
-bool str_ieq(struct str a, struct str b)
+bool str_same_letters(const char *a, const char *b, size_t n)
 {
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (lower((unsigned char)a.p[i]) != lower((unsigned char)b.p[i]))
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i] && lower((unsigned char)a[i]) != lower((unsigned char)b[i]))
             return false;
     return true;
 }
