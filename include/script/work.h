@@ -96,6 +96,7 @@ struct work {
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
+    bool cut_told;           // the answer takes account of timeouts.cpu being passed
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool no_coding;          // the route has gzip=false
@@ -158,6 +159,9 @@ enum {
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
+
+// handler.c: whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
+bool work_was_cut(const struct work *w);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables
