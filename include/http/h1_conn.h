@@ -74,6 +74,7 @@ struct h1_exchange {
     struct body_source *source; // pumped while not NULL
     int64_t source_left;        // bytes it owes; −1: not known
     uint64_t body_sent;         // body bytes of the answer, for the access log
+    uint64_t began;             // access_clock when the head was complete; 0: nobody wants to know
 };
 
 // What the connections of a worker share; owned by the server.
@@ -90,6 +91,7 @@ struct h1_env {
     unsigned connection_count;
     bool draining;                                         // no request after the one under way
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
+    uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for
     size_t stamp_len;
     char stamp[64]; // "Date: …\r\nServer: lunette\r\n"
@@ -154,7 +156,5 @@ enum h1_pump {
     PUMP_FAILED,  // the answer cannot be completed
 };
 enum h1_pump h1_pump(struct h1_exchange *x);
-// One line of the access log in the combined format.
-void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status);
 
 #endif

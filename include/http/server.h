@@ -9,13 +9,20 @@
 #include "net/loop.h"
 #include "net/stream.h"
 
+enum access_format { ACCESS_COMBINED, ACCESS_JSON };
+
+struct tally;
+
 struct server_options {
     struct h1_limits head;      // limits.header_bytes, uri_bytes, headers
     struct spool_options spool; // limits.body_memory, temp
     uint64_t linger_bytes;      // limits.linger_bytes
     // timeouts, milliseconds
     uint32_t header_ms, body_ms, idle_ms, send_ms, linger_ms, stop_ms;
-    uint32_t body_rate; // bytes a second that a body must reach on average after body_ms
+    uint32_t body_rate;        // bytes a second that a body must reach on average after body_ms
+    enum access_format access; // of the lines in the access log
+    bool quiet;                // no lines there
+    struct tally *tally;       // where requests and connections are counted; NULL: nowhere
 };
 
 struct server;

@@ -81,6 +81,7 @@ static const struct row {
     ROW("gzip.types", LIST, gzip.types),
     ROW("cache.bytes", U64, cache_bytes),
     ROW("log.access", TEXT, log.access),
+    ROW("log.format", TEXT, log.format),
     ROW("log.error", TEXT, log.error),
     ROW("log.level", TEXT, log.level),
     ROW("trusted_proxies", LIST, trusted_proxies),
@@ -92,7 +93,6 @@ static const struct row {
     SKIP("limits.generations"),
     SKIP("timeouts.cpu"),
     SKIP("static.listing"),
-    SKIP("log.format"),
     SKIP("control"),
     SKIP("sandbox"),
 #undef SKIP
@@ -126,7 +126,7 @@ static const struct config defaults = {
     .static_files = {.max_age = 10, .index = {default_index, 1}},
     .gzip = {.level = 6, .min_bytes = 256},
     .cache_bytes = 64 << 20,
-    .log = {.access = "stdout", .error = "stderr", .level = "info"},
+    .log = {.access = "stdout", .format = "combined", .error = "stderr", .level = "info"},
     .data = "data",
     .file = "scripts/config.lua",
 };

@@ -185,6 +185,11 @@ static bool make_vm(struct worker *w)
     return w->vm || fail(w, "the Lua state", errno);
 }
 
+static bool writes_json(const struct config *c)
+{
+    return strcmp(c->log.format, "json") == 0;
+}
+
 static bool make_handler(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -208,6 +213,7 @@ static bool make_handler(struct worker *w)
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,
         .settings = c->settings,
+        .names_routes = writes_json(c),
     };
     w->handler = handler_new(w->vm, &w->handler_options);
     return w->handler || fail(w, "the handler", ENOMEM);
@@ -237,6 +243,7 @@ static bool make_server(struct worker *w)
         .linger_ms = c->timeouts.linger,
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
+        .access = writes_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
     };
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
                            &handler_http, w->handler);

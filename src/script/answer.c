@@ -326,8 +326,10 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
     struct fit_options fit = w->h->options.fit;
     if (w->no_coding)
         fit.codings.offered = 0;
-    if (w->from_file) // other codings of files are files beside them
+    if (w->from_file) { // other codings of files are files beside them
         fit.codings.offered &= 1u << CODING_GZIP;
+        exchange_is_file(w->h, w->x);
+    }
     fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
     exchange_respond(w->x, r);
     request_end_reading(w);

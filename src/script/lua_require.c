@@ -16,6 +16,7 @@
 #include "script/lua_crypto.h"
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
+#include "script/lua_log.h"
 #include "script/vm_inside.h"
 
 #include <lauxlib.h>
@@ -356,17 +357,12 @@ static int load_embedded(lua_State *L)
 static void set_preloads(lua_State *L, int package)
 {
     static const luaL_Reg in_c[] = {
-        {"lunette.cache", luaopen_lunette_cache},
-        {"lunette.cookie", luaopen_lunette_cookie},
-        {"lunette.crypto", luaopen_lunette_crypto},
-        {"lunette.gzip", luaopen_lunette_gzip},
-        {"lunette.html", luaopen_lunette_html},
-        {"lunette.json", luaopen_lunette_json},
-        {"lunette.mime", luaopen_lunette_mime},
-        {"lunette.task", luaopen_lunette_task},
-        {"lunette.time", luaopen_lunette_time},
-        {"lunette.url", luaopen_lunette_url},
-        {NULL, NULL},
+        {"lunette.cache", luaopen_lunette_cache},   {"lunette.cookie", luaopen_lunette_cookie},
+        {"lunette.crypto", luaopen_lunette_crypto}, {"lunette.gzip", luaopen_lunette_gzip},
+        {"lunette.html", luaopen_lunette_html},     {"lunette.json", luaopen_lunette_json},
+        {"lunette.log", luaopen_lunette_log},       {"lunette.mime", luaopen_lunette_mime},
+        {"lunette.task", luaopen_lunette_task},     {"lunette.time", luaopen_lunette_time},
+        {"lunette.url", luaopen_lunette_url},       {NULL, NULL},
     };
     lua_getfield(L, package, "preload");
     for (const struct vm_module *m = vm_modules; m->name; m++) {

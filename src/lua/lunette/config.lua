@@ -15,7 +15,6 @@ local DAY = 24 * 3600 * 1000
 
 local function always() return true end
 local function wanted(value) return value == true end
-local function is_json(value) return value == "json" end
 
 local schema = {
   listen = { "addresses" },
@@ -60,7 +59,7 @@ local schema = {
   cache = { bytes = { "size", MB, 1024 * GB } },
   log = {
     access = { "string" },
-    format = { "choice", choices = { "combined", "json" }, soon = is_json },
+    format = { "choice", choices = { "combined", "json" } },
     error = { "string" },
     level = { "choice", choices = { "debug", "info", "warn", "error" } },
   },
