@@ -62,7 +62,7 @@ struct config {
     } gzip;
     struct {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
-        const char *format; // of the access log: "combined" or "json"
+        const char *format;         // of the access log: "combined" or "json"
         const char *level;
     } log;
     struct config_list trusted_proxies;

@@ -26,6 +26,7 @@ struct worker_job {
     struct worker_shared *shared;
     struct cache *cache;
     unsigned place; // which of the workers this is: its number in shared->places and cache
+    int channel;    // from the master (app/channel.h)
     int ready_fd;   // the pipe for struct worker_ready; non-blocking
     pid_t master;
 };

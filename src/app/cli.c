@@ -50,7 +50,8 @@ static const char serve_help[] =
     "  --quiet           no line on start\n"
     "\n"
     "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
-    "then end; a second one, or QUIT, ends at once.\n";
+    "then end; a second one, or QUIT, ends at once. USR1 opens the log files again, after they\n"
+    "were renamed.\n";
 
 const char *cli_help(enum cli_command which)
 {

@@ -4,6 +4,7 @@
 //      → ready
 #include "app/worker.h"
 
+#include "app/channel.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -34,6 +35,8 @@ enum {
     KEPT_DESCRIPTORS = 256, // larger files, kept open
     KEPT_FORMS = 16 << 20,  // memory for coded forms of files
     TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
+    UNWRITTEN_MS = 100,     // between two tries to write to an access log that takes nothing
+    LOG_PATIENCE = 500,     // milliseconds that it gets at the end
     POOL_THREADS = 4,       // of each worker, for calls that would block
     POOL_WAITING = 1024,    // such calls that have no thread yet; one more is a 503
     SLOW_THREADS = 2,       // the same for password hashes, which keep a core busy for 100 ms:
@@ -42,6 +45,7 @@ enum {
 
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
+    struct watch channel; // from the master
     const struct worker_job *job;
     struct loop *loop;
     struct pool *pool, *slow_pool;
@@ -49,9 +53,10 @@ struct worker {
     struct file_root *files;
     struct filecache *cache;
     struct cache_client *shared_cache;
-    struct timeout trim; // of the cache; armed while it keeps descriptors
-    struct forms *forms; // coded ones, of files
-    struct str *types;   // gzip.types as slices; NULL: the built-in list
+    struct timeout trim;      // of the cache; armed while it keeps descriptors
+    struct timeout unwritten; // access lines that the log did not take in their turn
+    struct forms *forms;      // coded ones, of files
+    struct str *types;        // gzip.types as slices; NULL: the built-in list
     struct handler *handler;
     struct server *server;
     struct vm_options vm_options;
@@ -112,13 +117,39 @@ static bool take_signals(struct worker *w)
     return rc == 0 || fail(w, "signals", -rc);
 }
 
+static void on_channel(struct watch *watch, uint32_t events)
+{
+    struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, channel));
+    struct channel_message m;
+    int rc;
+    (void)events;
+    while ((rc = channel_receive(watch->fd, &m)) > 0)
+        if (m.kind == CHANNEL_LOGS)
+            log_adopt(m.fds[0], m.fds[1]);
+    if (rc < 0) // the master is gone, and tells so by a signal too
+        loop_del(w->loop, watch);
+}
+
+static bool take_channel(struct worker *w)
+{
+    int rc = loop_add(w->loop, &w->channel, w->job->channel, EPOLLIN, on_channel);
+    return rc == 0 || fail(w, "the channel from the master", -rc);
+}
+
 // Without a turn nobody asks for a file, so that no other moment can be the first to keep one.
 static void end_turn(void *arg)
 {
     struct worker *w = arg;
-    log_flush();
+    if (!log_flush() && !w->unwritten.armed)
+        timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);
     if (w->cache && !w->trim.armed && filecache_descriptors(w->cache) > 0)
         timeout_set(w->loop, &w->trim, TRIM_MS);
+}
+
+// A turn was all that was wanted: its end writes.
+static void on_unwritten(struct timeout *t)
+{
+    (void)t;
 }
 
 static void on_trim(struct timeout *t)
@@ -276,8 +307,8 @@ static bool start(struct worker *w)
     if (!w->loop)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
-    if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !read_types(w) ||
-        !make_handler(w))
+    if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !make_vm(w) || !open_files(w) ||
+        !read_types(w) || !make_handler(w))
         return false;
     handler_load(w->handler, on_loaded, w);
     return w->status == 0;
@@ -305,15 +336,18 @@ static void take_down(struct worker *w)
     }
     if (w->loop) {
         timeout_remove(w->loop, &w->trim);
+        timeout_remove(w->loop, &w->unwritten);
+        loop_del(w->loop, &w->channel);
         loop_free(w->loop);
     }
-    log_flush();
+    log_drain(LOG_PATIENCE);
 }
 
 int worker_run(const struct worker_job *job)
 {
-    struct worker w = {.job = job, .signals = {.fd = -1}, .signal_fd = -1};
+    struct worker w = {.job = job, .signals = {.fd = -1}, .channel = {.fd = -1}, .signal_fd = -1};
     timeout_init(&w.trim, on_trim);
+    timeout_init(&w.unwritten, on_unwritten);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != job->master) // it died before it could be watched
         return 1;

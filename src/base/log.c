@@ -176,14 +176,13 @@ static size_t put_front(char *line, enum log_level level, struct str id)
     return used;
 }
 
-static bool put_line(const char *line, size_t n)
+static bool put_line(const char *line, size_t n, int ms)
 {
     size_t done = 0;
     if (the_log.error_cut && log_sink_put(&the_log.error, "\n", 1, &done, 0) == 0)
         the_log.error_cut = false;
     done = 0;
-    int rc = log_sink_put(&the_log.error, line, n, &done, the_log.error_stuck ? 0 : PATIENCE);
-    the_log.error_stuck = rc < 0;
+    int rc = log_sink_put(&the_log.error, line, n, &done, ms);
     the_log.error_cut |= rc < 0 && done > 0;
     return rc == 0;
 }
@@ -195,7 +194,7 @@ static void tell_losses(void)
     n += (size_t)snprintf(line + n, sizeof line - n,
                           "%llu records of this log were lost: it took no more\n",
                           (unsigned long long)the_log.error_losses);
-    if (put_line(line, n))
+    if (put_line(line, n, 0))
         the_log.error_losses = 0;
 }
 
@@ -210,10 +209,10 @@ static void write_record(struct str id, enum log_level level, const char *format
         line[used++] = '\n';
         if (the_log.error_losses)
             tell_losses();
-        if (the_log.error_losses || !put_line(line, used)) {
-            the_log.error_losses++;
-            the_log.lost++;
-        }
+        the_log.error_stuck =
+            the_log.error_losses || !put_line(line, used, the_log.error_stuck ? 0 : PATIENCE);
+        the_log.error_losses += the_log.error_stuck;
+        the_log.lost += the_log.error_stuck;
     }
     free(line);
     if (n >= 0)
