@@ -8,11 +8,14 @@
 
 #include <stdatomic.h>
 
+struct figures;
+
 // What all processes of a server share: a mapping made before the first fork.
 struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
+    struct figures *figures; // of metrics; NULL: nobody asks
 };
 
 // What a worker says to the master when it is ready, in one write.
@@ -22,7 +25,7 @@ struct worker_ready {
 
 struct worker_job {
     const struct config *config;
-    const int *sockets; // config->listen_addrs of them
+    const int *sockets; // config->listen_addrs of them, then config->side_addrs
     struct worker_shared *shared;
     struct cache *cache;
     unsigned place; // which of the workers this is: its number in shared->places and cache

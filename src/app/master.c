@@ -14,6 +14,7 @@
 #include "app/master.h"
 
 #include "app/channel.h"
+#include "app/figures.h"
 #include "app/files.h"
 #include "app/logs.h"
 #include "app/worker.h"
@@ -98,11 +99,12 @@ static bool open_sockets(struct master *m)
 {
     const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
-    m->sockets = calloc(c->listen_addrs, sizeof *m->sockets);
-    m->socket_ids = calloc(c->listen_addrs, sizeof *m->socket_ids);
+    unsigned n = c->listen_addrs + c->side_addrs;
+    m->sockets = calloc(n, sizeof *m->sockets);
+    m->socket_ids = calloc(n, sizeof *m->socket_ids);
     if (!m->sockets || !m->socket_ids)
         return complain("not enough memory");
-    for (unsigned i = 0; i < c->listen_addrs; i++) {
+    for (unsigned i = 0; i < n; i++) {
         int fd = listener_open(&c->listen[i], BACKLOG);
         if (fd < 0)
             return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
@@ -224,6 +226,8 @@ static bool prepare(struct master *m)
         return complain("cannot start: a cache of %llu bytes: %s",
                         (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
+    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
+        return complain("cannot start: memory for the metrics: %s", strerror(errno));
     return true;
 }
 
@@ -329,10 +333,11 @@ static void signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
-// No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
-static void stop_listening(const struct master *m)
+// No further connection on the first n sockets: neither for the workers, nor in the queue of a
+// socket that nobody empties.
+static void stop_listening(const struct master *m, unsigned n)
 {
-    for (unsigned i = 0; i < m->socket_count; i++) {
+    for (unsigned i = 0; i < n; i++) {
         const struct addr *a = &m->config->listen[i];
         shutdown(m->sockets[i], SHUT_RDWR);
         if (a->sa.sa_family == AF_UNIX)
@@ -347,7 +352,10 @@ static void stop(struct master *m, enum state next, int64_t within)
     m->state = next;
     m->deadline = now_ms() + within;
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
-    stop_listening(m); // after the workers know why
+    if (next == ENDING)
+        stop_listening(m, m->socket_count);
+    else if (!m->config->health.path)               // which is to be asked still
+        stop_listening(m, m->config->listen_addrs); // after the workers know why
 }
 
 static void on_end(struct master *m, struct slot *s, int status)
@@ -358,6 +366,8 @@ static void on_end(struct master *m, struct slot *s, int status)
     close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    if (m->shared->figures)
+        figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
@@ -531,7 +541,7 @@ static void turn(struct master *m)
 
 static void give_back(struct master *m)
 {
-    stop_listening(m);
+    stop_listening(m, m->socket_count);
     for (unsigned i = 0; i < m->socket_count; i++)
         close(m->sockets[i]);
     if (m->pid_fd >= 0)
@@ -542,6 +552,7 @@ static void give_back(struct master *m)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
     cache_free(m->cache);
     if (m->shared) {
+        figures_free(m->shared->figures);
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }

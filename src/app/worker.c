@@ -5,6 +5,7 @@
 #include "app/worker.h"
 
 #include "app/channel.h"
+#include "app/sides.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -13,6 +14,7 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timeout.h"
+#include "script/co.h"
 #include "script/handler.h"
 #include "script/vm.h"
 
@@ -58,6 +60,7 @@ struct worker {
     struct forms *forms;      // coded ones, of files
     struct str *types;        // gzip.types as slices; NULL: the built-in list
     struct handler *handler;
+    struct sides sides; // metrics and health
     struct server *server;
     struct vm_options vm_options;
     struct handler_options handler_options;
@@ -89,6 +92,7 @@ static void on_signal(struct watch *watch, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
     while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
+        w->sides.front.stopping = true;
         if (info.ssi_signo == SIGTERM && w->server)
             server_drain(w->server);
         else
@@ -136,10 +140,24 @@ static bool take_channel(struct worker *w)
     return rc == 0 || fail(w, "the channel from the master", -rc);
 }
 
+static void tell_figures(struct worker *w)
+{
+    struct figures_now now = {.log_lost = log_lost()};
+    if (w->vm) {
+        now.lua_memory = vm_memory(w->vm);
+        now.coroutines = co_alive(w->vm);
+        now.pool = pool_queued(w->pool);
+        now.slow_pool = pool_queued(w->slow_pool);
+    }
+    figures_tell(w->job->shared->figures, w->job->place, &now);
+}
+
 // Without a turn nobody asks for a file, so that no other moment can be the first to keep one.
 static void end_turn(void *arg)
 {
     struct worker *w = arg;
+    if (w->job->shared->figures)
+        tell_figures(w);
     if (!log_flush() && !w->unwritten.armed)
         timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);
     if (w->cache && !w->trim.armed && filecache_descriptors(w->cache) > 0)
@@ -221,9 +239,16 @@ static bool writes_json(const struct config *c)
     return strcmp(c->log.format, "json") == 0;
 }
 
+static struct tally *my_tally(const struct worker *w)
+{
+    struct figures *f = w->job->shared->figures;
+    return f ? figures_tally(f, w->job->place) : NULL;
+}
+
 static bool make_handler(struct worker *w)
 {
     const struct config *c = w->job->config;
+    struct tally *tally = my_tally(w);
     w->handler_options = (struct handler_options){
         .root = w->files,
         .files = {.max_age = (int64_t)c->static_files.max_age,
@@ -244,7 +269,8 @@ static bool make_handler(struct worker *w)
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,
         .settings = c->settings,
-        .names_routes = writes_json(c),
+        .tally = tally,
+        .names_routes = tally || writes_json(c),
     };
     w->handler = handler_new(w->vm, &w->handler_options);
     return w->handler || fail(w, "the handler", ENOMEM);
@@ -275,9 +301,13 @@ static bool make_server(struct worker *w)
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
         .access = writes_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
+        .tally = my_tally(w),
+        .stays_open = c->health.path != NULL,
     };
+    bool in_front = c->metrics.path || c->health.path;
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
-                           &handler_http, w->handler);
+                           in_front ? &front_site : &handler_http,
+                           in_front ? (void *)&w->sides.front : (void *)w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
@@ -286,6 +316,12 @@ static bool make_server(struct worker *w)
             return fail(w, "a listening socket", -rc);
     }
     return true;
+}
+
+static bool make_sides(struct worker *w)
+{
+    int rc = sides_open(&w->sides, w->job, w->loop, w->handler);
+    return rc == 0 || fail(w, "the listener of metrics or health", -rc);
 }
 
 // The scripts are loaded, or not.
@@ -308,7 +344,7 @@ static bool start(struct worker *w)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
     if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !make_vm(w) || !open_files(w) ||
-        !read_types(w) || !make_handler(w))
+        !read_types(w) || !make_handler(w) || !make_sides(w))
         return false;
     handler_load(w->handler, on_loaded, w);
     return w->status == 0;
@@ -318,6 +354,7 @@ static void take_down(struct worker *w)
 {
     if (w->server)
         server_free(w->server);
+    sides_close(&w->sides);
     filecache_free(w->cache);
     forms_free(w->forms);
     coding_fini();

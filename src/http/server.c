@@ -100,7 +100,8 @@ static void on_woken(struct watch *w, uint32_t events)
     eventfd_t count;
     (void)events;
     eventfd_read(w->fd, &count);
-    for (unsigned i = 0; i < s->listener_count && !s->env.draining; i++)
+    bool accepts = !s->env.draining || s->env.options->stays_open;
+    for (unsigned i = 0; i < s->listener_count && accepts; i++)
         listener_wake(s->listeners[i]);
 }
 
@@ -172,7 +173,7 @@ void server_drain(struct server *s)
     if (s->env.draining)
         return;
     s->env.draining = true;
-    for (unsigned i = 0; i < s->listener_count; i++)
+    for (unsigned i = 0; i < s->listener_count && !s->env.options->stays_open; i++)
         listener_pause(s->listeners[i]);
     for (struct h1_conn *c = s->env.connections; c; c = c->next)
         h1_drain(c);

@@ -13,7 +13,6 @@ local config = {}
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
 
-local function always() return true end
 local function wanted(value) return value == true end
 
 local schema = {
@@ -70,8 +69,8 @@ local schema = {
   sandbox = {
     "sandbox", fields = { read = { "strings" }, write = { "strings" }, exec = { "strings" } },
   },
-  metrics = { "string", soon = always },
-  health = { "string", soon = always },
+  metrics = { "string" },
+  health = { "string" },
   secret = { "secrets" },
   site = { "plain" },
 }
