@@ -347,6 +347,7 @@ static bool start(struct worker *w)
         !read_types(w) || !make_handler(w) || !make_sides(w))
         return false;
     handler_load(w->handler, on_loaded, w);
+    end_turn(w); // of what was no turn yet
     return w->status == 0;
 }
 
