@@ -95,4 +95,14 @@ void config_fini(struct config *c);
 // not known, or "the command line". setting is a name of API.md.
 const char *config_place(const struct config *c, const char *setting, char dst[static 128]);
 
+// The settings that are numbers, in the order in which they are declared: false when there is no
+// i-th one. origin says where it was set: "scripts/config.lua:4", the file alone, "--workers", or
+// "default".
+struct config_number {
+    const char *name;
+    uint64_t value; // bytes, milliseconds of timeouts.*, seconds of static.max_age, or a count
+    char origin[128];
+};
+bool config_number(const struct config *c, unsigned i, struct config_number *out);
+
 #endif

@@ -34,6 +34,14 @@ struct worker_job {
     pid_t master;
 };
 
+// The bounds of a worker that cannot be set, for people. Ends with a NULL name.
+struct worker_bound {
+    const char *name;
+    uint64_t value;
+    const char *unit; // "B", "B/s", "ms", or ""
+};
+extern const struct worker_bound worker_bounds[];
+
 // Serves until it is told to stop: TERM drains, QUIT stops at once. Signals are blocked as the
 // master blocks them when this is called. Returns the exit status: 0, or 1 when it could not start
 // (the reason is in the log).

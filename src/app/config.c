@@ -35,6 +35,8 @@ enum {
     LIST_MAX = 1024,
     DEV_SECRET = 32, // random bytes of the secret that --dev makes
     FROM_COMMAND_LINE = UINT32_MAX,
+    FROM_DEV = UINT32_MAX - 1,     // what --dev implies
+    LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
 enum kind { U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
@@ -436,14 +438,14 @@ static bool apply(struct config *c, struct str settings, char why[static CONFIG_
         if (!row || !set_value(c, row, &s))
             return config_fail(why, "%s: %.*s has a value that cannot be used", c->file,
                                (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
-        c->lines[row - rows] = s.line;
+        c->lines[row - rows] = s.line ? s.line : LINE_UNKNOWN;
     }
     return rc == 0 || config_fail(why, "%s: its settings did not arrive whole", c->file);
 }
 
-static void mark_command_line(struct config *c, const char *setting)
+static void mark(struct config *c, const char *setting, uint32_t origin)
 {
-    c->lines[find_row(str_z(setting)) - rows] = FROM_COMMAND_LINE;
+    c->lines[find_row(str_z(setting)) - rows] = origin;
 }
 
 const char *config_place(const struct config *c, const char *setting, char dst[static 128])
@@ -453,11 +455,38 @@ const char *config_place(const struct config *c, const char *setting, char dst[s
     uint32_t line = c->lines[row - rows];
     if (line == FROM_COMMAND_LINE)
         snprintf(dst, 128, "the command line");
-    else if (line)
+    else if (line && line < LINE_UNKNOWN)
         snprintf(dst, 128, "%.100s:%u", c->file, line);
     else
         snprintf(dst, 128, "%.100s", c->file);
     return dst;
+}
+
+static bool is_number(const struct row *row)
+{
+    return row->kind == U32 || row->kind == U64;
+}
+
+bool config_number(const struct config *c, unsigned i, struct config_number *out)
+{
+    const struct row *row = rows, *end = rows + CONFIG_SETTINGS;
+    while (row < end && !(is_number(row) && i-- == 0))
+        row++;
+    if (row == end)
+        return false;
+    const void *field = (const char *)c + row->at;
+    uint32_t line = c->lines[row - rows];
+    out->name = row->name;
+    out->value = row->kind == U32 ? *(const uint32_t *)field : *(const uint64_t *)field;
+    if (line == FROM_COMMAND_LINE)
+        snprintf(out->origin, sizeof out->origin, "--%.100s", row->name);
+    else if (line == FROM_DEV)
+        snprintf(out->origin, sizeof out->origin, "--dev");
+    else if (line == 0)
+        snprintf(out->origin, sizeof out->origin, "default");
+    else
+        config_place(c, row->name, out->origin);
+    return true;
 }
 
 // From the pieces to the whole --------------------------------------------------------------------
@@ -543,7 +572,7 @@ static bool set_listen(struct config *c, const struct cli *cli)
     memcpy(items, cli->listen, cli->listen_count * sizeof *items);
     items[cli->listen_count] = NULL;
     c->listen_texts = (struct config_list){items, cli->listen_count};
-    mark_command_line(c, "listen");
+    mark(c, "listen", FROM_COMMAND_LINE);
     return true;
 }
 
@@ -660,9 +689,9 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     if (!set_listen(c, cli))
         return config_fail(why, "not enough memory");
     if (cli->workers)
-        c->workers = cli->workers;
+        c->workers = cli->workers, mark(c, "workers", FROM_COMMAND_LINE);
     else if (c->dev)
-        c->workers = 1;
+        c->workers = 1, mark(c, "workers", FROM_DEV);
     else if (!c->workers)
         c->workers = processors();
     c->data = absolute(c, c->data);

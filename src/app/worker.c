@@ -45,6 +45,19 @@ enum {
     SLOW_WAITING = 64,      // nothing else queues behind them
 };
 
+const struct worker_bound worker_bounds[] = {
+    {"slowest request body", BODY_RATE, "B/s"},
+    {"threads of the pool", POOL_THREADS, ""},
+    {"calls that wait for one", POOL_WAITING, ""},
+    {"threads for password hashes", SLOW_THREADS, ""},
+    {"hashes that wait for one", SLOW_WAITING, ""},
+    {"small files in memory", KEPT_FILES, ""},
+    {"memory for them", KEPT_BYTES, "B"},
+    {"large files kept open", KEPT_DESCRIPTORS, ""},
+    {"memory for coded files", KEPT_FORMS, "B"},
+    {NULL, 0, NULL},
+};
+
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     struct watch channel; // from the master
