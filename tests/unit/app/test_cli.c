@@ -82,7 +82,7 @@ static void test_commands(void **state)
         {"limits", CLI_LIMITS, "."},
         {"limits x --workers 3", CLI_LIMITS, "x"},
         {"limits --help", CLI_LIMITS_HELP, "."},
-        {"help limits", CLI_HELP, "limits"},
+        {"help limits", CLI_HELP, "."},
         {"limits --version", CLI_VERSION, "."},
         {"check --all x y", CLI_LATER, "."},
         {"why GET /x", CLI_LATER, "."},
