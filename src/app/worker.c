@@ -374,6 +374,7 @@ static void take_down(struct worker *w)
     coding_fini();
     free(w->types);
     file_root_close(w->files);
+    log_ask_for_id(NULL, NULL); // the answer is in the vm
     if (w->vm)
         vm_free(w->vm);
     cache_client_free(w->shared_cache);

@@ -9,7 +9,6 @@
 #include "http/uri.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,13 +92,15 @@ struct str exchange_id(struct exchange *x)
     if (x->id.n)
         return x->id;
     x->id = given_id(x);
-    char *text = x->id.n ? NULL : arena_alloc(&x->arena, DIGITS + 1);
+    char *text = x->id.n ? NULL : arena_alloc(&x->arena, DIGITS);
     if (!text)
         return x->id;
     uint64_t z = env->id_seed + ++env->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    snprintf(text, DIGITS + 1, "%016llx", (unsigned long long)(z ^ z >> 31));
+    z ^= z >> 31;
+    for (int i = DIGITS; i-- > 0; z >>= 4)
+        text[i] = "0123456789abcdef"[z & 15];
     return x->id = str_of(text, DIGITS);
 }
 
