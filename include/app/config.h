@@ -12,7 +12,7 @@
 #include "net/addr.h"
 #include "net/cidr.h"
 
-enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 45, CONFIG_SIDES = 2 };
+enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 48, CONFIG_SIDES = 2 };
 
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
@@ -60,6 +60,7 @@ struct config {
     struct {
         uint64_t max_age; // seconds
         struct config_list index;
+        bool listing;
     } static_files;
     uint64_t cache_bytes;
     struct {
@@ -74,9 +75,13 @@ struct config {
     } log;
     struct config_side metrics, health;
     struct config_list trusted_proxies;
-    const char *data;    // absolute path
-    const char *temp;    // absolute path, or NULL: data, where it can be written, else /tmp
-    struct str settings; // site = {…}, as script/plain.h encodes it; n 0: none
+    struct {
+        bool on;
+        struct config_list read, write, exec; // absolute paths of what is there; item may be NULL
+    } sandbox;
+    const char *data; // absolute path
+    const char *temp; // absolute path, or NULL: data, where it can be written, else one of our own
+    struct str settings;           // site = {…}, as script/plain.h encodes it; n 0: none
     struct config_secrets secrets; // with dev never empty
 
     const char *file;   // config.lua as messages name it

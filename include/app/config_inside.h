@@ -4,10 +4,6 @@
 
 #include "app/config.h"
 
-// Writes the sentence to why; always false.
-bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
 // config_side.c: metrics and health from texts to what they mean. list holds the site's addresses,
 // c->listen_addrs of them, and has room for CONFIG_SIDES more.
 bool config_settle_sides(struct config *c, struct addr *list, char why[static CONFIG_WHY_MAX]);

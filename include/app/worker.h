@@ -28,6 +28,8 @@ struct worker_job {
     const int *sockets; // config->listen_addrs of them, then config->side_addrs
     struct worker_shared *shared;
     struct cache *cache;
+    const char
+        *temp;      // absolute path of the folder where large bodies wait, in files without a name
     unsigned place; // which of the workers this is: its number in shared->places and cache
     int channel;    // from the master (app/channel.h)
     int ready_fd;   // the pipe for struct worker_ready; non-blocking

@@ -27,9 +27,18 @@ static inline struct str str_of(const char *p, size_t n)
 // The slice of a NUL-terminated string; NULL gives an empty slice.
 struct str str_z(const char *z);
 
-// Equality: byte for byte, and with letters folded.
-bool str_eq(struct str a, struct str b);
-bool str_ieq(struct str a, struct str b);
+// Equality: byte for byte, and with letters folded. Most slices that are compared differ in length,
+// which costs no call.
+bool str_same_bytes(const char *a, const char *b, size_t n);
+bool str_same_letters(const char *a, const char *b, size_t n);
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_bytes(a.p, b.p, a.n);
+}
+static inline bool str_ieq(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_letters(a.p, b.p, a.n);
+}
 
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
@@ -53,9 +62,14 @@ char *str_put_u64(char *p, uint64_t v);
 // The value of a hexadecimal digit, or -1.
 int hex_value(unsigned char c);
 
+// The byte of the escape (%XX) at the front of s, or -1 when there is none.
+int pct_byte(struct str s);
 // Writes s to dst with %XX decoded. dst holds at least s.n bytes and may be s.p itself.
 // Returns the length written, or -1 at a '%' that two hexadecimal digits do not follow.
 ptrdiff_t pct_decode(char *dst, struct str s);
+// The same for texts in which nothing is wrong: a '%' that is no escape stays, and plus (' ' or '+') is
+// written for '+'. Returns the length.
+size_t pct_decode_any(char *dst, struct str s, char plus);
 
 // Lower-cases n bytes from src into dst, which may be the same.
 void ascii_lower(char *dst, const char *src, size_t n);

@@ -16,6 +16,7 @@ struct representation {
     struct str cache_control;     // p NULL: none
     bool coded;                   // it has a Content-Encoding already
     bool no_coding;               // the route wants none
+    unsigned ready;               // see coding_query
 };
 
 enum { SELECTION_TAG = 256 };
@@ -30,9 +31,15 @@ struct selection {
     char tag[SELECTION_TAG];
 };
 
-// Whether the request has a field that could make the answer to GET or HEAD another than the plain
-// 200: one of Accept-Encoding, Range or If-…. Most have none but the first.
-bool selection_is_due(const struct http_request *r);
+// What of a request could make the answer to GET or HEAD another than the plain 200: the sum of
+// these. Most requests have the first one alone.
+enum selection_asks {
+    SELECTION_ASKS = 1, // Accept-Encoding, Range or If-…
+    SELECTION_DATES =
+        2, // perhaps a condition on the date of the last change: without it nobody needs
+           // to know that
+};
+unsigned selection_asks(const struct http_request *r);
 
 // Decides. codings: what the server can make; offered 0 for none. a: for fields that are repeated.
 //

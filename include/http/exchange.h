@@ -49,7 +49,8 @@ struct str request_fields(const struct http_request *r, struct str name, struct 
 struct body_source;
 // What a pull gives: one of these.
 enum body_pull {
-    BODY_SOME,  // *out holds bytes, valid until the next pull or close
+    BODY_SOME, // *out holds bytes, valid until the next pull or close; none is allowed too: it means
+               // that the next pull may have some, not an end
     BODY_LATER, // nothing now: exchange_ready will be called
     BODY_END,
     BODY_FAILED, // the answer cannot be completed: the connection is cut so that the client notices

@@ -18,6 +18,7 @@ struct vm;
 struct co;
 struct pool;
 struct cache_client;
+struct reach;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -29,6 +30,8 @@ struct vm_options {
     struct pool *slow_pool;    // for those that compute for long; NULL: pool
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
+    const struct reach *reach; // what the sandbox lets be used (base/reach.h); NULL: anything
+    bool no_programs;          // the sandbox refuses every program
     struct cache_client
         *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
 };

@@ -4,9 +4,10 @@
 
 #include "net/timeout.h"
 #include "script/co.h"
+#include "script/lua_guard.h"
 #include "script/vm.h"
 
-enum { PASSING_MAX = 16 };
+enum { PASSING_MAX = 16, GUARDED = 12 };
 
 // The threads that are running or have resumed one that does, innermost first. A link lives on the
 // C stack beside the lua_resume it stands for; the link with a co is where a wait gets out.
@@ -43,6 +44,9 @@ struct vm {
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
     lua_CFunction xpcall, find_loader; // for co_obstacle.c
+
+    lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
+    struct guard_seen seen[GUARD_SEEN];
 };
 
 // vm_rest.c. A run is over, and none is under it: garbage is collected when nothing follows.

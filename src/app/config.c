@@ -39,7 +39,7 @@ enum {
     LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
-enum kind { U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
+enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
 
 static const struct row {
     const char *name;
@@ -79,6 +79,7 @@ static const struct row {
     ROW("timeouts.linger", U32, timeouts.linger),
     ROW("static.max_age", U64, static_files.max_age),
     ROW("static.index", LIST, static_files.index),
+    ROW("static.listing", BOOL, static_files.listing),
     ROW("gzip.level", U32, gzip.level),
     ROW("gzip.min_bytes", U64, gzip.min_bytes),
     ROW("gzip.types", LIST, gzip.types),
@@ -92,14 +93,16 @@ static const struct row {
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("sandbox", BOOL, sandbox.on),
+    ROW("sandbox.read", LIST, sandbox.read),
+    ROW("sandbox.write", LIST, sandbox.write),
+    ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
     SKIP("limits.generations"),
     SKIP("timeouts.cpu"),
-    SKIP("static.listing"),
     SKIP("control"),
-    SKIP("sandbox"),
 #undef SKIP
 #undef ROW
 };
@@ -132,11 +135,13 @@ static const struct config defaults = {
     .gzip = {.level = 6, .min_bytes = 256},
     .cache_bytes = 64 << 20,
     .log = {.access = "stdout", .format = "combined", .error = "stderr", .level = "info"},
+    .sandbox = {.on = true},
     .data = "data",
     .file = "scripts/config.lua",
 };
 
-bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool fail(char why[static CONFIG_WHY_MAX],
+                                                       const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -305,19 +310,16 @@ static bool explain_end(const struct config *c, bool finished, int status,
                         char why[static CONFIG_WHY_MAX])
 {
     if (!finished)
-        return config_fail(why, "%s did not finish within %d seconds", c->file,
-                           CHILD_DEADLINE / 1000);
+        return fail(why, "%s did not finish within %d seconds", c->file, CHILD_DEADLINE / 1000);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-        return config_fail(why, "%s used more than %d seconds of processor time", c->file,
-                           CHILD_CPU);
+        return fail(why, "%s used more than %d seconds of processor time", c->file, CHILD_CPU);
     if (WIFSIGNALED(status) &&
         WTERMSIG(status) == SIGKILL) // the second limit, or the kernel's out-of-memory killer
-        return config_fail(why, "%s was killed while it was evaluated: too much time or memory",
-                           c->file);
+        return fail(why, "%s was killed while it was evaluated: too much time or memory", c->file);
     if (WIFSIGNALED(status))
-        return config_fail(why, "%s crashed: signal %d (%s)", c->file, WTERMSIG(status),
-                           strsignal(WTERMSIG(status)));
-    return config_fail(why, "%s ended the process instead of returning a table", c->file);
+        return fail(why, "%s crashed: signal %d (%s)", c->file, WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
+    return fail(why, "%s ended the process instead of returning a table", c->file);
 }
 
 // Evaluates in a child; result holds its settings.
@@ -326,7 +328,7 @@ static bool run_evaluation(const struct evaluation *e, struct buf *result,
 {
     int pipe_fds[2], status = 0;
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
-        return config_fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
+        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
     fflush(NULL);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
@@ -335,7 +337,7 @@ static bool run_evaluation(const struct evaluation *e, struct buf *result,
     bool finished = pid > 0 && collect(pipe_fds[0], result);
     close(pipe_fds[0]);
     if (pid < 0)
-        return config_fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
+        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
     kill(pid, SIGKILL); // it has ended, or its time is up; an end that was reached keeps its status
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
@@ -343,7 +345,7 @@ static bool run_evaluation(const struct evaluation *e, struct buf *result,
         return explain_end(e->config, finished, status, why);
     bool settings = result->p[0] == 'S';
     buf_drop(result, 1);
-    return settings || config_fail(why, "%.*s", STR_ARG(buf_str(result)));
+    return settings || fail(why, "%.*s", STR_ARG(buf_str(result)));
 }
 
 // Settings into the struct ------------------------------------------------------------------------
@@ -353,7 +355,7 @@ static const struct row *find_row(struct str name)
     for (size_t i = 0; i < CONFIG_SETTINGS; i++)
         if (str_eq(name, str_z(rows[i].name)))
             return &rows[i];
-    return str_starts(name, STR("sandbox.")) ? find_row(STR("sandbox")) : NULL;
+    return NULL;
 }
 
 // The items of a list as slices in the arena, each with a NUL behind its end. False when they are
@@ -398,6 +400,11 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
     void *field = (char *)c + row->at;
     bool integer = s->kind == LUA_SETTING_INTEGER && s->integer >= 0;
     switch (row->kind) {
+    case BOOL:
+        if (s->kind != LUA_SETTING_BOOLEAN)
+            return false;
+        *(bool *)field = s->integer != 0;
+        return true;
     case U32:
         if (!integer || s->integer > UINT32_MAX)
             return false;
@@ -436,11 +443,11 @@ static bool apply(struct config *c, struct str settings, char why[static CONFIG_
     while ((rc = lua_config_next(&settings, &s)) > 0) {
         const struct row *row = find_row(s.name);
         if (!row || !set_value(c, row, &s))
-            return config_fail(why, "%s: %.*s has a value that cannot be used", c->file,
-                               (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
+            return fail(why, "%s: %.*s has a value that cannot be used", c->file,
+                        (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
         c->lines[row - rows] = s.line ? s.line : LINE_UNKNOWN;
     }
-    return rc == 0 || config_fail(why, "%s: its settings did not arrive whole", c->file);
+    return rc == 0 || fail(why, "%s: its settings did not arrive whole", c->file);
 }
 
 static void mark(struct config *c, const char *setting, uint32_t origin)
@@ -496,20 +503,20 @@ static bool find_site(struct config *c, const char *dir, char why[static CONFIG_
     char real[PATH_MAX], part[PATH_MAX + 16];
     struct stat st;
     if (!realpath(dir, real) || stat(real, &st) != 0)
-        return config_fail(why, "cannot serve %s: %s", dir, strerror(errno));
+        return fail(why, "cannot serve %s: %s", dir, strerror(errno));
     if (!S_ISDIR(st.st_mode))
-        return config_fail(why, "cannot serve %s: it is not a folder", dir);
+        return fail(why, "cannot serve %s: it is not a folder", dir);
     bool found = false;
     for (int i = 0; i < 2; i++) {
         snprintf(part, sizeof part, "%s/%s", real, i ? "site" : "scripts");
         found |= stat(part, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
     }
     if (!found)
-        return config_fail(
-            why, "%s is not a site: it has neither a folder scripts/ nor a folder site/ in it",
-            real);
+        return fail(why,
+                    "%s is not a site: it has neither a folder scripts/ nor a folder site/ in it",
+                    real);
     c->site = arena_dup(&c->arena, str_z(real)).p;
-    return c->site || config_fail(why, "not enough memory");
+    return c->site || fail(why, "not enough memory");
 }
 
 static bool read_file(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
@@ -523,7 +530,7 @@ static bool read_file(struct config *c, const struct cli *cli, char why[static C
     if (stat(e.path, &st) == 0)
         e.file = &st;
     else if (errno != ENOENT || cli->config)
-        return config_fail(why, "%s: %s", c->file, strerror(errno));
+        return fail(why, "%s: %s", c->file, strerror(errno));
     c->file_is_roots = e.file && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
     if (c->as_root && !c->dev)
         e.as = &c->become;
@@ -549,16 +556,15 @@ static bool settle_identity(struct config *c, const struct cli *cli,
         char sentence[PRIVS_WHY_MAX];
         snprintf(sentence, sizeof sentence, "%s", why);
         const char *setting = c->user && !cli->user ? "user" : "group";
-        return config_fail(why, "%s: %s", config_place(c, setting, place), sentence);
+        return fail(why, "%s: %s", config_place(c, setting, place), sentence);
     }
     bool same = before.uid == c->become.uid && before.gid == c->become.gid;
     if (!same && !c->file_is_roots)
-        return config_fail(
-            why,
-            "%s: only a file that root alone can write may name another user or group than "
-            "%s:%s: give --user, or make root the owner of the file",
-            config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
-            before.group);
+        return fail(why,
+                    "%s: only a file that root alone can write may name another user or group than "
+                    "%s:%s: give --user, or make root the owner of the file",
+                    config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
+                    before.group);
     return true;
 }
 
@@ -585,16 +591,14 @@ static bool check_dev_address(const struct config *c, const struct cli *cli, con
         return true;
     addr_format(a, text);
     if (c->as_root)
-        return config_fail(
-            why,
-            "--dev as root listens on loopback addresses only, and %s says %s: start it as "
-            "another user, or without --dev",
-            config_place(c, "listen", place), text);
-    return config_fail(
-        why,
-        "--dev listens on loopback addresses only, and %s says %s: give --listen with an "
-        "address to have it all the same",
-        config_place(c, "listen", place), text);
+        return fail(why,
+                    "--dev as root listens on loopback addresses only, and %s says %s: start it as "
+                    "another user, or without --dev",
+                    config_place(c, "listen", place), text);
+    return fail(why,
+                "--dev listens on loopback addresses only, and %s says %s: give --listen with an "
+                "address to have it all the same",
+                config_place(c, "listen", place), text);
 }
 
 static bool parse_listen(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
@@ -602,16 +606,16 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     unsigned n = c->listen_texts.n;
     char place[128];
     if (n > CLI_LISTEN_MAX)
-        return config_fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
-                           CLI_LISTEN_MAX);
+        return fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
+                    CLI_LISTEN_MAX);
     struct addr *list = arena_alloc(&c->arena, (n + CONFIG_SIDES) * sizeof *list);
     if (!list)
-        return config_fail(why, "not enough memory");
+        return fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++) {
         const char *reason = "";
         if (addr_parse(str_z(c->listen_texts.item[i]), &list[i], &reason) < 0)
-            return config_fail(why, "%s: cannot listen on '%.100s': %s",
-                               config_place(c, "listen", place), c->listen_texts.item[i], reason);
+            return fail(why, "%s: cannot listen on '%.100s': %s", config_place(c, "listen", place),
+                        c->listen_texts.item[i], reason);
         if (!check_dev_address(c, cli, &list[i], why))
             return false;
     }
@@ -626,12 +630,12 @@ static bool parse_trusted(struct config *c, char why[static CONFIG_WHY_MAX])
     unsigned n = c->trusted_proxies.n;
     struct cidr *list = arena_alloc(&c->arena, n * sizeof *list);
     if (!list)
-        return config_fail(why, "not enough memory");
+        return fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++)
         if (!cidr_parse(str_z(c->trusted_proxies.item[i]), &list[i], reason))
-            return config_fail(why, "%s: trusted_proxies cannot have '%.100s': %s",
-                               config_place(c, "trusted_proxies", place),
-                               c->trusted_proxies.item[i], reason);
+            return fail(why, "%s: trusted_proxies cannot have '%.100s': %s",
+                        config_place(c, "trusted_proxies", place), c->trusted_proxies.item[i],
+                        reason);
     c->trusted = list;
     return true;
 }
@@ -644,6 +648,37 @@ static const char *absolute(struct config *c, const char *path)
         return path;
     snprintf(whole, sizeof whole, "%s/%.4000s", c->site, path);
     return arena_dup(&c->arena, str_z(whole)).p;
+}
+
+// Makes the paths absolute. What is not there is most likely a slip, and could not be allowed.
+static bool settle_paths(struct config *c, const char *setting, struct config_list *list,
+                         char why[static CONFIG_WHY_MAX])
+{
+    char place[128];
+    struct stat st;
+    const char **items = arena_alloc(&c->arena, (list->n + 1) * sizeof *items);
+    if (!items)
+        return fail(why, "not enough memory");
+    for (unsigned i = 0; i < list->n; i++) {
+        if (!list->item[i][0])
+            return fail(why, "%s: %s: a path is empty", config_place(c, setting, place), setting);
+        items[i] = absolute(c, list->item[i]);
+        if (!items[i])
+            return fail(why, "not enough memory");
+        if (stat(items[i], &st) != 0)
+            return fail(why, "%s: %s names %.1000s: %s", config_place(c, setting, place), setting,
+                        items[i], strerror(errno));
+    }
+    items[list->n] = NULL;
+    list->item = items;
+    return true;
+}
+
+static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    return settle_paths(c, "sandbox.read", &c->sandbox.read, why) &&
+           settle_paths(c, "sandbox.write", &c->sandbox.write, why) &&
+           settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
 }
 
 static const char *absolute_log(struct config *c, const char *target)
@@ -666,19 +701,18 @@ static bool settle_secrets(struct config *c, char why[static CONFIG_WHY_MAX])
     char place[128];
     for (unsigned i = 0; i < c->secrets.n; i++)
         if (c->secrets.item[i].n < CONFIG_SECRET_MIN)
-            return config_fail(why,
-                               "%s: a secret has at least %d bytes, and this one has %zu; "
-                               "`openssl rand -hex 32` makes a good one",
-                               config_place(c, "secret", place), CONFIG_SECRET_MIN,
-                               c->secrets.item[i].n);
+            return fail(why,
+                        "%s: a secret has at least %d bytes, and this one has %zu; "
+                        "`openssl rand -hex 32` makes a good one",
+                        config_place(c, "secret", place), CONFIG_SECRET_MIN, c->secrets.item[i].n);
     if (c->secrets.n > 0 || !c->dev)
         return true;
     struct str *item = arena_alloc(&c->arena, sizeof *item);
     char *bytes = arena_alloc(&c->arena, DEV_SECRET);
     if (!item || !bytes)
-        return config_fail(why, "not enough memory");
+        return fail(why, "not enough memory");
     if (getrandom(bytes, DEV_SECRET, 0) != DEV_SECRET)
-        return config_fail(why, "cannot make a secret: %s", strerror(errno));
+        return fail(why, "cannot make a secret: %s", strerror(errno));
     *item = str_of(bytes, DEV_SECRET);
     c->secrets = (struct config_secrets){item, 1};
     return true;
@@ -687,7 +721,7 @@ static bool settle_secrets(struct config *c, char why[static CONFIG_WHY_MAX])
 static bool settle(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
 {
     if (!set_listen(c, cli))
-        return config_fail(why, "not enough memory");
+        return fail(why, "not enough memory");
     if (cli->workers)
         c->workers = cli->workers, mark(c, "workers", FROM_COMMAND_LINE);
     else if (c->dev)
@@ -699,8 +733,9 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.access = absolute_log(c, c->log.access);
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
-        return config_fail(why, "not enough memory");
-    return settle_secrets(c, why) && parse_listen(c, cli, why) && parse_trusted(c, why);
+        return fail(why, "not enough memory");
+    return settle_secrets(c, why) && settle_sandbox(c, why) && parse_listen(c, cli, why) &&
+           parse_trusted(c, why);
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
@@ -716,7 +751,7 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     if (!find_site(c, cli->dir, why))
         return false;
     if (cli->user && !c->as_root)
-        return config_fail(why, "--user needs root: only root can become another user");
+        return fail(why, "--user needs root: only root can become another user");
     if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
         return false;
     return read_file(c, cli, why) && settle_identity(c, cli, why) && settle(c, cli, why);

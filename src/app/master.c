@@ -17,6 +17,7 @@
 #include "app/figures.h"
 #include "app/files.h"
 #include "app/logs.h"
+#include "app/sandbox.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -67,6 +68,8 @@ struct master {
     struct worker_shared *shared;
     struct cache *cache;
     struct slot *slots;
+    const char *temp;  // where large bodies wait
+    char own_temp[32]; // the same, where we made it; else ""
     int pid_fd, signal_fd;
     int ready_pipe[2];
     enum state state;
@@ -174,6 +177,25 @@ static bool become(const struct config *c)
     return true;
 }
 
+// A folder for large bodies that nobody else uses: workers may write all of it.
+static bool choose_temp(struct master *m)
+{
+    static const char pattern[] = "/tmp/lunette-XXXXXX";
+    const struct config *c = m->config;
+    m->temp = c->temp ? c->temp : c->data;
+    if (c->temp || access(c->data, W_OK | X_OK) == 0)
+        return true;
+    memcpy(m->own_temp, pattern, sizeof pattern);
+    if (mkdtemp(m->own_temp)) {
+        m->temp = m->own_temp;
+        return true;
+    }
+    m->own_temp[0] = '\0';
+    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
+              c->data);
+    return true;
+}
+
 // A file that root alone can write may name logs as root would; another one may name what its site
 // can write.
 static bool take_places(struct master *m)
@@ -181,7 +203,7 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
-           become(c) && (early || open_logs(c)) && make_data(c);
+           become(c) && (early || open_logs(c)) && make_data(c) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)
@@ -248,6 +270,7 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, 
         .sockets = m->sockets,
         .shared = m->shared,
         .cache = m->cache,
+        .temp = m->temp,
         .place = place,
         .ready_fd = m->ready_pipe[1],
         .channel = channel,
@@ -401,23 +424,24 @@ static void reap(struct master *m)
     }
 }
 
-// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www)", a line for
-// each address.
+// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
+// (Landlock ABI 7, seccomp)", a line for each address.
 static void say_start(const struct master *m)
 {
     const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], sandbox[SANDBOX_TEXT_MAX];
     if (c->quiet)
         return;
+    sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
         struct addr bound = c->listen[i];
         socklen_t n = sizeof bound.storage;
         if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
             getsockname(m->sockets[i], &bound.sa, &n);
-        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s)\n", LUNETTE_VERSION,
-                c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
+        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
+                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
                 addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
-                c->become.group);
+                c->become.group, sandbox);
     }
 }
 
@@ -556,6 +580,8 @@ static void give_back(struct master *m)
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }
+    if (m->own_temp[0] && rmdir(m->own_temp) != 0)
+        log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
     free(m->sockets);
     free(m->socket_ids);
     free(m->slots);

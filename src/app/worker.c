@@ -1,16 +1,18 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      loop → signals → pool → vm → files → handler → (the site's scripts load) → server → sockets
-//      → ready
+//      sandbox → loop → signals → pool → vm → files → handler → (the site's scripts load) → server
+//      → sockets → ready
 #include "app/worker.h"
 
 #include "app/channel.h"
+#include "app/sandbox.h"
 #include "app/sides.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
 #include "content/filecache.h"
 #include "content/forms.h"
+#include "content/mime_system.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timeout.h"
@@ -62,6 +64,8 @@ struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     struct watch channel; // from the master
     const struct worker_job *job;
+    struct reach reach;             // what the sandbox allows; empty where it is off
+    bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
     struct pool *pool, *slow_pool;
     struct vm *vm;
@@ -207,6 +211,14 @@ static bool open_files(struct worker *w)
     return (w->cache && w->forms) || fail(w, "the file cache", errno);
 }
 
+// Where there is none, or none to be used, the built-in table is all.
+static void load_media_types(void)
+{
+    int rc = mime_system_load(MIME_SYSTEM_FILE);
+    if (rc < 0 && rc != -ENOENT)
+        log_write(LOG_WARN, MIME_SYSTEM_FILE " is not used: %s", strerror(-rc));
+}
+
 static bool read_types(struct worker *w)
 {
     const struct config_list *types = &w->job->config->gzip.types;
@@ -242,6 +254,8 @@ static bool make_vm(struct worker *w)
         .secrets = c->secrets.item,
         .secret_count = c->secrets.n,
         .cache = w->shared_cache,
+        .reach = w->has_landlock ? &w->reach : NULL,
+        .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -266,6 +280,7 @@ static bool make_handler(struct worker *w)
         .root = w->files,
         .files = {.max_age = (int64_t)c->static_files.max_age,
                   .index = c->static_files.index.item,
+                  .listing = c->static_files.listing,
                   .cache = w->cache},
         .fit = {.codings = {.offered = coding_all(),
                             .level = (int)c->gzip.level,
@@ -289,14 +304,6 @@ static bool make_handler(struct worker *w)
     return w->handler || fail(w, "the handler", ENOMEM);
 }
 
-// Where large bodies wait: the file has no name there.
-static const char *temp_folder(const struct config *c)
-{
-    if (c->temp)
-        return c->temp;
-    return access(c->data, W_OK | X_OK) == 0 ? c->data : "/tmp";
-}
-
 static bool make_server(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -304,7 +311,7 @@ static bool make_server(struct worker *w)
         .head = {.head_bytes = c->limits.header_bytes,
                  .uri_bytes = c->limits.uri_bytes,
                  .fields = c->limits.headers},
-        .spool = {.folder = temp_folder(c), .memory = c->limits.body_memory},
+        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
         .linger_bytes = c->limits.linger_bytes,
         .header_ms = c->timeouts.header,
         .body_ms = c->timeouts.body,
@@ -350,12 +357,42 @@ static void on_loaded(void *arg, const char *error)
         loop_stop(w->loop);
 }
 
+// Before there is a thread, and before anything that a visitor or a script could have a hand in.
+static bool enter_sandbox(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    char why[SANDBOX_WHY_MAX], message[SANDBOX_WHY_MAX + 64];
+    struct sandbox_options o = {
+        .site = c->site,
+        .data = c->data,
+        .temp = w->job->temp,
+        .library = getenv("LUNETTE_LUA"),
+        .read = c->sandbox.read.item,
+        .write = c->sandbox.write.item,
+        .exec = c->sandbox.exec.item,
+    };
+    if (!c->sandbox.on)
+        return true;
+    struct sandbox_kernel kernel = sandbox_kernel();
+    w->has_landlock = kernel.landlock > 0;
+    w->has_seccomp = kernel.seccomp;
+    if (sandbox_list(&o, &w->reach, why) &&
+        sandbox_enter(&w->reach, c->sandbox.exec.n > 0, kernel, why))
+        return true;
+    snprintf(message, sizeof message, "a worker cannot start: %s", why);
+    tell(w, message);
+    return false;
+}
+
 static bool start(struct worker *w)
 {
+    if (!enter_sandbox(w))
+        return false;
     w->loop = loop_new();
     if (!w->loop)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
+    load_media_types(); // before there are threads
     if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !make_vm(w) || !open_files(w) ||
         !read_types(w) || !make_handler(w) || !make_sides(w))
         return false;
@@ -372,6 +409,7 @@ static void take_down(struct worker *w)
     filecache_free(w->cache);
     forms_free(w->forms);
     coding_fini();
+    mime_system_unload();
     free(w->types);
     file_root_close(w->files);
     log_ask_for_id(NULL, NULL); // the answer is in the vm
@@ -392,6 +430,7 @@ static void take_down(struct worker *w)
         loop_del(w->loop, &w->channel);
         loop_free(w->loop);
     }
+    reach_fini(&w->reach);
     log_drain(LOG_PATIENCE);
 }
 

@@ -86,6 +86,7 @@ int log_open(const struct log_options *o, const char **failed)
         return rc;
     }
     log_close(); // of an earlier log_open
+    log_sink_close(&the_log.error);
     the_log.error = error;
     the_log.access = access;
     the_log.level = o->level;

@@ -87,11 +87,20 @@ static void remove_validators(struct fields *f)
     fields_remove(f, STR("ETag"));
     fields_remove(f, STR("Last-Modified"));
     fields_remove(f, STR("Cache-Control"));
+    fields_remove(f, STR("Expires"));
 }
 
 static bool add(struct fields *f, struct str name, struct str value)
 {
     return fields_add(f, name, value) == FIELDS_OK;
+}
+
+enum { FIT_FIELDS = 512 }; // bytes of all fields that are added to one answer
+
+// Before a body is changed: that the fields which say so will have room. Without, it stays as it is.
+static bool has_room(struct fields *f)
+{
+    return buf_room(&f->lines, FIT_FIELDS) != NULL;
 }
 
 static void add_vary(struct fields *f)
@@ -229,25 +238,31 @@ static bool code_stream(struct job *j, enum coding c, const struct coding_tee *t
 
 enum { FORM_KEY = 160 };
 
-// What names a form: a file's state and the part of it that is sent, or what the caller says of the
-// bytes; and the coding. Its length; 0: it has no name.
+// What names a form: the coding; and a file's state and the part of it that is sent, or what the
+// caller says of the bytes. Its length; 0: it has no name.
 static size_t form_key(const struct job *j, enum coding c, char key[static FORM_KEY])
 {
     const struct http_response *r = j->r;
     struct stat st;
-    int n = 0;
     if (!j->o->forms)
         return 0;
-    if (r->body == BODY_FILE && fstat(r->fd, &st) == 0)
-        n = snprintf(key, FORM_KEY, "%llx %llx %llx %llx.%lx %llx %llx %s",
-                     (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
-                     (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
-                     (unsigned long)st.st_mtim.tv_nsec, (unsigned long long)r->offset,
-                     (unsigned long long)r->length, coding_name(c).p);
-    else if (r->body == BODY_BYTES && j->content)
-        n = snprintf(key, FORM_KEY, "%llx %.*s %s", (unsigned long long)j->content->root,
-                     STR_ARG(j->content->etag), coding_name(c).p);
-    return n < FORM_KEY ? (size_t)n : 0; // a name that was cut is none
+    if (r->body == BODY_FILE && fstat(r->fd, &st) == 0) {
+        const uint64_t state[] = {
+            (uint64_t)c,          (uint64_t)st.st_dev,         (uint64_t)st.st_ino,
+            (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
+            (uint64_t)r->offset,  (uint64_t)r->length};
+        memcpy(key, state, sizeof state);
+        return sizeof state;
+    }
+    struct str tag = j->content ? j->content->etag : str_of(NULL, 0);
+    uint64_t head[2] = {(uint64_t)c};
+    if (r->body != BODY_BYTES || !tag.n ||
+        tag.n > FORM_KEY - sizeof head) // cut, it would be no name
+        return 0;
+    head[1] = j->content->root;
+    memcpy(key, head, sizeof head);
+    memcpy(key + sizeof head, tag.p, tag.n);
+    return sizeof head + tag.n;
 }
 
 static void close_form(void *form)
@@ -438,9 +453,21 @@ static void become_empty(struct job *j, unsigned status)
     j->r->status = status;
 }
 
+static bool take_form(struct job *j, enum coding c)
+{
+    const struct fit_content *content = j->content;
+    return content && (content->ready & 1u << c) && content->form(content->arg, c, j->r);
+}
+
+static bool can_make(const struct job *j, enum coding c)
+{
+    return j->o->codings.offered & 1u << c;
+}
+
 static void become_coded(struct job *j, const struct selection *s)
 {
-    if (!code_body(j, s->coding))
+    if (!has_room(j->f) ||
+        (!take_form(j, s->coding) && (!can_make(j, s->coding) || !code_body(j, s->coding))))
         return;
     replace_tag(j->f, s);
     add(j->f, STR("Content-Encoding"), coding_name(s->coding));
@@ -449,7 +476,7 @@ static void become_coded(struct job *j, const struct selection *s)
 static void become_partial(struct job *j, const struct selection *s, int64_t length)
 {
     bool one = s->n == 1;
-    if (j->r->body != BODY_BYTES && j->r->body != BODY_FILE)
+    if ((j->r->body != BODY_BYTES && j->r->body != BODY_FILE) || !has_room(j->f))
         return;
     if (one ? serve_range(j, s, length) : serve_ranges(j, s, length))
         j->r->status = 206;
@@ -481,7 +508,7 @@ static void apply(struct job *j, const struct selection *s, int64_t length)
 
 // --- looking at the answer ---
 
-static struct representation describe(const struct job *j, int64_t length, int64_t now)
+static struct representation describe(const struct job *j, int64_t length, int64_t now, bool dates)
 {
     const struct fields *f = j->f;
     struct representation rep = {
@@ -490,14 +517,15 @@ static struct representation describe(const struct job *j, int64_t length, int64
         .content_type =
             f->has & FIELDS_TYPE ? fields_find(f, STR("Content-Type")) : j->r->default_type,
         .coded = f->has & FIELDS_ENCODING,
-        .no_coding = j->o->codings.offered == 0,
+        .ready = j->content ? j->content->ready : 0,
     };
+    rep.no_coding = j->o->codings.offered == 0 && rep.ready == 0;
     if (f->has & FIELDS_ETAG)
         rep.validators.etag = fields_find(f, STR("ETag"));
     if (f->has & FIELDS_CACHE_CONTROL)
         rep.cache_control = fields_find(f, STR("Cache-Control"));
     int64_t modified;
-    if ((f->has & FIELDS_LAST_MODIFIED) &&
+    if (dates && (f->has & FIELDS_LAST_MODIFIED) &&
         date_parse(fields_find(f, STR("Last-Modified")), now, &modified))
         rep.validators.last_modified = modified;
     return rep;
@@ -515,6 +543,7 @@ static void choose_coding(const struct job *j, const struct representation *rep,
         .status = j->r->status,
         .coded = rep->coded,
         .disabled = rep->no_coding,
+        .ready = rep->ready,
     };
     struct coding_choice choice = coding_choose(&q, &j->o->codings);
     out->status = j->r->status;
@@ -534,8 +563,10 @@ void fit_response(struct http_response *r, struct fields *f, const struct http_r
     struct job j = {r, f, request, a, o, content};
     int64_t length = body_length(&j);
     bool gets = r->status == 200 && (request->method == HTTP_GET || request->method == HTTP_HEAD);
-    bool due = gets && selection_is_due(request);
-    bool small = length >= 0 && (uint64_t)length < o->codings.min_bytes;
+    unsigned asks = gets ? selection_asks(request) : 0;
+    bool due = asks & SELECTION_ASKS;
+    bool small =
+        length >= 0 && (uint64_t)length < o->codings.min_bytes && !(content && content->ready);
     if (status_bodiless(r->status) || r->status == 206 || (!due && small))
         return;
     if (!due && content && *content->varies) { // what most requests for files come to
@@ -543,7 +574,7 @@ void fit_response(struct http_response *r, struct fields *f, const struct http_r
             add_vary(f);
         return;
     }
-    struct representation rep = describe(&j, length, now);
+    struct representation rep = describe(&j, length, now, asks & SELECTION_DATES);
     struct selection s; // not initialised as a whole: it is large
     if (due)
         selection_make(&rep, request, &o->codings, a, &s);

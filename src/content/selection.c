@@ -9,16 +9,19 @@ struct asked {
     struct str accept_encoding, range;
 };
 
-bool selection_is_due(const struct http_request *r)
+unsigned selection_asks(const struct http_request *r)
 {
+    unsigned asks = 0;
     for (unsigned i = 0; i < r->field_count; i++) {
         struct str name = r->fields[i].name;
         char first = name.n ? name.p[0] | 0x20 : 0;
-        if ((first == 'i' && name.n > 3 && name.p[2] == '-') || (first == 'r' && name.n == 5) ||
-            (first == 'a' && name.n == 15))
-            return true;
+        if ((first == 'r' && name.n == 5) || (first == 'a' && name.n == 15))
+            asks |= SELECTION_ASKS;
+        else if (first == 'i' && name.n > 3 && name.p[2] == '-')
+            asks |= str_ieq(name, STR("If-None-Match")) ? SELECTION_ASKS
+                                                        : SELECTION_ASKS | SELECTION_DATES;
     }
-    return false;
+    return asks;
 }
 
 static void read_fields(const struct http_request *r, struct arena *a, struct asked *out)
@@ -61,6 +64,7 @@ static struct coding_choice choose(const struct representation *r, const struct 
         .coded = r->coded,
         .range = range,
         .disabled = r->no_coding,
+        .ready = r->ready,
     };
     return coding_choose(&q, codings);
 }

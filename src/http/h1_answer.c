@@ -1,4 +1,4 @@
-// The response side of an HTTP/1 connection: head, framing, and the pumping of bodies.
+// The response side of an HTTP/1 connection: the head, the framing, bodies that are known.
 //
 // A small answer is written into one block of the stream's queue, head and body behind each other;
 // borrowed bytes and files become pieces of their own. What framing a body has is decided once, in
@@ -7,7 +7,6 @@
 
 #include "http/page.h"
 #include "http/status.h"
-#include "http/trailers.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -171,67 +170,6 @@ void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
         r->source->ops->close(r->source);
     if (r->release)
         r->release(r->release_arg);
-}
-
-static bool write_chunk(struct h1_exchange *x, struct str bytes)
-{
-    struct stream *s = x->conn->stream;
-    x->body_sent += bytes.n;
-    if (!x->chunked_answer)
-        return stream_write(s, bytes);
-    char size[20];
-    int n = snprintf(size, sizeof size, "%zx\r\n", bytes.n);
-    return stream_write(s, str_of(size, (size_t)n)) && stream_write(s, bytes) &&
-           stream_write(s, STR("\r\n"));
-}
-
-// The last chunk, and behind it the trailers of a client that asked for them (RFC 9112 §7.1).
-static bool write_last_chunk(struct h1_exchange *x)
-{
-    struct stream *s = x->conn->stream;
-    const struct body_source_ops *ops = x->source->ops;
-    const struct fields *trailers = ops->trailers ? ops->trailers(x->source) : NULL;
-    if (!trailers || !trailers_wanted(&x->pub.request))
-        return stream_write(s, STR("0\r\n\r\n"));
-    return stream_write(s, STR("0\r\n")) && stream_write(s, buf_str(&trailers->lines)) &&
-           stream_write(s, STR("\r\n"));
-}
-
-static enum h1_pump source_ended(struct h1_exchange *x, enum h1_pump how)
-{
-    if (how == PUMP_DONE && x->source_left > 0)
-        how = PUMP_FAILED; // shorter than the Content-Length that was sent
-    if (how == PUMP_DONE && x->chunked_answer && !write_last_chunk(x))
-        how = PUMP_FAILED;
-    x->source->ops->close(x->source);
-    x->source = NULL;
-    return how;
-}
-
-enum h1_pump h1_pump(struct h1_exchange *x)
-{
-    while (x->source) {
-        struct str bytes;
-        if (stream_queued(x->conn->stream) >= STREAM_LOW)
-            return PUMP_BLOCKED;
-        switch (x->source->ops->pull(x->source, &bytes)) {
-        case BODY_SOME:
-            if (x->source_left >= 0 && (uint64_t)x->source_left < bytes.n)
-                return source_ended(x, PUMP_FAILED); // longer than the Content-Length
-            if (x->source_left >= 0)
-                x->source_left -= (int64_t)bytes.n;
-            if (bytes.n && !write_chunk(x, bytes)) // an empty chunk would end the body
-                return source_ended(x, PUMP_FAILED);
-            break;
-        case BODY_LATER:
-            return PUMP_WAITING;
-        case BODY_END:
-            return source_ended(x, PUMP_DONE);
-        case BODY_FAILED:
-            return source_ended(x, PUMP_FAILED);
-        }
-    }
-    return PUMP_DONE;
 }
 
 void h1_write_page(struct h1_conn *c, unsigned status, bool head)

@@ -202,9 +202,9 @@ static int take_bytes(struct h1_exchange *x, struct str data)
     return x->reading ? hand_over(x, data) : spool_add(&x->pub.body, data);
 }
 
-static struct h1_fault keep_bytes(struct h1_exchange *x, struct str data)
+// What -errno from the spool means to the client.
+static struct h1_fault spool_fault(struct h1_exchange *x, int err)
 {
-    int err = take_bytes(x, data);
     switch (err) {
     case 0:
         return (struct h1_fault){0, NULL};
@@ -235,7 +235,7 @@ static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t 
         x->body_left -= n;
         x->body_done = x->body_left == 0;
         *used = n;
-        return keep_bytes(x, str_of(in.p, n));
+        return spool_fault(x, take_bytes(x, str_of(in.p, n)));
     }
     while (fault.status == 0 && x->conn->state == state) {
         size_t n;
@@ -250,7 +250,7 @@ static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t 
         x->body_done = r == H1_DONE;
         if (r != H1_DATA)
             break;
-        fault = keep_bytes(x, data);
+        fault = spool_fault(x, take_bytes(x, data));
     }
     if (x->conn->state != state)
         return fault;
@@ -264,6 +264,8 @@ static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t 
 struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
 {
     struct h1_fault fault = decode_body(x, in, used);
+    if (fault.status == 0 && x->body_done && x->conn->state == CONN_BODY && !x->reading)
+        fault = spool_fault(x, spool_end(&x->pub.body));
     if (fault.status == 0 && !x->body_done && x->conn->state == CONN_BODY && too_slow(x))
         fault = (struct h1_fault){408, "the body came slower than the minimum rate"};
     return fault;

@@ -50,13 +50,14 @@ static struct work *new_work(struct handler *h)
         return NULL;
     w->h = h;
     w->place = h->work_count;
+    w->kept.body = LUA_NOREF;
     fields_init(&w->extra);
     fields_init(&w->file_fields);
     fields_init(&w->head_fields);
     timeout_init(&w->deadline, on_deadline);
     w->start.fn = on_start;
     stream_source_init(w);
-    buf_init(&w->incoming, WORK_TEXT_MAX);
+    buf_init(&w->incoming, WORK_READ_MAX + WORK_READ_OVER);
     return h->works[h->work_count++] = w;
 }
 
@@ -80,6 +81,8 @@ static void drop_file(struct work *w)
         w->file.release(w->file.release_arg);
     w->file_ready = false;
     fields_clear(&w->file_fields);
+    file_root_close(w->found_root);
+    w->found_root = NULL;
 }
 
 // Both sides are over: the place is free for the next request.
@@ -95,6 +98,10 @@ static void give_work(struct work *w)
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
+    w->lists = false;
+    kept_forget(vm_state(h->vm), &w->kept);
+    w->watched = w->fills = w->sends_kept = false;
+    w->seen = 0;
     w->late = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;
@@ -195,8 +202,8 @@ static int run_streamed(lua_State *L, int status, lua_KContext ctx)
     struct work *w = (struct work *)ctx;
     if (!w->x)
         return 0; // an error after the client left is only its consequence
-    if (status != LUA_OK && status != LUA_YIELD)
-        return run_raised(L, w);
+    if (status != LUA_OK && status != LUA_YIELD) // likewise where nobody wanted the body
+        return w->stream.closed ? 0 : run_raised(L, w);
     stream_send_head(w);
     const char *wrong = stream_keep_trailers(L, w);
     if (wrong)
@@ -613,6 +620,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->file_fit.codings.offered &= 1u
                                    << CODING_GZIP; // other codings of files are files beside them
     h->options.files.fit = &h->file_fit;
+    h->options.files.caching = &h->caching;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;

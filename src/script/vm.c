@@ -155,6 +155,7 @@ static void warning(void *ud, const char *piece, int more)
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
+    lua_guard_open(L);
     lua_base_open(L);
     lua_coroutine_open(L);
     lua_require_open(L);

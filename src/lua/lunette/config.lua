@@ -13,7 +13,6 @@ local config = {}
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
 
-local function wanted(value) return value == true end
 
 local schema = {
   listen = { "addresses" },
@@ -48,7 +47,7 @@ local schema = {
   static = {
     max_age = { "seconds", 0, 10 * 366 * 24 * 3600 },
     index = { "strings" },
-    listing = { "boolean", soon = wanted },
+    listing = { "boolean" },
   },
   gzip = {
     level = { "integer", 1, 9 },

@@ -38,7 +38,10 @@ static void ask(const struct representation *r, enum http_method method, const c
                                 str_trim(str_of(line.p + colon + 1, line.n - (size_t)colon - 1))};
     }
     arena_init(&a, 1 << 16);
-    assert_true(*fields == '\0' || selection_is_due(&request));
+    assert_true(*fields == '\0' || selection_asks(&request) & SELECTION_ASKS);
+    bool dates = strstr(fields, "Since") || strcasestr(fields, "If-Range");
+    assert_int_equal((selection_asks(&request) & SELECTION_DATES) != 0,
+                     dates || strcasestr(fields, "If-Match"));
     selection_make(r, &request, &codings, &a, &s);
     arena_fini(&a); // the tag must not lie in it
 }

@@ -3,9 +3,9 @@
 
 local fake = {}
 
-local MODULES = { "lunette", "lunette.app", "lunette.dispatch", "lunette.errors", "lunette.events",
+local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.dispatch", "lunette.errors", "lunette.events",
     "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
-    "lunette.suggest", "lunette.units" }
+    "lunette.static", "lunette.suggest", "lunette.units" }
 
 -- Enough of JSON to see that something was encoded.
 package.preload["lunette.json"] = function()
