@@ -77,6 +77,8 @@ extern const struct vm_module vm_modules[]; // made by the build from src/lua; e
 // else is: a co that it spawns is not.
 void vm_meter_start(struct vm *vm, size_t *counter);
 void vm_meter_stop(struct vm *vm);
+// The counter in force now, or NULL.
+size_t *vm_meter(const struct vm *vm);
 // After LUA_ERRMEM, once what failed is garbage: whether it was request_memory of the run that refused,
 // not `memory` of all. Memory is granted anew.
 bool vm_run_was_full(struct vm *vm);

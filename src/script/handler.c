@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 // --- works ---
@@ -145,15 +144,16 @@ static void log_failure(lua_State *L, struct work *w, unsigned status, const cha
     lua_pushvalue(L, AT_REQUEST);
     lua_call(L, 1, 1);
     const char *place = lua_tostring(L, -1);
-    log_write(LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
+    log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
               STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), message,
               place ? " (the handler at " : "", place ? place : "", place ? ")" : "");
 }
 
 static void log_cut(const struct work *w, const struct cut_record *r)
 {
-    log_write(LOG_ERROR, "503 %.*s %.*s: %s%s%s", STR_ARG(method_name(w->x->request.method)),
-              STR_ARG(w->x->request.target), r->message, *r->traceback ? "\n" : "", r->traceback);
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s %.*s: %s%s%s",
+              STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), r->message,
+              *r->traceback ? "\n" : "", r->traceback);
 }
 
 // Calls a function of the library with the request and the n values on top. Its results are the
@@ -329,7 +329,8 @@ static void answer_for_dead(struct work *w, bool cut, const char *error)
     if (r)
         log_cut(w, r);
     else
-        log_write(LOG_ERROR, "%u %.*s: %s", status, STR_ARG(w->x->request.target), error);
+        log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s: %s", status,
+                  STR_ARG(w->x->request.target), error);
     if (w->x->status == 0) {
         stream_forget(w);
         w->stream.closed = true;
@@ -384,6 +385,7 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         x->user = NULL; // no work
+        exchange_is_file(h, x);
         exchange_respond(x, &file);
         return true;
     default:
@@ -407,7 +409,8 @@ static void on_request(void *self, struct exchange *x)
     x->user = w;
     if (!co) {
         struct http_response busy = {.status = 503, .close = true};
-        log_write(LOG_ERROR, "503 %.*s: out of memory for a handler", STR_ARG(x->request.target));
+        log_about(exchange_id(x), LOG_ERROR, "503 %.*s: out of memory for a handler",
+                  STR_ARG(x->request.target));
         exchange_respond(x, &busy);
         return;
     }
@@ -444,7 +447,7 @@ static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
 // The coroutine caught its cancel, or does not come to its answer: the client gets one all the same.
 static void answer_for(struct work *w)
 {
-    log_write(LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
               STR_ARG(w->x->request.target));
     stream_forget(w);
     w->stream.closed = true;
@@ -665,6 +668,12 @@ static int register_all(lua_State *L)
     return 0;
 }
 
+static struct str running_id(void *arg)
+{
+    struct work *w = work_running(arg);
+    return w && w->x ? exchange_id(w->x) : STR("");
+}
+
 struct handler *handler_new(struct vm *vm, const struct handler_options *o)
 {
     struct handler *h = calloc(1, sizeof *h);
@@ -683,12 +692,11 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
-    if (!shortcuts_init(&h->shortcuts) ||
-        getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
-        file_root_open(vm_options(vm)->site, &h->site) < 0) {
+    if (!shortcuts_init(&h->shortcuts) || file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
     }
+    log_ask_for_id(running_id, h);
     file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
@@ -709,6 +717,8 @@ void handler_free(struct handler *h)
     free(h->works);
     if (h->site)
         file_root_close(h->site);
+    log_ask_for_id(NULL, NULL);
+    handler_drop_routes(h);
     shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);
     buf_fini(&h->text);

@@ -397,6 +397,8 @@ int luaopen_lunette_core(lua_State *L)
         {"timeout", core_timeout},
         {"no_coding", core_no_coding},
         {"current", core_current},
+        {"route", core_route},
+        {"routed", core_routed},
         {"segments", core_segments},
         {"accept", core_accept},
         {"accept_language", core_accept_language},

@@ -116,6 +116,11 @@ void vm_meter_stop(struct vm *vm)
     vm->meter = co_meter(vm);
 }
 
+size_t *vm_meter(const struct vm *vm)
+{
+    return vm->meter;
+}
+
 bool vm_run_was_full(struct vm *vm)
 {
     vm->refusals = 0;

@@ -6,7 +6,8 @@
 --           paged, nowhere, answers }
 --   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
 --   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, watched,
---           early }
+--           number, early }
+--   number  of the route, for the access log and the metrics; nil when nobody wants it
 --   chain   the handler with its middleware, composed; nil when there is none
 --   uses    instead of chain, when the path decides which middleware covers it
 --   early   something is to be done before the handler even when there is no body
@@ -187,13 +188,23 @@ local function uses_of(view, route)
     return list, open
 end
 
+-- The number by which C knows a route, for logs and figures; nil where nobody asks.
+local numbers = {}
+
+local function number_of(route)
+    local text = route.pattern.text
+    numbers[text] = numbers[text] or core.route(text)
+    return numbers[text]
+end
+
 local function new_entry(view, route)
     local entry = {
         view = view, route = route, handler = route.handler,
         max_body = route.max_body, timeout = route.timeout, streams = route.stream_body,
-        identity = route.gzip == false, watched = route.cache,
-        early = route.timeout ~= nil or route.stream_body or route.gzip == false or route.cache,
+        identity = route.gzip == false, watched = route.cache, number = number_of(route),
     }
+    entry.early = entry.timeout ~= nil or entry.streams or entry.identity or entry.watched
+        or entry.number ~= nil
     local handler = route.handler
     local function bottom(req)
         return settle(entry, handler, req, xpcall(handler, on_raise, req))
@@ -463,6 +474,7 @@ end
 -- Sets the deadline of an entry and receives the body, or leaves that to the handler; nil, or the
 -- response when that fails.
 local function prepare(entry, req, has_body)
+    if entry.number then core.routed(entry.number) end
     if entry.timeout then core.timeout(req, entry.timeout) end
     if entry.identity then core.no_coding(req) end
     if entry.watched then core.watch(req) end
