@@ -34,7 +34,9 @@ static void on_rest(struct timeout *t)
     }
     if (vm->rest_steps == 0)
         vm->rest_steps = cycle_steps(vm);
+    vm_enter(vm);
     bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB) || --vm->rest_steps == 0;
+    vm_leave(vm);
     vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
     if (!over) {
         timeout_set(loop, t, 0);

@@ -193,8 +193,8 @@ static void test_mistakes(void **state)
         {"local f = assert(io.open('/tmp/test_config_escape', 'w')) f:setvbuf 'no'\n"
          "assert(f:write 'x')",
          "scripts/config.lua:2: File too large"},
-        {"return { health = '/up' }",
-         "scripts/config.lua:1: health is not in this version of lunette yet"},
+        {"return {\n listen = { '127.0.0.1:0', tls = {} } }",
+         "scripts/config.lua:2: tls is not in this version of lunette yet"},
         {"return {\n sandbox = { read = { 'scripts', '/no/such/path' } } }",
          "scripts/config.lua:2: sandbox.read names /no/such/path: No such file or directory"},
         {"return { sandbox = { exec = { '' } } }",
