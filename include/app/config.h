@@ -55,7 +55,7 @@ struct config {
         uint32_t connections_per_ip; // 0: no limit
     } limits;
     struct {
-        uint32_t header, body, idle, send, handler, stop, linger;
+        uint32_t header, body, idle, send, handler, cpu, stop, linger;
     } timeouts;
     struct {
         uint64_t max_age; // seconds

@@ -5,6 +5,7 @@
 #include "app/config.h"
 #include "content/cache.h"
 #include "http/server.h"
+#include "net/watchdog.h"
 
 #include <stdatomic.h>
 
@@ -18,9 +19,11 @@ struct worker_shared {
     struct figures *figures; // of metrics; NULL: nobody asks
 };
 
-// What a worker says to the master when it is ready, in one write.
-struct worker_ready {
+// What a worker says to the master, in one write: that it is ready; or that its Lua does not come
+// back, in words that are not empty.
+struct worker_word {
     pid_t pid;
+    char lost[WATCHDOG_TEXT];
 };
 
 struct worker_job {
@@ -32,7 +35,7 @@ struct worker_job {
         *temp;      // absolute path of the folder where large bodies wait, in files without a name
     unsigned place; // which of the workers this is: its number in shared->places and cache
     int channel;    // from the master (app/channel.h)
-    int ready_fd;   // the pipe for struct worker_ready; non-blocking
+    int ready_fd;   // the pipe for struct worker_word; non-blocking
     pid_t master;
 };
 

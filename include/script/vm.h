@@ -19,6 +19,7 @@ struct co;
 struct pool;
 struct cache_client;
 struct reach;
+struct watchdog;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -33,7 +34,9 @@ struct vm_options {
     const struct reach *reach; // what the sandbox lets be used (base/reach.h); NULL: anything
     bool no_programs;          // the sandbox refuses every program
     struct cache_client
-        *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
+        *cache;                // this worker's (content/cache_client.h); NULL: lunette.cache raises
+    struct watchdog *watchdog; // whose interrupt is cut_interrupt (script/cut.h); NULL: no bound
+    uint32_t cpu_ms;           // its limit, timeouts.cpu
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must

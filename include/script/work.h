@@ -63,6 +63,13 @@ enum private {
     PRIVATE_X_FORWARDED_FOR = 64,
     PRIVATE_X_REAL_IP = 128,
     PRIVATE_SESSION = 256,
+    PRIVATE_X_API_KEY = 512, // as Authorization, by other names
+    PRIVATE_X_AUTH_TOKEN = 1024,
+    PRIVATE_REMOTE_USER = 2048, // whom a proxy in front has let in
+    PRIVATE_X_REMOTE_USER = 4096,
+    PRIVATE_X_FORWARDED_USER = 8192,
+    PRIVATE_TRUE_CLIENT_IP = 16384, // as X-Real-IP
+    PRIVATE_CF_CONNECTING_IP = 32768,
 };
 
 // What the response cache knows of a body, which holds for the answer when it is sent with that very
@@ -97,6 +104,7 @@ struct work {
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
+    bool cut_told;           // the answer takes account of timeouts.cpu being passed
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool no_coding;          // the route has gzip=false
@@ -160,6 +168,9 @@ enum {
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
+
+// handler.c: whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
+bool work_was_cut(const struct work *w);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables

@@ -75,6 +75,7 @@ static const struct row {
     ROW("timeouts.idle", U32, timeouts.idle),
     ROW("timeouts.send", U32, timeouts.send),
     ROW("timeouts.handler", U32, timeouts.handler),
+    ROW("timeouts.cpu", U32, timeouts.cpu),
     ROW("timeouts.stop", U32, timeouts.stop),
     ROW("timeouts.linger", U32, timeouts.linger),
     ROW("static.max_age", U64, static_files.max_age),
@@ -101,7 +102,6 @@ static const struct row {
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
     SKIP("limits.generations"),
-    SKIP("timeouts.cpu"),
     SKIP("control"),
 #undef SKIP
 #undef ROW
@@ -129,6 +129,7 @@ static const struct config defaults = {
                  .idle = 60000,
                  .send = 30000,
                  .handler = 30000,
+                 .cpu = 5000,
                  .stop = 30000,
                  .linger = 5000},
     .static_files = {.max_age = 10, .index = {default_index, 1}},

@@ -2,7 +2,7 @@
 //
 //      sockets → pid file → logs → data/ → become the site's user → descriptors → workers
 //
-// then a loop over two descriptors, signals and the pipe on which workers say that they are ready:
+// then a loop over two descriptors, signals and the pipe on which workers say that they are ready, or lost:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -464,13 +464,27 @@ static bool all_ready(const struct master *m)
     return true;
 }
 
-static void on_ready(struct master *m)
+// Its Lua is where Lua itself cannot end it: what else it had to do goes with it.
+static void end_lost(const struct master *m, const struct slot *s, const char *words)
 {
-    struct worker_ready r;
-    while (read(m->ready_pipe[0], &r, sizeof r) == sizeof r) {
-        struct slot *s = find_slot(m, r.pid);
+    log_write(LOG_ERROR,
+              "worker %d is ended: its Lua does not come back and has passed timeouts.cpu (%g s): "
+              "%s",
+              (int)s->pid, m->config->timeouts.cpu / 1000.0, words);
+    kill(s->pid, SIGKILL);
+}
+
+static void on_words(struct master *m)
+{
+    struct worker_word word;
+    while (read(m->ready_pipe[0], &word, sizeof word) == sizeof word) {
+        struct slot *s = find_slot(m, word.pid);
         if (!s)
             continue;
+        if (*word.lost) {
+            end_lost(m, s, word.lost);
+            continue;
+        }
         s->ready = true;
         s->pause = 0;
     }
@@ -555,7 +569,7 @@ static void turn(struct master *m)
     struct signalfd_siginfo info;
     if (poll(p, 2, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
-    on_ready(m); // before the ends, so that one that was ready is known as such
+    on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
     if (m->state >= STOPPING && now_ms() >= m->deadline)

@@ -1,7 +1,7 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      sandbox → loop → signals → pool → vm → files → handler → (the site's scripts load) → server
-//      → sockets → ready
+//      sandbox → loop → signals → pool → watchdog → vm → files → handler → (the site's scripts load)
+//      → server → sockets → ready
 #include "app/worker.h"
 
 #include "app/channel.h"
@@ -17,6 +17,7 @@
 #include "net/pool.h"
 #include "net/timeout.h"
 #include "script/co.h"
+#include "script/cut.h"
 #include "script/handler.h"
 #include "script/vm.h"
 
@@ -68,6 +69,7 @@ struct worker {
     bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
     struct pool *pool, *slow_pool;
+    struct watchdog *watchdog;
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
@@ -237,6 +239,27 @@ static bool make_pool(struct worker *w)
     return (w->pool && w->slow_pool) || fail(w, "the thread pool", errno);
 }
 
+// Called in the watchdog's thread. The master ends this process.
+static bool tell_lost(void *arg, const char *text)
+{
+    const struct worker *w = arg;
+    struct worker_word word = {.pid = getpid()};
+    stpncpy(word.lost, *text ? text : "somewhere", sizeof word.lost - 1);
+    return write(w->job->ready_fd, &word, sizeof word) == sizeof word;
+}
+
+static bool start_watchdog(struct worker *w)
+{
+    struct watchdog_options o = {
+        .limit_ms = w->job->config->timeouts.cpu,
+        .interrupt = cut_interrupt,
+        .lost = tell_lost,
+        .arg = w,
+    };
+    w->watchdog = watchdog_start(&o);
+    return w->watchdog || fail(w, "the watchdog", errno);
+}
+
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -256,6 +279,8 @@ static bool make_vm(struct worker *w)
         .cache = w->shared_cache,
         .reach = w->has_landlock ? &w->reach : NULL,
         .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
+        .watchdog = w->watchdog,
+        .cpu_ms = c->timeouts.cpu,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
@@ -348,7 +373,7 @@ static bool make_sides(struct worker *w)
 static void on_loaded(void *arg, const char *error)
 {
     struct worker *w = arg;
-    struct worker_ready ready = {.pid = getpid()};
+    struct worker_word ready = {.pid = getpid()};
     if (error)
         tell(w, error);
     else if (make_server(w) && write(w->job->ready_fd, &ready, sizeof ready) != sizeof ready)
@@ -393,8 +418,8 @@ static bool start(struct worker *w)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
     load_media_types(); // before there are threads
-    if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !make_vm(w) || !open_files(w) ||
-        !read_types(w) || !make_handler(w) || !make_sides(w))
+    if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !start_watchdog(w) ||
+        !make_vm(w) || !open_files(w) || !read_types(w) || !make_handler(w) || !make_sides(w))
         return false;
     handler_load(w->handler, on_loaded, w);
     end_turn(w); // of what was no turn yet
@@ -415,6 +440,7 @@ static void take_down(struct worker *w)
     log_ask_for_id(NULL, NULL); // the answer is in the vm
     if (w->vm)
         vm_free(w->vm);
+    watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
     if (w->handler)
         handler_free(w->handler);

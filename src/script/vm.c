@@ -192,8 +192,12 @@ void vm_free(struct vm *vm)
         return;
     co_drop_all(vm);
     vm_rest_fini(vm);
-    if (vm->L)
+    if (vm->L) {
+        vm_enter(vm);
         lua_close(vm->L);
+        vm->L = NULL;
+        vm_leave(vm);
+    }
     co_free_all(vm);
     assert(vm->memory == 0);
     free(vm);

@@ -20,7 +20,9 @@ static void on_rest(struct timeout *t)
         timeout_set(loop, t, REST_MS);
         return;
     }
+    vm_enter(vm);
     bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
+    vm_leave(vm);
     vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
     if (!over) {
         timeout_set(loop, t, 0);

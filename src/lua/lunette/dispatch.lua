@@ -81,13 +81,18 @@ local function failure(entry, req, e, fn)
     local f = errors.failure(e)
     local text, traceback, name = f.message, f.traceback, name_of(entry, fn)
     req.error = f.cause
-    local status = core.late(req) and 503 or 500 -- where it waited when timeouts.handler passed
+    local late, cut, cut_at = core.late(req, text) -- where it was when its time was over
+    local status = late and 503 or 500
     if f.cause == "not enough memory" then -- where endless recursion ends, too
         status = 503
         text = "out of memory: the request is over limits.request_memory, "
             .. "or all of them together over limits.lua_memory"
     end
-    if f.lost and name then text = ("%s (%s)"):format(text, name) end
+    if cut then
+        text, traceback = cut, cut_at
+    elseif f.lost and name then
+        text = ("%s (%s)"):format(text, name)
+    end
     pages.log(req, status, text, traceback)
     return pages.answer(entry, req,
         { status = status, cause = f.cause, text = text, traceback = traceback })
@@ -552,7 +557,9 @@ function dispatch.raised(req, e, sent)
         pages.log(req, e.status or 500, "app.abort after the answer had begun: it breaks off")
     else
         local f = errors.failure(e)
-        pages.log(req, 500, "the answer breaks off: " .. f.message, f.traceback)
+        local late, cut, cut_at = core.late(req, f.message)
+        pages.log(req, late and 503 or 500, "the answer breaks off: " .. (cut or f.message),
+            cut_at or f.traceback)
     end
 end
 

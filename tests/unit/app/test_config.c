@@ -232,6 +232,8 @@ static void test_mistakes(void **state)
         {"return { health = '/a/../b' }", "scripts/config.lua:1: health cannot be at '/a/../b': "},
         {"return { metrics = '127.0.0.1:8080' }",
          "scripts/config.lua:1: the site itself listens on 127.0.0.1:8080: "},
+        {"return {\n listen = { '127.0.0.1:0', tls = {} } }",
+         "scripts/config.lua:2: tls is not in this version of lunette yet"},
         {"return {\n sandbox = { read = { 'scripts', '/no/such/path' } } }",
          "scripts/config.lua:2: sandbox.read names /no/such/path: No such file or directory"},
         {"return { sandbox = { exec = { '' } } }",
