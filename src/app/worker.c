@@ -1,7 +1,7 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      loop → signals → pool → watchdog → vm → files → handler → (the site's scripts load) → server → sockets
-//      → ready
+//      loop → signals → pool → watchdog → vm → files → handler → (the site's scripts load) → server
+//      → sockets → ready
 #include "app/worker.h"
 
 #include "base/log.h"
