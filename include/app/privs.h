@@ -23,12 +23,12 @@ bool privs_choose(const char *user, const char *group, const char *site, struct 
 // Who the process is now.
 void privs_current(struct identity *out);
 
-// Becomes id for good: no supplementary groups, real, effective and saved ids, umask 007, and no
-// way back to root, which is tried. False, with a sentence; the process must then end.
+// Becomes id for good: no supplementary groups, real, effective and saved ids, umask 007, an empty
+// bounding set of capabilities, and no way back to root, which is tried. False, with a sentence; the process must then end.
 bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 
-// Gives up every capability for good, here and in whatever this process executes; the ids stay. For
-// root under --dev, who keeps what its files are to their owner. False, with a sentence.
+// Gives up every capability for good, here and in whatever this process executes (no_new_privs); the
+// ids stay. For workers, and for root under --dev, who keeps what its files are to their owner. False, with a sentence.
 bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
 
 // Walks the absolute path with the rights the process has: true, with in blocked the first

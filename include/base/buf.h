@@ -8,10 +8,11 @@
 #include "base/str.h"
 
 struct buf {
-    char *p;    // NULL while nothing was ever added
-    size_t n;   // bytes in use
-    size_t cap; // bytes there is room for
-    size_t max; // cap never passes this
+    char *p;     // NULL while nothing was ever added
+    size_t n;    // bytes in use
+    size_t cap;  // bytes there is room for, from p on
+    size_t max;  // cap + gone never passes this
+    size_t gone; // room before p, of what was dropped: the memory begins at p - gone
 };
 
 // An empty buffer that may grow to max bytes. Allocates nothing.
@@ -29,13 +30,17 @@ bool buf_add(struct buf *b, struct str s);
 bool buf_addc(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Drops the first n bytes, n <= b->n; the rest moves to the front.
+// Drops the first n bytes, n <= b->n, by moving p on. The rest stays where it is; buf_room moves it to
+// the front of the memory when that makes the room it needs.
 void buf_drop(struct buf *b, size_t n);
 // Forgets the bytes, keeps the memory.
 static inline void buf_clear(struct buf *b)
 {
     b->n = 0;
+    buf_drop(b, 0);
 }
+// Gives back the memory that is not in use, where malloc can take it.
+void buf_trim(struct buf *b);
 
 static inline struct str buf_str(const struct buf *b)
 {

@@ -62,9 +62,14 @@ char *str_put_u64(char *p, uint64_t v);
 // The value of a hexadecimal digit, or -1.
 int hex_value(unsigned char c);
 
+// The byte of the escape (%XX) at the front of s, or -1 when there is none.
+int pct_byte(struct str s);
 // Writes s to dst with %XX decoded. dst holds at least s.n bytes and may be s.p itself.
 // Returns the length written, or -1 at a '%' that two hexadecimal digits do not follow.
 ptrdiff_t pct_decode(char *dst, struct str s);
+// The same for texts in which nothing is wrong: a '%' that is no escape stays, and plus (' ' or '+') is
+// written for '+'. Returns the length.
+size_t pct_decode_any(char *dst, struct str s, char plus);
 
 // Lower-cases n bytes from src into dst, which may be the same.
 void ascii_lower(char *dst, const char *src, size_t n);

@@ -158,6 +158,27 @@ bool cache_fill_over(const struct cache *c, const struct cache_fill *fill);
 bool cache_fill_needs(struct cache *c, const struct cache_fill *fill, struct str key);
 void cache_fill_needs_none(struct cache *c, const struct cache_fill *fill);
 
+// Stamps -----------------------------------------------------------------------------------------
+//
+// What is kept together with the stamp of a key is good while the key has that stamp: so renewing one
+// stamp takes back any number of values at once. No stamp is ever given twice. They are values among
+// the others, and may give way to them: a key that has none is given a new one, so that forgetting
+// takes values back, and never brings any.
+
+// The stamp of key, made where there is none.
+uint64_t cache_stamp(struct cache *c, struct str key);
+// Gives the key another stamp than it ever had.
+void cache_stamp_renew(struct cache *c, struct str key);
+
+// A point in time, in the order of stamps.
+struct cache_moment {
+    uint64_t serial, purges;
+};
+struct cache_moment cache_moment(const struct cache *c);
+// Whether what was begun at the moment, and is to be kept with the stamp that was read after it was
+// made, is no older than a renewal of that stamp. May say no where a stamp was only forgotten.
+bool cache_stamp_since(const struct cache *c, const struct cache_moment *begun, uint64_t stamp);
+
 // The process with that number is gone, by whatever end: its fills have failed, the shard whose
 // lock it held is emptied, and every worker looks again at what it waits for.
 void cache_worker_died(struct cache *c, unsigned worker);

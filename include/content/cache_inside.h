@@ -61,7 +61,8 @@ struct cache_block {
 struct cache_region {
     uint64_t magic, layout, size; // all else about its geometry follows from the size
     uint64_t seed[2];
-    _Atomic uint64_t serials; // of fills
+    _Atomic uint64_t serials; // of fills and stamps
+    _Atomic uint64_t purges;  // stamps that were renewed
     _Atomic uint64_t ahead;   // milliseconds by which the clock was moved on
 };
 

@@ -32,6 +32,7 @@ struct coding_query {
     struct str content_type;    // n 0: none
     struct str cache_control;   // of the response, all values joined by ", "
     int64_t length;             // of the body, in bytes; -1: not known
+    unsigned ready;             // 1u << CODING_…: forms that exist already
     unsigned status;
     bool coded;    // there is a Content-Encoding already, whatever it says
     bool range;    // the request has Range
@@ -50,6 +51,9 @@ struct coding_choice {
 // min_bytes, nor empty, and may be coded at all: no Content-Encoding yet, no no-transform in
 // Cache-Control (RFC 9111 §5.2.2.6), not disabled, no status without a body. Such a response varies
 // (§12.5.5), also one of 206 or 304, which show what 200 would have had.
+//
+// A form that is ready was made by who knows: it may be chosen whatever the type and the length are,
+// and the response varies.
 //
 // It is then coded with what the client likes best. Where it likes several alike, the cheapest goes
 // first: zstd takes about a tenth of the time of gzip for a few per cent more bytes, brotli about

@@ -17,9 +17,11 @@
 
 struct file_root; // an open folder
 
-// 0 and *out, or −errno. The folder stays open until file_root_close; path itself may be a link.
+// 0 and *out, or −errno. The folder stays open until file_root_close was called for it, and once
+// more for each file_root_ref; path itself may be a link.
 int file_root_open(const char *path, struct file_root **out);
-void file_root_close(struct file_root *r); // NULL is fine
+void file_root_close(const struct file_root *r);                  // NULL is fine
+const struct file_root *file_root_ref(const struct file_root *r); // r; from one thread only
 // Paths beneath r are walked from now on as if there were no openat2: no link is followed at all.
 void file_root_walk(struct file_root *r);
 // A number that no other root of this process has or had.
@@ -31,7 +33,7 @@ struct file {
     struct timespec mtime, ctime;
     ino_t inode;
     dev_t device;
-    struct str type; // Content-Type by name, static storage
+    struct str type; // Content-Type by name, as mime_known gives it; p NULL: it does not tell
     bool is_dir;     // then fd is -1: a folder, of which only times, inode and device are told
 };
 
@@ -40,6 +42,10 @@ struct file {
 // (dotfiles, ways out, special files, names that are empty or have a NUL, "/a.txt/" where a.txt is
 // a file), −EACCES, −ENAMETOOLONG, −EMFILE … as they are.
 int file_open(const struct file_root *r, struct str path, struct file *out);
+
+// Opens the folder at path, which ends with a slash, for reading its names: a descriptor, or −errno as
+// above.
+int file_open_folder(const struct file_root *r, struct str path);
 
 // Asks the descriptor again: *out is f as it is now. 0 or −errno.
 int file_again(const struct file *f, struct file *out);

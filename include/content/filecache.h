@@ -3,7 +3,8 @@
 // A small file is kept as its bytes, a larger one as an open descriptor; either with the field
 // lines that describe it. What is kept is believed for the rest of the second in which it was
 // looked at, by the caller's clock; then the path is opened again, and if that leads to another
-// file or another state of it, what was kept is forgotten. So a change is noticed within a second,
+// file or another state of it, what was kept is forgotten; so are coded forms beside it (siblings_of)
+// looked for. So a change is noticed within a second,
 // whatever it was: written to, replaced, removed, closed to us, made a link that leads out. A
 // descriptor is asked (fstat) every time, so that no answer describes other bytes than it sends.
 // Paths that lead nowhere and folders are not kept at all.
@@ -32,13 +33,15 @@ void filecache_free(struct filecache *c);
 struct cached_file {
     uint64_t size;
     int64_t last_modified; // seconds since 1970; -1: a date before that, which is not told
-    struct str etag;       // strong, made of inode, size and mtime
+    struct str etag;       // strong, made of inode, size and ctime
     struct str type_line;  // "Content-Type: …\r\n", as fields_add makes it
     struct str lines;      // the same of ETag, Last-Modified (unless -1) and Accept-Ranges
     unsigned has;          // enum fields_has of lines
     bool in_memory;        // size is at most FILECACHE_SMALL: bytes are there, and no descriptor
     struct str bytes;
     unsigned char varies; // a note of content/fit's, see fit_content
+    unsigned char ready;  // coded forms that lay beside it at the last look, see siblings_of
+    struct timespec mtime;
     int fd; // where not in memory; for pread and sendfile, which leave its offset alone
 };
 

@@ -20,6 +20,12 @@ struct fit_content {
     // A note that is kept with the content: whether it varies by Accept-Encoding. 0: not known yet,
     // FIT_VARIES or FIT_SAME. Good for one fit_options.
     unsigned char *varies;
+    // Coded forms of it that exist already, 1u << CODING_…: they are sent rather than made.
+    unsigned ready;
+    // Makes such a form the body of *r, in place of what r lends. False, with nothing changed: it is
+    // not there any more. Only called during fit_response, for one of ready.
+    bool (*form)(void *arg, enum coding c, struct http_response *r);
+    void *arg;
 };
 
 enum { FIT_VARIES = 1, FIT_SAME };
@@ -41,8 +47,8 @@ enum {
 //        and the tag of that form
 //
 // or stays as it is. now: seconds since 1970. a: the exchange's.
-// Without memory it stays as it is too, but for a range, which is then not served. What r lends
-// (release, source) is given back in time.
+// Without memory, or where the fields have no room for what is to be said, it stays as it is too, and
+// a range is then not served. What r lends (release, source) is given back in time.
 //
 // content names what a body in memory holds, for o->forms; NULL: that is not kept. A file is named by
 // its state.

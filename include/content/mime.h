@@ -1,5 +1,7 @@
-// Media types: by file name and back from a built-in table, so that the answer is the same on every
-// machine; and by content, from libmagic's database.
+// Media types: by file name and back; and by content, from libmagic's database.
+//
+// The built-in table has what the web is made of, so that this is the same on every machine. What it
+// does not have is looked for in the system's (content/mime_system), where the program loaded that.
 #ifndef LUNETTE_CONTENT_MIME_H
 #define LUNETTE_CONTENT_MIME_H
 
@@ -9,6 +11,8 @@
 // charset=utf-8", "image/png". Text types carry charset=utf-8. Unknown, or no extension:
 // "application/octet-stream". Static storage.
 struct str mime_by_name(struct str name);
+// The same, but p NULL where the name does not tell.
+struct str mime_known(struct str name);
 
 // The extensions of a media type, in any case and whatever its parameters, without a dot: the usual
 // one first, the others by the alphabet. Writes at most MIME_EXTENSIONS of them (static storage) and

@@ -16,6 +16,7 @@ struct representation {
     struct str cache_control;     // p NULL: none
     bool coded;                   // it has a Content-Encoding already
     bool no_coding;               // the route wants none
+    unsigned ready;               // see coding_query
 };
 
 enum { SELECTION_TAG = 256 };

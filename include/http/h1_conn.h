@@ -18,7 +18,7 @@
 //   CONN_IDLE     no byte of a request yet. Timer: idle (header before the first request).
 //   CONN_HEAD     some bytes of a head, kept by the stream. Timer: header. partial is set. A FIN
 //                 goes to CONN_LINGER.
-//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has said
+//   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has sent
 //                 its last byte: it may have left. Input is paused when some comes.
 //   CONN_BODY     x is with the handler, which waits for on_body or, when x->reading, for on_data: the
 //                 next bytes go to it and to CONN_HANDLE, unless it asks for more at once. Timer: body.
@@ -74,6 +74,16 @@ struct h1_exchange {
     struct body_source *source; // pumped while not NULL
     int64_t source_left;        // bytes it owes; −1: not known
     uint64_t body_sent;         // body bytes of the answer, for the access log
+    uint64_t began;             // access_clock when the head was complete; 0: nobody wants to know
+};
+
+// Whose pumping goes on in a later turn, and what this turn has spent: h1_pump.c.
+struct h1_pumps {
+    struct h1_conn *first, *last; // linked by pump_next; first goes on first
+    struct h1_conn *current;      // the one whose turn it is
+    struct deferred go_on;
+    uint64_t turn;  // of the loop
+    uint64_t spent; // microseconds of it
 };
 
 // What the connections of a worker share; owned by the server.
@@ -88,8 +98,10 @@ struct h1_env {
     unsigned spare_count;
     struct h1_conn *connections; // all that are open
     unsigned connection_count;
+    struct h1_pumps pumps;
     bool draining;                                         // no request after the one under way
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
+    uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for
     size_t stamp_len;
     char stamp[64]; // "Date: …\r\nServer: lunette\r\n"
@@ -103,14 +115,17 @@ struct h1_conn {
     struct h1_head
         *partial; // parser state of a head that has come in part, with its fields behind it
     struct timeout timer;
+    struct h1_conn *pump_next;
     struct deferred later; // advances the connection after an answer from outside a step
     uint64_t timer_sent;   // stream_sent when the send timer was set: no progress if still the same
     uint64_t discarded;    // bytes dropped in CONN_DISCARD or CONN_LINGER
     unsigned slot;         // the server's: place in its table of peers
     unsigned char state;   // enum conn_state
     bool stepping;         // inside on_input: flush and advance happen at its end
-    bool eof;              // the client will send no more
+    bool fin;              // the client will send no more
+    bool eof;              // that, and every byte of it was taken
     bool blocked;          // the source of the answer waits for room in the queue
+    bool pump_paused;      // in env->pumps
     bool served;           // at least one request was answered
     struct addr peer;
 };
@@ -147,14 +162,19 @@ struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
 void h1_write_answer(struct h1_exchange *x, const struct http_response *r);
 // An answer that has no exchange: head or framing was bad. head: to HEAD, so without the page.
 void h1_write_page(struct h1_conn *c, unsigned status, bool head);
+
+// h1_pump.c: pulls the answer's body into the queue, and sends it, as far as it goes in this turn.
 enum h1_pump {
     PUMP_DONE,    // the answer is handed over whole
-    PUMP_BLOCKED, // the queue is full: go on when it drains
+    PUMP_BLOCKED, // the queue is full, or took its share of this turn: go on when it drains
     PUMP_WAITING, // the source has nothing now
+    PUMP_PAUSED,  // the time of this turn is used up: h1_go_on comes by itself
     PUMP_FAILED,  // the answer cannot be completed
 };
 enum h1_pump h1_pump(struct h1_exchange *x);
-// One line of the access log in the combined format.
-void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status);
+// The connection is closed: nothing is to go on.
+void h1_pump_forget(struct h1_conn *c);
+// h1.c: moves on an answer that was paused.
+void h1_go_on(struct h1_conn *c);
 
 #endif

@@ -68,5 +68,7 @@ int loop_run(struct loop *l);
 // −errno.
 int loop_turn(struct loop *l, int max_ms);
 void loop_stop(struct loop *l);
+// Turns begun since loop_new: the name of a turn, for what is counted in each.
+uint64_t loop_turns(const struct loop *l);
 
 #endif

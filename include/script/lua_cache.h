@@ -1,4 +1,4 @@
-// The module lunette.cache, over content/cache.h: values that all workers share.
+// The modules lunette.cache and lunette.cache_own, over content/cache.h: values that all workers share.
 #ifndef LUNETTE_SCRIPT_LUA_CACHE_H
 #define LUNETTE_SCRIPT_LUA_CACHE_H
 
@@ -19,9 +19,17 @@ enum {
     LUA_CACHE_TEXT_KEEP = 64 << 10, // memory that the scratch keeps for the next
 };
 
+// How keys begin that sites cannot name: whatever a visitor makes a site look up or set, it is never
+// a response.
+#define LUA_CACHE_OWN "\0lunette:"
+
 struct lua_cache *lua_cache_of(lua_State *L); // of the function that runs
-// The first argument as a key.
+// The first argument as a key of a site's.
 struct str lua_cache_key(lua_State *L);
+// The same as a key of ours.
+struct str lua_cache_own_key(lua_State *L);
+// For that long nobody waits for the value of key; there is none.
+void lua_cache_pass(struct lua_cache *c, struct str key, uint64_t ms);
 // Argument arg as milliseconds; nil, none and 0 are 0: without end.
 uint64_t lua_cache_ttl(lua_State *L, int arg);
 // The value at idx for the cache. *room holds numbers and booleans, c->text tables; a string must
@@ -31,10 +39,16 @@ struct cache_value lua_cache_value(lua_State *L, struct lua_cache *c, int idx, c
 // Pushes the value that is in c->text.
 void lua_cache_push(lua_State *L, struct lua_cache *c, enum cache_kind kind);
 
-// lua_cache_fetch.c: adds fetch to the table below the struct lua_cache on top.
-void lua_cache_fetch_open(lua_State *L);
+// Pushes the struct lua_cache of this state. Raises where vm_options.cache is NULL.
+void lua_cache_push_state(lua_State *L);
 
-// luaopen function. Raises where vm_options.cache is NULL.
+// lua_cache_fetch.c: adds fetch to the table below the struct lua_cache on top; or the form of it
+// that only the library uses, see there.
+void lua_cache_fetch_open(lua_State *L, bool own);
+
+// luaopen functions, which raise where vm_options.cache is NULL. The second is for whole responses,
+// and not for sites: lua_cache_own.c.
 int luaopen_lunette_cache(lua_State *L);
+int luaopen_lunette_cache_own(lua_State *L);
 
 #endif

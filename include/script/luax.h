@@ -16,6 +16,10 @@ void luax_push(lua_State *L, struct str s);
 // With ASCII letters in lower case.
 void luax_push_lower(lua_State *L, struct str s);
 
+// A table may keep fields to itself until somebody iterates over it: calls its metamethod __complete,
+// which puts them in. Nothing for all others.
+void luax_complete(lua_State *L, int idx);
+
 // nil, message, code ("ENOENT") for errno err: what the world's failures return. Returns 3.
 int luax_fail(lua_State *L, int err);
 

@@ -9,5 +9,7 @@
 // to 32 bytes). Raises for anything else: "unknown option 'prety', did you mean 'pretty'?". Whether
 // there is a table.
 bool options_check(lua_State *L, int arg, const char *const names[]);
+// The same of a method, which Lua cannot always name: what ("part:save_as") begins the message.
+bool options_check_of(lua_State *L, int arg, const char *const names[], const char *what);
 
 #endif

@@ -6,11 +6,12 @@
 #include "net/watchdog.h"
 #include "script/co.h"
 #include "script/cut.h"
+#include "script/lua_guard.h"
 #include "script/vm.h"
 
 #include <stdatomic.h>
 
-enum { PASSING_MAX = 16 };
+enum { PASSING_MAX = 16, GUARDED = 12 };
 
 // The threads that are running or have resumed one that does, innermost first. A link lives on the
 // C stack beside the lua_resume it stands for; the link with a co is where a wait gets out.
@@ -56,6 +57,9 @@ struct vm {
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
     lua_CFunction pcall, xpcall, find_loader; // for co_obstacle.c and cut.c
+
+    lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
+    struct guard_seen seen[GUARD_SEEN];
 };
 
 // Around everything that may run Lua once scripts are there. The outermost pair is one run: what

@@ -9,8 +9,12 @@
 //      handler.c      on_request → coroutine → the exchange's end
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
-//      lua_part.c     the parts of multipart bodies
+//      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
+//      route.c        which route it went to
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
+//      lua_listing.c  folders as pages
+//      request_private.c  what was read of who asks
+//      answer_kept.c  what the response cache knows of an answer
 //      answer.c       what a handler returned → http_response
 //      lua_stream.c   bodies written by a function
 #ifndef LUNETTE_SCRIPT_WORK_H
@@ -31,7 +35,8 @@ struct lua_source {
     struct body_source source;    // first: ops get it back
     struct buf gathered;          // written and not yet pulled
     struct buf pulled;            // lent to the connection until the next pull
-    struct str lent;              // the rest of a large write; the string is on the writer's stack
+    struct str lent;              // the rest of a large write
+    int lent_ref, given_ref;      // what keeps its string, and that of what the last pull gave
     struct stream_writer *writer; // who waits in write, or NULL
     struct fields trailers;       // what the function returned for behind the body
     struct timeout beat;          // of an event stream: when it has been silent for beat_ms
@@ -47,6 +52,37 @@ enum work_stage {
     WORK_GIVEN_UP,  // it still goes on, for nobody: it is killed
 };
 
+// What tells who asks, and so must not get into answers for others: see request_private.c.
+enum private {
+    PRIVATE_COOKIES = 1, // req.cookies, cookies_all
+    PRIVATE_COOKIE = 2,  // of req.headers and headers_all: the field of that name
+    PRIVATE_AUTHORIZATION = 4,
+    PRIVATE_PROXY_AUTHORIZATION = 8,
+    PRIVATE_ADDR = 16, // req.remote_addr, remote_port
+    PRIVATE_FORWARDED = 32,
+    PRIVATE_X_FORWARDED_FOR = 64,
+    PRIVATE_X_REAL_IP = 128,
+    PRIVATE_SESSION = 256,
+    PRIVATE_X_API_KEY = 512, // as Authorization, by other names
+    PRIVATE_X_AUTH_TOKEN = 1024,
+    PRIVATE_REMOTE_USER = 2048, // whom a proxy in front has let in
+    PRIVATE_X_REMOTE_USER = 4096,
+    PRIVATE_X_FORWARDED_USER = 8192,
+    PRIVATE_TRUE_CLIENT_IP = 16384, // as X-Real-IP
+    PRIVATE_CF_CONNECTING_IP = 32768,
+};
+
+// What the response cache knows of a body, which holds for the answer when it is sent with that very
+// body: see answer_kept.c.
+struct kept {
+    int body;           // registry reference to the string, or nil; LUA_NOREF: nothing is known
+    char tag[48];       // its strong entity-tag; "": not known
+    uint64_t max_age;   // seconds that clients may keep it; 0: nothing is said
+    unsigned shared;    // enum private: what may have been read for an answer that any cache keeps,
+    unsigned own;       // and for one that the client's own keeps
+    unsigned char note; // for fit_content.varies
+};
+
 struct work {
     struct handler *h;
     struct exchange *x;         // NULL: over
@@ -57,13 +93,14 @@ struct work {
     struct body_reader *reader; // who waits in core.receive or core.read, or NULL
     unsigned body_status;       // what went wrong with the body; 0: nothing so far
     const char *body_why;
-    bool streams;            // the route has stream_body: the fields of the body raise
-    bool asked;              // exchange_read was called, and has not answered yet
-    bool body_over;          // by exchange_read: nothing more will come
-    uint64_t body_max;       // of a body that streams
-    struct buf incoming;     // bytes of it that nobody has taken yet
-    size_t wanted;           // how many the reader that waits wants at least
-    struct upload *upload;   // of a multipart body that was received; NULL: it is another
+    bool streams;          // the route has stream_body: the fields of the body raise
+    bool claimed;          // somebody has said how the body comes
+    bool asked;            // exchange_receive or exchange_read was called, and has not answered yet
+    bool body_over;        // by exchange_read: nothing more will come
+    uint64_t body_max;     // of a body that streams
+    struct buf incoming;   // bytes of it that nobody has taken yet; see WORK_READ_MAX
+    size_t wanted;         // how many the reader that waits wants at least
+    struct upload *upload; // of a multipart body that was received; NULL: it is another
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
@@ -71,13 +108,21 @@ struct work {
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool no_coding;          // the route has gzip=false
+    bool watched;            // the route has cache: req.headers tells what is read of it
+    bool fills;              // its answer may become everybody's: conditions are not judged yet
+    unsigned seen;           // enum private: what was read of who asks
+    struct kept kept;        // what is known of the answer, for when it is sent
+    bool sends_kept;         // it is that of the answer
     bool from_file;          // the answer began as a file
     bool file_ready;         // core.find prepared file, not used yet
     struct http_response file;
     struct fields file_fields;
-    struct open_file *files; // that Lua holds for this request
-    struct fields extra;     // set_cookie, add_header, Vary
-    int after;               // registry reference to an array of functions; LUA_NOREF: none
+    const struct file_root *found_root; // where from_file's file is; NULL: nowhere
+    struct str found_path;              // in the exchange's arena
+    bool lists;                         // that is a folder, whose answer is a page of what is in it
+    struct open_file *files;            // that Lua holds for this request
+    struct fields extra;                // set_cookie, add_header, Vary
+    int after; // registry reference to an array of functions; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.
@@ -92,13 +137,15 @@ struct handler {
     struct vm *vm;
     struct loop *loop;
     struct handler_options options;
-    struct fit_options file_fit; // of options.fit, for answers without Lua
-    struct file_root *site;      // the whole folder, for app.file
-    struct work **works;         // by place
+    struct fit_options file_fit;   // of options.fit, for answers without Lua
+    struct static_caching caching; // of options.files
+    struct file_root *site;        // the whole folder, for app.file
+    struct work **works;           // by place
     uint32_t work_count, work_cap;
     struct work *spares;
-    uint64_t uses;              // of places so far: the other half of a handle
-    uint64_t id_seed, id_count; // request ids
+    uint64_t uses;                  // of places so far: the other half of a handle
+    struct exchange_route **routes; // by the numbers that core.route gives, from 1 on
+    size_t route_count;
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
     struct buf text;            // scratch: JSON, pages
@@ -114,6 +161,10 @@ struct handler {
 enum {
     WORK_TEXT_MAX = 64 << 20,  // a JSON answer or a page at most
     WORK_TEXT_KEEP = 64 << 10, // memory that h->text keeps for the next
+    WORK_READ_MAX = 64 << 20,  // bytes that req:read gives at once at most
+    // What may come in one piece behind the last of those: the largest limits.header_bytes, which
+    // bounds what a connection keeps, and more.
+    WORK_READ_OVER = 2 << 20,
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
@@ -132,6 +183,17 @@ struct work *request_try(lua_State *L, int arg);               // the same, NULL
 // Leaves the handler: the client is answered with status, and the log has the message. format is
 // lua_pushfstring's. Never returns.
 void request_refuse(lua_State *L, struct work *w, unsigned status, const char *format, ...);
+
+// request_private.c
+// The fields of req.headers or headers_all, at t, that tell who asks are taken out of it, and given
+// when they are asked for by name or iterated over: w->seen then says so.
+void private_hide(lua_State *L, struct work *w, int t);
+// Functions of lunette.core.
+int core_watch(lua_State *L);
+int core_private_seen(lua_State *L);
+int core_private_covered(lua_State *L);
+int core_private_text(lua_State *L);
+int core_private_note(lua_State *L);
 
 // request_body.c: each pushes one field of the request table, which is at index 1. They raise for a
 // body that streams, and leave with a 400, 413 or 503 for one that is not what it says it is.
@@ -154,6 +216,12 @@ int core_expect_json(lua_State *L);
 
 // request_read.c
 int core_receive(lua_State *L);
+// Calls then, whose results it returns, when the body is there or nobody waits for it. Where no route
+// has claimed it, it is received first, up to limits.body_bytes: the C function that returns this waits
+// meanwhile, and then finds its stack, with a value more on top. What goes wrong with the body is in
+// body_status. Raises where it cannot be received any more.
+typedef int request_body_fn(lua_State *L, struct work *w);
+int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);
@@ -164,6 +232,9 @@ void request_end_reading(struct work *w);
 void request_drop_body(struct work *w);
 
 // lua_part.c
+// The part at index 1 of a request that is not over, and its work; raises for anything else.
+const struct upload_part *request_check_part(lua_State *L, struct work **w);
+int lua_part_save_as(lua_State *L); // lua_part_save.c; upvalue 1 as for every method: the handler
 void lua_part_register(lua_State *L, struct handler *h);
 // Pushes req.parts.
 void request_push_parts(lua_State *L, struct work *w);
@@ -176,6 +247,17 @@ struct upload *request_upload(lua_State *L, struct work *w);
 
 // handler.c: the handler's deadline begins anew, after a wait for the client.
 void work_start_clock(struct work *w);
+
+// route.c
+// The request whose Lua runs now, or NULL; its exchange may be over.
+struct work *work_running(struct handler *h);
+// route(text) → the number of a route for routed, or nothing where nobody asks for routes.
+int core_route(lua_State *L);
+// routed(number): the running request goes to that route.
+int core_routed(lua_State *L);
+void handler_drop_routes(struct handler *h);
+// Its requests were answered with a file where no route is.
+void exchange_is_file(struct handler *h, struct exchange *x);
 
 // request_client.c: each pushes one field.
 void request_push_scheme(lua_State *L, struct work *w);
@@ -190,6 +272,9 @@ int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
 
 // lua_files.c: adds find, root, … to the table on top, which is lunette.core
 void lua_files_register(lua_State *L, struct handler *h);
+
+// lua_listing.c: the page of the folder that core.find found, as file_response gives it. Waits.
+int listing_answer(lua_State *L, struct work *w);
 
 // answer.c
 // The results of a handler, at first … top, read into this.
@@ -221,6 +306,19 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
 void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f);
 // core.FILE: "send what core.find prepared".
 void answer_push_prepared(lua_State *L);
+
+// answer_kept.c
+void kept_forget(lua_State *L, struct kept *k);
+// The answer, to be sent with these fields, is status with the value at body: adds the tag and the
+// lifetime that are known of it. Whether it is that very body, and the tag names it.
+bool kept_apply(lua_State *L, struct work *w, unsigned status, int body, struct fields *f);
+// Functions of lunette.core.
+int core_keep(lua_State *L);
+int core_fills(lua_State *L);
+int core_field(lua_State *L);
+int core_has_body(lua_State *L);
+int core_added(lua_State *L);
+int core_added_since(lua_State *L);
 
 // lua_stream.c
 void stream_source_init(struct work *w);

@@ -2,6 +2,7 @@
 // against the table of rows below, which says where each belongs. The child may be anybody's code:
 // the parent checks every length and range by itself, and lets no file but root's choose a user.
 #include "app/config.h"
+#include "app/config_inside.h"
 
 #include "base/buf.h"
 #include "script/lua_config.h"
@@ -34,9 +35,11 @@ enum {
     LIST_MAX = 1024,
     DEV_SECRET = 32, // random bytes of the secret that --dev makes
     FROM_COMMAND_LINE = UINT32_MAX,
+    FROM_DEV = UINT32_MAX - 1,     // what --dev implies
+    LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
-enum kind { U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
+enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
 
 static const struct row {
     const char *name;
@@ -77,24 +80,29 @@ static const struct row {
     ROW("timeouts.linger", U32, timeouts.linger),
     ROW("static.max_age", U64, static_files.max_age),
     ROW("static.index", LIST, static_files.index),
+    ROW("static.listing", BOOL, static_files.listing),
     ROW("gzip.level", U32, gzip.level),
     ROW("gzip.min_bytes", U64, gzip.min_bytes),
     ROW("gzip.types", LIST, gzip.types),
     ROW("cache.bytes", U64, cache_bytes),
     ROW("log.access", TEXT, log.access),
+    ROW("log.format", TEXT, log.format),
     ROW("log.error", TEXT, log.error),
     ROW("log.level", TEXT, log.level),
+    ROW("metrics", TEXT, metrics.text),
+    ROW("health", TEXT, health.text),
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("sandbox", BOOL, sandbox.on),
+    ROW("sandbox.read", LIST, sandbox.read),
+    ROW("sandbox.write", LIST, sandbox.write),
+    ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
     SKIP("limits.generations"),
-    SKIP("static.listing"),
-    SKIP("log.format"),
     SKIP("control"),
-    SKIP("sandbox"),
 #undef SKIP
 #undef ROW
 };
@@ -127,7 +135,8 @@ static const struct config defaults = {
     .static_files = {.max_age = 10, .index = {default_index, 1}},
     .gzip = {.level = 6, .min_bytes = 256},
     .cache_bytes = 64 << 20,
-    .log = {.access = "stdout", .error = "stderr", .level = "info"},
+    .log = {.access = "stdout", .format = "combined", .error = "stderr", .level = "info"},
+    .sandbox = {.on = true},
     .data = "data",
     .file = "scripts/config.lua",
 };
@@ -347,7 +356,7 @@ static const struct row *find_row(struct str name)
     for (size_t i = 0; i < CONFIG_SETTINGS; i++)
         if (str_eq(name, str_z(rows[i].name)))
             return &rows[i];
-    return str_starts(name, STR("sandbox.")) ? find_row(STR("sandbox")) : NULL;
+    return NULL;
 }
 
 // The items of a list as slices in the arena, each with a NUL behind its end. False when they are
@@ -392,6 +401,11 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
     void *field = (char *)c + row->at;
     bool integer = s->kind == LUA_SETTING_INTEGER && s->integer >= 0;
     switch (row->kind) {
+    case BOOL:
+        if (s->kind != LUA_SETTING_BOOLEAN)
+            return false;
+        *(bool *)field = s->integer != 0;
+        return true;
     case U32:
         if (!integer || s->integer > UINT32_MAX)
             return false;
@@ -432,14 +446,14 @@ static bool apply(struct config *c, struct str settings, char why[static CONFIG_
         if (!row || !set_value(c, row, &s))
             return fail(why, "%s: %.*s has a value that cannot be used", c->file,
                         (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
-        c->lines[row - rows] = s.line;
+        c->lines[row - rows] = s.line ? s.line : LINE_UNKNOWN;
     }
     return rc == 0 || fail(why, "%s: its settings did not arrive whole", c->file);
 }
 
-static void mark_command_line(struct config *c, const char *setting)
+static void mark(struct config *c, const char *setting, uint32_t origin)
 {
-    c->lines[find_row(str_z(setting)) - rows] = FROM_COMMAND_LINE;
+    c->lines[find_row(str_z(setting)) - rows] = origin;
 }
 
 const char *config_place(const struct config *c, const char *setting, char dst[static 128])
@@ -449,11 +463,38 @@ const char *config_place(const struct config *c, const char *setting, char dst[s
     uint32_t line = c->lines[row - rows];
     if (line == FROM_COMMAND_LINE)
         snprintf(dst, 128, "the command line");
-    else if (line)
+    else if (line && line < LINE_UNKNOWN)
         snprintf(dst, 128, "%.100s:%u", c->file, line);
     else
         snprintf(dst, 128, "%.100s", c->file);
     return dst;
+}
+
+static bool is_number(const struct row *row)
+{
+    return row->kind == U32 || row->kind == U64;
+}
+
+bool config_number(const struct config *c, unsigned i, struct config_number *out)
+{
+    const struct row *row = rows, *end = rows + CONFIG_SETTINGS;
+    while (row < end && !(is_number(row) && i-- == 0))
+        row++;
+    if (row == end)
+        return false;
+    const void *field = (const char *)c + row->at;
+    uint32_t line = c->lines[row - rows];
+    out->name = row->name;
+    out->value = row->kind == U32 ? *(const uint32_t *)field : *(const uint64_t *)field;
+    if (line == FROM_COMMAND_LINE)
+        snprintf(out->origin, sizeof out->origin, "--%.100s", row->name);
+    else if (line == FROM_DEV)
+        snprintf(out->origin, sizeof out->origin, "--dev");
+    else if (line == 0)
+        snprintf(out->origin, sizeof out->origin, "default");
+    else
+        config_place(c, row->name, out->origin);
+    return true;
 }
 
 // From the pieces to the whole --------------------------------------------------------------------
@@ -538,7 +579,7 @@ static bool set_listen(struct config *c, const struct cli *cli)
     memcpy(items, cli->listen, cli->listen_count * sizeof *items);
     items[cli->listen_count] = NULL;
     c->listen_texts = (struct config_list){items, cli->listen_count};
-    mark_command_line(c, "listen");
+    mark(c, "listen", FROM_COMMAND_LINE);
     return true;
 }
 
@@ -568,7 +609,7 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     if (n > CLI_LISTEN_MAX)
         return fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
                     CLI_LISTEN_MAX);
-    struct addr *list = arena_alloc(&c->arena, n * sizeof *list);
+    struct addr *list = arena_alloc(&c->arena, (n + CONFIG_SIDES) * sizeof *list);
     if (!list)
         return fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++) {
@@ -581,7 +622,7 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     }
     c->listen = list;
     c->listen_addrs = n;
-    return true;
+    return config_settle_sides(c, list, why);
 }
 
 static bool parse_trusted(struct config *c, char why[static CONFIG_WHY_MAX])
@@ -608,6 +649,37 @@ static const char *absolute(struct config *c, const char *path)
         return path;
     snprintf(whole, sizeof whole, "%s/%.4000s", c->site, path);
     return arena_dup(&c->arena, str_z(whole)).p;
+}
+
+// Makes the paths absolute. What is not there is most likely a slip, and could not be allowed.
+static bool settle_paths(struct config *c, const char *setting, struct config_list *list,
+                         char why[static CONFIG_WHY_MAX])
+{
+    char place[128];
+    struct stat st;
+    const char **items = arena_alloc(&c->arena, (list->n + 1) * sizeof *items);
+    if (!items)
+        return fail(why, "not enough memory");
+    for (unsigned i = 0; i < list->n; i++) {
+        if (!list->item[i][0])
+            return fail(why, "%s: %s: a path is empty", config_place(c, setting, place), setting);
+        items[i] = absolute(c, list->item[i]);
+        if (!items[i])
+            return fail(why, "not enough memory");
+        if (stat(items[i], &st) != 0)
+            return fail(why, "%s: %s names %.1000s: %s", config_place(c, setting, place), setting,
+                        items[i], strerror(errno));
+    }
+    items[list->n] = NULL;
+    list->item = items;
+    return true;
+}
+
+static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    return settle_paths(c, "sandbox.read", &c->sandbox.read, why) &&
+           settle_paths(c, "sandbox.write", &c->sandbox.write, why) &&
+           settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
 }
 
 static const char *absolute_log(struct config *c, const char *target)
@@ -652,9 +724,9 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     if (!set_listen(c, cli))
         return fail(why, "not enough memory");
     if (cli->workers)
-        c->workers = cli->workers;
+        c->workers = cli->workers, mark(c, "workers", FROM_COMMAND_LINE);
     else if (c->dev)
-        c->workers = 1;
+        c->workers = 1, mark(c, "workers", FROM_DEV);
     else if (!c->workers)
         c->workers = processors();
     c->data = absolute(c, c->data);
@@ -663,7 +735,8 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
         return fail(why, "not enough memory");
-    return settle_secrets(c, why) && parse_listen(c, cli, why) && parse_trusted(c, why);
+    return settle_secrets(c, why) && settle_sandbox(c, why) && parse_listen(c, cli, why) &&
+           parse_trusted(c, why);
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])

@@ -14,7 +14,11 @@
 // second later. The master ends when no worker is left.
 #include "app/master.h"
 
+#include "app/channel.h"
+#include "app/figures.h"
 #include "app/files.h"
+#include "app/logs.h"
+#include "app/sandbox.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -48,7 +52,8 @@ enum state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
 struct slot {
-    pid_t pid; // 0: none now
+    pid_t pid;   // 0: none now
+    int channel; // to it, while there is one
     bool ready;
     uint32_t pause;   // before the next start after one that was never ready
     int64_t start_at; // when pid is 0
@@ -64,6 +69,8 @@ struct master {
     struct worker_shared *shared;
     struct cache *cache;
     struct slot *slots;
+    const char *temp;  // where large bodies wait
+    char own_temp[32]; // the same, where we made it; else ""
     int pid_fd, signal_fd;
     int ready_pipe[2];
     enum state state;
@@ -96,11 +103,12 @@ static bool open_sockets(struct master *m)
 {
     const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
-    m->sockets = calloc(c->listen_addrs, sizeof *m->sockets);
-    m->socket_ids = calloc(c->listen_addrs, sizeof *m->socket_ids);
+    unsigned n = c->listen_addrs + c->side_addrs;
+    m->sockets = calloc(n, sizeof *m->sockets);
+    m->socket_ids = calloc(n, sizeof *m->socket_ids);
     if (!m->sockets || !m->socket_ids)
         return complain("not enough memory");
-    for (unsigned i = 0; i < c->listen_addrs; i++) {
+    for (unsigned i = 0; i < n; i++) {
         int fd = listener_open(&c->listen[i], BACKLOG);
         if (fd < 0)
             return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
@@ -134,44 +142,12 @@ static bool open_pid_file(struct master *m)
     return complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
 }
 
-// The path of a log beneath a descriptor of its folder, so that nobody can put a link in the way.
-static int pin_log(const char *target, int *folder, char dst[static PATH_MAX])
-{
-    const char *name;
-    *folder = -1;
-    snprintf(dst, PATH_MAX, "%s", target);
-    if (target[0] != '/')
-        return 0;
-    *folder = files_open_parent(target, &name);
-    if (*folder < 0)
-        return *folder;
-    snprintf(dst, PATH_MAX, "/proc/self/fd/%d/%s", *folder, name);
-    return 0;
-}
-
 static bool open_logs(const struct config *c)
 {
-    char error[PATH_MAX], access[PATH_MAX];
-    int error_folder = -1, access_folder = -1;
-    struct log_options o = {.error = error, .access = access};
-    const char *failed = c->log.error;
-    int level = log_level_parse(str_z(c->log.level));
-    assert(level >= 0); // the schema has only names that the log knows
-    o.level = (enum log_level)level;
-    int rc = pin_log(c->log.error, &error_folder, error);
-    if (rc == 0) {
-        failed = c->log.access;
-        rc = pin_log(c->log.access, &access_folder, access);
-    }
-    if (rc == 0) {
-        rc = log_open(&o, &failed);
-        failed = failed == error ? c->log.error : c->log.access;
-    }
-    if (error_folder >= 0)
-        close(error_folder);
-    if (access_folder >= 0)
-        close(access_folder);
-    return rc == 0 || complain("cannot open the log %s: %s", failed, strerror(-rc));
+    const char *failed;
+    int err;
+    return logs_open(c, &failed, &err) ||
+           complain("cannot open the log %s: %s", failed, strerror(err));
 }
 
 static bool make_data(const struct config *c)
@@ -202,6 +178,25 @@ static bool become(const struct config *c)
     return true;
 }
 
+// A folder for large bodies that nobody else uses: workers may write all of it.
+static bool choose_temp(struct master *m)
+{
+    static const char pattern[] = "/tmp/lunette-XXXXXX";
+    const struct config *c = m->config;
+    m->temp = c->temp ? c->temp : c->data;
+    if (c->temp || access(c->data, W_OK | X_OK) == 0)
+        return true;
+    memcpy(m->own_temp, pattern, sizeof pattern);
+    if (mkdtemp(m->own_temp)) {
+        m->temp = m->own_temp;
+        return true;
+    }
+    m->own_temp[0] = '\0';
+    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
+              c->data);
+    return true;
+}
+
 // A file that root alone can write may name logs as root would; another one may name what its site
 // can write.
 static bool take_places(struct master *m)
@@ -209,7 +204,7 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
-           become(c) && (early || open_logs(c)) && make_data(c);
+           become(c) && (early || open_logs(c)) && make_data(c) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)
@@ -254,14 +249,19 @@ static bool prepare(struct master *m)
         return complain("cannot start: a cache of %llu bytes: %s",
                         (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
+    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
+        return complain("cannot start: memory for the metrics: %s", strerror(errno));
     return true;
 }
 
 // Workers -----------------------------------------------------------------------------------------
 
 // In the new process: serves, and ends it.
-static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
+static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
 {
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            close(m->slots[i].channel);
     close(m->signal_fd);
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
@@ -271,8 +271,10 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
         .sockets = m->sockets,
         .shared = m->shared,
         .cache = m->cache,
+        .temp = m->temp,
         .place = place,
         .ready_fd = m->ready_pipe[1],
+        .channel = channel,
         .master = master,
     };
     exit(worker_run(&job));
@@ -297,17 +299,24 @@ static void pause_slot(struct slot *s, int64_t now)
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    pid_t master = getpid();
+    int ends[2] = {-1, -1}, rc = channel_open(ends);
+    pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        be_worker(m, (unsigned)(s - m->slots), master);
-    if (pid < 0) {
-        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(errno));
+    if (rc == 0 && (pid = fork()) < 0)
+        rc = -errno;
+    if (pid == 0) {
+        close(ends[0]);
+        be_worker(m, (unsigned)(s - m->slots), master, ends[1]);
+    }
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
         pause_slot(s, now_ms());
         return;
     }
+    s->channel = ends[0];
     if (s->replaces)
         log_write(LOG_WARN, "worker %d %s; started %d", (int)s->replaces,
                   describe_end(s->status, end), (int)pid);
@@ -348,10 +357,11 @@ static void signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
-// No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
-static void stop_listening(const struct master *m)
+// No further connection on the first n sockets: neither for the workers, nor in the queue of a
+// socket that nobody empties.
+static void stop_listening(const struct master *m, unsigned n)
 {
-    for (unsigned i = 0; i < m->socket_count; i++) {
+    for (unsigned i = 0; i < n; i++) {
         const struct addr *a = &m->config->listen[i];
         shutdown(m->sockets[i], SHUT_RDWR);
         if (a->sa.sa_family == AF_UNIX)
@@ -366,7 +376,10 @@ static void stop(struct master *m, enum state next, int64_t within)
     m->state = next;
     m->deadline = now_ms() + within;
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
-    stop_listening(m); // after the workers know why
+    if (next == ENDING)
+        stop_listening(m, m->socket_count);
+    else if (!m->config->health.path)               // which is to be asked still
+        stop_listening(m, m->config->listen_addrs); // after the workers know why
 }
 
 static void on_end(struct master *m, struct slot *s, int status)
@@ -374,8 +387,11 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
+    close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    if (m->shared->figures)
+        figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
@@ -409,23 +425,24 @@ static void reap(struct master *m)
     }
 }
 
-// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www)", a line for
-// each address.
+// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
+// (Landlock ABI 7, seccomp)", a line for each address.
 static void say_start(const struct master *m)
 {
     const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], sandbox[SANDBOX_TEXT_MAX];
     if (c->quiet)
         return;
+    sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
         struct addr bound = c->listen[i];
         socklen_t n = sizeof bound.storage;
         if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
             getsockname(m->sockets[i], &bound.sa, &n);
-        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s)\n", LUNETTE_VERSION,
-                c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
+        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
+                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
                 addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
-                c->become.group);
+                c->become.group, sandbox);
     }
 }
 
@@ -480,6 +497,23 @@ static void on_words(struct master *m)
     }
 }
 
+// The logs were rotated: the master, which may have the rights, opens them for everybody.
+static void reopen_logs(const struct master *m)
+{
+    struct channel_message message = {.kind = CHANNEL_LOGS, .fds = {-1, -1, -1, -1}};
+    logs_reopen(m->config, &message.fds[0], &message.fds[1]);
+    if (message.fds[0] < 0 && message.fds[1] < 0)
+        return;
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        int rc = m->slots[i].pid ? channel_send(m->slots[i].channel, &message) : 0;
+        if (rc < 0)
+            log_write(LOG_ERROR, "worker %d did not get the new logs: %s", (int)m->slots[i].pid,
+                      strerror(-rc));
+    }
+    log_adopt(message.fds[0], message.fds[1]);
+    log_write(LOG_INFO, "the logs were opened again");
+}
+
 // The loop ----------------------------------------------------------------------------------------
 
 static void on_signal(struct master *m, int signo)
@@ -498,11 +532,12 @@ static void on_signal(struct master *m, int signo)
     case SIGQUIT:
         stop(m, ENDING, GRACE);
         break;
+    case SIGUSR1:
+        reopen_logs(m);
+        break;
     default:
         log_write(LOG_WARN, "SIG%s: %s is not in this version of lunette yet", sigabbrev_np(signo),
-                  signo == SIGHUP    ? "reloading"
-                  : signo == SIGUSR1 ? "reopening the logs"
-                                     : "replacing the program");
+                  signo == SIGHUP ? "reloading" : "replacing the program");
     }
 }
 
@@ -545,7 +580,7 @@ static void turn(struct master *m)
 
 static void give_back(struct master *m)
 {
-    stop_listening(m);
+    stop_listening(m, m->socket_count);
     for (unsigned i = 0; i < m->socket_count; i++)
         close(m->sockets[i]);
     if (m->pid_fd >= 0)
@@ -556,9 +591,12 @@ static void give_back(struct master *m)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
     cache_free(m->cache);
     if (m->shared) {
+        figures_free(m->shared->figures);
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }
+    if (m->own_temp[0] && rmdir(m->own_temp) != 0)
+        log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
     free(m->sockets);
     free(m->socket_ids);
     free(m->slots);

@@ -118,10 +118,19 @@ void privs_current(struct identity *out)
     name_group(out);
 }
 
+// The bounding set, as far as there is the right to, and what a program would inherit.
+static void forget_capabilities(void)
+{
+    for (int c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+        prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX])
 {
     const char *failed = NULL;
     uid_t r, e, s;
+    forget_capabilities();
     if (id->uid == 0 || id->gid == 0)
         failed = "the target is root";
     else if (setgroups(0, NULL) != 0)
@@ -150,6 +159,7 @@ bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX])
 {
     struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    forget_capabilities();
     // Without the first, a program that root executes would have them all again.
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(SYS_capset, &self, none) == 0)
         return true;

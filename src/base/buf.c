@@ -15,16 +15,33 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){.max = max};
 }
 
+static char *memory(const struct buf *b)
+{
+    return b->gone ? b->p - b->gone : b->p;
+}
+
 void buf_fini(struct buf *b)
 {
-    free(b->p);
+    free(memory(b));
     buf_init(b, b->max);
+}
+
+static void to_front(struct buf *b)
+{
+    char *front = memory(b);
+    if (b->gone && b->n)
+        memmove(front, b->p, b->n);
+    b->p = front;
+    b->cap += b->gone;
+    b->gone = 0;
 }
 
 char *buf_room(struct buf *b, size_t n)
 {
     if (n > b->max - b->n)
         return NULL;
+    if (n > b->cap - b->n)
+        to_front(b);
     if (n <= b->cap - b->n && b->p)
         return b->p + b->n;
     size_t cap = b->cap ? b->cap : FIRST_CAP;
@@ -83,6 +100,21 @@ void buf_drop(struct buf *b, size_t n)
 {
     assert(n <= b->n);
     b->n -= n;
-    if (b->n)
-        memmove(b->p, b->p + n, b->n);
+    if (b->n == 0) {
+        to_front(b);
+        return;
+    }
+    b->p += n;
+    b->cap -= n;
+    b->gone += n;
+}
+
+void buf_trim(struct buf *b)
+{
+    to_front(b);
+    char *p = b->n ? realloc(b->p, b->n + 1) : NULL;
+    if (!p)
+        return;
+    b->p = p;
+    b->cap = b->n;
 }

@@ -102,6 +102,15 @@ int hex_value(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+int pct_byte(struct str s)
+{
+    if (s.n < 3 || s.p[0] != '%')
+        return -1;
+    int high = hex_value((unsigned char)s.p[1]);
+    int low = hex_value((unsigned char)s.p[2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 ptrdiff_t pct_decode(char *dst, struct str s)
 {
     char *d = dst;
@@ -110,16 +119,28 @@ ptrdiff_t pct_decode(char *dst, struct str s)
             *d++ = s.p[i];
             continue;
         }
-        if (s.n - i < 3)
+        int byte = pct_byte(str_of(s.p + i, s.n - i));
+        if (byte < 0)
             return -1;
-        int high = hex_value((unsigned char)s.p[i + 1]);
-        int low = hex_value((unsigned char)s.p[i + 2]);
-        if (high < 0 || low < 0)
-            return -1;
-        *d++ = (char)(high << 4 | low);
+        *d++ = (char)byte;
         i += 2;
     }
     return d - dst;
+}
+
+size_t pct_decode_any(char *dst, struct str s, char plus)
+{
+    char *d = dst;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '%') {
+            *d++ = s.p[i] == '+' ? plus : s.p[i];
+            continue;
+        }
+        int byte = pct_byte(str_of(s.p + i, s.n - i));
+        *d++ = byte < 0 ? '%' : (char)byte;
+        i += byte < 0 ? 0 : 2;
+    }
+    return (size_t)(d - dst);
 }
 
 void ascii_lower(char *dst, const char *src, size_t n)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static const uint64_t MAGIC = 0x6568636163656e6c;                              // "lnecache"
-static const uint64_t LAYOUT = (uint64_t)1 << 32 | sizeof(struct cache_shard); // with its mutex
+static const uint64_t LAYOUT = (uint64_t)2 << 32 | sizeof(struct cache_shard); // with its mutex
 enum { SLACK = 4096 }; // for the region's head, and for blocks that begin at a multiple of theirs
 
 // The memory --------------------------------------------------------------------------------------
@@ -349,6 +349,7 @@ enum cache_result cache_ttl(struct cache *c, struct str key, uint64_t *ms)
 
 void cache_clear(struct cache *c)
 {
+    c->region->purges++; // what is being made now may be older than this
     for (uint32_t i = 0; i < c->shards; i++) {
         struct cache_held h = cache_hold(c, i);
         cache_empty(&h);

@@ -127,7 +127,8 @@ static bool has_body(const struct coding_query *q)
 
 static bool may_be_coded(const struct coding_query *q, const struct coding_options *o)
 {
-    return o->offered && !q->coded && !q->disabled && !has_no_transform(q->cache_control);
+    return (o->offered | q->ready) && !q->coded && !q->disabled &&
+           !has_no_transform(q->cache_control);
 }
 
 // 304 is judged by what it stands for, so the length of its own that it may be said to have, none,
@@ -181,10 +182,12 @@ struct coding_choice coding_choose(const struct coding_query *q, const struct co
     struct coding_choice choice = {.coding = CODING_IDENTITY};
     bool possible = may_be_coded(q, o);
     bool identity = accepts_identity(q->accept_encoding);
-    choice.vary = possible && is_worth_it(q, o);
+    bool worth_it = o->offered && is_worth_it(q, o);
+    unsigned codings = q->ready | (worth_it || !identity ? o->offered : 0);
+    choice.vary = possible && (worth_it || q->ready);
     bool wanted = identity ? choice.vary && !q->range : possible;
     if (q->accept_encoding.p && wanted && has_body(q) && q->status != 206)
-        choice.coding = best(q->accept_encoding, o->offered, identity);
+        choice.coding = best(q->accept_encoding, codings, identity);
     choice.vary |= choice.coding != CODING_IDENTITY;
     choice.unacceptable = !identity && choice.coding == CODING_IDENTITY && !q->coded &&
                           q->status < 300 && has_body(q);

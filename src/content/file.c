@@ -24,6 +24,7 @@ enum {
 struct file_root {
     int fd; // the folder, O_PATH
     uint64_t id;
+    unsigned refs;
     bool walk; // without openat2
 };
 
@@ -95,6 +96,7 @@ int file_root_open(const char *path, struct file_root **out)
         return err;
     }
     r->id = ++roots;
+    r->refs = 1;
     int probe = open_beneath(r->fd, ".");
     r->walk = is_refused(probe) || probe == -EINVAL || probe == -E2BIG; // or an older openat2
     if (probe >= 0)
@@ -103,12 +105,24 @@ int file_root_open(const char *path, struct file_root **out)
     return 0;
 }
 
-void file_root_close(struct file_root *r)
+// The count is not part of what a const root promises.
+static struct file_root *counted(const struct file_root *r)
 {
-    if (!r)
+    return (struct file_root *)(uintptr_t)r;
+}
+
+void file_root_close(const struct file_root *r)
+{
+    if (!r || --counted(r)->refs > 0)
         return;
     close(r->fd);
-    free(r);
+    free(counted(r));
+}
+
+const struct file_root *file_root_ref(const struct file_root *r)
+{
+    counted(r)->refs++;
+    return r;
 }
 
 void file_root_walk(struct file_root *r)
@@ -174,7 +188,8 @@ static int describe(int fd, struct str type, struct file *out)
     return 0;
 }
 
-int file_open(const struct file_root *r, struct str path, struct file *out)
+// The descriptor of what path leads to, of whatever kind, or −errno.
+static int open_path(const struct file_root *r, struct str path)
 {
     if (!is_visible(path))
         return -ENOENT;
@@ -187,14 +202,32 @@ int file_open(const struct file_root *r, struct str path, struct file *out)
     int fd = r->walk ? -ENOSYS : open_beneath(r->fd, name);
     if (is_refused(fd))
         fd = open_walking(r->fd, name);
+    return fd < 0 ? hide(fd) : fd;
+}
+
+int file_open(const struct file_root *r, struct str path, struct file *out)
+{
+    int fd = open_path(r, path);
     if (fd < 0)
-        return hide(fd);
-    int err = describe(fd, mime_by_name(path), out);
+        return fd;
+    int err = describe(fd, mime_known(path), out);
     if (err || out->is_dir) {
         close(fd);
         out->fd = -1;
     }
     return err;
+}
+
+int file_open_folder(const struct file_root *r, struct str path)
+{
+    struct stat st;
+    int fd = open_path(r, path);
+    if (fd < 0)
+        return fd;
+    int err = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOENT;
+    if (err)
+        close(fd);
+    return err ? err : fd;
 }
 
 int file_again(const struct file *f, struct file *out)

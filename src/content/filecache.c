@@ -15,6 +15,8 @@
 #include "content/filecache.h"
 
 #include "base/map.h"
+#include "content/mime_unnamed.h"
+#include "content/siblings.h"
 #include "http/date.h"
 #include "http/fields.h"
 
@@ -144,10 +146,12 @@ static void keep(struct filecache *c, struct entry *e, size_t key_n)
 
 // --- loading ---
 
+// The time of change: that of modification can be set to what it was, and often is (cp -p, tar,
+// builds whose files are all of one date).
 static bool add_etag(struct fields *lines, const struct file *f)
 {
     char tag[64];
-    uint64_t ns = (uint64_t)f->mtime.tv_sec * 1000000000u + (uint64_t)f->mtime.tv_nsec;
+    uint64_t ns = (uint64_t)f->ctime.tv_sec * 1000000000u + (uint64_t)f->ctime.tv_nsec;
     int n = snprintf(tag, sizeof tag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)f->inode,
                      f->size, ns);
     return fields_add(lines, STR("ETag"), str_of(tag, (size_t)n)) == FIELDS_OK;
@@ -163,10 +167,10 @@ static bool add_last_modified(struct fields *lines, int64_t when)
 }
 
 // The lines of f; *type_n: how long the first of them is, which is Content-Type.
-static bool describe(struct fields *lines, const struct file *f, int64_t last_modified,
-                     size_t *type_n)
+static bool describe(struct fields *lines, const struct file *f, struct str type,
+                     int64_t last_modified, size_t *type_n)
 {
-    bool ok = fields_add(lines, STR("Content-Type"), f->type) == FIELDS_OK;
+    bool ok = fields_add(lines, STR("Content-Type"), type) == FIELDS_OK;
     *type_n = lines->lines.n;
     return ok && add_etag(lines, f) && add_last_modified(lines, last_modified) &&
            fields_add(lines, STR("Accept-Ranges"), STR("bytes")) == FIELDS_OK;
@@ -179,20 +183,26 @@ static struct str etag_of(struct str lines)
     return str_of(lines.p + name, (size_t)str_find(lines, '\r') - name);
 }
 
-// An entry for f without its bytes, for which there is room. Counted once, for the caller.
-static struct entry *new_entry(const struct file *f, struct str key, int64_t now)
+static bool is_small(const struct file *f)
+{
+    return f->size <= FILECACHE_SMALL;
+}
+
+// An entry for f, whose bytes these are where it is small. Counted once, for the caller.
+static struct entry *new_entry(const struct file *f, struct str key, int64_t now, struct str type,
+                               struct str bytes)
 {
     struct fields lines;
     struct entry *e = NULL;
     size_t type_n;
     // Not in the future (RFC 9110 §8.8.2.1), and none at all for a date before 1970.
     int64_t mtime = f->mtime.tv_sec, last_modified = mtime < 0 ? -1 : mtime < now ? mtime : now;
-    bool small = f->size <= FILECACHE_SMALL;
+    bool small = is_small(f);
     fields_init(&lines);
-    if (!describe(&lines, f, last_modified, &type_n))
+    if (!describe(&lines, f, type, last_modified, &type_n))
         goto out;
     struct str text = buf_str(&lines.lines);
-    size_t cost = sizeof *e + key.n + text.n + (small ? (size_t)f->size : 0);
+    size_t cost = sizeof *e + key.n + text.n + (small ? bytes.n : 0);
     e = malloc(cost);
     if (!e)
         goto out;
@@ -200,8 +210,11 @@ static struct entry *new_entry(const struct file *f, struct str key, int64_t now
     *e = (struct entry){.facts = *f, .looked = now, .cost = cost, .count = 1};
     e->settled = f->ctime.tv_sec < now - RECENT;
     e->facts.fd = small ? -1 : f->fd;
+    e->facts.type = str_of(NULL, 0);
     memcpy(e->data, key.p, key.n);
     memcpy(at, text.p, text.n);
+    if (small && bytes.n)
+        memcpy(at + text.n, bytes.p, bytes.n);
     e->pub = (struct cached_file){
         .size = f->size,
         .last_modified = last_modified,
@@ -209,8 +222,9 @@ static struct entry *new_entry(const struct file *f, struct str key, int64_t now
         .lines = str_of(at + type_n, text.n - type_n),
         .has = lines.has & ~(unsigned)FIELDS_TYPE,
         .in_memory = small,
-        .bytes = str_of(at + text.n, small ? (size_t)f->size : 0),
+        .bytes = str_of(at + text.n, small ? bytes.n : 0),
         .fd = e->facts.fd,
+        .mtime = f->mtime,
     };
     e->pub.etag = etag_of(e->pub.lines);
 out:
@@ -232,11 +246,22 @@ static int read_all(int fd, char *dst, size_t n)
     return 0;
 }
 
-// Fills e with the bytes. −EAGAIN, and *f as it is now, when the file changed meanwhile.
-static int fill(struct entry *e, struct file *f)
+// Bytes at the front of f that are read at once: all of a small file, and of a larger one what its
+// type needs.
+static size_t head_size(const struct file *f)
+{
+    bool plain = f->type.p && !str_starts(f->type, STR("text/"));
+    return is_small(f) ? (size_t)f->size : plain ? 0 : MIME_UNNAMED_LOOK;
+}
+
+// Reads the head of f. −EAGAIN, and *f as it is now, when it is all of the file and that changed
+// meanwhile, or when the file became shorter than the head.
+static int read_head(struct file *f, char *dst, size_t n)
 {
     struct file after;
-    int err = read_all(f->fd, (char *)(uintptr_t)e->pub.bytes.p, e->pub.bytes.n);
+    int err = n ? read_all(f->fd, dst, n) : 0;
+    if (err == 0 && !is_small(f))
+        return 0;
     int again = file_again(f, &after);
     if (again)
         return again;
@@ -246,20 +271,31 @@ static int fill(struct entry *e, struct file *f)
     return err;
 }
 
+static struct str type_of(const struct file *f, struct str head, char text[static MIME_MAX])
+{
+    bool whole = head.n == f->size;
+    return f->type.p ? mime_with_charset(f->type, head, whole) : mime_unnamed(head, whole, text);
+}
+
+static int try_load(struct file *f, struct str key, int64_t now, struct entry **out)
+{
+    char block[FILECACHE_SMALL], text[MIME_MAX];
+    struct str head = str_of(block, head_size(f));
+    int err = read_head(f, block, head.n);
+    if (err)
+        return err;
+    *out = new_entry(f, key, now, type_of(f, head, text), head);
+    return *out ? 0 : -ENOMEM;
+}
+
 // Makes an entry of an open file, whose descriptor is taken over in any case.
 static int load(struct file *f, struct str key, int64_t now, struct entry **out)
 {
     int err = -EAGAIN;
-    for (int tries = 0; tries < TRIES && err == -EAGAIN; tries++) {
-        struct entry *e = new_entry(f, key, now);
-        *out = e;
-        if (e && !e->pub.in_memory)
-            return 0; // the descriptor is its own
-        err = e ? fill(e, f) : -ENOMEM;
-        if (err)
-            free(e);
-    }
-    close(f->fd);
+    for (int tries = 0; tries < TRIES && err == -EAGAIN; tries++)
+        err = try_load(f, key, now, out);
+    if (err || (*out)->pub.in_memory)
+        close(f->fd);
     return err;
 }
 
@@ -299,16 +335,27 @@ static struct entry *find(const struct filecache *c, struct str key)
     return l ? (struct entry *)((char *)l - offsetof(struct entry, link)) : NULL;
 }
 
+// What was found out about content codings holds for the forms that there were.
+static void note_siblings(struct cached_file *f, unsigned ready)
+{
+    if (f->ready == ready)
+        return;
+    f->ready = (unsigned char)ready;
+    f->varies = 0;
+}
+
 // Looks at the path, and keeps what is there instead of what was kept.
 static int look(struct filecache *c, const struct file_root *r, struct str path, struct str key,
                 int64_t now, const struct cached_file **out)
 {
     struct file f;
     int err = open_file(c, r, path, &f);
+    unsigned ready = err == 0 ? siblings_of(r, path, &f) : 0;
     struct entry *e = find(c, key); // not before: it may have been given up
     if (err == 0 && e && e->settled && file_same(&e->facts, &f)) {
         close(f.fd);
         e->looked = now;
+        note_siblings(&e->pub, ready);
         unlink_entry(e->shelf, e);
         link_newest(e->shelf, e);
         return lend(e, out);
@@ -319,6 +366,7 @@ static int look(struct filecache *c, const struct file_root *r, struct str path,
         err = load(&f, key, now, &e);
     if (err)
         return err;
+    note_siblings(&e->pub, ready);
     if (c)
         keep(c, e, key.n);
     *out = &e->pub;

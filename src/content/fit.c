@@ -87,11 +87,20 @@ static void remove_validators(struct fields *f)
     fields_remove(f, STR("ETag"));
     fields_remove(f, STR("Last-Modified"));
     fields_remove(f, STR("Cache-Control"));
+    fields_remove(f, STR("Expires"));
 }
 
 static bool add(struct fields *f, struct str name, struct str value)
 {
     return fields_add(f, name, value) == FIELDS_OK;
+}
+
+enum { FIT_FIELDS = 512 }; // bytes of all fields that are added to one answer
+
+// Before a body is changed: that the fields which say so will have room. Without, it stays as it is.
+static bool has_room(struct fields *f)
+{
+    return buf_room(&f->lines, FIT_FIELDS) != NULL;
 }
 
 static void add_vary(struct fields *f)
@@ -240,7 +249,7 @@ static size_t form_key(const struct job *j, enum coding c, char key[static FORM_
     if (r->body == BODY_FILE && fstat(r->fd, &st) == 0) {
         const uint64_t state[] = {
             (uint64_t)c,          (uint64_t)st.st_dev,         (uint64_t)st.st_ino,
-            (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
+            (uint64_t)st.st_size, (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec,
             (uint64_t)r->offset,  (uint64_t)r->length};
         memcpy(key, state, sizeof state);
         return sizeof state;
@@ -444,9 +453,21 @@ static void become_empty(struct job *j, unsigned status)
     j->r->status = status;
 }
 
+static bool take_form(struct job *j, enum coding c)
+{
+    const struct fit_content *content = j->content;
+    return content && (content->ready & 1u << c) && content->form(content->arg, c, j->r);
+}
+
+static bool can_make(const struct job *j, enum coding c)
+{
+    return j->o->codings.offered & 1u << c;
+}
+
 static void become_coded(struct job *j, const struct selection *s)
 {
-    if (!code_body(j, s->coding))
+    if (!has_room(j->f) ||
+        (!take_form(j, s->coding) && (!can_make(j, s->coding) || !code_body(j, s->coding))))
         return;
     replace_tag(j->f, s);
     add(j->f, STR("Content-Encoding"), coding_name(s->coding));
@@ -455,7 +476,7 @@ static void become_coded(struct job *j, const struct selection *s)
 static void become_partial(struct job *j, const struct selection *s, int64_t length)
 {
     bool one = s->n == 1;
-    if (j->r->body != BODY_BYTES && j->r->body != BODY_FILE)
+    if ((j->r->body != BODY_BYTES && j->r->body != BODY_FILE) || !has_room(j->f))
         return;
     if (one ? serve_range(j, s, length) : serve_ranges(j, s, length))
         j->r->status = 206;
@@ -496,8 +517,9 @@ static struct representation describe(const struct job *j, int64_t length, int64
         .content_type =
             f->has & FIELDS_TYPE ? fields_find(f, STR("Content-Type")) : j->r->default_type,
         .coded = f->has & FIELDS_ENCODING,
-        .no_coding = j->o->codings.offered == 0,
+        .ready = j->content ? j->content->ready : 0,
     };
+    rep.no_coding = j->o->codings.offered == 0 && rep.ready == 0;
     if (f->has & FIELDS_ETAG)
         rep.validators.etag = fields_find(f, STR("ETag"));
     if (f->has & FIELDS_CACHE_CONTROL)
@@ -521,6 +543,7 @@ static void choose_coding(const struct job *j, const struct representation *rep,
         .status = j->r->status,
         .coded = rep->coded,
         .disabled = rep->no_coding,
+        .ready = rep->ready,
     };
     struct coding_choice choice = coding_choose(&q, &j->o->codings);
     out->status = j->r->status;
@@ -542,7 +565,8 @@ void fit_response(struct http_response *r, struct fields *f, const struct http_r
     bool gets = r->status == 200 && (request->method == HTTP_GET || request->method == HTTP_HEAD);
     unsigned asks = gets ? selection_asks(request) : 0;
     bool due = asks & SELECTION_ASKS;
-    bool small = length >= 0 && (uint64_t)length < o->codings.min_bytes;
+    bool small =
+        length >= 0 && (uint64_t)length < o->codings.min_bytes && !(content && content->ready);
     if (status_bodiless(r->status) || r->status == 206 || (!due && small))
         return;
     if (!due && content && *content->varies) { // what most requests for files come to

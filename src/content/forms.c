@@ -115,12 +115,8 @@ static struct entry *new_entry(struct str key, struct buf *text)
     struct entry *e = malloc(sizeof *e + key.n);
     if (!e)
         return NULL;
-    char *exact = text->n ? realloc(text->p, text->n) : text->p; // what grew by doubling
+    buf_trim(text); // it grew by doubling
     *e = (struct entry){.text = *text, .refs = 1};
-    if (exact && text->n) {
-        e->text.p = exact;
-        e->text.cap = text->n;
-    }
     buf_init(text, text->max);
     e->form.bytes = buf_str(&e->text);
     memcpy(e->key, key.p, key.n);

@@ -2,6 +2,8 @@
 // and what browsers go by where it does not. Sorted: mime_by_name searches it by halves.
 #include "content/mime.h"
 
+#include "content/mime_system.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,15 +201,26 @@ static struct str extension(struct str name)
     return found ? str_of(name.p + i, name.n - i) : (struct str){NULL, 0};
 }
 
-struct str mime_by_name(struct str name)
+static const struct entry *find(const char *key)
+{
+    return bsearch(key, table, sizeof table / sizeof table[0], sizeof table[0], compare);
+}
+
+struct str mime_known(struct str name)
 {
     char key[EXTENSION_MAX + 1] = "";
     struct str ext = extension(name);
-    if (ext.n > 0 && ext.n <= EXTENSION_MAX && str_find(ext, '\0') < 0)
-        ascii_lower(key, ext.p, ext.n);
-    const struct entry *e =
-        bsearch(key, table, sizeof table / sizeof table[0], sizeof table[0], compare);
-    return e ? str_z(e->type) : STR("application/octet-stream");
+    if (ext.n == 0 || ext.n > EXTENSION_MAX || str_find(ext, '\0') >= 0)
+        return str_of(NULL, 0);
+    ascii_lower(key, ext.p, ext.n);
+    const struct entry *e = find(key);
+    return e ? str_z(e->type) : mime_system_type(str_of(key, ext.n));
+}
+
+struct str mime_by_name(struct str name)
+{
+    struct str type = mime_known(name);
+    return type.p ? type : STR("application/octet-stream");
 }
 
 static bool is_usual(const char *ext)
@@ -224,6 +237,19 @@ static struct str without_parameters(struct str type)
     return str_trim(end < 0 ? type : str_of(type.p, (size_t)end));
 }
 
+// Those that the system's table has beside ours, which mime_by_name asks first.
+static size_t add_system_extensions(struct str type, struct str *dst, size_t n)
+{
+    struct str ext, of;
+    for (size_t i = 0; n < MIME_EXTENSIONS && mime_system_at(i, &ext, &of); i++) {
+        char key[EXTENSION_MAX + 1] = "";
+        memcpy(key, ext.p, ext.n);
+        if (str_ieq(without_parameters(of), type) && !find(key))
+            dst[n++] = ext;
+    }
+    return n;
+}
+
 size_t mime_extensions(struct str type, struct str dst[static MIME_EXTENSIONS])
 {
     size_t n = 0;
@@ -238,5 +264,5 @@ size_t mime_extensions(struct str type, struct str dst[static MIME_EXTENSIONS])
             dst[k] = dst[k - 1];
         dst[0] = str_z(table[i].extension);
     }
-    return n;
+    return add_system_extensions(type, dst, n);
 }

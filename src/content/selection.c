@@ -64,6 +64,7 @@ static struct coding_choice choose(const struct representation *r, const struct 
         .coded = r->coded,
         .range = range,
         .disabled = r->no_coding,
+        .ready = r->ready,
     };
     return coding_choose(&q, codings);
 }

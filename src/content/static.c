@@ -5,9 +5,14 @@
 #include "content/static.h"
 
 #include "content/fit.h"
+#include "content/siblings.h"
+#include "http/date.h"
+#include "http/disposition.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,27 +25,10 @@ struct job {
     struct http_response *out;
     int64_t now;
     const struct cached_file *file;
-    uint64_t root; // the folder's number
+    const struct file_root *root;
+    struct str path; // of the file
+    bool is_index;
 };
-
-// A short line while it is put together.
-struct text {
-    char p[96]; // the longest is "Content-Range: bytes 1-2/3" with three numbers of 20 digits
-    size_t n;
-};
-
-static void put(struct text *t, struct str s)
-{
-    assert(s.n <= sizeof t->p - t->n);
-    memcpy(t->p + t->n, s.p, s.n);
-    t->n += s.n;
-}
-
-static void put_number(struct text *t, uint64_t v)
-{
-    assert(sizeof t->p - t->n >= 20);
-    t->n = (size_t)(str_put_u64(t->p + t->n, v) - t->p);
-}
 
 static bool add(struct job *j, struct str name, struct str value)
 {
@@ -52,21 +40,18 @@ static bool add_lines(struct job *j, struct str lines, unsigned has)
     return fields_add_lines(j->fields, lines, has) == FIELDS_OK;
 }
 
-static bool add_text(struct job *j, const struct text *line)
-{
-    return add_lines(j, str_of(line->p, line->n), 0);
-}
-
 // --- finding ---
 
-static int find_file(struct job *j, const struct file_root *r, struct str path)
+static int find_file(struct job *j, struct str path)
 {
-    return filecache_open(j->options->cache, r, path, j->now, &j->file);
+    j->path = path;
+    return filecache_open(j->options->cache, j->root, path, j->now, &j->file);
 }
 
 // The first of the index names that is a file in the folder at path, which ends with a slash.
-static int find_index(struct job *j, const struct file_root *r, struct str path)
+static int find_index(struct job *j, struct str path)
 {
+    j->is_index = true;
     for (const char *const *name = j->options->index; name && *name; name++) {
         struct str index = str_z(*name);
         char *joined = arena_alloc(j->arena, path.n + index.n);
@@ -74,11 +59,60 @@ static int find_index(struct job *j, const struct file_root *r, struct str path)
             return -ENOMEM;
         memcpy(joined, path.p, path.n);
         memcpy(joined + path.n, index.p, index.n);
-        int err = find_file(j, r, str_of(joined, path.n + index.n));
+        int err = find_file(j, str_of(joined, path.n + index.n));
         if (err != -ENOENT && err != -EISDIR)
             return err;
     }
     return -ENOENT;
+}
+
+// Whether a path that ends with a slash leads to a folder. One that may not be read is one too: what
+// reads it will say so.
+static bool is_folder(const struct file_root *r, struct str path)
+{
+    struct file f;
+    if (!str_ends(path, STR("/")))
+        return false;
+    int err = file_open(r, path, &f);
+    return err == -EACCES || (err == 0 && f.is_dir);
+}
+
+bool static_exists(const struct file_root *r, const struct static_options *o, struct str path,
+                   struct arena *a)
+{
+    struct file f;
+    struct static_options own = *o;
+    own.cache = NULL; // it has the time of the request; what is read here is for nobody
+    struct job j = {.options = &own, .arena = a, .root = r};
+    if (str_ends(path, STR("/"))) {
+        bool found = find_index(&j, path) == 0;
+        if (found)
+            filecache_close(j.file);
+        return found || (o->listing && is_folder(r, path));
+    }
+    if (file_open(r, path, &f) != 0)
+        return false;
+    if (f.fd >= 0)
+        close(f.fd);
+    return !f.is_dir;
+}
+
+enum { IS_FOLDER = 1 };
+
+// 0, a file; IS_FOLDER, one to be listed; −EISDIR, one that was asked for without its slash, as the
+// top of an app.static may be; or another −errno.
+static int find_path(struct job *j, struct str path)
+{
+    if (!str_ends(path, STR("/")))
+        return find_file(j, path);
+    int err = find_index(j, path);
+    if (err == -ENOENT && j->options->listing && is_folder(j->root, path))
+        err = IS_FOLDER;
+    if (err < 0 || str_ends(j->request->path, STR("/")))
+        return err;
+    if (err == 0)
+        filecache_close(j->file);
+    return -EISDIR;
 }
 
 static enum static_result refusal(int err)
@@ -155,16 +189,41 @@ static bool add_location(struct job *j)
 
 // --- writing ---
 
-static bool add_cache_control(struct job *j)
+// max-age=0 expires with the Date of its answer.
+static void write_caching(const struct static_options *o, int64_t now, struct static_caching *c)
 {
-    if (j->options->max_age < 0)
+    char date[DATE_LEN];
+    date_format(date, o->max_age < DATE_MAX - now ? now + o->max_age : DATE_MAX);
+    int n =
+        snprintf(c->lines, sizeof c->lines, "Cache-Control: max-age=%lld%s\r\nExpires: %.*s\r\n",
+                 (long long)o->max_age, o->immutable ? ", immutable" : "", DATE_LEN, date);
+    assert(n > 0 && (size_t)n < sizeof c->lines);
+    c->n = (size_t)n;
+    c->at = now;
+}
+
+static bool add_caching(struct job *j)
+{
+    const struct static_options *o = j->options;
+    struct static_caching own, *c = o->caching;
+    if (o->max_age < 0)
         return true;
-    struct text t;
-    t.n = 0; // and no time spent on clearing the rest
-    put(&t, STR("Cache-Control: max-age="));
-    put_number(&t, (uint64_t)j->options->max_age);
-    put(&t, STR("\r\n"));
-    return add_text(j, &t);
+    if (!c)
+        write_caching(o, j->now, c = &own);
+    else if (c->n == 0 || c->at != j->now)
+        write_caching(o, j->now, c);
+    return add_lines(j, str_of(c->lines, c->n), 0);
+}
+
+static bool add_redirect_caching(struct job *j)
+{
+    int64_t age = j->options->max_age;
+    if (age < 0)
+        return true;
+    char text[32];
+    int n = snprintf(text, sizeof text, "max-age=%lld",
+                     (long long)(age < STATIC_REDIRECT_AGE ? age : STATIC_REDIRECT_AGE));
+    return add(j, STR("Cache-Control"), str_of(text, (size_t)n));
 }
 
 static bool add_type(struct job *j)
@@ -172,9 +231,27 @@ static bool add_type(struct job *j)
     return (j->fields->has & FIELDS_TYPE) || add_lines(j, j->file->type_line, FIELDS_TYPE);
 }
 
+static struct str last_component(struct str path)
+{
+    size_t at = path.n;
+    while (at && path.p[at - 1] != '/')
+        at--;
+    return str_of(path.p + at, path.n - at);
+}
+
+static bool add_disposition(struct job *j)
+{
+    struct str name = j->options->download_name;
+    if (j->is_index)
+        return true;
+    struct str value = disposition_attachment(name.n ? name : last_component(j->path), j->arena);
+    return value.p && add(j, STR("Content-Disposition"), value);
+}
+
 static bool add_fields(struct job *j)
 {
-    return add_type(j) && add_lines(j, j->file->lines, j->file->has) && add_cache_control(j);
+    return add_type(j) && add_lines(j, j->file->lines, j->file->has) && add_caching(j) &&
+           (!j->options->download || add_disposition(j));
 }
 
 static void close_file(void *file)
@@ -182,28 +259,53 @@ static void close_file(void *file)
     filecache_close(file);
 }
 
-static void attach(struct job *j)
+// The body is that of f, which is lent until it is sent.
+static void attach(struct http_response *r, const struct cached_file *f)
 {
-    if (j->file->in_memory) {
-        j->out->body = BODY_BYTES;
-        j->out->bytes = j->file->bytes;
+    if (f->in_memory) {
+        r->body = BODY_BYTES;
+        r->bytes = f->bytes;
     } else {
-        j->out->body = BODY_FILE;
-        j->out->fd = j->file->fd;
-        j->out->length = (int64_t)j->file->size;
+        r->body = BODY_FILE;
+        r->fd = f->fd;
+        r->offset = 0;
+        r->length = (int64_t)f->size;
     }
-    j->out->release = close_file;
-    j->out->release_arg = (void *)(uintptr_t)j->file; // until it is sent
+    r->release = close_file;
+    r->release_arg = (void *)(uintptr_t)f;
+}
+
+// What lay beside the file at the last look may be gone by now, or too old.
+static bool take_sibling(void *arg, enum coding c, struct http_response *r)
+{
+    const struct job *j = arg;
+    const struct cached_file *form;
+    char name[PATH_MAX];
+    struct str path = sibling_path(j->path, c, name, sizeof name);
+    if (path.n == 0 || filecache_open(j->options->cache, j->root, path, j->now, &form) != 0)
+        return false;
+    if (form->size == 0 || !sibling_is_fresh(form->mtime, j->file->mtime)) {
+        filecache_close(form);
+        return false;
+    }
+    if (r->release)
+        r->release(r->release_arg);
+    attach(r, form);
+    return true;
 }
 
 // The file's strong tag, and in which folder it is, name its content.
 // Read before the body may be given back.
 static void fit(struct job *j)
 {
-    if (!j->options->fit)
-        return;
-    struct fit_content content = {j->root, j->file->etag,
-                                  (unsigned char *)(uintptr_t)&j->file->varies};
+    struct fit_content content = {
+        .root = file_root_id(j->root),
+        .etag = j->file->etag,
+        .varies = (unsigned char *)(uintptr_t)&j->file->varies,
+        .ready = j->file->ready,
+        .form = take_sibling,
+        .arg = j,
+    };
     fit_response(j->out, j->fields, j->request, j->arena, j->now, j->options->fit, &content);
 }
 
@@ -214,26 +316,29 @@ static bool answer_file(struct job *j)
         filecache_close(j->file);
         return false;
     }
-    attach(j);
-    fit(j);
+    attach(j->out, j->file);
+    if (j->options->fit)
+        fit(j);
     return true;
 }
 
 static bool answer_redirect(struct job *j)
 {
     j->out->status = 308;
-    return add_location(j) && add_cache_control(j);
+    return add_location(j) && add_redirect_caching(j);
 }
 
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out)
 {
-    struct job j = {o, req, a, fields, out, now, .file = NULL, .root = file_root_id(r)};
+    struct job j = {o, req, a, fields, out, now, .root = r};
     if (req->encoded_slash)
         return STATIC_MISSING;
-    int err = str_ends(path, STR("/")) ? find_index(&j, r, path) : find_file(&j, r, path);
+    int err = find_path(&j, path);
     bool redirect = err == -EISDIR;
+    if (err == IS_FOLDER)
+        return STATIC_FOLDER;
     if (redirect && str_ends(req->path, STR("/"))) // it would lead back to itself
         return STATIC_MISSING;
     if (err && !redirect)
@@ -241,9 +346,40 @@ enum static_result static_answer(const struct file_root *r, const struct static_
     size_t lines = fields->lines.n;
     unsigned has = fields->has;
     *out = (struct http_response){.fields = fields, .fd = -1};
+    if (o->found)
+        *o->found = j.path;
     if (redirect ? answer_redirect(&j) : answer_file(&j))
         return redirect ? STATIC_REDIRECT : STATIC_FOUND;
     fields->lines.n = lines; // as it was: the caller has another answer to make
     fields->has = has;
     return STATIC_BUSY;
+}
+
+// Whether the answer still is the file.
+static bool is_file(const struct job *j)
+{
+    const struct http_response *r = j->out;
+    const struct cached_file *f = j->file;
+    if (r->status != 200 || !(j->fields->has & FIELDS_ETAG) ||
+        !str_eq(fields_find(j->fields, STR("ETag")), f->etag))
+        return false;
+    if (f->in_memory)
+        return r->body == BODY_BYTES && str_eq(r->bytes, f->bytes);
+    return r->body == BODY_FILE && r->offset == 0 && (uint64_t)r->length == f->size;
+}
+
+void static_fit(const struct file_root *r, const struct static_options *o,
+                const struct http_request *req, struct str path, int64_t now, struct arena *a,
+                struct fields *fields, struct http_response *out)
+{
+    struct job j = {o, req, a, fields, out, now, .root = r};
+    if (find_file(&j, path) != 0) {
+        fit_response(out, fields, req, a, now, o->fit, NULL);
+        return;
+    }
+    if (is_file(&j))
+        fit(&j);
+    else
+        fit_response(out, fields, req, a, now, o->fit, NULL);
+    filecache_close(j.file);
 }

@@ -31,26 +31,7 @@ bool form_needs_decode(struct str s)
     return str_find(s, '+') >= 0 || str_find(s, '%') >= 0;
 }
 
-// The byte of the escape at the front of s, or -1 when it is none.
-static int escaped_byte(struct str s)
-{
-    if (s.n < 3 || s.p[0] != '%')
-        return -1;
-    int high = hex_value((unsigned char)s.p[1]);
-    int low = hex_value((unsigned char)s.p[2]);
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 size_t form_decode(char *dst, struct str s)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        int byte = escaped_byte(str_of(s.p + i, s.n - i));
-        if (byte >= 0)
-            i += 2;
-        else
-            byte = s.p[i] == '+' ? ' ' : s.p[i];
-        dst[n++] = (char)byte;
-    }
-    return n;
+    return pct_decode_any(dst, s, ' ');
 }

@@ -4,6 +4,7 @@
 // a step takes nothing; everything that was answered on the way is flushed once, at the end.
 // Answers that come later, from the loop, advance the connection by a deferred call, so that no
 // handler is ever called from inside its own exchange_respond.
+#include "http/access.h"
 #include "http/h1_conn.h"
 
 #include "base/log.h"
@@ -16,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    PUMP_ROUNDS = 16, // fills of the queue in one turn, so that others get theirs
     // A client that shut its writing side may still be reading, or be gone: nobody can tell. An answer
     // that begins within this time is sent, later ones have nobody to go to.
     HALF_CLOSED_MS = 1000,
@@ -100,6 +100,7 @@ void h1_close(struct h1_conn *c)
     set_state(c, CONN_CLOSED);
     timeout_remove(c->env->loop, &c->timer);
     loop_undefer(c->env->loop, &c->later);
+    h1_pump_forget(c);
     if (c->x)
         h1_end_exchange(c, false);
     if (cut)
@@ -129,11 +130,27 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     char text[ADDR_TEXT_MAX];
     log_write(LOG_INFO, "%u to %s: %s", status, addr_host(&c->peer, text), why);
     h1_write_page(c, status, head);
-    h1_log_access(c, NULL, status);
+    access_note(c, NULL, status);
     linger(c);
 }
 
 // --- the body of a request ---
+
+// Whether the handler is in the middle of a body whose rest may wait in the buffers: it learns from
+// that what became of the client.
+static bool within_body(const struct h1_exchange *x)
+{
+    return x->reading && !x->body_done;
+}
+
+// CONN_HANDLE was entered, or the client's FIN seen in it: the time is the handler's. Where there is
+// no memory for the short timer, its own deadline (timeouts.handler) is all that ends it.
+static void arm_for_handler(struct h1_conn *c)
+{
+    timeout_clear(&c->timer);
+    if (c->fin && !within_body(c->x))
+        timeout_set(c->env->loop, &c->timer, HALF_CLOSED_MS);
+}
 
 void h1_body_asked(struct h1_conn *c, bool asked)
 {
@@ -141,7 +158,7 @@ void h1_body_asked(struct h1_conn *c, bool asked)
     if (asked)
         c->x->body_since = loop_now(c->env->loop);
     else
-        timeout_clear(&c->timer);
+        arm_for_handler(c);
 }
 
 static void body_ended(struct h1_conn *c, unsigned status, const char *why)
@@ -219,7 +236,7 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
         refuse(c, head, 503, "out of memory for the request");
     } else {
         set_state(c, CONN_HANDLE);
-        timeout_clear(&c->timer); // that of the head: from here on the time is the handler's
+        arm_for_handler(c); // no more that of the head
         c->served = true;
         c->env->handler->on_request(c->env->self, &c->x->pub);
     }
@@ -315,12 +332,6 @@ static void advance(struct h1_conn *c)
     if (c->state != CONN_ANSWER)
         return;
     enum h1_pump p = h1_pump(c->x);
-    for (int round = 0; p == PUMP_BLOCKED && round < PUMP_ROUNDS; round++) {
-        stream_flush(c->stream);
-        if (stream_queued(c->stream) >= STREAM_LOW)
-            break; // on_drain goes on
-        p = h1_pump(c->x);
-    }
     c->blocked = p == PUMP_BLOCKED;
     if (p == PUMP_DONE) {
         answer_done(c);
@@ -410,8 +421,12 @@ static void body_over(struct h1_conn *c)
         c->x->close = true;
     body_ended(c, whole ? 0 : 400, whole ? NULL : "the client stopped within the body");
     advance(c);
-    if (c->state == CONN_HANDLE && c->eof)
-        arm(c, HALF_CLOSED_MS);
+    settle(c);
+}
+
+void h1_go_on(struct h1_conn *c)
+{
+    advance(c);
     settle(c);
 }
 
@@ -422,8 +437,7 @@ static void on_later(struct deferred *d)
         body_over(c);
         return;
     }
-    advance(c);
-    settle(c);
+    h1_go_on(c);
 }
 
 static void advance_later(struct h1_conn *c)
@@ -434,9 +448,16 @@ static void advance_later(struct h1_conn *c)
 
 static void on_drain(void *owner)
 {
+    h1_go_on(owner);
+}
+
+// It may have shut its writing side only, and gets an answer that is soon.
+static void on_fin(void *owner)
+{
     struct h1_conn *c = owner;
-    advance(c);
-    settle(c);
+    c->fin = true;
+    if (c->state == CONN_HANDLE)
+        arm_for_handler(c);
 }
 
 static void on_eof(void *owner)
@@ -458,9 +479,6 @@ static void on_eof(void *owner)
         break;
     case CONN_DISCARD:
         stop_discarding(c);
-        break;
-    case CONN_HANDLE: // it may have shut its writing side only, and gets an answer that is soon
-        arm(c, HALF_CLOSED_MS);
         break;
     default:
         break;
@@ -513,6 +531,7 @@ static void on_timer(struct timeout *t)
 
 static const struct stream_events events = {
     .on_input = on_input,
+    .on_fin = on_fin,
     .on_eof = on_eof,
     .on_drain = on_drain,
     .on_broken = on_broken,

@@ -1,24 +1,20 @@
-// The response side of an HTTP/1 connection: head, framing, and the pumping of bodies.
+// The response side of an HTTP/1 connection: the head, the framing, bodies that are known.
 //
 // A small answer is written into one block of the stream's queue, head and body behind each other;
 // borrowed bytes and files become pieces of their own. What framing a body has is decided once, in
 // frame_body, and by nobody else (RFC 9112 §6.3).
 #include "http/h1_conn.h"
 
-#include "base/log.h"
 #include "http/page.h"
 #include "http/status.h"
-#include "http/trailers.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     CORE_FIELDS_MAX = 512, // everything of the head that is not the handler's fields
     COPY_MAX = 8 * 1024,   // bodies up to this are copied behind the head
-    LOG_LINE_MAX = 4096, // an access line; what is longer than its share is cut there, nowhere else
 };
 
 // --- the head ---
@@ -176,67 +172,6 @@ void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
         r->release(r->release_arg);
 }
 
-static bool write_chunk(struct h1_exchange *x, struct str bytes)
-{
-    struct stream *s = x->conn->stream;
-    x->body_sent += bytes.n;
-    if (!x->chunked_answer)
-        return stream_write(s, bytes);
-    char size[20];
-    int n = snprintf(size, sizeof size, "%zx\r\n", bytes.n);
-    return stream_write(s, str_of(size, (size_t)n)) && stream_write(s, bytes) &&
-           stream_write(s, STR("\r\n"));
-}
-
-// The last chunk, and behind it the trailers of a client that asked for them (RFC 9112 §7.1).
-static bool write_last_chunk(struct h1_exchange *x)
-{
-    struct stream *s = x->conn->stream;
-    const struct body_source_ops *ops = x->source->ops;
-    const struct fields *trailers = ops->trailers ? ops->trailers(x->source) : NULL;
-    if (!trailers || !trailers_wanted(&x->pub.request))
-        return stream_write(s, STR("0\r\n\r\n"));
-    return stream_write(s, STR("0\r\n")) && stream_write(s, buf_str(&trailers->lines)) &&
-           stream_write(s, STR("\r\n"));
-}
-
-static enum h1_pump source_ended(struct h1_exchange *x, enum h1_pump how)
-{
-    if (how == PUMP_DONE && x->source_left > 0)
-        how = PUMP_FAILED; // shorter than the Content-Length that was sent
-    if (how == PUMP_DONE && x->chunked_answer && !write_last_chunk(x))
-        how = PUMP_FAILED;
-    x->source->ops->close(x->source);
-    x->source = NULL;
-    return how;
-}
-
-enum h1_pump h1_pump(struct h1_exchange *x)
-{
-    while (x->source) {
-        struct str bytes;
-        if (stream_queued(x->conn->stream) >= STREAM_LOW)
-            return PUMP_BLOCKED;
-        switch (x->source->ops->pull(x->source, &bytes)) {
-        case BODY_SOME:
-            if (x->source_left >= 0 && (uint64_t)x->source_left < bytes.n)
-                return source_ended(x, PUMP_FAILED); // longer than the Content-Length
-            if (x->source_left >= 0)
-                x->source_left -= (int64_t)bytes.n;
-            if (bytes.n && !write_chunk(x, bytes)) // an empty chunk would end the body
-                return source_ended(x, PUMP_FAILED);
-            break;
-        case BODY_LATER:
-            return PUMP_WAITING;
-        case BODY_END:
-            return source_ended(x, PUMP_DONE);
-        case BODY_FAILED:
-            return source_ended(x, PUMP_FAILED);
-        }
-    }
-    return PUMP_DONE;
-}
-
 void h1_write_page(struct h1_conn *c, unsigned status, bool head)
 {
     struct buf page;
@@ -255,48 +190,4 @@ void h1_write_page(struct h1_conn *c, unsigned status, bool head)
             stream_write(c->stream, buf_str(&page));
     }
     buf_fini(&page);
-}
-
-// --- the access log ---
-
-static size_t log_quoted(char *line, size_t n, size_t cap, struct str s)
-{
-    line[n++] = '"';
-    n = s.n ? log_escape(line, n, cap, s) : (line[n] = '-', n + 1);
-    line[n++] = '"';
-    return n;
-}
-
-// Whom the log names: the client, where the handler knows of another than the peer.
-static const char *log_client(const struct h1_conn *c, const struct h1_exchange *x,
-                              char text[static ADDR_TEXT_MAX])
-{
-    return x && x->pub.client ? x->pub.client->addr : addr_host(&c->peer, text);
-}
-
-void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status)
-{
-    static char
-        when[40]; // "22/Nov/2026:21:04:27 +0000"; made once a second, by the one thread there is
-    static int64_t when_at = -1;
-    char line[LOG_LINE_MAX], host[ADDR_TEXT_MAX];
-    if (!log_access_enabled())
-        return;
-    int64_t now = loop_wall(c->env->loop);
-    if (now != when_at) {
-        struct tm utc;
-        time_t t = (time_t)now;
-        strftime(when, sizeof when, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&t, &utc));
-        when_at = now;
-    }
-    size_t n = (size_t)snprintf(line, sizeof line, "%s - - [%s] ", log_client(c, x, host), when);
-    n = log_quoted(line, n, LOG_LINE_MAX / 2, x ? x->request_line : STR(""));
-    n += (size_t)snprintf(line + n, sizeof line - n, " %u %llu ", status,
-                          x ? (unsigned long long)x->body_sent : 0ULL);
-    n = log_quoted(line, n, LOG_LINE_MAX * 3 / 4,
-                   x ? request_field(&x->pub.request, STR("referer")) : STR(""));
-    line[n++] = ' ';
-    n = log_quoted(line, n, LOG_LINE_MAX - 8,
-                   x ? request_field(&x->pub.request, STR("user-agent")) : STR(""));
-    log_access(str_of(line, n));
 }

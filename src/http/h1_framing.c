@@ -26,19 +26,13 @@ static size_t bracketed_length(struct str s)
     return good ? n + 2 : 0;
 }
 
-static bool is_escape(struct str s)
-{
-    return s.n >= 3 && s.p[0] == '%' && hex_value((unsigned char)s.p[1]) >= 0 &&
-           hex_value((unsigned char)s.p[2]) >= 0;
-}
-
 static size_t name_length(struct str s)
 {
     size_t n = 0;
     for (;;) {
         while (n < s.n && h1_is(H1_NAME, s.p[n]))
             n++;
-        if (!is_escape(str_of(s.p + n, s.n - n)))
+        if (pct_byte(str_of(s.p + n, s.n - n)) < 0)
             return n;
         n += 3;
     }

@@ -45,10 +45,10 @@ static const char *fault(struct str s)
             return "a NUL in the path";
         if (s.p[i] != '%')
             continue;
-        if (s.n - i < 3 || hex_value((unsigned char)s.p[i + 1]) < 0 ||
-            hex_value((unsigned char)s.p[i + 2]) < 0)
+        int byte = pct_byte(str_of(s.p + i, s.n - i));
+        if (byte < 0)
             return "a % in the path without two hexadecimal digits";
-        if (s.p[i + 1] == '0' && s.p[i + 2] == '0')
+        if (byte == 0)
             return "a NUL in the path";
     }
     return NULL;

@@ -414,17 +414,5 @@ size_t url_join(char *dst, struct str base_text, struct str ref_text)
 
 size_t url_unquote(char *dst, struct str s)
 {
-    char *d = dst;
-    for (size_t i = 0; i < s.n; i++) {
-        bool room = s.p[i] == '%' && s.n - i > 2;
-        int high = room ? hex_value((unsigned char)s.p[i + 1]) : -1;
-        int low = room ? hex_value((unsigned char)s.p[i + 2]) : -1;
-        if (high < 0 || low < 0) {
-            *d++ = s.p[i];
-            continue;
-        }
-        *d++ = (char)(high << 4 | low);
-        i += 2;
-    }
-    return (size_t)(d - dst);
+    return pct_decode_any(dst, s, '+');
 }

@@ -26,6 +26,7 @@ struct loop {
     bool stopping;
     uint64_t now;
     int64_t wall;
+    uint64_t turns;
     struct timeouts timeouts;
     struct deferred_list queue, running;
     void (*turn_end)(void *arg);
@@ -225,6 +226,7 @@ int loop_turn(struct loop *l, int max_ms)
     if (n < 0 && errno != EINTR)
         return -errno;
     loop_update_time(l);
+    l->turns++;
     l->next = 0;
     l->ready = n < 0 ? 0 : n;
     call_watches(l);
@@ -247,4 +249,9 @@ int loop_run(struct loop *l)
 void loop_stop(struct loop *l)
 {
     l->stopping = true;
+}
+
+uint64_t loop_turns(const struct loop *l)
+{
+    return l->turns;
 }

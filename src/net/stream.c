@@ -3,8 +3,9 @@
 // only change state, send, and defer.
 //
 // Interest follows from state, in one place (ask): EPOLLIN while more input may be kept, EPOLLOUT
-// while `blocked`. In the steady state of small exchanges neither changes, and an exchange is one
-// recv and one send. A socket whose both directions are done, or that is broken, leaves the loop,
+// while `blocked`, EPOLLRDHUP until the end of input is known: it tells of a FIN behind bytes that
+// nobody reads. In the steady state of small exchanges none changes, and an exchange is one recv and
+// one send. Where EPOLLIN stays on, so does EPOLLRDHUP: both go with one call, once 0 was read. A socket whose both directions are done, or that is broken, leaves the loop,
 // since EPOLLHUP and EPOLLERR cannot be switched off.
 //
 // Input that the owner left lies in `kept`; what it has not been shown at all (read while paused)
@@ -82,6 +83,7 @@ struct stream {
     bool blocked;     // the socket took less than was offered: EPOLLOUT sends on
     bool paused;      // no on_input
     bool giving;      // on_input is running
+    bool fin;         // the peer's FIN is known; on_fin was called
     bool eof;         // read returned 0
     bool eof_told;    // on_eof was called
     bool shut;        // no more writes; FIN when the queue is empty
@@ -113,7 +115,9 @@ static void ask(struct stream *s)
 {
     if (s->watch.fd < 0)
         return;
-    uint32_t in = !s->eof && s->kept_n < s->input_max ? EPOLLIN : 0;
+    uint32_t in = s->fin ? 0 : EPOLLRDHUP;
+    if (!s->eof && s->kept_n < s->input_max)
+        in = EPOLLIN | EPOLLRDHUP;
     uint32_t out = s->blocked ? EPOLLOUT : 0;
     int rc = loop_mod(s->pool->loop, &s->watch, in | out);
     if (rc < 0)
@@ -444,6 +448,14 @@ static void give_kept(struct stream *s)
         forget_kept(s);
 }
 
+static void tell_fin(struct stream *s)
+{
+    if (s->fin || s->closed || s->broken)
+        return;
+    s->fin = true;
+    s->events->on_fin(s->owner);
+}
+
 static void tell_eof(struct stream *s)
 {
     bool all_given = !s->paused || s->kept_n == 0;
@@ -492,6 +504,7 @@ static void on_readable(struct stream *s)
 {
     ssize_t n = s->kept_n ? read_more(s) : read_fresh(s);
     if (n == 0) {
+        tell_fin(s);
         s->eof = true;
         tell_eof(s);
     } else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -522,6 +535,8 @@ static void on_ready(struct watch *w, uint32_t events)
         on_readable(s);
     else if (live && (events & (EPOLLERR | EPOLLHUP)))
         on_hangup(s);
+    if (events & EPOLLRDHUP)
+        tell_fin(s); // after what was read: the owner knows by then what the peer said last
     ask(s);
 }
 
@@ -587,7 +602,7 @@ struct stream *stream_new(struct stream_pool *p, int fd, size_t input_max,
 {
     assert(input_max > 0);
     struct stream *s = calloc(1, sizeof *s);
-    if (s && loop_add(p->loop, &s->watch, fd, EPOLLIN, on_ready) == 0) {
+    if (s && loop_add(p->loop, &s->watch, fd, EPOLLIN | EPOLLRDHUP, on_ready) == 0) {
         s->fd = fd;
         s->deferred.fn = settle;
         s->pool = p;

@@ -326,9 +326,18 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
     struct fit_options fit = w->h->options.fit;
     if (w->no_coding)
         fit.codings.offered = 0;
-    if (w->from_file) // other codings of files are files beside them
+    if (w->from_file) { // other codings of files are files beside them
         fit.codings.offered &= 1u << CODING_GZIP;
-    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit, NULL);
+        exchange_is_file(w->h, w->x);
+    }
+    struct static_options files = {.cache = w->h->options.files.cache, .fit = &fit};
+    struct fit_content kept = {
+        .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
+    int64_t now = loop_wall(w->h->loop);
+    if (w->from_file && w->found_root && !w->no_coding)
+        static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);
+    else
+        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit, w->sends_kept ? &kept : NULL);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }
@@ -374,6 +383,7 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
         message = add_body(L, w, a->body, &r, stream);
     if (message)
         return message;
+    w->sends_kept = w->kept.body != LUA_NOREF && kept_apply(L, w, a->status, a->body, f);
     if (status_bodiless(a->status) || w->x->request.method == HTTP_HEAD)
         *stream = 0; // its source will be closed: there is nothing to write to
     if (*stream)

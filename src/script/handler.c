@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 // --- works ---
@@ -53,13 +52,14 @@ static struct work *new_work(struct handler *h)
         return NULL;
     w->h = h;
     w->place = h->work_count;
+    w->kept.body = LUA_NOREF;
     fields_init(&w->extra);
     fields_init(&w->file_fields);
     fields_init(&w->head_fields);
     timeout_init(&w->deadline, on_deadline);
     w->start.fn = on_start;
     stream_source_init(w);
-    buf_init(&w->incoming, WORK_TEXT_MAX);
+    buf_init(&w->incoming, WORK_READ_MAX + WORK_READ_OVER);
     return h->works[h->work_count++] = w;
 }
 
@@ -83,6 +83,8 @@ static void drop_file(struct work *w)
         w->file.release(w->file.release_arg);
     w->file_ready = false;
     fields_clear(&w->file_fields);
+    file_root_close(w->found_root);
+    w->found_root = NULL;
 }
 
 // Both sides are over: the place is free for the next request.
@@ -98,6 +100,10 @@ static void give_work(struct work *w)
     stream_source_fini(w);
     luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
+    w->lists = false;
+    kept_forget(vm_state(h->vm), &w->kept);
+    w->watched = w->fills = w->sends_kept = false;
+    w->seen = 0;
     w->late = w->cut_told = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;
@@ -138,15 +144,16 @@ static void log_failure(lua_State *L, struct work *w, unsigned status, const cha
     lua_pushvalue(L, AT_REQUEST);
     lua_call(L, 1, 1);
     const char *place = lua_tostring(L, -1);
-    log_write(LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
+    log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
               STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), message,
               place ? " (the handler at " : "", place ? place : "", place ? ")" : "");
 }
 
 static void log_cut(const struct work *w, const struct cut_record *r)
 {
-    log_write(LOG_ERROR, "503 %.*s %.*s: %s%s%s", STR_ARG(method_name(w->x->request.method)),
-              STR_ARG(w->x->request.target), r->message, *r->traceback ? "\n" : "", r->traceback);
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s %.*s: %s%s%s",
+              STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), r->message,
+              *r->traceback ? "\n" : "", r->traceback);
 }
 
 // Calls a function of the library with the request and the n values on top. Its results are the
@@ -223,8 +230,8 @@ static int run_streamed(lua_State *L, int status, lua_KContext ctx)
     struct work *w = (struct work *)ctx;
     if (!w->x)
         return 0; // an error after the client left is only its consequence
-    if (status != LUA_OK && status != LUA_YIELD)
-        return run_raised(L, w);
+    if (status != LUA_OK && status != LUA_YIELD) // likewise where nobody wanted the body
+        return w->stream.closed ? 0 : run_raised(L, w);
     if (work_was_cut(w)) {
         lua_pushliteral(L, "the stream's function ran for longer than timeouts.cpu");
         return run_raised(L, w);
@@ -322,7 +329,8 @@ static void answer_for_dead(struct work *w, bool cut, const char *error)
     if (r)
         log_cut(w, r);
     else
-        log_write(LOG_ERROR, "%u %.*s: %s", status, STR_ARG(w->x->request.target), error);
+        log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s: %s", status,
+                  STR_ARG(w->x->request.target), error);
     if (w->x->status == 0) {
         stream_forget(w);
         w->stream.closed = true;
@@ -377,6 +385,7 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         x->user = NULL; // no work
+        exchange_is_file(h, x);
         exchange_respond(x, &file);
         return true;
     default:
@@ -400,7 +409,8 @@ static void on_request(void *self, struct exchange *x)
     x->user = w;
     if (!co) {
         struct http_response busy = {.status = 503, .close = true};
-        log_write(LOG_ERROR, "503 %.*s: out of memory for a handler", STR_ARG(x->request.target));
+        log_about(exchange_id(x), LOG_ERROR, "503 %.*s: out of memory for a handler",
+                  STR_ARG(x->request.target));
         exchange_respond(x, &busy);
         return;
     }
@@ -437,7 +447,7 @@ static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
 // The coroutine caught its cancel, or does not come to its answer: the client gets one all the same.
 static void answer_for(struct work *w)
 {
-    log_write(LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
               STR_ARG(w->x->request.target));
     stream_forget(w);
     w->stream.closed = true;
@@ -658,6 +668,12 @@ static int register_all(lua_State *L)
     return 0;
 }
 
+static struct str running_id(void *arg)
+{
+    struct work *w = work_running(arg);
+    return w && w->x ? exchange_id(w->x) : STR("");
+}
+
 struct handler *handler_new(struct vm *vm, const struct handler_options *o)
 {
     struct handler *h = calloc(1, sizeof *h);
@@ -670,17 +686,17 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->file_fit.codings.offered &= 1u
                                    << CODING_GZIP; // other codings of files are files beside them
     h->options.files.fit = &h->file_fit;
+    h->options.files.caching = &h->caching;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->response_meta = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
-    if (!shortcuts_init(&h->shortcuts) ||
-        getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
-        file_root_open(vm_options(vm)->site, &h->site) < 0) {
+    if (!shortcuts_init(&h->shortcuts) || file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
     }
+    log_ask_for_id(running_id, h);
     file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
@@ -701,6 +717,8 @@ void handler_free(struct handler *h)
     free(h->works);
     if (h->site)
         file_root_close(h->site);
+    log_ask_for_id(NULL, NULL);
+    handler_drop_routes(h);
     shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);
     buf_fini(&h->text);

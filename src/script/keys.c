@@ -2,6 +2,7 @@
 #include "script/keys.h"
 
 #include "base/str.h"
+#include "script/luax.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ static int sort_keys(lua_State *L, int n)
 int keys_push_sorted(lua_State *L, int idx)
 {
     int t = lua_absindex(L, idx), top = lua_gettop(L);
+    luax_complete(L, t);
     int n = lua_checkstack(L, 4) ? push_keys(L, t) : -2;
     if (n > 1)
         n = sort_keys(L, n);

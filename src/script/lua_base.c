@@ -1,5 +1,6 @@
-// What differs in Lua's basic library: print, os.exit and the watch on globals.
+// What differs in Lua's basic library: print, next, os.exit and the watch on globals.
 #include "base/log.h"
+#include "script/luax.h"
 #include "script/vm_inside.h"
 
 #include <lauxlib.h>
@@ -21,6 +22,18 @@ static int print(lua_State *L)
     luaL_pushresult(&b);
     log_write(LOG_INFO, "%s%s", lua_tostring(L, n + 1), lua_tostring(L, -1));
     return 0;
+}
+
+// next: iteration sees every field of a table, those too that it keeps to itself until then.
+static int next(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    luax_complete(L, 1);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
 }
 
 static int os_exit(lua_State *L)
@@ -98,6 +111,7 @@ void lua_base_open(lua_State *L)
     vm->pcall = global_function(L, "pcall");
     vm->xpcall = global_function(L, "xpcall");
     lua_register(L, "print", print);
+    lua_register(L, "next", next);
     lua_getglobal(L, "os");
     lua_pushcfunction(L, os_exit);
     lua_setfield(L, -2, "exit");

@@ -29,6 +29,9 @@ struct str lua_cache_key(lua_State *L)
         luaL_argerror(L, 1,
                       lua_pushfstring(L, "a key may have %d bytes, not %I", (int)CACHE_KEY_MAX,
                                       (LUAI_UACINT)key.n));
+    if (key.n >= sizeof LUA_CACHE_OWN - 1 &&
+        memcmp(key.p, LUA_CACHE_OWN, sizeof LUA_CACHE_OWN - 1) == 0)
+        luaL_argerror(L, 1, "keys that begin with \\0lunette: are lunette's own");
     return key;
 }
 
@@ -259,9 +262,14 @@ static int state_free(lua_State *L)
     return 0;
 }
 
-static void push_state(lua_State *L)
+// One for the state, whichever module is opened first.
+void lua_cache_push_state(lua_State *L)
 {
+    static const char kept; // its address is the key
     struct cache_client *client = vm_options(vm_of(L))->cache;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &kept) == LUA_TUSERDATA)
+        return;
+    lua_pop(L, 1);
     if (!client)
         luaL_error(L, "lunette.cache: there is no cache here");
     struct lua_cache *c = lua_newuserdatauv(L, sizeof *c, 0);
@@ -271,6 +279,8 @@ static void push_state(lua_State *L)
     lua_pushcfunction(L, state_free);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &kept);
 }
 
 int luaopen_lunette_cache(lua_State *L)
@@ -280,12 +290,12 @@ int luaopen_lunette_cache(lua_State *L)
         {"ttl", ttl}, {"clear", clear}, {"stats", stats}, {NULL, NULL},
     };
     luaL_newlibtable(L, functions);
-    push_state(L);
+    lua_cache_push_state(L);
     lua_pushvalue(L, -1);
     lua_insert(L, -3);
     luaL_setfuncs(L, functions, 1);
     lua_insert(L, -2);
-    lua_cache_fetch_open(L);
+    lua_cache_fetch_open(L, false);
     lua_pop(L, 1);
     return 1;
 }

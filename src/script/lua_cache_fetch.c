@@ -8,6 +8,11 @@
 // returned all the same; its next callers do not wait for each other. The caller that ran fn has the
 // very table that it returned, all others have one read from JSON.
 //
+// The library's own form, for whole responses (response_cache.lua), takes keys of ours. Its fn is
+// called with whether the fill was passed on, by one that came to nothing; what it returns is a
+// string to keep, nil, or false and the seconds for which nobody is to wait for this value, since it
+// cannot be kept.
+//
 // A fill belongs to the struct fetch of its caller, a userdata that the call has marked
 // to-be-closed: whatever becomes of the caller, the fill ends.
 //
@@ -41,6 +46,8 @@ struct fetch {
     uint64_t co;             // serial of the caller's
     struct fetch *next;      // in c->open, while it has a fill
     uint64_t ttl_ms, stale_ms;
+    bool own;    // the library's form
+    bool passed; // its fill was another's before
 };
 
 // Fills that are open in this state ---------------------------------------------------------------
@@ -96,12 +103,19 @@ static int close_fetch(lua_State *L)
 // fn ----------------------------------------------------------------------------------------------
 
 // The caller has its value, though nobody else will.
-static void pass(const struct fetch *f, struct str key, size_t n)
+static void pass_large(const struct fetch *f, struct str key, size_t n)
 {
-    struct cache_value v = {.kind = CACHE_PASS, .ttl_ms = PASS_MS};
-    cache_set(f->c->cache, key, &v);
+    lua_cache_pass(f->c, key, PASS_MS);
     log_write(LOG_WARN, "cache.fetch: the value of '%.*s' has %zu bytes, and the cache takes %zu",
               key.n < 100 ? (int)key.n : 100, key.p, n, cache_value_max(f->c->cache));
+}
+
+// false and seconds: the value cannot be kept, and those who wait make theirs at once.
+static int refused(lua_State *L, struct fetch *f, struct str key)
+{
+    lua_cache_pass(f->c, key, lua_cache_ttl(L, RESULT + 1));
+    end_fill(f, true);
+    return 0;
 }
 
 static int returned(lua_State *L, int status, lua_KContext ctx)
@@ -114,11 +128,13 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
         end_fill(f, false);
         return lua_gettop(L) - FETCH;
     }
+    if (f->own && lua_isboolean(L, RESULT))
+        return refused(L, f, key);
     struct cache_value v = lua_cache_value(L, f->c, RESULT, "fetch", &room);
     v.ttl_ms = f->ttl_ms;
     v.stale_ms = f->stale_ms;
     if (cache_set(f->c->cache, key, &v) == CACHE_TOO_LARGE)
-        pass(f, key, v.bytes.n);
+        pass_large(f, key, v.bytes.n);
     if (f->c->text.cap > LUA_CACHE_TEXT_KEEP)
         buf_fini(&f->c->text);
     end_fill(f, true);
@@ -126,10 +142,12 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
-static int call(lua_State *L)
+static int call(lua_State *L, const struct fetch *f)
 {
     lua_pushvalue(L, FN);
-    lua_callk(L, 0, LUA_MULTRET, 0, returned);
+    if (f->own)
+        lua_pushboolean(L, f->passed);
+    lua_callk(L, f->own, LUA_MULTRET, 0, returned);
     return returned(L, LUA_OK, 0);
 }
 
@@ -140,6 +158,7 @@ static int step(lua_State *L, struct fetch *f);
 static void ready(struct cache_waiter *w, bool fills)
 {
     struct fetch *f = (struct fetch *)((char *)w - offsetof(struct fetch, waiter));
+    f->passed = fills;
     if (fills)
         open_fill(f, &w->fill);
     co_wake(&f->wait);
@@ -148,7 +167,7 @@ static void ready(struct cache_waiter *w, bool fills)
 static int waited(lua_State *L, struct co_wait *w)
 {
     struct fetch *f = (struct fetch *)w;
-    return f->fill.serial ? call(L) : step(L, f);
+    return f->fill.serial ? call(L, f) : step(L, f);
 }
 
 static void cancelled(struct co_wait *w)
@@ -190,7 +209,7 @@ static int step(lua_State *L, struct fetch *f)
         open_fill(f, &fill);
         need(L, f, key);
     }
-    return hit(L, f->c, found, kind) ? 1 : call(L);
+    return hit(L, f->c, found, kind) ? 1 : call(L, f);
 }
 
 // The call ----------------------------------------------------------------------------------------
@@ -206,7 +225,7 @@ static uint64_t stale_option(lua_State *L)
     return lua_cache_ttl(L, STALE);
 }
 
-static struct fetch *push_fetch(lua_State *L, uint64_t ttl_ms, uint64_t stale_ms)
+static struct fetch *push_fetch(lua_State *L, uint64_t ttl_ms, uint64_t stale_ms, bool own)
 {
     struct lua_cache *c = lua_cache_of(L);
     uint64_t co = co_serial(vm_of(L));
@@ -217,17 +236,17 @@ static struct fetch *push_fetch(lua_State *L, uint64_t ttl_ms, uint64_t stale_ms
                         .outer = find_outer(c, co),
                         .co = co,
                         .ttl_ms = ttl_ms,
-                        .stale_ms = stale_ms};
+                        .stale_ms = stale_ms,
+                        .own = own};
     luaL_setmetatable(L, CLASS);
     lua_toclose(L, FETCH);
     return f;
 }
 
-static int fetch(lua_State *L)
+static int fetch_by(lua_State *L, struct str key, bool own)
 {
     struct lua_cache *c = lua_cache_of(L);
     enum cache_kind kind;
-    struct str key = lua_cache_key(L);
     uint64_t ttl_ms = lua_cache_ttl(L, TTL);
     luaL_checktype(L, FN, LUA_TFUNCTION);
     lua_settop(L, STALE);
@@ -236,11 +255,22 @@ static int fetch(lua_State *L)
     enum cache_look found = cache_client_look(c->client, key, &kind, &c->text, NULL);
     if (hit(L, c, found, kind)) // most are
         return 1;
-    return step(L, push_fetch(L, ttl_ms, stale_ms));
+    return step(L, push_fetch(L, ttl_ms, stale_ms, own));
 }
 
-void lua_cache_fetch_open(lua_State *L)
+static int fetch(lua_State *L)
 {
+    return fetch_by(L, lua_cache_key(L), false);
+}
+
+static int fetch_own(lua_State *L)
+{
+    return fetch_by(L, lua_cache_own_key(L), true);
+}
+
+void lua_cache_fetch_open(lua_State *L, bool own)
+{
+    lua_CFunction function = own ? fetch_own : fetch;
     luaL_newmetatable(L, CLASS);
     lua_pushcfunction(L, close_fetch);
     lua_pushvalue(L, -1);
@@ -248,7 +278,7 @@ void lua_cache_fetch_open(lua_State *L)
     lua_setfield(L, -2, "__close");
     lua_pop(L, 1);
     lua_pushvalue(L, -1);
-    lua_pushcclosure(L, fetch, 1);
+    lua_pushcclosure(L, function, 1);
     lua_setfield(L, -3, "fetch");
-    co_passes(vm_of(L), fetch);
+    co_passes(vm_of(L), function);
 }

@@ -181,10 +181,26 @@ static int core_add_header(lua_State *L)
     return 0;
 }
 
+// Whether a name was added to Vary already.
+static bool has_vary(const struct fields *f, struct str name)
+{
+    struct str lines = buf_str(&f->lines), line;
+    while (f->has & FIELDS_VARY && str_split(&lines, '\n', &line)) {
+        ptrdiff_t colon = str_find(line, ':');
+        if (colon == 4 && str_ieq(str_of(line.p, 4), STR("Vary")) &&
+            str_ieq(str_trim(str_of(line.p + 5, line.n - 6)), name)) // the rest but the CR
+            return true;
+    }
+    return false;
+}
+
+// vary(req, name): a name for Vary, once.
 static int core_vary(lua_State *L)
 {
     struct work *w = request_work(L, 1);
-    fields_add(&w->extra, STR("Vary"), luax_check_str(L, 2));
+    struct str name = luax_check_str(L, 2);
+    if (!has_vary(&w->extra, name))
+        fields_add(&w->extra, STR("Vary"), name);
     return 0;
 }
 
@@ -346,7 +362,10 @@ static int core_check(lua_State *L)
         .now = loop_wall(w->h->loop),
     };
     bool is_get = r->method == HTTP_GET || r->method == HTTP_HEAD;
-    lua_pushstring(L, verdicts[conditions_judge(&c, &v, is_get)]);
+    enum verdict verdict = conditions_judge(&c, &v, is_get);
+    if (w->fills && is_get) // an answer for everybody is made whole, and judged when it is sent
+        verdict = VERDICT_GO;
+    lua_pushstring(L, verdicts[verdict]);
     lua_pushboolean(L, c.if_match.p || c.if_none_match.p || c.if_modified_since.p ||
                            c.if_unmodified_since.p);
     return 2;
@@ -378,11 +397,24 @@ int luaopen_lunette_core(lua_State *L)
         {"timeout", core_timeout},
         {"no_coding", core_no_coding},
         {"current", core_current},
+        {"route", core_route},
+        {"routed", core_routed},
         {"segments", core_segments},
         {"accept", core_accept},
         {"accept_language", core_accept_language},
         {"accept_encoding", core_accept_encoding},
         {"check", core_check},
+        {"watch", core_watch},
+        {"private_seen", core_private_seen},
+        {"private_covered", core_private_covered},
+        {"private_text", core_private_text},
+        {"private_note", core_private_note},
+        {"keep", core_keep},
+        {"fills", core_fills},
+        {"field", core_field},
+        {"has_body", core_has_body},
+        {"added", core_added},
+        {"added_since", core_added_since},
         {"sender", core_sender},
         {NULL, NULL},
     };

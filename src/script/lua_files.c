@@ -3,6 +3,7 @@
 // find looks a file up and keeps its whole answer in the work; then the library either returns
 // core.FILE, and C sends that, or takes it as a response object, for middleware to see.
 #include "http/uri.h"
+#include "script/lua_guard.h"
 #include "script/luax.h"
 #include "script/work.h"
 #include <errno.h>
@@ -20,6 +21,7 @@ struct root {
     struct file_root *folder;
     struct static_options options;
     const char *index[INDEX_MAX + 1];
+    struct static_caching caching;
 };
 
 static int root_gc(lua_State *L)
@@ -49,27 +51,50 @@ static void read_index(lua_State *L, struct root *r)
     }
 }
 
-// root(dir, {max_age=, index=}) → a handle. dir is relative to the site's folder. Raises when it
-// cannot be opened.
+static void read_flag(lua_State *L, int from, const char *name, bool *flag)
+{
+    if (lua_getfield(L, from, name) != LUA_TNIL)
+        *flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
+static void read_options(lua_State *L, int from, struct root *r)
+{
+    struct static_options *o = &r->options;
+    read_flag(L, from, "immutable", &o->immutable);
+    read_flag(L, from, "listing", &o->listing);
+    read_flag(L, from, "download", &o->download);
+    if (lua_getfield(L, from, "max_age") != LUA_TNIL)
+        o->max_age = (int64_t)luax_check_duration(L, -1);
+    else if (o->immutable)
+        o->max_age = STATIC_IMMUTABLE_AGE;
+    if (lua_getfield(L, from, "index") == LUA_TTABLE) {
+        read_index(L, r);
+        o->index = r->index;
+    }
+}
+
+// root(dir, {max_age=, index=, immutable=, listing=, download=}) → a handle. dir is relative to the
+// site's folder. Raises when it cannot be opened.
 static int files_root(lua_State *L)
 {
     struct handler *h = lua_touserdata(L, lua_upvalueindex(1));
     const char *dir = luaL_checkstring(L, 1);
     struct root *r = lua_newuserdatauv(L, sizeof *r, 0);
     *r = (struct root){.options = h->options.files};
+    r->options.caching = &r->caching;
     luaL_setmetatable(L, ROOT_CLASS);
     int handle = lua_gettop(L);
-    if (lua_istable(L, 2)) {
-        if (lua_getfield(L, 2, "max_age") != LUA_TNIL)
-            r->options.max_age = (int64_t)luax_check_duration(L, -1);
-        if (lua_getfield(L, 2, "index") == LUA_TTABLE) {
-            read_index(L, r);
-            r->options.index = r->index;
-        }
-    }
+    if (lua_istable(L, 2))
+        read_options(L, 2, r);
     lua_pushstring(L, dir);
     if (dir[0] != '/')
         lua_pushfstring(L, "%s/%s", vm_options(h->vm)->site, dir);
+    if (!guard_may_read(L, lua_tostring(L, -1)))
+        return luaL_error(L,
+                          "the sandbox does not let the folder %s be read: name it in sandbox.read "
+                          "of config.lua",
+                          lua_tostring(L, -1));
     int rc = file_root_open(lua_tostring(L, -1), &r->folder);
     if (rc < 0)
         return luaL_error(L, "the folder %s cannot be opened: %s", lua_tostring(L, -1),
@@ -92,6 +117,14 @@ static const struct file_root *folder_arg(lua_State *L, struct work *w,
     return r->folder;
 }
 
+// Which file it was: by then the path may be gone, and the folder its Lua value's.
+static void remember(struct work *w, const struct file_root *folder)
+{
+    w->found_path = arena_dup(&w->x->arena, w->found_path);
+    if (w->found_path.p)
+        w->found_root = file_root_ref(folder);
+}
+
 // Prepares the file's answer in w. Pushes what find returns.
 static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
                    const struct static_options *options, struct str path)
@@ -100,16 +133,27 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
         w->file.release(w->file.release_arg);
     w->file_ready = false;
     fields_clear(&w->file_fields);
+    file_root_close(w->found_root);
+    w->found_root = NULL;
+    w->lists = false;
     if (!folder)
         return 0;
     struct static_options plain = *options;
+    plain.found = &w->found_path;
     plain.fit = NULL; // it is fitted when it is sent, after middleware
     switch (static_answer(folder, &plain, &w->x->request, path, loop_wall(w->h->loop), &w->x->arena,
                           &w->file_fields, &w->file)) {
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         w->file_ready = true;
+        remember(w, folder);
         lua_pushinteger(L, (lua_Integer)w->file.status);
+        return 1;
+    case STATIC_FOLDER:
+        w->found_path = path;
+        remember(w, folder);
+        w->lists = w->found_root != NULL;
+        lua_pushliteral(L, "listing");
         return 1;
     case STATIC_MISSING:
         return 0;
@@ -125,8 +169,8 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     return 2;
 }
 
-// find(req[, root[, path]]) → the status of the file's answer, which is prepared; nil; or nil and
-// 403 or 503.
+// find(req[, root[, path]]) → the status of the file's answer, which is prepared; "listing" for a
+// folder whose page file_response will make; nil; or nil and 403 or 503.
 static int files_find(lua_State *L)
 {
     struct work *w = request_work(L, 1);
@@ -146,12 +190,8 @@ static int files_exists(lua_State *L)
     struct work *w = request_work(L, 1);
     const struct static_options *options;
     struct str path;
-    struct file file;
     const struct file_root *folder = folder_arg(L, w, &options, &path);
-    bool found = folder && file_open(folder, path, &file) == 0;
-    if (found && file.fd >= 0)
-        close(file.fd);
-    lua_pushboolean(L, found && !file.is_dir);
+    lua_pushboolean(L, folder && static_exists(folder, options, path, &w->x->arena));
     return 1;
 }
 
@@ -168,8 +208,8 @@ static void push_fields(lua_State *L, const struct fields *f)
     }
 }
 
-// Pushes the prepared body; false: the descriptors are out.
-static bool push_file_body(lua_State *L, struct work *w)
+// Pushes the prepared body. Raises when the descriptors are out.
+static void push_file_body(lua_State *L, struct work *w)
 {
     switch (w->file.body) {
     case BODY_BYTES:
@@ -181,7 +221,6 @@ static bool push_file_body(lua_State *L, struct work *w)
     default:
         lua_pushnil(L);
     }
-    return true;
 }
 
 static void drop_prepared(struct work *w)
@@ -191,17 +230,12 @@ static void drop_prepared(struct work *w)
     w->file_ready = false;
 }
 
-// What find prepared as a response object; or nil and 503.
+// What find prepared as a response object.
 static int push_prepared_response(lua_State *L, struct work *w)
 {
     lua_createtable(L, 0, 4);
     int response = lua_gettop(L);
-    if (!push_file_body(L, w)) {
-        drop_prepared(w);
-        lua_pushnil(L);
-        lua_pushinteger(L, 503);
-        return 2;
-    }
+    push_file_body(L, w);
     lua_setfield(L, response, "body");
     lua_pushinteger(L, (lua_Integer)w->file.status);
     lua_setfield(L, response, "status");
@@ -214,31 +248,49 @@ static int push_prepared_response(lua_State *L, struct work *w)
     return 1;
 }
 
-// file_response(req) → what find prepared, as a response object; or nil and 503.
+// file_response(req) → what find prepared, as a response object; or nil and 403, 404 or 503. May wait,
+// for a listing.
 static int files_file_response(lua_State *L)
 {
     struct work *w = request_work(L, 1);
+    if (w->lists)
+        return listing_answer(L, w);
     luaL_argcheck(L, w->file_ready, 1, "no file was found");
     return push_prepared_response(L, w);
 }
 
-// open_file(req, path, {root=, max_age=}) → response object; nil where no file is, for a folder too;
-// or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in its scripts.
-static int files_open_file(lua_State *L)
+// What app.file says of its file, at index 3.
+static void read_file_options(lua_State *L, struct static_options *o)
 {
     static const char *const no_index[] = {NULL};
+    o->index = no_index;
+    o->listing = o->download = o->immutable = false;
+    o->caching = NULL;
+    if (!lua_istable(L, 3))
+        return;
+    if (lua_getfield(L, 3, "max_age") != LUA_TNIL)
+        o->max_age = (int64_t)luax_check_duration(L, -1);
+    o->download = lua_getfield(L, 3, "download") == LUA_TSTRING;
+    if (o->download)
+        o->download_name = luax_str(L, -1); // in the table, which stays on the stack
+    lua_pop(L, 2);
+}
+
+// open_file(req, path, {root=, max_age=, download=}) → response object; nil where no file is, for a
+// folder too; or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in
+// its scripts.
+static int files_open_file(lua_State *L)
+{
     struct work *w = request_work(L, 1);
     struct static_options options = w->h->options.files;
     const struct file_root *folder = w->h->site;
     char decoded[4096];
     struct uri_path clean;
     const char *why;
-    options.index = no_index;
     lua_settop(L, 3);
+    read_file_options(L, &options);
     if (lua_istable(L, 3) && lua_getfield(L, 3, "root") != LUA_TNIL)
         folder = ((struct root *)luaL_checkudata(L, -1, ROOT_CLASS))->folder;
-    if (lua_istable(L, 3) && lua_getfield(L, 3, "max_age") != LUA_TNIL)
-        options.max_age = (int64_t)luax_check_duration(L, -1);
     struct str path = luax_check_str(L, 2);
     lua_pushstring(L, path.n && path.p[0] == '/' ? "" : "/");
     lua_pushvalue(L, 2);

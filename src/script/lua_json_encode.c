@@ -309,6 +309,8 @@ static bool write_table(struct writer *w)
     w->depth++;
     enum json_mark mark = json_mark_of(L, t);
     bool ok;
+    if (mark == JSON_MARK_NONE)
+        luax_complete(L, t);
     if (mark == JSON_MARK_ARRAY || (mark == JSON_MARK_NONE && lua_rawlen(L, t) > 0))
         ok = write_array(w, t);
     else

@@ -5,19 +5,14 @@
 // Which part of which request it is, is kept beside it, in a table with weak keys: so a part can be
 // looped over and encoded like any other table.
 #include "content/mime.h"
-#include "content/save.h"
 #include "script/job.h"
 #include "script/json_mark.h"
 #include "script/luax.h"
-#include "script/options.h"
 #include "script/values.h"
 #include "script/work.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CHUNK = 64 << 10 };
 
@@ -37,7 +32,7 @@ static struct handler *handler_of(lua_State *L)
 }
 
 // The part at index 1 of a request that is not over; *w is its work.
-static const struct upload_part *check_part(lua_State *L, struct work **w)
+const struct upload_part *request_check_part(lua_State *L, struct work **w)
 {
     struct handler *h = handler_of(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &places_key);
@@ -114,7 +109,7 @@ static int part_index(lua_State *L)
     if (!body && !str_eq(key, STR("detected_type")))
         return 1;
     lua_settop(L, 2);
-    const struct upload_part *part = check_part(L, &w);
+    const struct upload_part *part = request_check_part(L, &w);
     if (!body)
         return push_detected(L, w, part);
     request_push_range(L, w, part->body_at, part->size);
@@ -132,7 +127,7 @@ static int next_chunk(lua_State *L)
     struct work *w;
     lua_settop(L, 0);
     lua_pushvalue(L, lua_upvalueindex(2));
-    const struct upload_part *part = check_part(L, &w);
+    const struct upload_part *part = request_check_part(L, &w);
     uint64_t from = (uint64_t)lua_tointeger(L, lua_upvalueindex(3));
     uint64_t n = part->size - from;
     if (n == 0)
@@ -149,115 +144,12 @@ static int next_chunk(lua_State *L)
 static int part_chunks(lua_State *L)
 {
     struct work *w;
-    check_part(L, &w);
+    request_check_part(L, &w);
     lua_pushlightuserdata(L, w->h);
     lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);
     lua_pushcclosure(L, next_chunk, 3);
     return 1;
-}
-
-// --- save_as ---
-
-struct saving {
-    struct job job;
-    struct save save;
-    char *folder, *path, *bytes; // its own copies
-    int error;
-};
-
-static void saving_run(struct job *j)
-{
-    struct saving *s = (struct saving *)j;
-    s->error = save_write(&s->save);
-}
-
-static void saving_release(struct job *j)
-{
-    struct saving *s = (struct saving *)j;
-    free(s->folder);
-    free(s->path);
-    free(s->bytes);
-    if (s->save.fd > 0)
-        close(s->save.fd);
-}
-
-static int saving_finish(lua_State *L, struct job *j)
-{
-    const struct saving *s = (struct saving *)j;
-    if (s->error == -EEXIST) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "exists");
-        lua_pushliteral(L, "EEXIST");
-        return 3;
-    }
-    if (s->error == -EXDEV) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "the path leads out of the data folder");
-        lua_pushliteral(L, "EXDEV");
-        return 3;
-    }
-    if (s->error)
-        return luax_fail(L, -s->error);
-    if (s->folder)
-        lua_pushfstring(L, "%s/%s", s->folder, s->path);
-    else
-        lua_pushstring(L, s->path);
-    return 1;
-}
-
-static const struct job_ops saving_ops = {
-    .run = saving_run, .finish = saving_finish, .release = saving_release};
-
-// Makes the job's own copy of, or descriptor for, the bytes of the part. 0 or −errno.
-static int take_bytes(struct saving *s, const struct spool *body, const struct upload_part *part)
-{
-    s->save.n = part->size;
-    s->save.at = (off_t)part->body_at;
-    if (body->fd >= 0) {
-        s->save.fd = fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
-        return s->save.fd >= 0 ? 0 : -errno;
-    }
-    s->save.fd = -1;
-    s->bytes = malloc(part->size + !part->size);
-    if (!s->bytes)
-        return -ENOMEM;
-    s->save.bytes = str_of(s->bytes, (size_t)part->size);
-    spool_read(body, part->body_at, s->bytes, (size_t)part->size); // from memory: all of it
-    return 0;
-}
-
-static bool overwrites(lua_State *L)
-{
-    static const char *const names[] = {"overwrite", NULL};
-    if (!options_check(L, 3, names))
-        return false;
-    lua_getfield(L, 3, "overwrite");
-    return lua_toboolean(L, -1);
-}
-
-// part:save_as(path[, {overwrite=}]) → the absolute path, or nil, "exists". Beneath data/, whose
-// folders are made as needed, unless the path is absolute. There whole or not at all.
-static int part_save_as(lua_State *L)
-{
-    struct work *w;
-    const struct upload_part *part = check_part(L, &w);
-    struct str path = luax_check_str(L, 2);
-    luaL_argcheck(L, str_find(path, '\0') < 0, 2, "a path without NUL bytes expected");
-    bool overwrite = overwrites(L);
-    lua_settop(L, 2);
-    struct saving *s = (struct saving *)job_push(L, sizeof *s, &saving_ops);
-    s->save.overwrite = overwrite;
-    s->path = strdup(path.p);
-    if (path.n == 0 || path.p[0] != '/')
-        s->folder = strdup(w->h->options.data);
-    bool copied = s->path && (s->folder || path.p[0] == '/');
-    int err = copied ? take_bytes(s, &w->x->body, part) : -ENOMEM;
-    if (err)
-        return luax_fail(L, -err);
-    s->save.folder = s->folder;
-    s->save.path = s->path;
-    return job_wait(L, &s->job);
 }
 
 // --- making them ---
@@ -372,7 +264,7 @@ void request_push_parts(lua_State *L, struct work *w)
 void lua_part_register(lua_State *L, struct handler *h)
 {
     static const luaL_Reg methods[] = {
-        {"save_as", part_save_as}, {"chunks", part_chunks}, {NULL, NULL}};
+        {"save_as", lua_part_save_as}, {"chunks", part_chunks}, {NULL, NULL}};
     lua_newtable(L); // part → place
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "k");

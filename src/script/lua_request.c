@@ -107,6 +107,8 @@ static void push_headers(lua_State *L, struct work *w, enum values_keep keep)
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->headers_meta);
     lua_setmetatable(L, t);
+    if (w->watched)
+        private_hide(L, w, t);
 }
 
 // headers.Name: a name in another case than the stored lower one.
@@ -214,9 +216,11 @@ static void push_head_field(lua_State *L, struct work *w, enum field_id id)
         request_push_port(L, w);
         break;
     case F_REMOTE_ADDR:
+        w->seen |= PRIVATE_ADDR;
         request_push_remote_addr(L, w);
         break;
     case F_REMOTE_PORT:
+        w->seen |= PRIVATE_ADDR;
         request_push_remote_port(L, w);
         break;
     case F_ID:
@@ -235,9 +239,11 @@ static void push_head_field(lua_State *L, struct work *w, enum field_id id)
         values_push_form(L, r->query, VALUES_ALL);
         break;
     case F_COOKIES:
+        w->seen |= PRIVATE_COOKIES;
         push_cookies(L, w, VALUES_FIRST);
         break;
     case F_COOKIES_ALL:
+        w->seen |= PRIVATE_COOKIES;
         push_cookies(L, w, VALUES_ALL);
         break;
     case F_PARAMS:
@@ -275,9 +281,27 @@ static void push_body_field(lua_State *L, struct work *w, int id)
     }
 }
 
+enum { KEY = 2, FIELD_ID }; // the stack of __index
+
+// The field on top is made, and kept.
+static int keep_field(lua_State *L)
+{
+    lua_pushvalue(L, KEY);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+static int index_body_field(lua_State *L, struct work *w)
+{
+    request_push_within(L, w, push_body_field, (int)lua_tointeger(L, FIELD_ID));
+    return keep_field(L);
+}
+
 // __index: upvalue 1 the handler, 2 the table of field ids and methods.
 static int request_index(lua_State *L)
 {
+    lua_settop(L, KEY);
     lua_pushvalue(L, 2);
     int type = lua_rawget(L, lua_upvalueindex(2));
     if (type != LUA_TNUMBER)
@@ -294,13 +318,9 @@ static int request_index(lua_State *L)
             "req:chunks()",
             lua_tostring(L, 2));
     if (id >= F_BODY)
-        request_push_within(L, w, push_body_field, (int)id);
-    else
-        push_head_field(L, w, id);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 1);
-    return 1;
+        return request_with_body(L, w, index_body_field);
+    push_head_field(L, w, id);
+    return keep_field(L);
 }
 
 // pairs(req): the public fields that were made or set.

@@ -16,6 +16,7 @@
 #include "script/lua_crypto.h"
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
+#include "script/lua_log.h"
 #include "script/vm_inside.h"
 
 #include <lauxlib.h>
@@ -271,8 +272,12 @@ static int search_path(lua_State *L)
         return luaL_error(L, "'package.path' must be a string");
     lua_call(L, 2, 2);
     const char *path = lua_tostring(L, -2);
-    if (!path)
+    if (!path) {
+        lua_getfield(L, lua_upvalueindex(1), "path");
+        guard_tell_search(L, name, lua_tostring(L, -1));
+        lua_pop(L, 1);
         return 1; // the places tried
+    }
     lua_pop(L, 1);
     lua_pushfstring(L, "@%s", vm_short_path(vm, path));
     if (vm_load_path(L, path, lua_tostring(L, -1)) != LUA_OK)
@@ -357,11 +362,13 @@ static void set_preloads(lua_State *L, int package)
 {
     static const luaL_Reg in_c[] = {
         {"lunette.cache", luaopen_lunette_cache},
+        {"lunette.cache_own", luaopen_lunette_cache_own},
         {"lunette.cookie", luaopen_lunette_cookie},
         {"lunette.crypto", luaopen_lunette_crypto},
         {"lunette.gzip", luaopen_lunette_gzip},
         {"lunette.html", luaopen_lunette_html},
         {"lunette.json", luaopen_lunette_json},
+        {"lunette.log", luaopen_lunette_log},
         {"lunette.mime", luaopen_lunette_mime},
         {"lunette.task", luaopen_lunette_task},
         {"lunette.time", luaopen_lunette_time},

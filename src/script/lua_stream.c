@@ -29,6 +29,49 @@ struct stream_writer {
     bool closed;               // the connection wants no more
 };
 
+// --- strings that are lent ---
+//
+// What a pull gives is good until the next one, also when the writer has been cancelled meanwhile
+// and nobody else has the string. So the registry keeps it: in lent_ref while some of it is to be
+// pulled, and from then on in given_ref until the next pull.
+
+static void unref(struct lua_source *s, int *ref)
+{
+    const struct work *w = (struct work *)((char *)s - offsetof(struct work, stream));
+    luaL_unref(vm_state(w->h->vm), LUA_REGISTRYINDEX, *ref);
+    *ref = LUA_NOREF;
+}
+
+// Nothing more of it is to be pulled.
+static void take_lent_back(struct lua_source *s)
+{
+    s->lent = str_of(NULL, 0);
+    if (s->given_ref != LUA_NOREF) { // the last pull was of another string
+        unref(s, &s->lent_ref);
+        return;
+    }
+    s->given_ref = s->lent_ref;
+    s->lent_ref = LUA_NOREF;
+}
+
+static void drop_strings(struct lua_source *s)
+{
+    s->lent = str_of(NULL, 0);
+    unref(s, &s->lent_ref);
+    unref(s, &s->given_ref);
+}
+
+static struct str take_piece(struct lua_source *s)
+{
+    struct str piece = str_of(s->lent.p, s->lent.n < PULL_MAX ? s->lent.n : PULL_MAX);
+    s->lent = str_of(s->lent.p + piece.n, s->lent.n - piece.n);
+    if (s->lent.n == 0)
+        take_lent_back(s);
+    return piece;
+}
+
+// --- pulling ---
+
 static void on_wake(struct deferred *d)
 {
     struct stream_writer *w =
@@ -50,6 +93,8 @@ static enum body_pull pull(struct body_source *source, struct str *out)
 {
     struct lua_source *s = (struct lua_source *)source;
     buf_clear(&s->pulled);
+    if (s->given_ref != LUA_NOREF)
+        unref(s, &s->given_ref);
     if (s->gathered.n) {
         struct buf b = s->pulled;
         s->pulled = s->gathered;
@@ -59,9 +104,7 @@ static enum body_pull pull(struct body_source *source, struct str *out)
         return BODY_SOME;
     }
     if (s->lent.n) {
-        // The writer is woken by the pull after the last: until then the bytes are the coroutine's.
-        *out = str_of(s->lent.p, s->lent.n < PULL_MAX ? s->lent.n : PULL_MAX);
-        s->lent = str_of(s->lent.p + out->n, s->lent.n - out->n);
+        *out = take_piece(s); // the writer is woken by the pull after the last
         return BODY_SOME;
     }
     wake_writer(s);
@@ -74,7 +117,7 @@ static void close_source(struct body_source *source)
 {
     struct lua_source *s = (struct lua_source *)source;
     s->closed = true;
-    s->lent = str_of(NULL, 0);
+    drop_strings(s);
     if (s->writer)
         s->writer->closed = true;
     wake_writer(s);
@@ -138,7 +181,8 @@ static void write_cancelled(struct co_wait *wait)
     loop_undefer(w->loop, &w->wake);
     if (w->source) {
         w->source->writer = NULL;
-        w->source->lent = str_of(NULL, 0);
+        if (w->source->lent.n)
+            take_lent_back(w->source);
     }
     w->source = NULL;
 }
@@ -153,6 +197,8 @@ static int lend(lua_State *L, struct handler *h, struct lua_source *s, struct st
         .loop = h->loop,
         .source = s,
     };
+    lua_pushvalue(L, 1);
+    s->lent_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     s->writer = w;
     s->lent = chunk;
     return co_wait(L, &w->wait);
@@ -188,6 +234,8 @@ static int stream_write_lua(lua_State *L)
         return 0;
     }
     stream_send_head(w);
+    if (s->closed) // nobody wants the body: a condition made it a 304 or 412
+        return luaL_error(L, "the client closed the connection");
     exchange_ready(w->x);
     return lend(L, h, s, chunk);
 }
@@ -294,6 +342,7 @@ void stream_source_init(struct work *w)
     buf_init(&w->stream.gathered, GATHER_MAX);
     buf_init(&w->stream.pulled, GATHER_MAX);
     fields_init(&w->stream.trailers);
+    w->stream.lent_ref = w->stream.given_ref = LUA_NOREF;
     timeout_init(&w->stream.beat, on_beat);
 }
 
@@ -305,7 +354,7 @@ void stream_source_fini(struct work *w)
     fields_clear(&s->trailers);
     timeout_clear(&s->beat);
     s->beat_ms = 0;
-    s->lent = str_of(NULL, 0);
+    drop_strings(s);
     if (s->writer) { // it goes on for nobody: its wake was deferred when the source was closed
         s->writer->source = NULL;
         s->writer->closed = true;

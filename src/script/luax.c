@@ -41,6 +41,15 @@ void luax_push_lower(lua_State *L, struct str s)
     luaL_pushresultsize(&b, s.n);
 }
 
+void luax_complete(lua_State *L, int idx)
+{
+    idx = lua_absindex(L, idx);
+    if (luaL_getmetafield(L, idx, "__complete") == LUA_TNIL)
+        return;
+    lua_pushvalue(L, idx);
+    lua_call(L, 1, 0);
+}
+
 int luax_fail(lua_State *L, int err)
 {
     const char *code = strerrorname_np(err);

@@ -49,21 +49,35 @@ static bool is_known(const char *name, const char *const names[])
     return false;
 }
 
-bool options_check(lua_State *L, int arg, const char *const names[])
+static void refuse(lua_State *L, int arg, const char *what, const char *why)
+{
+    if (what)
+        luaL_error(L, "%s: %s", what, why);
+    luaL_argerror(L, arg, why);
+}
+
+bool options_check_of(lua_State *L, int arg, const char *const names[], const char *what)
 {
     if (lua_isnoneornil(L, arg))
         return false;
+    if (what && !lua_istable(L, arg))
+        luaL_error(L, "%s: the options must be a table, not a %s", what, luaL_typename(L, arg));
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, arg)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_argerror(L, arg, "options are named: {name = value}");
+            refuse(L, arg, what, "options are named: {name = value}");
         const char *name = lua_tostring(L, -2);
         if (!is_known(name, names))
-            luaL_argerror(L, arg,
-                          lua_pushfstring(L, "unknown option '%s', did you mean '%s'?", name,
-                                          nearest(name, names)));
+            refuse(L, arg, what,
+                   lua_pushfstring(L, "unknown option '%s', did you mean '%s'?", name,
+                                   nearest(name, names)));
         lua_pop(L, 1);
     }
     return true;
+}
+
+bool options_check(lua_State *L, int arg, const char *const names[])
+{
+    return options_check_of(L, arg, names, NULL);
 }

@@ -174,17 +174,20 @@ static const char *json_kind(lua_State *L)
     return array ? "array" : "object";
 }
 
-int core_expect_json(lua_State *L)
+static int expect_json(lua_State *L, struct work *w)
 {
-    struct work *w = request_work(L, 1);
-    if (!media_is_json(content_type(w)))
-        return 0;
     if (lua_toboolean(L, 2))
         request_push_within(L, w, push_decoded, true);
     else
         lua_getfield(L, 1, "json"); // made once, and kept
     lua_pushstring(L, json_kind(L));
     return 2;
+}
+
+int core_expect_json(lua_State *L)
+{
+    struct work *w = request_work(L, 1);
+    return media_is_json(content_type(w)) ? request_with_body(L, w, expect_json) : 0;
 }
 
 // --- files ---

@@ -1,5 +1,6 @@
 // How a request's body comes: whole before the handler runs (core.receive), or piece by piece as
-// the handler reads it (core.stream, core.read).
+// the handler reads it (core.stream, core.read). Where no route had it received, it comes whole when
+// somebody first reads a field of it: middleware around a 404, or the page of one.
 //
 // While somebody waits for the client, the handler's deadline stands still; it begins anew when
 // bytes have come.
@@ -19,8 +20,9 @@ struct body_reader {
     struct co_wait wait;
     struct deferred wake; // for a wait that is in vain
     struct handler *h;
-    uint64_t handle; // of the request
-    bool in_vain;    // the answer has begun, or the exchange is over
+    uint64_t handle;       // of the request
+    bool in_vain;          // the answer has begun, or the exchange is over
+    request_body_fn *then; // of request_with_body
 };
 
 static const char *const begun = "the answer has begun: the body has to be read before it";
@@ -84,12 +86,12 @@ void request_end_reading(struct work *w)
 }
 
 // The work of a wait that is over, or raises.
-static struct work *woken(lua_State *L, struct co_wait *wait)
+static struct work *woken(lua_State *L, struct co_wait *wait, const char *what)
 {
     const struct body_reader *r = reader_of(wait);
     struct work *w = handler_work(r->h, r->handle);
     if (r->in_vain || !w)
-        luaL_error(L, "req:read: %s", w ? begun : "the request is over");
+        luaL_error(L, "%s: %s", what, w ? begun : "the request is over");
     return w;
 }
 
@@ -106,7 +108,7 @@ static int push_received(lua_State *L, struct work *w)
 
 static int receive_done(lua_State *L, struct co_wait *wait)
 {
-    return push_received(L, woken(L, wait));
+    return push_received(L, woken(L, wait, "req.body"));
 }
 
 // A multipart body is looked at while it arrives.
@@ -123,6 +125,21 @@ static bool watch_parts(struct work *w)
     return true;
 }
 
+// Asks the client for the whole body. False when it will not come: body_status says why.
+static bool ask_for_all(struct work *w, uint64_t max)
+{
+    w->claimed = true;
+    if (!watch_parts(w)) {
+        w->body_status = 503;
+        w->body_why = "out of memory for the body's parts";
+        return false;
+    }
+    w->body_status = exchange_receive(w->x, max);
+    w->body_why = w->body_status ? too_large : NULL;
+    w->asked = w->body_status == 0;
+    return w->asked;
+}
+
 // receive(req[, max]) → 0, or the status and why to answer with. Waits for the whole body.
 int core_receive(lua_State *L)
 {
@@ -130,17 +147,29 @@ int core_receive(lua_State *L)
     uint64_t max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
     if (!w->x->request.has_body)
         return push_received(L, w);
-    if (!watch_parts(w)) {
-        w->body_status = 503;
-        w->body_why = "out of memory for the body's parts";
-        return push_received(L, w);
-    }
     struct body_reader *r = push_reader(L, w, receive_done);
-    w->body_status = exchange_receive(w->x, max);
-    if (w->body_status) {
-        w->body_why = too_large;
-        return push_received(L, w);
-    }
+    return ask_for_all(w, max) ? wait_for_body(L, w, r) : push_received(L, w);
+}
+
+// The stack is that of the C function which waited, with the userdata on top.
+static int late_done(lua_State *L, struct co_wait *wait)
+{
+    struct work *w = woken(L, wait, "req.body");
+    return reader_of(wait)->then(L, w);
+}
+
+int request_with_body(lua_State *L, struct work *w, request_body_fn *then)
+{
+    if (w->streams || !w->x->request.has_body || (w->claimed && !w->asked))
+        return then(L, w);
+    if (w->reader)
+        return luaL_error(L, "req.body: another coroutine is waiting for it already");
+    if (w->x->status)
+        return luaL_error(L, "req.body: %s", begun);
+    struct body_reader *r = push_reader(L, w, late_done);
+    r->then = then;
+    if (!w->asked && !ask_for_all(w, w->h->options.body_bytes))
+        return then(L, w);
     return wait_for_body(L, w, r);
 }
 
@@ -163,7 +192,7 @@ int core_stream(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     w->body_max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
-    w->streams = true;
+    w->streams = w->claimed = true;
     w->body_over = !w->x->request.has_body;
     if ((uint64_t)w->x->request.content_length > w->body_max) {
         w->body_status = 413;
@@ -217,12 +246,12 @@ static int push_read(lua_State *L, struct work *w, bool exactly)
 
 static int read_some_done(lua_State *L, struct co_wait *wait)
 {
-    return push_read(L, woken(L, wait), false);
+    return push_read(L, woken(L, wait, "req:read"), false);
 }
 
 static int read_exactly_done(lua_State *L, struct co_wait *wait)
 {
-    return push_read(L, woken(L, wait), true);
+    return push_read(L, woken(L, wait, "req:read"), true);
 }
 
 static int misuse(lua_State *L, const char *why)
@@ -232,11 +261,22 @@ static int misuse(lua_State *L, const char *why)
     return 2;
 }
 
-// How many bytes a reader may want at once: they are kept in memory until all have come.
-static size_t wanted_max(const struct work *w)
+// How many bytes a reader may want at once is bounded, since they are kept in memory until all have
+// come: by what the request's Lua may hold, which is never just the one string, and by us. NULL: it
+// may want n.
+static const char *too_many(lua_State *L, const struct work *w, uint64_t n)
 {
     size_t request = vm_options(w->h->vm)->request_memory;
-    return request && request < w->incoming.max ? request : w->incoming.max;
+    if (request && n >= request)
+        return lua_pushfstring(
+            L,
+            "%I bytes at once are over limits.request_memory (%I): read less, or use req:chunks()",
+            (LUAI_UACINT)n, (LUAI_UACINT)request);
+    if (n > WORK_READ_MAX)
+        return lua_pushfstring(
+            L, "%I bytes at once are over what it can give (%I): read less, or use req:chunks()",
+            (LUAI_UACINT)n, (LUAI_UACINT)WORK_READ_MAX);
+    return NULL;
 }
 
 // read(req[, n]) → the next bytes of a body that streams: n of them, fewer only at its end, or, without
@@ -251,8 +291,9 @@ int core_read(lua_State *L)
     if (w->reader)
         return misuse(L, "another coroutine is reading the body already");
     uint64_t n = exactly ? luax_check_size(L, 2) : 1;
-    if (n > wanted_max(w))
-        return misuse(L, "so many bytes at once are over limits.request_memory");
+    const char *why = too_many(L, w, n);
+    if (why)
+        return misuse(L, why);
     w->wanted = (size_t)n;
     if (w->incoming.n >= w->wanted || w->body_over || w->body_status)
         return push_read(L, w, exactly);
@@ -270,7 +311,7 @@ void request_drop_body(struct work *w)
     request_end_reading(w);
     upload_free(w->upload);
     w->upload = NULL;
-    w->streams = w->asked = w->body_over = false;
+    w->streams = w->claimed = w->asked = w->body_over = false;
     w->body_status = 0;
     w->body_why = NULL;
     buf_clear(&w->incoming);

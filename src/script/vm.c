@@ -116,6 +116,11 @@ void vm_meter_stop(struct vm *vm)
     vm->meter = co_meter(vm);
 }
 
+size_t *vm_meter(const struct vm *vm)
+{
+    return vm->meter;
+}
+
 bool vm_run_was_full(struct vm *vm)
 {
     vm->refusals = 0;
@@ -150,6 +155,7 @@ static void warning(void *ud, const char *piece, int more)
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
+    lua_guard_open(L);
     lua_base_open(L);
     lua_coroutine_open(L);
     lua_require_open(L);

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from test_downloads import Downloads, serving
 from test_uploads import MB, SITE, forget_peak, peak
 
 GB = 2**30
@@ -61,3 +62,36 @@ def test_two_gigabytes_are_read_as_they_come(server):
     grown = peak(worker) - before
     print(f"a 2 GiB body through req:chunks(): the worker's peak memory grew by {grown / MB:.1f} MiB")
     assert grown < 16 * MB and got["n"] == 2 * GB + 2
+
+
+# --- downloads ---
+
+@pytest.fixture(scope="module")
+def downloads():
+    with serving() as server:
+        yield Downloads(server, GB)
+
+
+@pytest.mark.parametrize("path", ["/big.bin", "/file", "/stream"])
+def test_a_gibibyte_is_downloaded_whole(downloads, path):
+    with downloads.cost_nothing(f"1 GiB from {path}"):
+        downloads.whole(path)
+
+
+@pytest.mark.parametrize("path", ["/big.bin", "/file"])
+def test_a_gibibyte_is_resumed_five_times(downloads, path):
+    with downloads.cost_nothing(f"1 GiB from {path}, resumed"):
+        downloads.resumed(path, 6)
+
+
+@pytest.mark.parametrize("path", ["/big.bin", "/file"])
+def test_a_gibibyte_in_eight_ranges_at_once(downloads, path):
+    with downloads.cost_nothing(f"1 GiB from {path}, in ranges"):
+        downloads.ranges(path)
+
+
+def test_a_slow_reader_of_a_gibibyte_beside_others(downloads):
+    with downloads.cost_nothing("1 GiB beside a slow reader"):
+        downloads.beside_a_slow_reader(lambda: downloads.whole("/big.bin"),
+                                       lambda: downloads.ranges("/file"),
+                                       lambda: downloads.whole("/stream"))

@@ -3,6 +3,7 @@ import hashlib
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 import requests
@@ -27,6 +28,47 @@ SITE = {
         app.group("/told", function(g)
           g.on_error("*", function(req, err) return app.text("page " .. #req[req.query.read]) end)
           g.post("/small", { max_body = 10 }, function() return 204 end)
+        end)
+        -- middleware that wants bodies, also of what no route takes
+        local task = require "lunette.task"
+        app.use("/logged", function(req, handle)
+          local wants, res = req.query.wants
+          if wants == "after" then
+            res = handle(req)
+            res:add_header("X-Body", req.body:sub(1, 20) .. " " .. #req.body)
+          elseif wants == "json" then
+            local value = req:expect_json()
+            res = handle(req)
+            res:add_header("X-Body", value.a)
+          elseif wants == "parts" then
+            res = handle(req)
+            res:add_header("X-Body", req.parts[1].name .. "=" .. req.form.f)
+          elseif wants == "caught" then
+            local ok, why = pcall(function()
+              table.sort({ 1, 2 }, function() return #req.body < 0 end)
+            end)
+            local _, late = task.timeout(0.1, function() return req.body end)
+            res = handle(req)
+            res:add_header("X-Why", tostring(why):match("cannot wait.*") or "none")
+            res:add_header("X-Late", tostring(late))
+            res:add_header("X-Body", #req.body)
+          elseif wants == "two" then
+            local both = { pcall(task.all, { function() return req.body end, function() return req.body end }) }
+            res = handle(req)
+            res:add_header("X-Body", #req.body)
+            res:add_header("X-Why", tostring(both[2]):match("another.*") or "none")
+          elseif wants == "late" then
+            req:after(function() print(select(2, pcall(function() return req.body end))) end)
+            res = handle(req)
+          else
+            res = handle(req)
+          end
+          return res
+        end)
+        app.post("/logged/route", function(req) return app.text(#req.body) end)
+        app.get("/logged/get", function() return 204 end)
+        app.group("/paged", function(g)
+          g.on_error(404, function(req) return app.text("no " .. req.body) end)
         end)
         app.post("/closes", function() return 200, { Connection = "close" }, "bye" end)
         app.get("/hello", function() return app.text "hello" end)
@@ -120,6 +162,71 @@ def test_a_body_that_is_not_wanted_is_refused_before_100_continue(server, target
         assert (a.status, a.headers["connection"]) == (status, "close")
         w.s.shutdown(socket.SHUT_WR)
         w.assert_end()
+
+
+# --- bodies that no route has received ---
+
+@pytest.mark.parametrize("path, status", [
+    ("/logged/nothing", 404), ("/logged/get", 405), ("/logged/route", 200)])
+def test_middleware_reads_the_body_where_no_route_takes_it(server, path, status):
+    """It was empty there."""
+    body = "x" * 50_000  # beyond body_memory
+    for data in (body, (body[i:i + 7000].encode() for i in range(0, 50_000, 7000))):
+        a = requests.post(server.url(path + "?wants=after"), data=data)
+        assert (a.status_code, a.headers["X-Body"]) == (status, "x" * 20 + " 50000")
+    a = requests.post(server.url(path + "?wants=json"), json={"a": "b"})
+    assert (a.status_code, a.headers["X-Body"]) == (status, "b")
+    a = requests.post(server.url(path + "?wants=parts"), files={"f": (None, "value")})
+    assert (a.status_code, a.headers["X-Body"]) == (status, "f=value")
+    assert requests.post(server.url(path + "?wants=json"), data="{", headers={
+        "Content-Type": "application/json"}).status_code == 400
+
+
+def test_the_page_of_a_404_reads_the_body(server):
+    assert requests.post(server.url("/paged/x"), data="abc").text == "no abc"
+
+
+def test_a_body_that_nobody_wants_is_not_received(server):
+    for path in ("/logged/nothing", "/nowhere"):
+        with server.wire() as w:
+            w.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                   "Expect: 100-continue\r\n\r\n")
+            assert w.answer().status == 404
+    with server.wire() as w:
+        w.send("POST /logged/nothing?wants=after HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+               "Expect: 100-continue\r\n\r\n")
+        assert w.answer().status == 100
+        a = w.send("hello").answer()
+        assert (a.status, a.headers["x-body"]) == (404, "hello 5")
+        assert_next_request_works(w)
+
+
+def test_what_middleware_reads_has_the_limits_of_the_site(server):
+    too_much = requests.post(server.url("/logged/nothing?wants=after"), data=b"x" * 7_000_000)
+    assert too_much.status_code == 413
+    server.wait_for("413 POST /logged/nothing.*limits.body_bytes")
+    with server.wire() as w:  # it stops coming: timeouts.body
+        w.send("POST /logged/nothing?wants=after HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        assert w.answer().status == 408
+    with server.wire() as w:
+        w.send("POST /logged/nothing?wants=after HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        w.s.shutdown(socket.SHUT_WR)
+        assert w.answer().status == 400
+
+
+def test_waits_for_a_late_body_can_fail_and_be_tried_again(server):
+    with server.wire() as w:
+        w.send("POST /logged/nothing?wants=caught HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        time.sleep(0.2)
+        a = w.send("cde").answer()
+        assert (a.status, a.headers["x-body"], a.headers["x-late"]) == (404, "5", "timeout")
+        assert a.headers["x-why"] == "cannot wait inside table.sort"
+        assert_next_request_works(w)
+    two = requests.post(server.url("/logged/nothing?wants=two"), data="abc")
+    assert (two.headers["X-Body"], two.headers["X-Why"]) == (
+        "3", "another coroutine is waiting for it already")
+    requests.post(server.url("/logged/nothing?wants=late"), data="abc")
+    server.wait_for("req.body: the answer has begun")
 
 
 # --- trailers ---

@@ -17,6 +17,16 @@ SITE = {
         local task = require "lunette.task"
         app.get("/hello", function() return app.text "hello" end)
         app.get("/n/:n", function(req) return app.text("number " .. req.params.n) end)
+        app.get("/left", function()
+          local e <close> = setmetatable({}, { __close = function() print "was ended" end })
+          task.sleep(60)
+        end)
+        app.post("/slow", { stream_body = true }, function(req)
+          local n = #req:read(1)
+          task.sleep(1.3)
+          for chunk in req:chunks() do n = n + #chunk end
+          return app.text(n .. " slowly")
+        end)
         app.get("/sleep/:ms{int}", function(req)
           task.sleep(req.params.ms / 1000)
           return app.text "slept"
@@ -195,6 +205,38 @@ def test_all_of_a_pipeline_is_answered_after_a_half_close(server):
         w.get("/n/1").get("/sleep/100").get("/n/3")
         w.s.shutdown(socket.SHUT_WR)
         assert [w.answer().body for _ in range(3)] == [b"number 1", b"slept", b"number 3"]
+        w.assert_end()
+
+
+@pytest.mark.parametrize("behind", [
+    "GET /n/1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /echo HTTP/1.1\r\nContent-Length: 99999\r\n\r\n" + "x" * 99999], ids=["few", "many"])
+def test_a_client_that_left_is_noticed_behind_pipelined_bytes(server, behind):
+    """Also when they are more than the connection keeps."""
+    with server.wire() as w:
+        w.get("/left").send(behind)
+    server.wait_for("was ended", 5)
+
+
+def test_each_of_a_pipeline_has_its_second_after_a_half_close(server):
+    with server.wire() as w:
+        w.get("/sleep/600").get("/sleep/600").get("/n/3")
+        w.s.shutdown(socket.SHUT_WR)
+        assert [w.answer().body for _ in range(3)] == [b"slept", b"slept", b"number 3"]
+        w.assert_end()
+    with server.wire() as w:
+        w.get("/n/1").get("/left").get("/n/3")
+        w.s.shutdown(socket.SHUT_WR)
+        assert w.answer().body == b"number 1"
+        w.assert_end()
+    server.wait_for("was ended", 5)
+
+
+def test_a_body_that_is_read_slowly_is_read_after_a_half_close(server):
+    with server.wire() as w:
+        w.send(post("/slow", b"x" * 60_000))
+        w.s.shutdown(socket.SHUT_WR)
+        assert w.answer().body == b"60000 slowly"
         w.assert_end()
 
 

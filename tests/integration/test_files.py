@@ -85,7 +85,7 @@ def get(server, path, *fields, method="GET"):
 @pytest.mark.parametrize("path, kind", [
     ("/index.html", "text/html"), ("/style.css", "text/css"), ("/app.js", "text/javascript"),
     ("/data.json", "application/json"), ("/note.txt", "text/plain"),
-    ("/picture.SVG", "image/svg+xml"), ("/no-extension", "application/octet-stream"),
+    ("/picture.SVG", "image/svg+xml"), ("/no-extension", "text/plain"),
     ("/medium.bin", "application/octet-stream")])
 def test_types_go_by_extension(server, path, kind):
     answer = requests.get(server.url(path))
@@ -102,6 +102,8 @@ def test_files_say_how_fresh_they_are(server):
     assert modified == int((server.folder / "site/note.txt").stat().st_mtime)
     assert a.headers["etag"].startswith('"') and a.headers["accept-ranges"] == "bytes"
     assert a.headers["cache-control"] == "max-age=10"
+    expires = email.utils.parsedate_to_datetime(a.headers["expires"]).timestamp()
+    assert expires - email.utils.parsedate_to_datetime(a.headers["date"]).timestamp() in (9, 10, 11)
     (server.folder / "site/note.txt").write_text("another")
 
     def changed():

@@ -392,7 +392,7 @@ REFUSED = [
     ('app.on_error(200, print)', "from 400 to 599"),
     ('app.static("/f", "no-such-folder")', "no-such-folder"),
     ('app.websocket("/ws", print)', "not in this version"),
-    ('app.get("/x", { cache = 5 }, print)', "not in this version"),
+    ('app.get("/x", { cache = "5x" }, print)', "cache.ttl must be a duration"),
 ]
 
 

@@ -1,5 +1,8 @@
 """Large bodies: parts as files, their methods, what they cost, and bodies that are read as they come."""
+import contextlib
 import hashlib
+import itertools
+import json
 import os
 import re
 import socket
@@ -24,6 +27,15 @@ SITE = {
             saved[i] = { path = path, why = why, code = code }
           end
           return app.json(saved)
+        end)
+        app.post("/misuse", function(req)
+          local f, said = req.files.f, {}
+          for i, args in ipairs { { 1, {} }, {}, { "a", "b" }, { "a", { overwrit = true } },
+                                  { "a", { true } }, { "a\\0b" } } do
+            said[i] = select(2, pcall(f.save_as, f, table.unpack(args)))
+          end
+          said[#said + 1] = select(2, pcall(f.chunks))
+          return app.json(said)
         end)
         app.post("/chunks", function(req)
           local sizes, text = {}, {}
@@ -160,6 +172,27 @@ def test_a_part_is_saved(server, size):
     assert os.listdir(server.folder / "data/in") == ["here.bin"]
 
 
+@pytest.mark.parametrize("path", ["p//q/r", "./p/./q//./r", "p/q/r"])
+def test_save_as_returns_the_path_without_detours(server, path):
+    [saved] = upload(server, f"/save?as={path}", b"x")
+    assert saved["path"] == str(server.folder / "data/p/q/r")
+    [saved] = upload(server, f"/save?overwrite&as={server.folder}/./data//{path}", b"y")
+    assert saved["path"] == str(server.folder / "data/p/q/r")
+    for no_file in ("p/q/.", "p/q/"):
+        assert upload(server, f"/save?as={no_file}", b"x")[0]["code"] == "EISDIR"
+
+
+def test_misuse_of_a_part_names_the_method(server):
+    assert upload(server, "/misuse", b"x") == [
+        "part:save_as: the path must be a string, not a number",
+        "part:save_as: the path must be a string, not no value",
+        "part:save_as: the options must be a table, not a string",
+        "part:save_as: unknown option 'overwrit', did you mean 'overwrite'?",
+        "part:save_as: options are named: {name = value}",
+        "part:save_as: the path has a NUL byte",
+        "call with a colon: part:save_as(path), part:chunks()"]
+
+
 def test_save_as_stays_beneath_data(server, place):
     for path in ("../out", "a/../../out", ""):
         [saved] = upload(server, f"/save?as={path}", b"x", name="x")
@@ -169,6 +202,59 @@ def test_save_as_stays_beneath_data(server, place):
     [saved] = upload(server, f"/save?as={place}/site1/data/absolute", b"x")
     assert saved["path"] == f"{place}/site1/data/absolute"
     assert not (server.folder / "out").exists()
+
+
+# --- no descriptors ---
+
+def limit_descriptors(pid, soft):
+    """As the user that the process has become: root may lack the right to."""
+    ids = dict(re.findall(r"^(Uid|Gid):\t(\d+)", open(f"/proc/{pid}/status").read(), re.M))
+    user = {"user": int(ids["Uid"]), "group": int(ids["Gid"])} if os.getuid() == 0 else {}
+    subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={soft}:"], check=True, **user)
+
+
+@contextlib.contextmanager
+def descriptors_left(pid, n):
+    """The process can open n more, and no others, though others are open above them."""
+    soft = re.search(r"Max open files +(\d+)", open(f"/proc/{pid}/limits").read())[1]
+    used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    free = (fd for fd in itertools.count() if fd not in used)
+    limit_descriptors(pid, next(itertools.islice(free, n, None)))
+    try:
+        yield
+    finally:
+        limit_descriptors(pid, soft)
+
+
+def form_with(data):
+    body = b'--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n' + data + b"\r\n--b--\r\n"
+    return (f"POST /save?as=saved HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\n\r\n").encode() + body
+
+
+# How much the worker may still open, and what comes of it: the spool's file, the descriptor that save_as
+# has of it, the data folder for a body in memory, the new file in it.
+@pytest.mark.parametrize("size, left, status", [
+    (MB, 0, 503), (MB, 1, 200), (MB, 2, 200), (1000, 0, 200), (1000, 1, 200)])
+def test_without_descriptors_nothing_is_saved_and_nothing_breaks(server, size, left, status):
+    [worker] = server.workers()
+    data = os.urandom(size)
+    with server.wire() as w:
+        w.get("/hello")
+        assert w.answer().status == 200  # the connection has its descriptor, and the site is loaded
+        before = len(server.open_files())
+        with descriptors_left(worker, left):
+            a = w.send(form_with(data)).answer()
+            assert a.status == status, a.body
+            if status == 200:
+                assert json.loads(a.body) == [{"why": "Too many open files", "code": "EMFILE"}]
+        assert not (server.folder / "data/saved").exists()
+        if status == 503:
+            server.wait_for("no descriptor left for the body's temporary file")
+    eventually(lambda: len(server.open_files()) < before)  # the connection's, and no other is left
+    with server.wire() as w:
+        assert json.loads(w.send(form_with(data)).answer().body)[0]["path"].endswith("/data/saved")
+    assert (server.folder / "data/saved").read_bytes() == data
 
 
 def test_a_part_is_read_in_chunks(server):
@@ -294,6 +380,39 @@ def test_a_body_is_read_as_it_comes(server):
 def test_read_gives_exactly_what_was_asked_for(server):
     got = requests.post(server.url("/exactly"), data=(b"x" * 7 for _ in range(500))).json()
     assert got == {"sizes": [1000, 1000, 1000, 500], "nothing": ""}
+
+
+BOUNDED = """
+    local app = require "lunette"
+    app.post("/read", { stream_body = true, max_body = "1G", timeout = 60 }, function(req)
+      local n = tonumber(req.query.n) or req.query.n
+      local ok, first = pcall(req.read, req, n)
+      return app.text(ok and #first .. " bytes" or first)
+    end)
+    app.post("/bytes", { stream_body = true, timeout = 60 }, function(req)
+      local n = 0
+      while req:read(1) do n = n + 1 end
+      return app.text(n)
+    end)
+    """
+
+
+@pytest.mark.parametrize("memory, n, said", [
+    ("64M", "64M", "req:read: 67108864 bytes at once are over limits.request_memory (67108864)"),
+    ("64M", "70000000", "req:read: 70000000 bytes at once are over limits.request_memory (67108864)"),
+    ("300M", "65M", "req:read: 68157440 bytes at once are over what it can give (67108864)"),
+    ("300M", "64M", "67108864 bytes")])
+def test_what_one_read_may_give_is_bounded_by_name(serve, memory, n, said):
+    server = serve({"scripts/main.lua": BOUNDED, "scripts/config.lua": f"""
+        return {{ limits = {{ request_memory = "{memory}", lua_memory = "600M" }} }}"""}, "--workers", "1")
+    data = bytes(65 * MB) if said == "67108864 bytes" else b"abc"
+    assert said in requests.post(server.url(f"/read?n={n}"), data=data, timeout=60).text
+
+
+def test_reading_byte_by_byte_is_not_quadratic(serve):
+    """Each read moved all that was left: a MiB took 64 times as long as 64 KiB, and more."""
+    server = serve({"scripts/main.lua": BOUNDED}, "--workers", "1")
+    assert requests.post(server.url("/bytes"), data=bytes(MB), timeout=60).text == str(MB)
 
 
 def test_too_much_is_a_413_before_and_within(server):

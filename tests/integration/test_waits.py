@@ -332,7 +332,9 @@ def site():
     chunk.parent.chmod(0o755)
     chunk.write_text(CHUNK)
     files = {"scripts/main.lua": MAIN, "scripts/slow.lua": SLOW,
-             "scripts/config.lua": f'return {{ site = {{ chunk = "{chunk}" }} }}\n'}
+             "scripts/config.lua": f"""return {{
+                 site = {{ chunk = "{chunk}" }}, sandbox = {{ read = {{ "{chunk}" }} }},
+             }}"""}
     with running(files, "--workers", "1") as server:
         yield server
 

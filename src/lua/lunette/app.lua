@@ -6,13 +6,16 @@
 --   { host, router, routes }
 
 local core = require "lunette.core"
+local cache_option = require "lunette.cache_option"
 local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
 local etags = require "lunette.etags"
 local events = require "lunette.events"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
+local response_cache = require "lunette.response_cache"
 local router = require "lunette.router"
+local static = require "lunette.static"
 local suggest = require "lunette.suggest"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
@@ -80,7 +83,7 @@ local ROUTE_OPTIONS = {
 local GROUP_OPTIONS = {}
 for name in pairs(ROUTE_OPTIONS) do GROUP_OPTIONS[name] = name ~= "name" or nil end
 
-local LATER_OPTIONS = { "cache", "query", "form", "json", "params", "invalid" }
+local LATER_OPTIONS = { "query", "form", "json", "params", "invalid" }
 
 -- A list of middleware: a function, an array of them, or nil.
 local function middleware_list(use, what)
@@ -98,9 +101,15 @@ local function middleware_list(use, what)
     return list
 end
 
+-- An option that middleware of ours does: made by fn, or the scope's where it is not given; false
+-- takes that away.
+local function inner_option(scope, opts, name, fn, what)
+    if opts[name] == nil then return scope.defaults[name] end
+    return opts[name] and fn(opts[name], what)
+end
+
 -- Checks the options of a route or group and gives them as {name, use, max_body, timeout, strict,
--- stream_body, gzip}, over those of the scope. What `etag` and `files` ask for is done by middleware
--- of ours, the innermost.
+-- stream_body, gzip, cache, etag, files}, over those of the scope.
 local function route_options(scope, opts, known, what)
     opts = check_options(opts, known, what)
     for _, name in ipairs(LATER_OPTIONS) do
@@ -126,14 +135,22 @@ local function route_options(scope, opts, known, what)
     end
     given.use = table.move(scope.defaults.use, 1, #scope.defaults.use, 1, {})
     for _, fn in ipairs(middleware_list(opts.use, what)) do given.use[#given.use + 1] = fn end
-    if opts.etag then given.use[#given.use + 1] = etags.middleware(opts.etag, what) end
-    if opts.files ~= nil then
-        if given.stream_body then
-            misuse("%s: files needs the whole body, and stream_body leaves it to the handler", what)
-        end
-        given.use[#given.use + 1] = uploads.middleware(opts.files, what)
+    given.cache = inner_option(scope, opts, "cache", cache_option.parse, what)
+    given.etag = inner_option(scope, opts, "etag", etags.middleware, what)
+    given.files = inner_option(scope, opts, "files", uploads.middleware, what)
+    if given.files and given.stream_body then
+        misuse("%s: files needs the whole body, and stream_body leaves it to the handler", what)
     end
     return given
+end
+
+-- The middleware of a route: the author's, then ours, of which the cache keeps what the others give.
+local function route_uses(route)
+    local uses = table.move(route.use, 1, #route.use, 1, {})
+    if route.cache then uses[#uses + 1] = response_cache.middleware(route, route.cache) end
+    uses[#uses + 1] = route.etag or nil
+    uses[#uses + 1] = route.files or nil
+    return uses
 end
 
 local function add_name(route, what)
@@ -158,6 +175,7 @@ local function declare(scope, what, methods, text, opts, handler)
         misuse("%s: %s %s is declared already at %s, as %s", what, method, p.text, other.place,
             other.pattern.text)
     end
+    route.use = route_uses(route)
     if route.name then add_name(route, what) end
     local routes = scope.tier.routes
     routes[#routes + 1] = route
@@ -254,51 +272,15 @@ function calls.host(scope, host, fn)
     fn(inner.api)
 end
 
-local STATIC_OPTIONS = {
-    max_age = true, index = true, listing = true, immutable = true, fallback = true,
-    headers = true, download = true,
-}
-
--- max_age and index as core.root takes them.
-local function root_options(opts)
-    local max_age = opts.max_age
-    if max_age ~= nil and max_age ~= 0 then
-        max_age = units.duration(max_age)
-        if not max_age then
-            misuse('app.static: max_age must be a duration like 60 or "1d", not %s',
-                errors.kind(opts.max_age))
-        end
-    end
-    local index = opts.index
-    if type(index) == "string" then index = { index } end
-    if index then
-        expect(index, "table", "app.static: index")
-        for _, name in ipairs(index) do expect(name, "string", "app.static: a name of index") end
-    end
-    return { max_age = max_age, index = index }
-end
-
--- app.static(prefix, dir[, {max_age=, index=, headers=, fallback=}]): the files of another folder
--- beneath the prefix, where no route matches. fallback: the file for paths that have none.
+-- app.static(prefix, dir[, opts]): the files of another folder beneath the prefix, where no route
+-- matches; see static.lua.
 function calls.static(scope, prefix, dir, opts)
     check_open("app.static")
     local text, p = parse_prefix(scope, prefix, "app.static")
     if not p.literal then misuse("app.static: the prefix %q must not hold captures", text) end
-    expect(dir, "string", "app.static: the folder")
-    opts = check_options(opts, STATIC_OPTIONS, "app.static")
-    for _, name in ipairs { "listing", "immutable", "download" } do
-        if opts[name] then
-            misuse("app.static: the option %q is not in this version of lunette yet", name)
-        end
-    end
-    if opts.headers ~= nil then expect(opts.headers, "table", "app.static: headers") end
-    if opts.fallback ~= nil then expect(opts.fallback, "string", "app.static: fallback") end
-    local ok, root = pcall(core.root, dir, root_options(opts))
-    if not ok then misuse("app.static: %s", errors.text_of(root)) end
-    site.statics[#site.statics + 1] = {
-        prefix = p, root = root, headers = opts.headers, tier = scope.tier,
-        fallback = opts.fallback and "/" .. opts.fallback:gsub("^/+", ""),
-    }
+    local folder = static.new(dir, opts)
+    folder.prefix, folder.tier = p, scope.tier
+    site.statics[#site.statics + 1] = folder
 end
 
 -- app.on_error(status or "*", function(req, err) … end): the page for a status from 400 to 599.
@@ -325,6 +307,7 @@ for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirec
     helpers[name] = response[name]
 end
 helpers.events = events.events
+helpers.purge = response_cache.purge
 
 -- app.abort(status[, message or data][, headers]), app.abort(response): leaves the handler.
 function helpers.abort(status, message, headers)
@@ -410,7 +393,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start", "view", "render", "purge" }
+local LATER = { "websocket", "every", "at", "at_start", "view", "render" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()

@@ -13,9 +13,6 @@ local config = {}
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
 
-local function always() return true end
-local function wanted(value) return value == true end
-local function is_json(value) return value == "json" end
 
 local schema = {
   listen = { "addresses" },
@@ -50,7 +47,7 @@ local schema = {
   static = {
     max_age = { "seconds", 0, 10 * 366 * 24 * 3600 },
     index = { "strings" },
-    listing = { "boolean", soon = wanted },
+    listing = { "boolean" },
   },
   gzip = {
     level = { "integer", 1, 9 },
@@ -60,7 +57,7 @@ local schema = {
   cache = { bytes = { "size", MB, 1024 * GB } },
   log = {
     access = { "string" },
-    format = { "choice", choices = { "combined", "json" }, soon = is_json },
+    format = { "choice", choices = { "combined", "json" } },
     error = { "string" },
     level = { "choice", choices = { "debug", "info", "warn", "error" } },
   },
@@ -71,8 +68,8 @@ local schema = {
   sandbox = {
     "sandbox", fields = { read = { "strings" }, write = { "strings" }, exec = { "strings" } },
   },
-  metrics = { "string", soon = always },
-  health = { "string", soon = always },
+  metrics = { "string" },
+  health = { "string" },
   secret = { "secrets" },
   site = { "plain" },
 }

@@ -5,7 +5,9 @@
 --   view  { tiers, literal = {method → {path → entry}}, entries = {route → entry}, uses, statics,
 --           paged, nowhere, answers }
 --   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
---   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, early }
+--   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, watched,
+--           number, early }
+--   number  of the route, for the access log and the metrics; nil when nobody wants it
 --   chain   the handler with its middleware, composed; nil when there is none
 --   uses    instead of chain, when the path decides which middleware covers it
 --   early   something is to be done before the handler even when there is no body
@@ -186,13 +188,23 @@ local function uses_of(view, route)
     return list, open
 end
 
+-- The number by which C knows a route, for logs and figures; nil where nobody asks.
+local numbers = {}
+
+local function number_of(route)
+    local text = route.pattern.text
+    numbers[text] = numbers[text] or core.route(text)
+    return numbers[text]
+end
+
 local function new_entry(view, route)
     local entry = {
         view = view, route = route, handler = route.handler,
         max_body = route.max_body, timeout = route.timeout, streams = route.stream_body,
-        identity = route.gzip == false,
-        early = route.timeout ~= nil or route.stream_body or route.gzip == false,
+        identity = route.gzip == false, watched = route.cache, number = number_of(route),
     }
+    entry.early = entry.timeout ~= nil or entry.streams or entry.identity or entry.watched
+        or entry.number ~= nil
     local handler = route.handler
     local function bottom(req)
         return settle(entry, handler, req, xpcall(handler, on_raise, req))
@@ -253,6 +265,7 @@ local function new_answers(view)
         local res, status = core.file_response(req)
         return res or pages.answer(view.nowhere, req, { status = status })
     end
+    function answers.listing(req) return answers.file(req) end
     function answers.options(req) return options(allowed_at(view, req)) end
     function answers.refused(req) return refuse(req, allowed_at(view, req)) end
     function answers.all() return options(ALL) end
@@ -266,7 +279,7 @@ local function new_answers(view)
     for _, static in ipairs(view.statics) do
         answers[static] = static.headers and function(req)
             local res = response.copy(answers.file(req))
-            for name, value in pairs(static.headers) do res.headers[name] = value end
+            response.overlay(res, static.headers)
             return res
         end or answers.file
     end
@@ -288,7 +301,7 @@ local function find_static(req, look, here)
     local found, status = look(req, here.static.root, here.path)
     if found or status then return found, status end
     local fallback = here.static.fallback
-    return fallback and look(req, here.static.root, fallback)
+    return fallback and look(req, here.static.fallback_root, fallback)
 end
 
 -- The answer by files, and whether it is a file. May wait.
@@ -304,7 +317,9 @@ local function file_answer(view, req, method, statics)
     end
     if not found and not status then found, status = look(req) end
     if not found then return answers[status or 404] or answers[500], false end
-    if reads then return answer, true end
+    if reads then
+        return found == "listing" and answer == answers.file and answers.listing or answer, true
+    end
     return method == "OPTIONS" and answers.file_options or answers.file_refused, false
 end
 
@@ -459,8 +474,10 @@ end
 -- Sets the deadline of an entry and receives the body, or leaves that to the handler; nil, or the
 -- response when that fails.
 local function prepare(entry, req, has_body)
+    if entry.number then core.routed(entry.number) end
     if entry.timeout then core.timeout(req, entry.timeout) end
     if entry.identity then core.no_coding(req) end
+    if entry.watched then core.watch(req) end
     if not has_body and not entry.streams then return nil end
     local take = entry.streams and core.stream or core.receive
     local status, why = take(req, entry.max_body)

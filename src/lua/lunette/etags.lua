@@ -11,7 +11,8 @@ local etags = {}
 
 local function is_read(req) return req.method == "GET" or req.method == "HEAD" end
 
-local function of_body(body)
+-- The strong tag of a body.
+function etags.of_body(body)
     local crypto = require "lunette.crypto"
     return '"' .. crypto.base64(crypto.sha256(body):sub(1, 16), { url = true }) .. '"'
 end
@@ -19,7 +20,7 @@ end
 local function tag_bodies(req, handle)
     local res = handle(req)
     if is_read(req) and res.status == 200 and type(res.body) == "string" and not res.headers.ETag then
-        res.headers.ETag = of_body(res.body)
+        res.headers.ETag = etags.of_body(res.body)
     end
     return res
 end

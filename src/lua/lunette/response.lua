@@ -58,6 +58,14 @@ function response.copy(res)
     }, Response)
 end
 
+-- Puts an author's headers over those of a file's response. Expires says the same as the
+-- Cache-Control it came with, and goes with it.
+function response.overlay(res, headers)
+    if not headers then return end
+    if key_of(headers, "Cache-Control") then res.headers.Expires = nil end
+    for name, value in pairs(headers) do res.headers[name] = value end
+end
+
 -- Appends a header: a second one of a name makes an array of both.
 function Response.add_header(self, name, value)
     if type(self) ~= "table" or getmetatable(self) ~= Response then
@@ -253,15 +261,6 @@ local function root_of(dir)
     return opened
 end
 
--- Content-Disposition (RFC 6266): a plain name, and the true one where that is another.
-local function disposition(name)
-    local plain = name:gsub('[^\32-\126]+', "_"):gsub('["\\/%%]', "_")
-    local value = ('attachment; filename="%s"'):format(plain)
-    if plain == name then return value end
-    local quoted = name:gsub("[^%w!#$&+.^_`|~-]", function(c) return ("%%%02X"):format(c:byte()) end)
-    return value .. "; filename*=UTF-8''" .. quoted
-end
-
 -- Whether a path beneath the site's folder is in its scripts.
 local function is_script(path)
     local kept = {}
@@ -321,11 +320,9 @@ function response.open(core, req, res)
     if not opened then return nil, (status or 404) == 404 and file.missing or status end
     opened.headers = response.headers(opened.headers)
     if opened.status == 200 then
-        local opts = file.opts
-        opened.headers["Content-Type"] = opts.type or opened.headers["Content-Type"]
-        opened.headers["Content-Disposition"] = opts.download and disposition(opts.download)
+        opened.headers["Content-Type"] = file.opts.type or opened.headers["Content-Type"]
     end
-    for name, value in pairs(res.headers or {}) do opened.headers[name] = value end
+    response.overlay(opened, res.headers)
     if not res.implied or res.status ~= 200 then
         opened.status = res.status
     else

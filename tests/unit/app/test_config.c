@@ -115,7 +115,7 @@ static void test_settings(void **state)
                 "  timeouts = { header = 0.25, stop = '1m' },\n"
                 "  static = { max_age = require 'extra', index = { 'a', 'b' } },\n"
                 "  log = { access = 'off', error = 'logs/e', level = 'debug' },\n"
-                "  gzip = { level = 1 }, sandbox = { read = { '/etc' } },\n"
+                "  gzip = { level = 1 }, sandbox = { read = { '/etc', 'scripts' } },\n"
                 "  secret = { 'sixteen \\0 bytes..', ('y'):rep(40) }, site = { title = 'T' },\n"
                 "}\n"),
            "settings");
@@ -131,6 +131,12 @@ static void test_settings(void **state)
     assert_string_equal(config.temp, "/var/tmp");
     assert_string_equal(config.log.access, "off");
     assert_string_equal(config.log.error + strlen(config.site), "/logs/e");
+    assert_true(config.sandbox.on);
+    assert_int_equal(config.sandbox.read.n, 2);
+    assert_string_equal(config.sandbox.read.item[0], "/etc");
+    assert_string_equal(config.sandbox.read.item[1] + strlen(config.site), "/scripts");
+    assert_null(config.sandbox.read.item[2]);
+    assert_int_equal(config.sandbox.exec.n, 0);
     assert_true(config.settings.n > 0);
     assert_int_equal(config.secrets.n, 2);
     assert_true(str_eq(config.secrets.item[0], STR("sixteen \0 bytes..")));
@@ -144,6 +150,20 @@ static void test_settings(void **state)
     assert_string_equal(addr_format(&config.listen[0], text), "127.0.0.1:9009");
     assert_int_equal(config.workers, 2);
     assert_string_equal(config_place(&config, "listen", place), "the command line");
+    config_fini(&config);
+}
+
+static void test_the_sandbox_is_on_unless_told_otherwise(void **state)
+{
+    (void)state;
+    expect(load(&(struct cli){0}, "return {}"), "nothing said");
+    assert_true(config.sandbox.on);
+    config_fini(&config);
+    expect(load(&(struct cli){0}, "return { sandbox = true }"), "true");
+    assert_true(config.sandbox.on);
+    config_fini(&config);
+    expect(load(&(struct cli){0}, "return { sandbox = false }"), "false");
+    assert_false(config.sandbox.on);
     config_fini(&config);
 }
 
@@ -173,8 +193,12 @@ static void test_mistakes(void **state)
         {"local f = assert(io.open('/tmp/test_config_escape', 'w')) f:setvbuf 'no'\n"
          "assert(f:write 'x')",
          "scripts/config.lua:2: File too large"},
-        {"return { static = { listing = true } }",
-         "scripts/config.lua:1: static.listing is not in this version of lunette yet"},
+        {"return {\n listen = { '127.0.0.1:0', tls = {} } }",
+         "scripts/config.lua:2: tls is not in this version of lunette yet"},
+        {"return {\n sandbox = { read = { 'scripts', '/no/such/path' } } }",
+         "scripts/config.lua:2: sandbox.read names /no/such/path: No such file or directory"},
+        {"return { sandbox = { exec = { '' } } }",
+         "scripts/config.lua:1: sandbox.exec: a path is empty"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 #if defined(__SANITIZE_ADDRESS__)
@@ -270,9 +294,17 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults), TEST(test_settings),           TEST(test_mistakes),
-        TEST(test_folders),  TEST(test_endless_loop),       TEST(test_dev_is_for_loopback),
-        TEST(test_users),    TEST(test_dev_makes_a_secret),
+        TEST(test_defaults),
+        TEST(test_settings),
+        TEST(test_the_sandbox_is_on_unless_told_otherwise),
+        TEST(test_defaults),
+        TEST(test_settings),
+        TEST(test_mistakes),
+        TEST(test_folders),
+        TEST(test_endless_loop),
+        TEST(test_dev_is_for_loopback),
+        TEST(test_users),
+        TEST(test_dev_makes_a_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,47 @@ static void dropping_and_clearing(void **state)
     buf_fini(&b);
 }
 
+// Dropping moves nothing: what is left is moved when its place is needed, and no sooner.
+static void a_dropped_front_is_room_again(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 300);
+    char *front = buf_room(&b, 300);
+    assert_null(buf_room(&b, 301));
+    memset(front, 'a', 300);
+    front[299] = 'z';
+    buf_added(&b, 300);
+    buf_drop(&b, 298);
+    assert_ptr_equal(b.p, front + 298);
+    assert_true(str_eq(buf_str(&b), STR("az")));
+    assert_null(buf_room(&b, 299)); // its maximum counts what is in use
+    assert_true(buf_addc(&b, 'b'));
+    assert_ptr_equal(b.p, front);
+    assert_true(str_eq(buf_str(&b), STR("azb")));
+    assert_int_equal(b.cap, 300);
+    buf_drop(&b, 1);
+    buf_drop(&b, 2); // the last of it: at the front again
+    assert_ptr_equal(b.p, front);
+    assert_int_equal(b.cap, 300);
+    assert_true(buf_add(&b, STR("abc")));
+    buf_drop(&b, 1);
+    buf_clear(&b);
+    assert_int_equal(b.cap, 300);
+    assert_ptr_equal(b.p, front);
+    assert_true(buf_add(&b, STR("abc")));
+    buf_drop(&b, 1);
+    buf_trim(&b);
+    assert_true(str_eq(buf_str(&b), STR("bc")));
+    assert_int_equal(b.cap, 2);
+    assert_true(buf_addf(&b, "%d", 12345));
+    assert_true(str_eq(buf_str(&b), STR("bc12345")));
+    buf_drop(&b, 3);
+    buf_fini(&b);
+    buf_trim(&b);
+    assert_null(b.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +130,7 @@ int main(void)
         cmocka_unit_test(formats_to_the_last_byte),
         cmocka_unit_test(room_is_the_callers_until_added),
         cmocka_unit_test(dropping_and_clearing),
+        cmocka_unit_test(a_dropped_front_is_room_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,34 @@ static void percent_coding(void **state)
     }
 }
 
+static void percent_coding_of_anything(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str text;
+        const char *value, *form; // '+' as it is, and as a space
+    } rows[] = {
+        {STR("a%41+b"), "aA+b", "aA b"},
+        {STR("%25%3"), "%%3", "%%3"},
+        {STR("a%"), "a%", "a%"},
+        {STR("%%41"), "%A", "%A"},
+        {STR("%g0%0g"), "%g0%0g", "%g0%0g"},
+        {STR("%2B"), "+", "+"},
+        {STR(""), "", ""},
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        char out[20] = {0};
+        struct str text = rows[i / 2].text;
+        memcpy(out, text.p, text.n);
+        size_t n = pct_decode_any(out, str_of(out, text.n), i % 2 ? ' ' : '+'); // in place
+        out[n] = '\0';
+        assert_string_equal(out, i % 2 ? rows[i / 2].form : rows[i / 2].value);
+    }
+    assert_int_equal(pct_byte(STR("%fFx")), 255);
+    assert_int_equal(pct_byte(STR("x%41")), -1);
+    assert_int_equal(pct_byte(STR("%4")), -1);
+}
+
 static void lowering(void **state)
 {
     (void)state;
@@ -149,7 +177,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality),       cmocka_unit_test(beginnings_and_ends),
         cmocka_unit_test(splitting),      cmocka_unit_test(numbers),
-        cmocka_unit_test(percent_coding), cmocka_unit_test(lowering),
+        cmocka_unit_test(percent_coding), cmocka_unit_test(percent_coding_of_anything),
+        cmocka_unit_test(lowering),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

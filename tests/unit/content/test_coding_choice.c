@@ -26,6 +26,7 @@ struct row {
     int64_t length;   // 0: 1000; -2: none
     unsigned status;  // 0: 200
     unsigned offered; // 0: all; 1: none
+    unsigned ready;   // forms that exist already
     bool coded, range, disabled;
 };
 
@@ -55,6 +56,7 @@ static void check(const struct row *r, const struct str *types, size_t n)
         .coded = r->coded,
         .range = r->range,
         .disabled = r->disabled,
+        .ready = r->ready,
     };
     struct coding_choice c = coding_choose(&q, &o);
     char got[32] = "";
@@ -338,9 +340,31 @@ static void tags_are_known_again(void **state)
     assert_int_equal(coding_of_tag(STR("v-gzip")), CODING_IDENTITY);
 }
 
+// Forms that exist already, beside those that can be made.
+static void forms_that_are_ready(void **state)
+{
+    static const struct row rows[] = {
+        {ASKS("br, gzip"), "br V", .offered = GZIP, .ready = BROTLI},
+        {ASKS("br;q=0.5, gzip"), "gzip V", .offered = GZIP, .ready = BROTLI},
+        {ASKS("zstd"), "identity V", .offered = GZIP, .ready = BROTLI},
+        {ASKS("gzip"), "gzip V", "image/png", .offered = GZIP, .ready = GZIP},
+        {ASKS("gzip"), "identity V", "image/png", .offered = GZIP, .ready = BROTLI},
+        {ASKS("gzip"), "gzip V", .length = 10, .offered = GZIP, .ready = GZIP},
+        {ASKS("gzip"), "gzip V", .offered = 1, .ready = GZIP},
+        {ASKS("br"), "identity V", .offered = GZIP, .ready = BROTLI, .range = true},
+        {ASKS("br"), "identity", .offered = GZIP, .ready = BROTLI, .disabled = true},
+        {ASKS("br"), "identity", .offered = GZIP, .ready = BROTLI, .coded = true},
+        {{NULL, 0}, "identity V", "image/png", .offered = GZIP, .ready = BROTLI},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check(&rows[i], NULL, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forms_that_are_ready),
         cmocka_unit_test(the_client_chooses),
         cmocka_unit_test(the_response_must_be_worth_it),
         cmocka_unit_test(the_response_must_allow_it),

@@ -12,12 +12,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int allocations_left = -1; // -1: no end
@@ -47,6 +49,16 @@ static inline void *test_h1_realloc(void *p, size_t n)
     return may_allocate() ? realloc(p, n) : NULL;
 }
 
+static uint64_t pump_us; // the clock that h1_pump.c sees; 0: the real one
+
+static inline int test_h1_clock(clockid_t clock, struct timespec *t)
+{
+    if (pump_us == 0)
+        return clock_gettime(clock, t);
+    *t = (struct timespec){(time_t)(pump_us / 1000000), (long)(pump_us % 1000000) * 1000};
+    return 0;
+}
+
 #define malloc test_h1_malloc
 #define calloc test_h1_calloc
 #define realloc test_h1_realloc
@@ -61,6 +73,9 @@ static inline void *test_h1_realloc(void *p, size_t n)
 #include "../../../src/http/h1.c"
 #include "../../../src/http/h1_answer.c"
 #include "../../../src/http/h1_exchange.c"
+#define clock_gettime test_h1_clock
+#include "../../../src/http/h1_pump.c"
+#undef clock_gettime
 #undef malloc
 #undef calloc
 #undef realloc

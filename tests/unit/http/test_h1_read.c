@@ -40,6 +40,15 @@ static void begin_reading(void)
     body = echo_heard;
 }
 
+// Half of a body has come, and the handler asks for the rest, or not yet.
+static void begin_half_a_body(bool asks)
+{
+    begin_reading();
+    greedy = asks;
+    say(POST("/", "10") "hello");
+    TURN_UNTIL(pieces == 1);
+}
+
 static void finish_reading(void)
 {
     finish();
@@ -209,10 +218,7 @@ static void an_end_within_the_body_is_a_400(void **unused)
 {
     (void)unused;
     for (int waits = 0; waits <= 1; waits++) {
-        begin_reading();
-        greedy = waits;
-        say(POST("/", "10") "hello");
-        TURN_UNTIL(pieces == 1);
+        begin_half_a_body(waits);
         peer_shuts();
         turns(5);
         if (!waits)
@@ -228,10 +234,7 @@ static void a_client_may_leave_at_any_time(void **unused)
 {
     (void)unused;
     for (int waits = 0; waits <= 1; waits++) {
-        begin_reading();
-        greedy = waits;
-        say(POST("/", "10") "hello");
-        TURN_UNTIL(pieces == 1);
+        begin_half_a_body(waits);
         peer_resets();
         TURN_UNTIL(ended == 1);
         assert_all_sent(false);

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 static char folder[] = "/tmp/lunette-spool-XXXXXX";
 static struct spool_options options = {.folder = folder, .memory = 16};
 static struct spool s;
+static unsigned writes;
 static bool no_tmpfile; // open() says what a file system without O_TMPFILE says
 
 // Stands before the C library's, for the whole program.
@@ -34,6 +36,12 @@ int open(const char *path, int flags, ...)
         return -1;
     }
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t at)
+{
+    writes++;
+    return syscall(SYS_pwritev, fd, iov, count, at, 0);
 }
 
 static int make_folder(void **state)
@@ -53,6 +61,7 @@ static int setup(void **state)
 {
     (void)state;
     no_tmpfile = false;
+    writes = 0;
     spool_init(&s, &options, 1000);
     return 0;
 }
@@ -72,7 +81,7 @@ static char pattern(uint64_t at)
 // Adds n bytes of the pattern.
 static int grow(size_t n)
 {
-    char bytes[1024];
+    static char bytes[4 * SPOOL_GATHER];
     assert_true(n <= sizeof bytes);
     for (size_t i = 0; i < n; i++)
         bytes[i] = pattern(s.size + i);
@@ -81,7 +90,7 @@ static int grow(size_t n)
 
 static void expect_read(uint64_t at, size_t n, int64_t want)
 {
-    char bytes[1024];
+    static char bytes[4 * SPOOL_GATHER];
     assert_true(n <= sizeof bytes);
     assert_int_equal(spool_read(&s, at, bytes, n), want);
     for (int64_t i = 0; i < want; i++)
@@ -124,6 +133,42 @@ static void large_at_once(void **state)
     expect_read(899, 100, 1);
     expect_read(900, 1, 0);
     expect_read(UINT64_MAX, 1, 0);
+}
+
+static void tiny_chunks_are_gathered(void **state)
+{
+    (void)state;
+    s.max = UINT64_MAX;
+    assert_int_equal(grow(100), 0);
+    assert_int_equal(s.in_file, 100);
+    writes = 0;
+    for (int i = 0; i < 3 * SPOOL_GATHER; i++)
+        assert_int_equal(grow(1), 0);
+    assert_true(writes == 2 || writes == 3);
+    assert_true(s.memory.n > 0 && s.memory.cap <= SPOOL_GATHER);
+    expect_read(0, 100 + 3 * SPOOL_GATHER, 100 + 3 * SPOOL_GATHER); // file and memory
+    expect_read((uint64_t)s.in_file - 1, 2, 2);                     // across the border
+    expect_read(s.in_file, 1, 1);
+    assert_int_equal(spool_end(&s), 0);
+    assert_int_equal(s.in_file, s.size);
+    assert_null(s.memory.p);
+    expect_read(0, 100 + 3 * SPOOL_GATHER, 100 + 3 * SPOOL_GATHER);
+    writes = 0;
+    assert_int_equal(spool_end(&s), 0);
+    assert_int_equal(writes, 0);
+    assert_int_equal(grow(2 * SPOOL_GATHER), 0); // what is large is not copied first
+    assert_int_equal(writes, 1);
+    assert_null(s.memory.p);
+    expect_read(s.size - 2, 9, 2);
+}
+
+static void the_end_of_a_spool_in_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(grow(16), 0);
+    assert_int_equal(spool_end(&s), 0);
+    assert_int_equal(s.fd, -1);
+    expect_read(0, 100, 16);
 }
 
 static void memory_of_none(void **state)
@@ -191,25 +236,31 @@ static void no_folder(void **state)
     spool_init(&s, &options, 1000);
 }
 
-// A file system that takes 64 bytes and no more: what was there stays, a shorter append still fits.
+// A file system that takes LIMIT bytes and no more: what was there stays, a shorter append still fits.
 static bool survives_a_full_disk(void)
 {
     signal(SIGXFSZ, SIG_IGN);
-    struct rlimit limit = {64, 64};
+    enum { LIMIT = 2 * SPOOL_GATHER };
+    static char bytes[2 * LIMIT];
+    struct rlimit limit = {LIMIT, LIMIT};
+    s.max = UINT64_MAX;
     if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
         return false;
-    char bytes[256];
-    if (grow(40) != 0 || grow(100) != -ENOSPC || s.size != 40)
+    if (grow(40) != 0 || grow(LIMIT) != -ENOSPC || s.size != 40)
         return false;
-    if (grow(24) != 0 || s.size != 64 || grow(1) != -ENOSPC)
+    if (grow(LIMIT - 40) != 0 || s.size != LIMIT || spool_end(&s) != 0)
         return false;
-    if (spool_read(&s, 0, bytes, sizeof bytes) != 64)
+    // what is gathered has no room: it is told at the next write, or at the end, and is not lost
+    if (grow(10) != 0 || spool_end(&s) != -ENOSPC || grow(SPOOL_GATHER) != -ENOSPC)
         return false;
-    for (uint64_t i = 0; i < 64; i++)
+    if (s.size != LIMIT + 10 || spool_read(&s, 0, bytes, sizeof bytes) != LIMIT + 10)
+        return false;
+    for (uint64_t i = 0; i < LIMIT + 10; i++)
         if (bytes[i] != pattern(i))
             return false;
     spool_fini(&s);
-    return grow(16) == 0 && grow(100) == -ENOSPC && s.size == 16;
+    s.max = UINT64_MAX;
+    return grow(16) == 0 && grow(LIMIT) == -ENOSPC && s.size == 16;
 }
 
 static void full_disk(void **state)
@@ -230,6 +281,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty, setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_border, setup, teardown),
         cmocka_unit_test_setup_teardown(large_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(tiny_chunks_are_gathered, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_a_spool_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_of_none, setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_maximum, setup, teardown),
         cmocka_unit_test_setup_teardown(nameless_and_private, setup, teardown),

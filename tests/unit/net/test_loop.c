@@ -74,6 +74,16 @@ static void watches_follow_what_is_asked(void **state)
     close(fd);
 }
 
+static void turns_are_counted(void **state)
+{
+    (void)state;
+    uint64_t before = loop_turns(loop);
+    for (unsigned i = 1; i < 4; i++) {
+        assert_int_equal(loop_turn(loop, 0), 0);
+        assert_int_equal(loop_turns(loop), before + i);
+    }
+}
+
 static void hangup_comes_unasked(void **state)
 {
     (void)state;
@@ -349,6 +359,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         TEST(watches_follow_what_is_asked),
+        TEST(turns_are_counted),
         TEST(hangup_comes_unasked),
         TEST(a_refused_watch_is_in_no_loop),
         TEST_WITH(removal_within_a_turn, &no),

@@ -82,7 +82,7 @@ struct owner {
     size_t least; // on_input takes nothing before that many bytes are there
     size_t most;  // and never more than that at once
     size_t shown; // bytes of the last on_input
-    unsigned inputs, eofs, drains, brokens, closeds;
+    unsigned inputs, fins, eofs, drains, brokens, closeds;
     int error;
     uint64_t queued_at_drain;
     bool close_in_input, pause_in_input, resume_in_input, close_in_broken, refill_in_drain;
@@ -122,6 +122,13 @@ static size_t on_input(void *owner, struct str in)
     return n;
 }
 
+static void on_fin(void *owner)
+{
+    struct owner *o = owner;
+    assert_int_equal(o->eofs, 0);
+    o->fins++;
+}
+
 static void on_eof(void *owner)
 {
     ((struct owner *)owner)->eofs++;
@@ -156,7 +163,8 @@ static void on_closed(void *owner)
     o->s = NULL;
 }
 
-static const struct stream_events events = {on_input, on_eof, on_drain, on_broken, on_closed};
+static const struct stream_events events = {on_input, on_fin,    on_eof,
+                                            on_drain, on_broken, on_closed};
 
 static void turns(int n)
 {
@@ -506,6 +514,44 @@ static void eof_waits_behind_kept_bytes(void **state)
     turns(2);
     assert_got("last");
     assert_int_equal(own.eofs, 1);
+    finish();
+}
+
+// Bytes that nobody takes, and those that are not even read, do not hide that the peer has left.
+static void a_fin_behind_bytes_is_told_at_once(void **state)
+{
+    static const char text[] = "0123456789";
+    (void)state;
+    for (size_t input_max = 4; input_max <= 100; input_max += 96) { // full, and with room
+        start(tcp_pair, input_max);
+        stream_pause(own.s);
+        peer_sends(text);
+        shutdown(peer, SHUT_WR);
+        TURN_UNTIL(own.fins);
+        assert_int_equal(own.eofs, 0);
+        assert_false(spins());
+        assert_true(stream_received(own.s) <= input_max); // no more is read for its sake
+        stream_resume(own.s);
+        TURN_UNTIL(own.eofs);
+        assert_got(text);
+        assert_int_equal(own.fins, 1);
+        assert_false(spins());
+        finish();
+    }
+}
+
+// Where nothing holds input up, knowing of the FIN costs no call more than the end does.
+static void the_end_is_one_epoll_ctl(void **state)
+{
+    (void)state;
+    start(tcp_pair, 100);
+    peer_sends("last");
+    turns(1);
+    epoll_ctls = 0;
+    shutdown(peer, SHUT_WR);
+    TURN_UNTIL(own.eofs);
+    assert_int_equal(own.fins, 1);
+    assert_int_equal(epoll_ctls, 1);
     finish();
 }
 
@@ -973,6 +1019,8 @@ int main(void)
         cmocka_unit_test(eof_comes_once_after_all_input),
         cmocka_unit_test(eof_while_paused),
         cmocka_unit_test(eof_waits_behind_kept_bytes),
+        cmocka_unit_test(a_fin_behind_bytes_is_told_at_once),
+        cmocka_unit_test(the_end_is_one_epoll_ctl),
         cmocka_unit_test(shutdown_sends_the_queue_and_then_a_fin),
         cmocka_unit_test(reset),
         cmocka_unit_test(reset_while_paused_and_full),

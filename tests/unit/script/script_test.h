@@ -3,6 +3,7 @@
 #ifndef LUNETTE_TESTS_SCRIPT_TEST_H
 #define LUNETTE_TESTS_SCRIPT_TEST_H
 
+#include "base/log.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "script/co.h"
@@ -193,6 +194,22 @@ static inline const char *run(struct fixture *f, const char *chunk)
 // Whether the chunk gives that; fails with both otherwise.
 #define expect(f, chunk, text) assert_string_equal(run(f, chunk), text)
 
+// The error log of what the chunk does, as text.
+static inline void logged(struct fixture *f, const char *chunk, char *text, size_t cap)
+{
+    char path[128];
+    const char *failed;
+    snprintf(path, sizeof path, "%s/log", f->site);
+    unlink(path);
+    assert_int_equal(log_open(&(struct log_options){path, "off", LOG_INFO}, &failed), 0);
+    run(f, chunk);
+    log_close();
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, cap - 1, file)] = 0;
+    fclose(file);
+}
+
 struct story {
     const char *chunk, *result;
 };
@@ -200,5 +217,14 @@ struct story {
 #define tell(f, stories)                                                         \
     for (size_t story = 0; story < sizeof(stories) / sizeof *(stories); story++) \
     expect(f, (stories)[story].chunk, (stories)[story].result)
+
+// A test twice: as it is, and with a full collection at every wait.
+#define BOTH_WITH(test, up, up_collecting, down)                                           \
+    cmocka_unit_test_setup_teardown(test, up, down),                                       \
+    {                                                                                      \
+        .name = #test " while collecting", .test_func = test, .setup_func = up_collecting, \
+        .teardown_func = down                                                              \
+    }
+#define BOTH(test) BOTH_WITH(test, setup, setup_collecting, teardown)
 
 #endif

@@ -113,6 +113,8 @@ static void misuse_raises(void **state)
          "error: t:1: calling 'get' on bad self (a key expected: call with a dot, cache.get(key))"},
         {C "c.get(('k'):rep(5000))",
          "error: t:1: bad argument #1 to 'get' (a key may have 4096 bytes, not 5000)"},
+        {C "c.get('\\0lunette:x')", "error: t:1: bad argument #1 to 'get' (keys that begin with "
+                                    "\\0lunette: are lunette's own)"},
         {C "c.set('k')", "error: t:1: cache.set: no value: cache.delete(key) takes one away"},
         {C "c.set('k', nil)", "error: t:1: cache.set: no value: cache.delete(key) takes one away"},
         {C "c.add('k', print)",
@@ -182,6 +184,41 @@ static void fetching(void **state)
         {C
          "local v table.sort({1, 2}, function(a, b) v = c.fetch('s', 60, function() return 'sorted' end) return a < b end) return v",
          "sorted"},
+    };
+    tell(*state, stories);
+}
+
+#define O C "local o = require 'lunette.cache_own' local k = '\\0lunette:k' o.drop(k) "
+
+static void the_librarys_own_form(void **state)
+{
+    static const struct story stories[] = {
+        {O "o.put(k, 'text', 60, 0) return o.look(k)", "text"},
+        {O "o.put(k, 'text', 60, 0) o.drop(k) return o.look(k)", "nil"},
+        {O "return o.once(k), o.once(k), o.largest()", "true,false,1048576"},
+        {O "o.put('k', 'text', 60, 0)",
+         "error: t:1: bad argument #1 to 'put' (a key of the library's expected)"},
+        {O "local a = o.stamp(k) o.renew(k) return a == o.stamp(k), o.stamp(k) == o.stamp(k)",
+         "false,true"},
+        {O "local s, p = o.moment() o.renew(k) return o.since(o.stamp(k), s, p), "
+           "o.since(o.stamp(k), o.moment())",
+         "false,true"},
+        {O "return o.fetch(k, 60, function(passed) return tostring(passed) end), o.look(k)",
+         "false,false"},
+        // nil: the next fills, and is told; false: nobody waits for the next
+        {O
+         "local runs = {} "
+         "local function fill(n) return o.fetch(k, 60, function(passed) "
+         "runs[#runs + 1] = tostring(passed) t.sleep '20ms' if n > 1 then return 'x' end end) end "
+         "t.all{ function() fill(1) end, function() fill(2) end, function() fill(3) end } "
+         "return table.concat(runs, ' ')",
+         "false true"},
+        {O "local most, now = 0, 0 "
+           "local function fill() return o.fetch(k, 60, function(passed) "
+           "now = now + 1 most = math.max(most, now) t.sleep '20ms' now = now - 1 "
+           "return false, 10 end) end "
+           "t.all{ fill, fill, fill, fill } return most, o.look(k)",
+         "3,nil"},
     };
     tell(*state, stories);
 }
@@ -317,6 +354,7 @@ int main(void)
         TEST(misuse_raises),
         TEST(fetching),
         COLLECTING(fetching),
+        TEST(the_librarys_own_form),
         TEST(stale_values),
         TEST(what_would_wait_for_itself_is_told),
         TEST(callers_that_go_end_their_fills),

@@ -299,11 +299,6 @@ static void a_vm_ends_with_its_work(void **state)
 
 int main(void)
 {
-#define BOTH(test)                                                        \
-    cmocka_unit_test_setup_teardown(test, setup, teardown),               \
-    {                                                                     \
-#test " while collecting", test, setup_collecting, teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
         BOTH(waits_work),
         BOTH(waits_pass_through_coroutines),

@@ -1,64 +1,7 @@
 // html, url, cookie, time and mime: Lua expressions and what they give, or why they raise.
-#include "script/lua_codec.h"
+#include "codec_test.h"
 
-#include "script/lua_json.h"
-#include "script/luax.h"
-
-#include <lualib.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static void load(lua_State *L, const char *name, lua_CFunction open)
-{
-    luaL_requiref(L, name, open, 1);
-    lua_pop(L, 1);
-}
-
-static lua_State *open_state(void)
-{
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    load(L, "html", luaopen_lunette_html);
-    load(L, "url", luaopen_lunette_url);
-    load(L, "cookie", luaopen_lunette_cookie);
-    load(L, "time", luaopen_lunette_time);
-    load(L, "mime", luaopen_lunette_mime);
-    load(L, "json", luaopen_lunette_json);
-    return L;
-}
-
-// All values of a Lua expression with spaces between, or its error message, as a string on top.
-static const char *eval(lua_State *L, const char *expression)
-{
-    lua_settop(L, 0);
-    lua_pushfstring(L,
-                    "local v = table.pack(%s) for i = 1, v.n do v[i] = tostring(v[i]) end "
-                    "return table.concat(v, ' ')",
-                    expression);
-    if (luaL_loadbuffer(L, lua_tostring(L, 1), lua_rawlen(L, 1), "=t") == LUA_OK)
-        lua_pcall(L, 0, 1, 0);
-    return luaL_tolstring(L, -1, NULL);
-}
-
-struct snippet {
-    const char *expression, *want;
-};
-
-static void run(const struct snippet *cases, size_t n)
-{
-    lua_State *L = open_state();
-    for (size_t i = 0; i < n; i++) {
-        const char *got = eval(L, cases[i].expression);
-        if (strcmp(got, cases[i].want) != 0)
-            fail_msg("%s\n  gave %s\n  want %s", cases[i].expression, got, cases[i].want);
-    }
-    lua_close(L);
-}
-#define RUN(cases) run(cases, sizeof(cases) / sizeof *(cases))
+#define RUN(cases) run_snippets(cases, COUNT(cases), ALL_VALUES)
 
 static void test_html(void **state)
 {
@@ -354,17 +297,6 @@ static void test_mime(void **state)
 
 // --- a Lua without memory ---
 
-static void *failing_alloc(void *ud, void *p, size_t old, size_t n)
-{
-    long *left = ud;
-    (void)old;
-    if (n == 0) {
-        free(p);
-        return NULL;
-    }
-    return (*left)-- > 0 ? realloc(p, n) : NULL;
-}
-
 static int use_all(lua_State *L)
 {
     load(L, "_G", luaopen_base);
@@ -387,20 +319,7 @@ static int use_all(lua_State *L)
 static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
-    int status = LUA_ERRMEM;
-    for (long n = 0; status != LUA_OK; n++) {
-        long left = n;
-        assert_true(n < 5000);
-        lua_State *L = lua_newstate(failing_alloc, &left);
-        if (!L)
-            continue;
-        lua_pushcfunction(L, use_all);
-        status = lua_pcall(L, 0, 0, 0);
-        assert_true(status == LUA_OK || strstr(lua_tostring(L, -1), "memory") ||
-                    strstr(lua_tostring(L, -1), "too many"));
-        left = 1 << 30;
-        lua_close(L);
-    }
+    assert_true(without_memory(use_all) > 50);
 }
 
 int main(void)

@@ -82,11 +82,6 @@ static void a_result_may_be_too_much_for_lua(void **state)
 
 int main(void)
 {
-#define BOTH(test)                                                        \
-    cmocka_unit_test_setup_teardown(test, setup, teardown),               \
-    {                                                                     \
-#test " while collecting", test, setup_collecting, teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
         BOTH(round_trips),
         BOTH(refusals),

@@ -316,24 +316,20 @@ static void a_pool_that_goes_first_wakes_nobody_whose_turn_did_not_come(void **s
 
 int main(void)
 {
-#define BOTH(test)                                                                  \
-    cmocka_unit_test_setup_teardown(test, setup_jobs, teardown_jobs),               \
-    {                                                                               \
-#test " while collecting", test, setup_jobs_collecting, teardown_jobs, NULL \
-    }
+#define JOBS(test) BOTH_WITH(test, setup_jobs, setup_jobs_collecting, teardown_jobs)
     const struct CMUnitTest tests[] = {
-        BOTH(jobs_give_their_results),
-        BOTH(a_job_is_released_with_its_results),
-        BOTH(no_thread_begins_where_no_wait_is_possible),
-        BOTH(a_job_needs_no_wait_when_it_runs_here),
-        BOTH(without_a_pool_it_says_so),
-        BOTH(a_full_pool_says_so),
-        BOTH(a_cancelled_call_raises),
-        BOTH(a_call_cancelled_before_it_waits_begins_nothing),
-        BOTH(a_killed_call_is_forgotten),
-        BOTH(a_vm_ends_before_its_jobs),
-        BOTH(vm_and_pool_end_while_a_job_runs),
-        BOTH(a_pool_that_goes_first_wakes_nobody_whose_turn_did_not_come),
+        JOBS(jobs_give_their_results),
+        JOBS(a_job_is_released_with_its_results),
+        JOBS(no_thread_begins_where_no_wait_is_possible),
+        JOBS(a_job_needs_no_wait_when_it_runs_here),
+        JOBS(without_a_pool_it_says_so),
+        JOBS(a_full_pool_says_so),
+        JOBS(a_cancelled_call_raises),
+        JOBS(a_call_cancelled_before_it_waits_begins_nothing),
+        JOBS(a_killed_call_is_forgotten),
+        JOBS(a_vm_ends_before_its_jobs),
+        JOBS(vm_and_pool_end_while_a_job_runs),
+        JOBS(a_pool_that_goes_first_wakes_nobody_whose_turn_did_not_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,54 +1,13 @@
 // JSON: Lua snippets and what they encode to, or why they do not; then numbers and strings against
 // their readers, small buffers, and a Lua that runs out of memory.
-#include "script/lua_json.h"
+#include "codec_test.h"
 
 #include "script/json_text.h"
-#include "script/luax.h"
 
 #include <locale.h>
-#include <lualib.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-static lua_State *open_state(void)
-{
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    luaL_requiref(L, "lunette.json", luaopen_lunette_json, 0);
-    lua_setglobal(L, "json");
-    return L;
-}
-
-// The value of a Lua expression, or its error message, as a string on top.
-static const char *eval(lua_State *L, const char *expression)
-{
-    lua_settop(L, 0);
-    lua_pushfstring(L, "return %s", expression);
-    if (luaL_loadbuffer(L, lua_tostring(L, 1), lua_rawlen(L, 1), "=t") == LUA_OK)
-        lua_pcall(L, 0, 1, 0);
-    return luaL_tolstring(L, -1, NULL);
-}
-
-struct snippet {
-    const char *expression, *want;
-};
-
-static void run(const struct snippet *cases, size_t n)
-{
-    lua_State *L = open_state();
-    for (size_t i = 0; i < n; i++) {
-        const char *got = eval(L, cases[i].expression);
-        if (strcmp(got, cases[i].want) != 0)
-            fail_msg("%s\n  gave %s\n  want %s", cases[i].expression, got, cases[i].want);
-    }
-    lua_close(L);
-}
-#define RUN(cases) run(cases, sizeof(cases) / sizeof *(cases))
+#define RUN(cases) run_snippets(cases, COUNT(cases), NULL)
 
 static void test_values(void **state)
 {
@@ -438,23 +397,6 @@ static void test_every_maximum(void **state)
 
 // --- a Lua without memory ---
 
-struct failing {
-    long left; // allocations until one fails; that one and all later ones do
-};
-
-static void *failing_alloc(void *ud, void *p, size_t old, size_t n)
-{
-    struct failing *f = ud;
-    (void)old;
-    if (n == 0) {
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    return realloc(p, n);
-}
-
 static int encode_all(lua_State *L)
 {
     luaL_requiref(L, "_G", luaopen_base, 1);
@@ -474,22 +416,7 @@ static int encode_all(lua_State *L)
 static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
-    int status = LUA_ERRMEM;
-    long n = 0;
-    for (; status != LUA_OK && n < 5000; n++) {
-        struct failing f = {n};
-        lua_State *L = lua_newstate(failing_alloc, &f);
-        if (!L)
-            continue;
-        lua_pushcfunction(L, encode_all);
-        status = lua_pcall(L, 0, 0, 0);
-        if (status != LUA_OK && status != LUA_ERRMEM)
-            assert_non_null(strstr(lua_tostring(L, -1), "memory"));
-        f.left = 1 << 30;
-        lua_close(L);
-    }
-    assert_int_equal(status, LUA_OK);
-    assert_true(n > 50);
+    assert_true(without_memory(encode_all) > 50);
 }
 
 int main(void)

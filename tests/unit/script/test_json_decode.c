@@ -1,28 +1,8 @@
 // JSON read: texts that are JSON and what they are in Lua, texts that are not and why; then the way
 // there and back, and a Lua that runs out of memory. Tokens have tests of their own: test_json_scan.
-#include "script/lua_json.h"
+#include "codec_test.h"
 
-#include "script/luax.h"
-
-#include <lualib.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
-
-static lua_State *open_state(void)
-{
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    luaL_requiref(L, "lunette.json", luaopen_lunette_json, 0);
-    lua_setglobal(L, "json");
-    return L;
-}
 
 // Reads a copy of text that has no byte behind it.
 static bool read_exact(lua_State *L, struct str text, bool null)
@@ -423,23 +403,6 @@ static void test_read_leaves_the_stack_alone(void **state)
 
 // --- a Lua without memory ---
 
-struct failing {
-    long left; // allocations until one fails; that one and all later ones do
-};
-
-static void *failing_alloc(void *ud, void *p, size_t old, size_t n)
-{
-    struct failing *f = ud;
-    (void)old;
-    if (n == 0) {
-        free(p);
-        return NULL;
-    }
-    if (f->left-- <= 0)
-        return NULL;
-    return realloc(p, n);
-}
-
 static int decode_all(lua_State *L)
 {
     luaL_requiref(L, "_G", luaopen_base, 1);
@@ -460,22 +423,7 @@ static int decode_all(lua_State *L)
 static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
-    int status = LUA_ERRMEM;
-    long n = 0;
-    for (; status != LUA_OK && n < 5000; n++) {
-        struct failing f = {n};
-        lua_State *L = lua_newstate(failing_alloc, &f);
-        if (!L)
-            continue;
-        lua_pushcfunction(L, decode_all);
-        status = lua_pcall(L, 0, 0, 0);
-        if (status != LUA_OK && status != LUA_ERRMEM)
-            assert_non_null(strstr(lua_tostring(L, -1), "memory"));
-        f.left = 1 << 30;
-        lua_close(L);
-    }
-    assert_int_equal(status, LUA_OK);
-    assert_true(n > 100);
+    assert_true(without_memory(decode_all) > 100);
 }
 
 int main(void)

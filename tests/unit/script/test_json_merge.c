@@ -1,24 +1,5 @@
 // Merge patches: target, patch and what becomes of it, as JSON text; then that nothing is shared.
-#include "script/lua_json.h"
-
-#include "script/luax.h"
-
-#include <lualib.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static lua_State *open_state(void)
-{
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    luaL_requiref(L, "lunette.json", luaopen_lunette_json, 0);
-    lua_setglobal(L, "json");
-    return L;
-}
+#include "codec_test.h"
 
 static const char *encoded(lua_State *L, int idx, struct buf *out)
 {

@@ -332,31 +332,16 @@ static void the_coroutine_that_loads_may_be_closed(void **state)
 
 // Lua's library
 
-static void log_text(struct fixture *f, const char *chunk, char *text, size_t cap)
-{
-    char path[128];
-    const char *failed;
-    snprintf(path, sizeof path, "%s/log", f->site);
-    unlink(path);
-    assert_int_equal(log_open(&(struct log_options){path, "off", LOG_INFO}, &failed), 0);
-    run(f, chunk);
-    log_close();
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    text[fread(text, 1, cap - 1, file)] = 0;
-    fclose(file);
-}
-
 static void print_goes_to_the_log(void **state)
 {
     struct fixture *f = *state;
     char text[1024];
     write_file(f, "scripts/p.lua",
                "\nprint('a', 1, nil, setmetatable({}, {__tostring = function() return 'T' end}))");
-    log_text(f, "require 'p'", text, sizeof text);
+    logged(f, "require 'p'", text, sizeof text);
     assert_non_null(strstr(text, " info ["));
     assert_non_null(strstr(text, "] scripts/p.lua:2: a\t1\tnil\tT\n"));
-    log_text(
+    logged(
         f,
         "warn('@on') warn('one ', 'two') setmetatable({}, {__gc = function() error('fin') end}) collectgarbage() collectgarbage()",
         text, sizeof text);
@@ -385,7 +370,7 @@ static void globals_are_watched(void **state)
     open_vm(f, (struct vm_options){.memory = 8 << 20});
     write_file(f, "scripts/g.lua",
                "for i = 1, 3 do\ncounter = i\nrawset(_G, 'counter', i < 3 and nil or i) end");
-    log_text(f, "require 'g' return counter", text, sizeof text);
+    logged(f, "require 'g' return counter", text, sizeof text);
     assert_string_equal(f->result, "3");
     char *first = strstr(text, "warn [");
     assert_non_null(first);
@@ -416,11 +401,6 @@ static void tracebacks_are_short(void **state)
 
 int main(void)
 {
-#define BOTH(test)                                                        \
-    cmocka_unit_test_setup_teardown(test, setup, teardown),               \
-    {                                                                     \
-#test " while collecting", test, setup_collecting, teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
         BOTH(the_state_has_a_cap),
         cmocka_unit_test_setup_teardown(a_state_that_stays_full_ends_the_run, setup, teardown),
