@@ -2,7 +2,8 @@
 //
 //      sockets → pid file → logs → data/ → become the site's user → descriptors → workers
 //
-// then a loop over two descriptors, signals and the pipe on which workers say that they are ready, or lost:
+// then a loop over two descriptors, signals and the pipe on which workers say that they are ready, or
+// that their Lua is lost:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘

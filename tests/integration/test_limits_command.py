@@ -96,7 +96,7 @@ def test_every_limit_of_the_schema_is_there():
                                       re.search(rf"^  {group} = \{{(.*?)^  \}}", text,
                                                 re.M | re.S)[1], re.M)
                if f"{group}.{name}" not in rows]
-    assert set(missing) <= {"limits.generations", "timeouts.cpu"}
+    assert set(missing) <= {"limits.generations"}
 
 
 def test_the_site_is_not_loaded():

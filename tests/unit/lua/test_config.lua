@@ -102,7 +102,7 @@ for _, row in ipairs {
   { "return { static = { index = 'index.html' } }", [[:1: static.index must be a list of strings, not "index.html"]] },
   { "return { static = { index = { 'a', x = 'b' } } }", ":1: static.index must be a list of strings, not a table" },
   { "return { static = { listing = 1 } }", ":1: static.listing must be true or false, not 1" },
-  { "return { health = '/up' }", ":1: health is not in this version of lunette yet" },
+  { "return { health = 5 }", ":1: health must be a string, not 5" },
   { "return { log = { level = 'loud' } }", [[:1: log.level must be one of "debug", "info", "warn", "error", not "loud"]] },
   { "return { listen = { 18990 } }",
     ":1: listen[1] must be a string like \"127.0.0.1:8080\", not 18990" },
