@@ -20,6 +20,7 @@ enum {
     CODING_SLICE = 64 * 1024, // bytes that one pull codes at most
     CODING_OUT = 16 * 1024,   // bytes that one pull gives at most
     CODING_FILE_BLOCK = 64 * 1024,
+    CODING_TEED_MAX = 16 << 20, // bytes that all tees hold together, see coding_tee
 };
 
 // Whether the program can make it: identity and gzip always, the others where their libraries were
@@ -36,7 +37,8 @@ bool coding_whole(enum coding c, int level, struct str in, struct buf *out);
 // Gives the kept states back. No source lives.
 void coding_fini(void);
 
-// Who wants the coded text as well: a cache.
+// Who wants the coded text as well: a cache. It is collected until the body ends, which is up to the
+// client; where all that are under way come to more than CODING_TEED_MAX, the oldest are given up.
 struct coding_tee {
     size_t max; // bytes; a text that becomes longer is given up
     // Called at most once, from the pull that ends the body: the whole of it. The memory may be

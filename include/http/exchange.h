@@ -33,6 +33,8 @@ struct http_request {
     struct str path;            // decoded, normalised
     bool encoded_slash;         // see uri_path; the path cannot be split into its segments
     struct str authority;       // host[:port] from an absolute target, else from Host; may be empty
+    // As sent, but for Host: beside an absolute target it is to be ignored (RFC 9112 §3.2.2), and
+    // has that one's host[:port].
     const struct http_field *fields;
     unsigned field_count;
     bool chunked;

@@ -24,6 +24,7 @@ struct coding_source {
     struct str rest;  // inner's bytes behind that
     struct coding_tee tee;
     struct buf tee_text;
+    struct coding_source *older, *newer; // of those that tee
     char out[CODING_OUT];
 };
 
@@ -39,24 +40,57 @@ static void drop_coder(struct coding_source *s)
 }
 
 // --- the tee ---
+//
+// What is teed is held for as long as its client takes to read, so that all of it together has a
+// maximum. Beyond that the oldest is given up: slow clients lose theirs to those who will finish.
+
+static struct coding_source *oldest, *newest;
+static size_t teed; // memory of all tee_texts
+
+static void tee_start(struct coding_source *s, const struct coding_tee *tee)
+{
+    s->tee = *tee;
+    s->teeing = true;
+    s->older = newest;
+    s->newer = NULL;
+    *(newest ? &newest->newer : &oldest) = s;
+    newest = s;
+}
 
 static void tee_stop(struct coding_source *s)
 {
+    if (!s->teeing)
+        return;
     s->teeing = false;
+    *(s->newer ? &s->newer->older : &newest) = s->older;
+    *(s->older ? &s->older->newer : &oldest) = s->newer;
+    teed -= s->tee_text.cap;
     buf_fini(&s->tee_text);
 }
 
 static void tee_add(struct coding_source *s, struct str coded)
 {
-    if (s->teeing && !buf_add(&s->tee_text, coded))
+    size_t before = s->tee_text.cap;
+    if (!s->teeing)
+        return;
+    bool ok = buf_add(&s->tee_text, coded);
+    teed += s->tee_text.cap - before;
+    if (!ok)
         tee_stop(s);
+    while (teed > CODING_TEED_MAX)
+        tee_stop(oldest);
 }
 
 static void tee_end(struct coding_source *s)
 {
-    if (s->teeing)
-        s->tee.done(s->tee.arg, &s->tee_text);
+    if (!s->teeing)
+        return;
+    struct buf text = s->tee_text;
+    teed -= text.cap;
+    buf_init(&s->tee_text, 0);
     tee_stop(s);
+    s->tee.done(s->tee.arg, &text);
+    buf_fini(&text);
 }
 
 // --- pulling ---
@@ -158,8 +192,10 @@ struct body_source *coding_source_new(enum coding c, int level, struct body_sour
     s->inner = inner;
     s->busy = s->held = false;
     s->slice = s->rest = str_of(NULL, 0);
-    s->tee = tee ? *tee : (struct coding_tee){.max = 0};
-    s->teeing = tee != NULL;
+    s->tee = (struct coding_tee){.max = 0};
+    s->teeing = false;
+    if (tee)
+        tee_start(s, tee);
     buf_init(&s->tee_text, s->tee.max);
     return &s->source;
 }

@@ -117,6 +117,9 @@ static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, 
         fields[i].name = h1_text(copy.p, h->fields[i].name);
         fields[i].value = h1_text(copy.p, h->fields[i].value);
     }
+    // Two hosts in one request would let a cache keep under one what was made of the other.
+    if (h->absolute && h->known_lines[H1_HOST])
+        fields[h->known[H1_HOST]].value = h1_text(copy.p, h->authority);
     *r = (struct http_request){
         .method = h->method,
         .minor = h->minor,

@@ -150,6 +150,25 @@ def test_a_large_file_is_compressed_once(server):
     assert eventually(changed, 3) == whole.read_bytes()
 
 
+@pytest.mark.parametrize("size", [3000, 100000, 400000])
+def test_a_coded_form_is_of_the_file_as_it_is(server, size):
+    """Written to in place, with as many bytes, and its time put back, as rsync --inplace does."""
+    path = server.folder / "site" / f"same-{size}.txt"
+
+    def write(text):
+        with open(path, "r+" if path.exists() else "w", encoding="ascii") as file:
+            file.write(text * size)
+        os.utime(path, (10**9, 10**9))
+        whole = (text * size).encode()
+        eventually(lambda: ask(server, f"/{path.name}").body == whole)
+        coded = ask(server, f"/{path.name}", Accept_Encoding="gzip")
+        assert coded.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(coded.body) == whole
+
+    write("A")
+    write("B")
+
+
 def test_a_stream_is_compressed_piece_by_piece(server):
     done = subprocess.run(["curl", "-sS", "--compressed", "-N", "-D", "-", server.url("/stream")],
                           capture_output=True, check=True)

@@ -190,6 +190,13 @@ def test_an_absolute_target_gives_the_host(site):
     assert show(site, "/show/", host="[::1]:8080")["host"] in ("[::1]", "::1")
 
 
+def test_an_absolute_target_replaces_the_host_field(site):
+    """RFC 9112 section 3.2.2: what the field says is to be ignored."""
+    told = show(site, "http://other.test:99/tables/1/x", host="evil.test")
+    assert told["headers"]["host"] == "other.test:99"
+    assert told["headers_all"]["host"] == ["other.test:99"]
+
+
 def test_each_request_has_an_id_of_its_own(site):
     ids = {show(site, "/show/")["id"] for _ in range(20)}
     assert len(ids) == 20

@@ -548,6 +548,46 @@ static void the_tee_gets_the_whole_text_or_nothing(void **state)
     for_each_coding(check_tee);
 }
 
+// Clients that stop just before the end hold what was collected for them, each a text of its own.
+static void tees_of_slow_clients_have_a_maximum_together(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 24, EACH = MIB };
+    struct giver g[CLIENTS];
+    struct taker t[CLIENTS];
+    struct body_source *s[CLIENTS];
+    struct buf got;
+    size_t before = held_now();
+    char *all = malloc(EACH);
+    assert_non_null(all);
+    for (size_t i = 0; i < EACH; i++)
+        all[i] = noise[i % sizeof noise]; // further apart than gzip looks
+    for (int i = 0; i < CLIENTS; i++) {
+        g[i] = giver_of(str_of(all, EACH), 16 * KIB);
+        t[i] = (struct taker){.take = false};
+        struct coding_tee tee = tee_to(&t[i], 2 * MIB);
+        s[i] = coded(CODING_GZIP, &g[i], &tee);
+        buf_init(&got, 2 * MIB);
+        while (g[i].at < EACH)
+            assert_int_equal(pull_into(s[i], &got, 1), BODY_SOME);
+        buf_fini(&got);
+        assert_true(teed <= CODING_TEED_MAX);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        buf_init(&got, 2 * MIB);
+        assert_int_equal(pull_into(s[i], &got, UINT32_MAX), BODY_END);
+        buf_fini(&got);
+        finish(s[i], &g[i]);
+        assert_int_equal(t[i].released, 1);
+    }
+    assert_int_equal(t[0].done, 0);
+    assert_int_equal(t[CLIENTS - 1].done, 1);
+    assert_int_equal(teed, 0);
+    assert_null(oldest);
+    free(all);
+    assert_int_equal(held_now(), before);
+}
+
 // --- how it ends ---
 
 static void check_failure(enum coding c)
@@ -822,6 +862,7 @@ int main(void)
         cmocka_unit_test(what_was_given_before_later_can_be_decoded),
         cmocka_unit_test(a_pause_is_flushed_once),
         cmocka_unit_test(the_tee_gets_the_whole_text_or_nothing),
+        cmocka_unit_test(tees_of_slow_clients_have_a_maximum_together),
         cmocka_unit_test(failures_pass_through),
         cmocka_unit_test(closing_anywhere_gives_everything_back),
         cmocka_unit_test(sources_without_memory),
