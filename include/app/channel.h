@@ -11,10 +11,15 @@ enum { CHANNEL_FDS_MAX = 4 };
 
 enum channel_kind {
     CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
+    // A reload, which number names. fds: the snapshot of the scripts, and the settings as bytes of a file
+    CHANNEL_LOAD,
+    CHANNEL_COMMIT, // what was loaded takes over
+    CHANNEL_ABORT,  // it is not wanted any more
 };
 
 struct channel_message {
     enum channel_kind kind;
+    uint32_t number;
     int fds[CHANNEL_FDS_MAX]; // −1: none; the receiver's from then on, the sender keeps its own
 };
 

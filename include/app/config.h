@@ -12,7 +12,12 @@
 #include "net/addr.h"
 #include "net/cidr.h"
 
-enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 48, CONFIG_SIDES = 2 };
+enum {
+    CONFIG_WHY_MAX = 5000,
+    CONFIG_SETTINGS_MAX = 1 << 20,
+    CONFIG_SETTINGS = 48,
+    CONFIG_SIDES = 2
+};
 
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
@@ -53,6 +58,7 @@ struct config {
         uint64_t body_bytes, body_memory, lua_memory, request_memory, linger_bytes;
         uint32_t header_bytes, headers, uri_bytes, form_fields, part_count, connections;
         uint32_t connections_per_ip; // 0: no limit
+        uint32_t generations;
     } limits;
     struct {
         uint32_t header, body, idle, send, handler, cpu, stop, linger;
@@ -84,7 +90,9 @@ struct config {
     struct str settings;           // site = {…}, as script/plain.h encodes it; n 0: none
     struct config_secrets secrets; // with dev never empty
 
-    const char *file;   // config.lua as messages name it
+    const char *path;     // of config.lua, which need not be there
+    const char *file;     // the same as messages name it
+    struct str evaluated; // its settings as script/lua_config.h writes them; n 0: none
     bool file_is_roots; // only root can have written it: it may name users and places as root does
     uint32_t lines[CONFIG_SETTINGS]; // where a setting was made, by config_line
     struct arena arena;              // of everything above
@@ -95,6 +103,21 @@ struct config {
 // config_fini is due in any case.
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX]);
 void config_fini(struct config *c);
+bool config_logs_json(const struct config *c); // log.format
+
+// For a server that runs: start is what config_load gave, and must outlive what is made here.
+struct buf;
+// Evaluates config.lua again, with the rights that this process has: its settings, for config_renew in
+// this process and others. settings: a buf with room for 1 MiB.
+bool config_read_again(const struct config *start, struct buf *settings,
+                       char why[static CONFIG_WHY_MAX]);
+// Fills *out from such settings, all of whose bytes it copies. What cannot change while the server runs
+// is as at the start. config_fini is due in any case.
+bool config_renew(const struct config *start, struct str settings, struct config *out,
+                  char why[static CONFIG_WHY_MAX]);
+// Calls tell for each setting that is different from the start and cannot change.
+void config_each_fixed_change(const struct config *start, struct str settings,
+                              void (*tell)(void *arg, const char *setting), void *arg);
 
 // Where a setting was made, for messages: "scripts/config.lua:4", the file alone where the line is
 // not known, or "the command line". setting is a name of API.md.

@@ -19,11 +19,19 @@ struct worker_shared {
     struct figures *figures; // of metrics; NULL: nobody asks
 };
 
-// What a worker says to the master, in one write: that it is ready; or that its Lua does not come
-// back, in words that are not empty.
+// What a worker says to the master, in one write.
+enum worker_says {
+    WORKER_READY,   // it serves
+    WORKER_LOST,    // its Lua does not come back: text says where it is
+    WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
+    WORKER_REFUSES, // they could not be: text says why
+};
+enum { WORKER_TEXT = 1024 };
 struct worker_word {
     pid_t pid;
-    char lost[WATCHDOG_TEXT];
+    enum worker_says says;
+    uint32_t number;
+    char text[WORKER_TEXT];
 };
 
 struct worker_job {
@@ -32,10 +40,15 @@ struct worker_job {
     struct worker_shared *shared;
     struct cache *cache;
     const char
-        *temp;      // absolute path of the folder where large bodies wait, in files without a name
-    unsigned place; // which of the workers this is: its number in shared->places and cache
-    int channel;    // from the master (app/channel.h)
-    int ready_fd;   // the pipe for struct worker_word; non-blocking
+        *temp;   // absolute path of the folder where large bodies wait, in files without a name
+    int scripts; // a snapshot of them (base/snapshot.h)
+    int settings; // of config.lua, when they were reloaded last: a file's descriptor; −1: as in config
+    uint32_t number; // of the last reload
+    unsigned place;  // which of the workers this is: its number in shared->places and cache
+    bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is
+                  // none of a worker's, and settings are for it to write
+    int channel;  // from the master (app/channel.h)
+    int ready_fd; // the pipe for struct worker_word; non-blocking
     pid_t master;
 };
 

@@ -50,6 +50,7 @@ void log_about(struct str id, enum log_level level, const char *format, ...)
 // NULL: there is none.
 void log_ask_for_id(struct str (*fn)(void *arg), void *arg);
 bool log_enabled(enum log_level level);
+void log_set_level(enum log_level level); // from now on, in this process
 // "debug", "info", "warn", "error" → level; -1 for another word.
 int log_level_parse(struct str name);
 

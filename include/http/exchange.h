@@ -147,6 +147,8 @@ unsigned exchange_read(struct exchange *x, uint64_t max);
 // chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
 // (r->release and source->close are called all the same).
 void exchange_respond(struct exchange *x, const struct http_response *r);
+// Ends it, and its connection, at once: on_end is called. Not from within the handler's own functions.
+void exchange_abort(struct exchange *x);
 
 // What logs and scripts call the request by: the X-Request-Id of a trusted proxy (x->client is set),
 // where that is one; else 16 hexadecimal digits that no other process will make. Made when it is

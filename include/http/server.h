@@ -32,6 +32,9 @@ struct server;
 // when memory is out.
 struct server *server_new(struct loop *l, const struct server_options *o, struct places *places,
                           unsigned worker, const struct http_handler *handler, void *self);
+// From the next request on the handler has another self; for those under way on_body, on_data and on_end
+// are called with it, too. Timeouts and rates in the options may change at any time.
+void server_use(struct server *s, void *self);
 // Accepts from a listening socket, which stays the caller's. 0 or −errno.
 int server_listen(struct server *s, int fd);
 // Stops accepting (but for options->stays_open), closes idle connections, ends the others after the answer under way, at most

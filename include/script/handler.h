@@ -31,8 +31,16 @@ struct handler_options {
 
 // The Lua side of it (lunette.core) is registered in vm. NULL when memory is out.
 struct handler *handler_new(struct vm *vm, const struct handler_options *o);
-// After the server and the vm are gone: Lua that ends (__close, __gc) may still hold requests.
+// After the vm is gone: Lua that ends (__close, __gc) may still hold requests. None of them may be an
+// exchange's any more.
 void handler_free(struct handler *h);
+
+// Requests that are under way, or whose coroutines are.
+unsigned handler_busy(const struct handler *h);
+// Breaks off every answer under way: the connections are closed.
+void handler_end_all(struct handler *h);
+// The id of the request whose Lua runs at the moment; empty: none does.
+struct str handler_running_id(struct handler *h);
 
 // Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when
 // routes are there, else done(arg, message) with the error and its file and line. A site without

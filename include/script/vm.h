@@ -8,6 +8,7 @@
 #ifndef LUNETTE_SCRIPT_VM_H
 #define LUNETTE_SCRIPT_VM_H
 
+#include "base/snapshot.h"
 #include "base/str.h"
 #include "net/loop.h"
 
@@ -22,8 +23,9 @@ struct reach;
 struct watchdog;
 
 struct vm_options {
-    const char *site;      // absolute path of the site's folder; scripts are in site/scripts
-    size_t memory;         // limits.lua_memory: bytes of the whole state; 0: no bound
+    const char *site; // absolute path of the site's folder; scripts are in site/scripts
+    const struct snapshot *scripts; // what is beneath site/scripts; NULL: what the disk has there
+    size_t memory;                  // limits.lua_memory: bytes of the whole state; 0: no bound
     size_t request_memory; // limits.request_memory: what one metered run may add; 0: no bound
     bool dev;
     struct loop *loop;
@@ -55,6 +57,8 @@ size_t vm_memory(const struct vm *vm); // bytes in use
 // LUA_OK with the function pushed, else a status with a message. Text only, at most 16 MiB. The
 // chunk's name is "@" and the relative path, so that messages read "scripts/main.lua:6: …".
 int vm_load_file(lua_State *L, const char *relative);
+// Whether there is such a file to load; path is absolute.
+bool vm_has_file(const struct vm *vm, const char *path);
 
 // Pushes on L message and the traceback of the thread `of`, with absolute paths beneath the site
 // shortened ("scripts/main.lua:6"). Never raises: without memory it pushes Lua's message for that.

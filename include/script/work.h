@@ -142,6 +142,7 @@ struct handler {
     struct file_root *site;        // the whole folder, for app.file
     struct work **works;           // by place
     uint32_t work_count, work_cap;
+    unsigned busy; // of them are in use
     struct work *spares;
     uint64_t uses;                  // of places so far: the other half of a handle
     struct exchange_route **routes; // by the numbers that core.route gives, from 1 on

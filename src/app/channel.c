@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 struct wire {
-    uint32_t kind, has;
+    uint32_t kind, number, has;
 };
 
 union control {
@@ -23,7 +23,7 @@ int channel_open(int ends[2])
 
 int channel_send(int end, const struct channel_message *m)
 {
-    struct wire wire = {.kind = (uint32_t)m->kind};
+    struct wire wire = {.kind = (uint32_t)m->kind, .number = m->number};
     union control control = {.bytes = {0}};
     int fds[CHANNEL_FDS_MAX], n = 0;
     for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
@@ -62,6 +62,7 @@ int channel_receive(int end, struct channel_message *m)
     const unsigned char *next = c ? CMSG_DATA(c) : NULL;
     size_t left = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
     m->kind = (enum channel_kind)wire.kind;
+    m->number = wire.number;
     for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
         m->fds[i] = -1;
         if (!(wire.has & 1u << i) || left == 0)

@@ -26,12 +26,7 @@
 #include <unistd.h>
 
 enum {
-    SOURCE_MAX = 1024 * 1024, // bytes of config.lua
-    RESULT_MAX = 1024 * 1024, // bytes that the child may send
-    ARENA_MAX = 4 * RESULT_MAX,
-    CHILD_CPU = 5,              // seconds of processor time
-    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time: a busy machine gives less than it has
-    CHILD_MEMORY = 512 * 1024 * 1024,
+    ARENA_MAX = 4 * CONFIG_SETTINGS_MAX,
     LIST_MAX = 1024,
     DEV_SECRET = 32, // random bytes of the secret that --dev makes
     FROM_COMMAND_LINE = UINT32_MAX,
@@ -70,6 +65,7 @@ static const struct row {
     ROW("limits.lua_memory", U64, limits.lua_memory),
     ROW("limits.request_memory", U64, limits.request_memory),
     ROW("limits.linger_bytes", U64, limits.linger_bytes),
+    ROW("limits.generations", U32, limits.generations),
     ROW("timeouts.header", U32, timeouts.header),
     ROW("timeouts.body", U32, timeouts.body),
     ROW("timeouts.idle", U32, timeouts.idle),
@@ -100,8 +96,7 @@ static const struct row {
     ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
-    // checked by the schema; their function is not here yet
-    SKIP("limits.generations"),
+    // checked by the schema; its function is not here yet
     SKIP("control"),
 #undef SKIP
 #undef ROW
@@ -123,7 +118,8 @@ static const struct config defaults = {
                .connections = 10000,
                .lua_memory = 256 << 20,
                .request_memory = 64 << 20,
-               .linger_bytes = 64 << 20},
+               .linger_bytes = 64 << 20,
+               .generations = 3},
     .timeouts = {.header = 10000,
                  .body = 30000,
                  .idle = 60000,
@@ -140,214 +136,6 @@ static const struct config defaults = {
     .data = "data",
     .file = "scripts/config.lua",
 };
-
-__attribute__((format(printf, 2, 3))) static bool fail(char why[static CONFIG_WHY_MAX],
-                                                       const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, CONFIG_WHY_MAX, format, args);
-    va_end(args);
-    return false;
-}
-
-// The child ---------------------------------------------------------------------------------------
-
-struct evaluation {
-    const struct config *config;
-    const char *path;          // of config.lua
-    const struct identity *as; // whom to become first; NULL: nobody else
-    const struct stat *file;   // as the parent saw it; NULL: there was none
-};
-
-static void set_limit(int resource, rlim_t soft, rlim_t hard)
-{
-    setrlimit(resource, &(struct rlimit){soft, hard});
-}
-
-static void limit_child(void)
-{
-    set_limit(RLIMIT_CPU, CHILD_CPU, CHILD_CPU + 1); // SIGXCPU, then SIGKILL
-    set_limit(RLIMIT_CORE, 0, 0);
-    set_limit(RLIMIT_FSIZE, 0, 0);
-    signal(SIGXFSZ, SIG_IGN);      // writing to a file is then an error that Lua reports
-#if !defined(__SANITIZE_ADDRESS__) // whose shadow alone is larger
-    set_limit(RLIMIT_AS, CHILD_MEMORY, CHILD_MEMORY);
-#endif
-}
-
-// The file's text into source, if it is the file that the parent saw.
-static bool read_source(const struct evaluation *e, struct buf *source, struct buf *why)
-{
-    struct stat st;
-    int fd = open(e->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        buf_addf(why, "%s: %s", e->config->file, strerror(errno));
-        return false;
-    }
-    const char *wrong = NULL;
-    if (st.st_dev != e->file->st_dev || st.st_ino != e->file->st_ino)
-        wrong = "it was replaced while it was being read";
-    else if (!S_ISREG(st.st_mode))
-        wrong = "it is not a regular file";
-    while (!wrong) {
-        char *room = buf_room(source, source->max - source->n < 65536 ? 1 : 65536);
-        ssize_t n = room ? read(fd, room, source->max - source->n < 65536 ? 1 : 65536) : -1;
-        if (!room)
-            wrong = "it is larger than 1 MiB";
-        else if (n < 0)
-            wrong = strerror(errno);
-        else if (n == 0)
-            break;
-        else
-            buf_added(source, (size_t)n);
-    }
-    close(fd);
-    if (wrong)
-        buf_addf(why, "%s: %s", e->config->file, wrong);
-    return !wrong;
-}
-
-// The first thing of the site that this process may not read, as a sentence.
-static bool site_is_readable(const char *site, const struct identity *as, struct buf *why)
-{
-    static const char *const parts[] = {"", "/scripts", "/scripts/main.lua", "/scripts/config.lua",
-                                        "/site"};
-    char path[PATH_MAX], blocked[PATH_MAX];
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        struct stat st;
-        if (snprintf(path, sizeof path, "%s%s", site, parts[i]) >= (int)sizeof path)
-            continue;
-        bool folder = stat(path, &st) != 0 || S_ISDIR(st.st_mode);
-        if (!privs_blocked(path, folder ? R_OK | X_OK : R_OK, blocked))
-            continue;
-        buf_addf(
-            why,
-            "%s:%s, whom the server would become, may not read %s. Give --user with one who may, "
-            "change its owner or mode (chown, chmod), or use --dev to serve it to yourself on "
-            "loopback",
-            as->user, as->group, blocked);
-        return false;
-    }
-    return true;
-}
-
-// Runs in the child: 'S' and settings, or 'E' and a sentence.
-static void evaluate(const struct evaluation *e, struct buf *out)
-{
-    char why[PRIVS_WHY_MAX], scripts[PATH_MAX];
-    struct buf source;
-    buf_init(&source, SOURCE_MAX);
-    buf_addc(out, 'E');
-    bool root_stays = e->config->as_root && !e->as;
-    if (root_stays ? !privs_drop_capabilities(why) : e->as && !privs_become(e->as, why)) {
-        buf_add(out, str_z(why));
-        return;
-    }
-    if (e->as && !site_is_readable(e->config->site, e->as, out))
-        return;
-    if (!e->file) {
-        out->p[0] = 'S';
-        return;
-    }
-    snprintf(scripts, sizeof scripts, "%s/scripts", e->config->site);
-    limit_child();
-    if (!read_source(e, &source, out))
-        return;
-    if (lua_config_eval(buf_str(&source), e->config->file, scripts, out))
-        out->p[0] = 'S';
-    buf_fini(&source);
-}
-
-static _Noreturn void run_child(const struct evaluation *e, int fd, pid_t parent)
-{
-    struct buf out;
-    buf_init(&out, RESULT_MAX);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent)
-        evaluate(e, &out);
-    for (size_t at = 0; at < out.n;) {
-        ssize_t n = write(fd, out.p + at, out.n - at);
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
-    _exit(0);
-}
-
-// The parent's side -------------------------------------------------------------------------------
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-// Everything the child writes until it ends; false at the deadline or when it is too much.
-static bool collect(int fd, struct buf *result)
-{
-    int64_t end = now_ms() + CHILD_DEADLINE;
-    for (;;) {
-        int64_t left = end - now_ms();
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (left <= 0)
-            return false;
-        if (poll(&p, 1, (int)left) <= 0)
-            continue;
-        size_t want = result->max - result->n < 4096 ? result->max - result->n : 4096;
-        char *room = want ? buf_room(result, want) : NULL;
-        ssize_t n = room ? read(fd, room, want) : 0;
-        if (n == 0)
-            return room != NULL;
-        if (n > 0)
-            buf_added(result, (size_t)n);
-        else if (errno != EINTR && errno != EAGAIN)
-            return false;
-    }
-}
-
-static bool explain_end(const struct config *c, bool finished, int status,
-                        char why[static CONFIG_WHY_MAX])
-{
-    if (!finished)
-        return fail(why, "%s did not finish within %d seconds", c->file, CHILD_DEADLINE / 1000);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-        return fail(why, "%s used more than %d seconds of processor time", c->file, CHILD_CPU);
-    if (WIFSIGNALED(status) &&
-        WTERMSIG(status) == SIGKILL) // the second limit, or the kernel's out-of-memory killer
-        return fail(why, "%s was killed while it was evaluated: too much time or memory", c->file);
-    if (WIFSIGNALED(status))
-        return fail(why, "%s crashed: signal %d (%s)", c->file, WTERMSIG(status),
-                    strsignal(WTERMSIG(status)));
-    return fail(why, "%s ended the process instead of returning a table", c->file);
-}
-
-// Evaluates in a child; result holds its settings.
-static bool run_evaluation(const struct evaluation *e, struct buf *result,
-                           char why[static CONFIG_WHY_MAX])
-{
-    int pipe_fds[2], status = 0;
-    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
-        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
-    fflush(NULL);
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        run_child(e, pipe_fds[1], parent);
-    close(pipe_fds[1]);
-    bool finished = pid > 0 && collect(pipe_fds[0], result);
-    close(pipe_fds[0]);
-    if (pid < 0)
-        return fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
-    kill(pid, SIGKILL); // it has ended, or its time is up; an end that was reached keeps its status
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (!finished || result->n == 0 || (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL))
-        return explain_end(e->config, finished, status, why);
-    bool settings = result->p[0] == 'S';
-    buf_drop(result, 1);
-    return settings || fail(why, "%.*s", STR_ARG(buf_str(result)));
-}
 
 // Settings into the struct ------------------------------------------------------------------------
 
@@ -437,18 +225,18 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
     return false;
 }
 
-static bool apply(struct config *c, struct str settings, char why[static CONFIG_WHY_MAX])
+bool config_apply(struct config *c, struct str settings, char why[static CONFIG_WHY_MAX])
 {
     struct lua_setting s;
     int rc;
     while ((rc = lua_config_next(&settings, &s)) > 0) {
         const struct row *row = find_row(s.name);
         if (!row || !set_value(c, row, &s))
-            return fail(why, "%s: %.*s has a value that cannot be used", c->file,
-                        (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
+            return config_fail(why, "%s: %.*s has a value that cannot be used", c->file,
+                               (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
         c->lines[row - rows] = s.line ? s.line : LINE_UNKNOWN;
     }
-    return rc == 0 || fail(why, "%s: its settings did not arrive whole", c->file);
+    return rc == 0 || config_fail(why, "%s: its settings did not arrive whole", c->file);
 }
 
 static void mark(struct config *c, const char *setting, uint32_t origin)
@@ -504,20 +292,27 @@ static bool find_site(struct config *c, const char *dir, char why[static CONFIG_
     char real[PATH_MAX], part[PATH_MAX + 16];
     struct stat st;
     if (!realpath(dir, real) || stat(real, &st) != 0)
-        return fail(why, "cannot serve %s: %s", dir, strerror(errno));
+        return config_fail(why, "cannot serve %s: %s", dir, strerror(errno));
     if (!S_ISDIR(st.st_mode))
-        return fail(why, "cannot serve %s: it is not a folder", dir);
+        return config_fail(why, "cannot serve %s: it is not a folder", dir);
     bool found = false;
     for (int i = 0; i < 2; i++) {
         snprintf(part, sizeof part, "%s/%s", real, i ? "site" : "scripts");
         found |= stat(part, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
     }
     if (!found)
-        return fail(why,
-                    "%s is not a site: it has neither a folder scripts/ nor a folder site/ in it",
-                    real);
+        return config_fail(
+            why, "%s is not a site: it has neither a folder scripts/ nor a folder site/ in it",
+            real);
     c->site = arena_dup(&c->arena, str_z(real)).p;
-    return c->site || fail(why, "not enough memory");
+    return c->site || config_fail(why, "not enough memory");
+}
+
+// A path of the command line: the server may be somewhere else when it reads the file again.
+static const char *absolute_now(struct config *c, const char *path)
+{
+    char real[PATH_MAX];
+    return arena_dup(&c->arena, str_z(realpath(path, real) ? real : path)).p;
 }
 
 static bool read_file(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
@@ -525,21 +320,25 @@ static bool read_file(struct config *c, const struct cli *cli, char why[static C
     char path[PATH_MAX + 32];
     struct stat st;
     snprintf(path, sizeof path, "%s/scripts/config.lua", c->site);
-    struct evaluation e = {.config = c, .path = cli->config ? cli->config : path};
+    c->path = cli->config ? absolute_now(c, cli->config) : arena_dup(&c->arena, str_z(path)).p;
+    if (!c->path)
+        return config_fail(why, "not enough memory");
+    struct config_evaluation e = {.config = c, .path = c->path};
     if (cli->config)
         c->file = cli->config;
     if (stat(e.path, &st) == 0)
         e.file = &st;
     else if (errno != ENOENT || cli->config)
-        return fail(why, "%s: %s", c->file, strerror(errno));
+        return config_fail(why, "%s: %s", c->file, strerror(errno));
     c->file_is_roots = e.file && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
     if (c->as_root && !c->dev)
         e.as = &c->become;
     else if (!e.file)
         return true;
     struct buf result;
-    buf_init(&result, RESULT_MAX);
-    bool ok = run_evaluation(&e, &result, why) && apply(c, buf_str(&result), why);
+    buf_init(&result, CONFIG_SETTINGS_MAX);
+    bool ok = config_evaluate(&e, &result, why) && config_apply(c, buf_str(&result), why);
+    c->evaluated = arena_dup(&c->arena, buf_str(&result));
     buf_fini(&result);
     return ok;
 }
@@ -557,15 +356,16 @@ static bool settle_identity(struct config *c, const struct cli *cli,
         char sentence[PRIVS_WHY_MAX];
         snprintf(sentence, sizeof sentence, "%s", why);
         const char *setting = c->user && !cli->user ? "user" : "group";
-        return fail(why, "%s: %s", config_place(c, setting, place), sentence);
+        return config_fail(why, "%s: %s", config_place(c, setting, place), sentence);
     }
     bool same = before.uid == c->become.uid && before.gid == c->become.gid;
     if (!same && !c->file_is_roots)
-        return fail(why,
-                    "%s: only a file that root alone can write may name another user or group than "
-                    "%s:%s: give --user, or make root the owner of the file",
-                    config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
-                    before.group);
+        return config_fail(
+            why,
+            "%s: only a file that root alone can write may name another user or group than "
+            "%s:%s: give --user, or make root the owner of the file",
+            config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
+            before.group);
     return true;
 }
 
@@ -592,14 +392,16 @@ static bool check_dev_address(const struct config *c, const struct cli *cli, con
         return true;
     addr_format(a, text);
     if (c->as_root)
-        return fail(why,
-                    "--dev as root listens on loopback addresses only, and %s says %s: start it as "
-                    "another user, or without --dev",
-                    config_place(c, "listen", place), text);
-    return fail(why,
-                "--dev listens on loopback addresses only, and %s says %s: give --listen with an "
-                "address to have it all the same",
-                config_place(c, "listen", place), text);
+        return config_fail(
+            why,
+            "--dev as root listens on loopback addresses only, and %s says %s: start it as "
+            "another user, or without --dev",
+            config_place(c, "listen", place), text);
+    return config_fail(
+        why,
+        "--dev listens on loopback addresses only, and %s says %s: give --listen with an "
+        "address to have it all the same",
+        config_place(c, "listen", place), text);
 }
 
 static bool parse_listen(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
@@ -607,16 +409,16 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     unsigned n = c->listen_texts.n;
     char place[128];
     if (n > CLI_LISTEN_MAX)
-        return fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
-                    CLI_LISTEN_MAX);
+        return config_fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
+                           CLI_LISTEN_MAX);
     struct addr *list = arena_alloc(&c->arena, (n + CONFIG_SIDES) * sizeof *list);
     if (!list)
-        return fail(why, "not enough memory");
+        return config_fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++) {
         const char *reason = "";
         if (addr_parse(str_z(c->listen_texts.item[i]), &list[i], &reason) < 0)
-            return fail(why, "%s: cannot listen on '%.100s': %s", config_place(c, "listen", place),
-                        c->listen_texts.item[i], reason);
+            return config_fail(why, "%s: cannot listen on '%.100s': %s",
+                               config_place(c, "listen", place), c->listen_texts.item[i], reason);
         if (!check_dev_address(c, cli, &list[i], why))
             return false;
     }
@@ -631,12 +433,12 @@ static bool parse_trusted(struct config *c, char why[static CONFIG_WHY_MAX])
     unsigned n = c->trusted_proxies.n;
     struct cidr *list = arena_alloc(&c->arena, n * sizeof *list);
     if (!list)
-        return fail(why, "not enough memory");
+        return config_fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++)
         if (!cidr_parse(str_z(c->trusted_proxies.item[i]), &list[i], reason))
-            return fail(why, "%s: trusted_proxies cannot have '%.100s': %s",
-                        config_place(c, "trusted_proxies", place), c->trusted_proxies.item[i],
-                        reason);
+            return config_fail(why, "%s: trusted_proxies cannot have '%.100s': %s",
+                               config_place(c, "trusted_proxies", place),
+                               c->trusted_proxies.item[i], reason);
     c->trusted = list;
     return true;
 }
@@ -659,16 +461,17 @@ static bool settle_paths(struct config *c, const char *setting, struct config_li
     struct stat st;
     const char **items = arena_alloc(&c->arena, (list->n + 1) * sizeof *items);
     if (!items)
-        return fail(why, "not enough memory");
+        return config_fail(why, "not enough memory");
     for (unsigned i = 0; i < list->n; i++) {
         if (!list->item[i][0])
-            return fail(why, "%s: %s: a path is empty", config_place(c, setting, place), setting);
+            return config_fail(why, "%s: %s: a path is empty", config_place(c, setting, place),
+                               setting);
         items[i] = absolute(c, list->item[i]);
         if (!items[i])
-            return fail(why, "not enough memory");
+            return config_fail(why, "not enough memory");
         if (stat(items[i], &st) != 0)
-            return fail(why, "%s: %s names %.1000s: %s", config_place(c, setting, place), setting,
-                        items[i], strerror(errno));
+            return config_fail(why, "%s: %s names %.1000s: %s", config_place(c, setting, place),
+                               setting, items[i], strerror(errno));
     }
     items[list->n] = NULL;
     list->item = items;
@@ -702,27 +505,33 @@ static bool settle_secrets(struct config *c, char why[static CONFIG_WHY_MAX])
     char place[128];
     for (unsigned i = 0; i < c->secrets.n; i++)
         if (c->secrets.item[i].n < CONFIG_SECRET_MIN)
-            return fail(why,
-                        "%s: a secret has at least %d bytes, and this one has %zu; "
-                        "`openssl rand -hex 32` makes a good one",
-                        config_place(c, "secret", place), CONFIG_SECRET_MIN, c->secrets.item[i].n);
+            return config_fail(why,
+                               "%s: a secret has at least %d bytes, and this one has %zu; "
+                               "`openssl rand -hex 32` makes a good one",
+                               config_place(c, "secret", place), CONFIG_SECRET_MIN,
+                               c->secrets.item[i].n);
     if (c->secrets.n > 0 || !c->dev)
         return true;
     struct str *item = arena_alloc(&c->arena, sizeof *item);
     char *bytes = arena_alloc(&c->arena, DEV_SECRET);
     if (!item || !bytes)
-        return fail(why, "not enough memory");
+        return config_fail(why, "not enough memory");
     if (getrandom(bytes, DEV_SECRET, 0) != DEV_SECRET)
-        return fail(why, "cannot make a secret: %s", strerror(errno));
+        return config_fail(why, "cannot make a secret: %s", strerror(errno));
     *item = str_of(bytes, DEV_SECRET);
     c->secrets = (struct config_secrets){item, 1};
     return true;
 }
 
+bool config_settle_changing(struct config *c, char why[static CONFIG_WHY_MAX])
+{
+    return settle_secrets(c, why) && parse_trusted(c, why);
+}
+
 static bool settle(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
 {
     if (!set_listen(c, cli))
-        return fail(why, "not enough memory");
+        return config_fail(why, "not enough memory");
     if (cli->workers)
         c->workers = cli->workers, mark(c, "workers", FROM_COMMAND_LINE);
     else if (c->dev)
@@ -734,16 +543,29 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     c->log.access = absolute_log(c, c->log.access);
     c->log.error = absolute_log(c, c->log.error);
     if (!c->data || !c->log.access || !c->log.error)
-        return fail(why, "not enough memory");
-    return settle_secrets(c, why) && settle_sandbox(c, why) && parse_listen(c, cli, why) &&
-           parse_trusted(c, why);
+        return config_fail(why, "not enough memory");
+    return settle_sandbox(c, why) && parse_listen(c, cli, why) && config_settle_changing(c, why);
+}
+
+void config_init(struct config *c)
+{
+    *c = defaults;
+    arena_init(&c->arena, ARENA_MAX);
+}
+
+bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, CONFIG_WHY_MAX, format, args);
+    va_end(args);
+    return false;
 }
 
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
 {
     struct config *c = out;
-    *c = defaults;
-    arena_init(&c->arena, ARENA_MAX);
+    config_init(c);
     c->dev = cli->dev;
     c->quiet = cli->quiet;
     c->pid_file = cli->pid_file;
@@ -752,7 +574,7 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     if (!find_site(c, cli->dir, why))
         return false;
     if (cli->user && !c->as_root)
-        return fail(why, "--user needs root: only root can become another user");
+        return config_fail(why, "--user needs root: only root can become another user");
     if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
         return false;
     return read_file(c, cli, why) && settle_identity(c, cli, why) && settle(c, cli, why);
@@ -761,4 +583,9 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
 void config_fini(struct config *c)
 {
     arena_fini(&c->arena);
+}
+
+bool config_logs_json(const struct config *c)
+{
+    return strcmp(c->log.format, "json") == 0;
 }

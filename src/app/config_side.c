@@ -4,19 +4,8 @@
 #include "app/config_inside.h"
 #include "http/uri.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-__attribute__((format(printf, 2, 3))) static bool fail(char why[static CONFIG_WHY_MAX],
-                                                       const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, CONFIG_WHY_MAX, format, args);
-    va_end(args);
-    return false;
-}
 
 // Whether a request can be for that path, as it is compared: decoded and normalised.
 static bool is_path(const char *text)
@@ -47,21 +36,22 @@ static bool add_address(struct config *c, struct config_side *side, const char *
     struct addr *a = &list[c->listen_addrs + c->side_addrs];
     config_place(c, setting, place);
     if (addr_parse(str_z(side->text), a, &reason) < 0)
-        return fail(why,
-                    "%s: %s is a path that begins with '/', or an address to listen on, and "
-                    "'%.100s' is neither: %s",
-                    place, setting, side->text, reason);
+        return config_fail(why,
+                           "%s: %s is a path that begins with '/', or an address to listen on, and "
+                           "'%.100s' is neither: %s",
+                           place, setting, side->text, reason);
     addr_format(a, text);
     if (c->dev && !addr_is_loopback(a))
-        return fail(why, "--dev listens on loopback addresses only, and %s says %s", place, text);
+        return config_fail(why, "--dev listens on loopback addresses only, and %s says %s", place,
+                           text);
     for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++) {
         if (!same_addr(a, &list[i]))
             continue;
         if (i < c->listen_addrs)
-            return fail(why,
-                        "%s: the site itself listens on %s: give %s a path there, like "
-                        "\"/%s\", or another address",
-                        place, text, setting, setting);
+            return config_fail(why,
+                               "%s: the site itself listens on %s: give %s a path there, like "
+                               "\"/%s\", or another address",
+                               place, text, setting, setting);
         side->listen = (int)i;
         return true;
     }
@@ -79,10 +69,10 @@ static bool settle(struct config *c, struct config_side *side, const char *setti
     if (side->text[0] != '/')
         return add_address(c, side, setting, list, why);
     if (!is_path(side->text))
-        return fail(why,
-                    "%s: %s cannot be at '%.100s': a path is compared as it is decoded and "
-                    "normalised, without '%%', '?', '#', \"//\" and \"..\"",
-                    config_place(c, setting, place), setting, side->text);
+        return config_fail(why,
+                           "%s: %s cannot be at '%.100s': a path is compared as it is decoded and "
+                           "normalised, without '%%', '?', '#', \"//\" and \"..\"",
+                           config_place(c, setting, place), setting, side->text);
     side->path = side->text;
     return true;
 }
@@ -94,7 +84,7 @@ bool config_settle_sides(struct config *c, struct addr *list, char why[static CO
         !settle(c, &c->health, "health", list, why))
         return false;
     if (c->metrics.path && c->health.path && strcmp(c->metrics.path, c->health.path) == 0)
-        return fail(why, "%s: metrics and health cannot both be at %.100s",
-                    config_place(c, "health", place), c->health.path);
+        return config_fail(why, "%s: metrics and health cannot both be at %.100s",
+                           config_place(c, "health", place), c->health.path);
     return true;
 }

@@ -10,9 +10,10 @@
 //
 // STARTING: the end of a worker ends the start, since the next one would end the same way. SERVING:
 // a worker that ended is replaced, at once if it had been ready, else after a pause that doubles.
-// STOPPING: the workers finish what they have. ENDING: they are told to stop now, and killed a
+// HUP begins a reload (reload.c). STOPPING: the workers finish what they have. ENDING: they are told to stop now, and killed a
 // second later. The master ends when no worker is left.
 #include "app/master.h"
+#include "app/master_inside.h"
 
 #include "app/channel.h"
 #include "app/figures.h"
@@ -48,38 +49,7 @@ enum {
     SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
 };
 
-enum state { STARTING, SERVING, STOPPING, ENDING };
-
-// A place for one worker.
-struct slot {
-    pid_t pid;   // 0: none now
-    int channel; // to it, while there is one
-    bool ready;
-    uint32_t pause;   // before the next start after one that was never ready
-    int64_t start_at; // when pid is 0
-    pid_t replaces;   // the dead one, for the log; 0 at first
-    int status;       // its end
-};
-
-struct master {
-    const struct config *config;
-    int *sockets;
-    struct file_id *socket_ids; // of the unix sockets among them
-    unsigned socket_count;
-    struct worker_shared *shared;
-    struct cache *cache;
-    struct slot *slots;
-    const char *temp;  // where large bodies wait
-    char own_temp[32]; // the same, where we made it; else ""
-    int pid_fd, signal_fd;
-    int ready_pipe[2];
-    enum state state;
-    int64_t deadline; // of STOPPING and ENDING
-    int status;
-    sigset_t signals;
-};
-
-static int64_t now_ms(void)
+int64_t master_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -244,11 +214,14 @@ static bool prepare(struct master *m)
                          c->limits.connections_per_ip);
     if (rc < 0)
         return complain("cannot start: %s", strerror(-rc));
-    m->cache = cache_new(c->cache_bytes, c->workers);
+    m->cache = cache_new(c->cache_bytes, c->workers + 1); // and a checker
     if (!m->cache)
         return complain("cannot start: a cache of %llu bytes: %s",
                         (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
+    char why[SNAPSHOT_WHY_MAX];
+    if (!reload_first(m, why))
+        return complain("%s", why);
     if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
         return complain("cannot start: memory for the metrics: %s", strerror(errno));
     return true;
@@ -256,8 +229,7 @@ static bool prepare(struct master *m)
 
 // Workers -----------------------------------------------------------------------------------------
 
-// In the new process: serves, and ends it.
-static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
+void master_leave(const struct master *m, struct worker_job *job)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid)
@@ -266,17 +238,28 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, 
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
-    struct worker_job job = {
+    *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
         .shared = m->shared,
         .cache = m->cache,
         .temp = m->temp,
-        .place = place,
+        .channel = -1,
         .ready_fd = m->ready_pipe[1],
-        .channel = channel,
-        .master = master,
     };
+}
+
+// In the new process: serves, and ends it.
+static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
+{
+    struct worker_job job;
+    master_leave(m, &job);
+    job.place = place;
+    job.channel = channel;
+    job.master = master;
+    job.number = m->told.number;
+    job.scripts = m->told.scripts;
+    job.settings = m->told.settings;
     exit(worker_run(&job));
 }
 
@@ -313,7 +296,7 @@ static void start_worker(struct master *m, struct slot *s)
     if (rc < 0) {
         close(ends[0]);
         log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
-        pause_slot(s, now_ms());
+        pause_slot(s, master_now());
         return;
     }
     s->channel = ends[0];
@@ -326,7 +309,7 @@ static void start_worker(struct master *m, struct slot *s)
 
 static void start_due(struct master *m)
 {
-    int64_t now = now_ms();
+    int64_t now = master_now();
     for (uint32_t i = 0; i < m->config->workers; i++) {
         struct slot *s = &m->slots[i];
         if (s->pid == 0 && m->state <= SERVING && s->start_at <= now)
@@ -334,7 +317,7 @@ static void start_due(struct master *m)
     }
 }
 
-static struct slot *find_slot(struct master *m, pid_t pid)
+struct slot *master_slot(struct master *m, pid_t pid)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid == pid)
@@ -369,12 +352,13 @@ static void stop_listening(const struct master *m, unsigned n)
     }
 }
 
-static void stop(struct master *m, enum state next, int64_t within)
+static void stop(struct master *m, enum master_state next, int64_t within)
 {
     if (m->state == ENDING) // impatience must not move the deadline
         return;
     m->state = next;
-    m->deadline = now_ms() + within;
+    m->deadline = master_now() + within;
+    reload_stop(m);
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
     if (next == ENDING)
         stop_listening(m, m->socket_count);
@@ -406,12 +390,13 @@ static void on_end(struct master *m, struct slot *s, int status)
         stop(m, ENDING, GRACE);
         return;
     }
+    reload_on_worker_end(m);
     s->replaces = pid;
     s->status = status;
     if (s->ready)
         s->pause = 0, s->start_at = 0;
     else
-        pause_slot(s, now_ms());
+        pause_slot(s, master_now());
 }
 
 static void reap(struct master *m)
@@ -419,9 +404,11 @@ static void reap(struct master *m)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct slot *s = find_slot(m, pid);
+        struct slot *s = master_slot(m, pid);
         if (s)
             on_end(m, s, status);
+        else
+            reload_on_end(m, pid);
     }
 }
 
@@ -457,10 +444,10 @@ static void warn_if_empty(const struct config *c)
         log_write(LOG_WARN, "scripts/main.lua is not there, nor site/: nothing but 404s");
 }
 
-static bool all_ready(const struct master *m)
+bool master_all_ready(const struct master *m)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
-        if (!m->slots[i].ready)
+        if (!m->slots[i].pid || !m->slots[i].ready)
             return false;
     return true;
 }
@@ -475,25 +462,31 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
     kill(s->pid, SIGKILL);
 }
 
+static void on_ready(struct master *m, struct slot *s)
+{
+    s->ready = true;
+    s->pause = 0;
+    if (m->state != STARTING || !master_all_ready(m))
+        return;
+    m->state = SERVING;
+    m->shared->starting = false;
+    warn_if_empty(m->config);
+    say_start(m);
+}
+
 static void on_words(struct master *m)
 {
     struct worker_word word;
     while (read(m->ready_pipe[0], &word, sizeof word) == sizeof word) {
-        struct slot *s = find_slot(m, word.pid);
+        struct slot *s = master_slot(m, word.pid);
         if (!s)
-            continue;
-        if (*word.lost) {
-            end_lost(m, s, word.lost);
-            continue;
-        }
-        s->ready = true;
-        s->pause = 0;
-    }
-    if (m->state == STARTING && all_ready(m)) {
-        m->state = SERVING;
-        m->shared->starting = false;
-        warn_if_empty(m->config);
-        say_start(m);
+            reload_on_checker_word(m, &word);
+        else if (word.says == WORKER_READY)
+            on_ready(m, s);
+        else if (word.says == WORKER_LOST)
+            end_lost(m, s, word.text);
+        else
+            reload_on_word(m, s, &word);
     }
 }
 
@@ -525,19 +518,21 @@ static void on_signal(struct master *m, int signo)
     case SIGTERM:
     case SIGINT:
         if (m->state < STOPPING)
-            stop(m, STOPPING, (int64_t)m->config->timeouts.stop + GRACE);
+            stop(m, STOPPING, (int64_t)m->stop_ms + GRACE);
         else
             stop(m, ENDING, GRACE);
         break;
     case SIGQUIT:
         stop(m, ENDING, GRACE);
         break;
+    case SIGHUP:
+        reload_ask(m);
+        break;
     case SIGUSR1:
         reopen_logs(m);
         break;
     default:
-        log_write(LOG_WARN, "SIG%s: %s is not in this version of lunette yet", sigabbrev_np(signo),
-                  signo == SIGHUP ? "reloading" : "replacing the program");
+        log_write(LOG_WARN, "SIGUSR2: replacing the program is not in this version of lunette yet");
     }
 }
 
@@ -548,16 +543,18 @@ static void on_deadline(struct master *m)
         log_write(LOG_WARN, "requests are still under way after timeouts.stop: cutting them off");
     signal_workers(m, SIGKILL);
     m->state = ENDING;
-    m->deadline = now_ms() + GRACE;
+    m->deadline = master_now() + GRACE;
 }
 
 // Milliseconds until something is due; -1 for nothing.
 static int next_due(const struct master *m)
 {
-    int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = now_ms();
+    int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = master_now();
     for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
         if (m->slots[i].pid == 0 && m->slots[i].start_at < at)
             at = m->slots[i].start_at;
+    if (reload_due(m) < at)
+        at = reload_due(m);
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
@@ -573,9 +570,10 @@ static void turn(struct master *m)
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
-    if (m->state >= STOPPING && now_ms() >= m->deadline)
+    if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
+    reload_on_turn(m);
 }
 
 static void give_back(struct master *m)
@@ -589,6 +587,7 @@ static void give_back(struct master *m)
         close(m->signal_fd);
     if (m->ready_pipe[0] >= 0)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
+    reload_give_back(m);
     cache_free(m->cache);
     if (m->shared) {
         figures_free(m->shared->figures);
@@ -606,6 +605,8 @@ static void give_back(struct master *m)
 int master_run(const struct config *c)
 {
     struct master m = {.config = c, .pid_fd = -1, .signal_fd = -1, .ready_pipe = {-1, -1}};
+    m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
+    m.stop_ms = c->timeouts.stop;
     if (!take_places(&m) || !prepare(&m)) {
         m.status = 1;
     } else {

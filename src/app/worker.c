@@ -1,10 +1,11 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      sandbox → loop → signals → pool → watchdog → vm → files → handler → (the site's scripts load)
+//      sandbox → loop → signals → pool → watchdog → caches → the first generation → (its scripts load)
 //      → server → sockets → ready
 #include "app/worker.h"
 
 #include "app/channel.h"
+#include "app/generations.h"
 #include "app/sandbox.h"
 #include "app/sides.h"
 #include "base/log.h"
@@ -34,18 +35,15 @@
 #include <unistd.h>
 
 enum {
-    BODY_RATE = 500,        // bytes a second that a request body must reach on average
-    KEPT_FILES = 1000,      // small files in the file cache
-    KEPT_BYTES = 16 << 20,  // and the memory for them
-    KEPT_DESCRIPTORS = 256, // larger files, kept open
-    KEPT_FORMS = 16 << 20,  // memory for coded forms of files
-    TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
-    UNWRITTEN_MS = 100,     // between two tries to write to an access log that takes nothing
-    LOG_PATIENCE = 500,     // milliseconds that it gets at the end
-    POOL_THREADS = 4,       // of each worker, for calls that would block
-    POOL_WAITING = 1024,    // such calls that have no thread yet; one more is a 503
-    SLOW_THREADS = 2,       // the same for password hashes, which keep a core busy for 100 ms:
-    SLOW_WAITING = 64,      // nothing else queues behind them
+    BODY_RATE = 500,       // bytes a second that a request body must reach on average
+    KEPT_FORMS = 16 << 20, // memory for coded forms of files
+    TRIM_MS = 10 * 1000,   // between two looks for those that nobody asks for
+    UNWRITTEN_MS = 100,    // between two tries to write to an access log that takes nothing
+    LOG_PATIENCE = 500,    // milliseconds that it gets at the end
+    POOL_THREADS = 4,      // of each worker, for calls that would block
+    POOL_WAITING = 1024,   // such calls that have no thread yet; one more is a 503
+    SLOW_THREADS = 2,      // the same for password hashes, which keep a core busy for 100 ms:
+    SLOW_WAITING = 64,     // nothing else queues behind them
 };
 
 const struct worker_bound worker_bounds[] = {
@@ -54,9 +52,9 @@ const struct worker_bound worker_bounds[] = {
     {"calls that wait for one", POOL_WAITING, ""},
     {"threads for password hashes", SLOW_THREADS, ""},
     {"hashes that wait for one", SLOW_WAITING, ""},
-    {"small files in memory", KEPT_FILES, ""},
-    {"memory for them", KEPT_BYTES, "B"},
-    {"large files kept open", KEPT_DESCRIPTORS, ""},
+    {"small files in memory", GENERATION_FILES, ""},
+    {"memory for them", GENERATION_BYTES, "B"},
+    {"large files kept open", GENERATION_DESCRIPTORS, ""},
     {"memory for coded files", KEPT_FORMS, "B"},
     {NULL, 0, NULL},
 };
@@ -70,31 +68,36 @@ struct worker {
     struct loop *loop;
     struct pool *pool, *slow_pool;
     struct watchdog *watchdog;
-    struct vm *vm;
-    struct file_root *files;
-    struct filecache *cache;
     struct cache_client *shared_cache;
-    struct timeout trim;      // of the cache; armed while it keeps descriptors
+    struct generations generations;
+    struct timeout trim;      // of the file cache; armed while it keeps descriptors
     struct timeout unwritten; // access lines that the log did not take in their turn
     struct forms *forms;      // coded ones, of files
-    struct str *types;        // gzip.types as slices; NULL: the built-in list
-    struct handler *handler;
-    struct sides sides; // metrics and health
+    struct sides sides;       // metrics and health
     struct server *server;
-    struct vm_options vm_options;
-    struct handler_options handler_options;
     struct server_options server_options;
     int signal_fd;
     int status;
 };
 
-// While the server starts, all workers fail for the same reason: the first one tells it.
+// False when the master does not listen any more.
+static bool say(const struct worker *w, enum worker_says what, unsigned number, const char *text)
+{
+    struct worker_word word = {.pid = getpid(), .says = what, .number = number};
+    stpncpy(word.text, text, sizeof word.text - 1);
+    return write(w->job->ready_fd, &word, sizeof word) == sizeof word;
+}
+
+// While the server starts, all workers fail for the same reason: the first one tells it. What a checker
+// finds is the reason why a reload comes to nothing.
 static void tell(struct worker *w, const char *message)
 {
     struct worker_shared *shared = w->job->shared;
     w->status = 1;
     if (!shared->starting || !atomic_exchange(&shared->told, true))
         log_write(LOG_ERROR, "%s", message);
+    if (w->job->checks) // the last that it does: the master has no patience with it from then on
+        say(w, WORKER_REFUSES, w->job->number, message);
 }
 
 static bool fail(struct worker *w, const char *what, int err)
@@ -140,6 +143,69 @@ static bool take_signals(struct worker *w)
     return rc == 0 || fail(w, "signals", -rc);
 }
 
+static struct tally *my_tally(const struct worker *w)
+{
+    struct figures *f = w->job->shared->figures;
+    return f ? figures_tally(f, w->job->place) : NULL;
+}
+
+static void fill_options(struct worker *w, const struct config *c)
+{
+    w->server_options = (struct server_options){
+        .head = {.head_bytes = c->limits.header_bytes,
+                 .uri_bytes = c->limits.uri_bytes,
+                 .fields = c->limits.headers},
+        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
+        .linger_bytes = c->limits.linger_bytes,
+        .header_ms = c->timeouts.header,
+        .body_ms = c->timeouts.body,
+        .idle_ms = c->timeouts.idle,
+        .send_ms = c->timeouts.send,
+        .linger_ms = c->timeouts.linger,
+        .stop_ms = c->timeouts.stop,
+        .body_rate = BODY_RATE,
+        .access = config_logs_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
+        .tally = my_tally(w),
+        .stays_open = c->health.path != NULL,
+    };
+}
+
+static bool is_in_front(const struct worker *w)
+{
+    return w->job->config->metrics.path || w->job->config->health.path;
+}
+
+// The generation answers from the next request on.
+static void serve_with(struct worker *w, const struct generation *g)
+{
+    fill_options(w, g->config);
+    log_set_level((enum log_level)log_level_parse(str_z(g->config->log.level)));
+    w->sides.front.self = g->handler;
+    if (!is_in_front(w))
+        server_use(w->server, g->handler);
+}
+
+static void on_message(struct worker *w, struct channel_message *m)
+{
+    switch (m->kind) {
+    case CHANNEL_LOGS:
+        log_adopt(m->fds[0], m->fds[1]);
+        break;
+    case CHANNEL_LOAD:
+        generations_load(&w->generations, m->number, m->fds[0], m->fds[1]);
+        close(m->fds[0]);
+        close(m->fds[1]);
+        break;
+    case CHANNEL_COMMIT:
+        if (generations_commit(&w->generations, m->number))
+            serve_with(w, w->generations.current);
+        break;
+    case CHANNEL_ABORT:
+        generations_abort(&w->generations, m->number);
+        break;
+    }
+}
+
 static void on_channel(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, channel));
@@ -147,14 +213,15 @@ static void on_channel(struct watch *watch, uint32_t events)
     int rc;
     (void)events;
     while ((rc = channel_receive(watch->fd, &m)) > 0)
-        if (m.kind == CHANNEL_LOGS)
-            log_adopt(m.fds[0], m.fds[1]);
+        on_message(w, &m);
     if (rc < 0) // the master is gone, and tells so by a signal too
         loop_del(w->loop, watch);
 }
 
 static bool take_channel(struct worker *w)
 {
+    if (w->job->channel < 0)
+        return true;
     int rc = loop_add(w->loop, &w->channel, w->job->channel, EPOLLIN, on_channel);
     return rc == 0 || fail(w, "the channel from the master", -rc);
 }
@@ -162,9 +229,9 @@ static bool take_channel(struct worker *w)
 static void tell_figures(struct worker *w)
 {
     struct figures_now now = {.log_lost = log_lost()};
-    if (w->vm) {
-        now.lua_memory = vm_memory(w->vm);
-        now.coroutines = co_alive(w->vm);
+    if (w->generations.current) {
+        now.lua_memory = generations_memory(&w->generations);
+        now.coroutines = generations_coroutines(&w->generations);
         now.pool = pool_queued(w->pool);
         now.slow_pool = pool_queued(w->slow_pool);
     }
@@ -175,11 +242,12 @@ static void tell_figures(struct worker *w)
 static void end_turn(void *arg)
 {
     struct worker *w = arg;
-    if (w->job->shared->figures)
+    if (w->job->shared->figures && !w->job->checks)
         tell_figures(w);
     if (!log_flush() && !w->unwritten.armed)
         timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);
-    if (w->cache && !w->trim.armed && filecache_descriptors(w->cache) > 0)
+    const struct generation *g = w->generations.current;
+    if (g && !w->trim.armed && filecache_descriptors(g->cache) > 0)
         timeout_set(w->loop, &w->trim, TRIM_MS);
 }
 
@@ -192,25 +260,7 @@ static void on_unwritten(struct timeout *t)
 static void on_trim(struct timeout *t)
 {
     struct worker *w = (struct worker *)((char *)t - offsetof(struct worker, trim));
-    filecache_trim(w->cache, loop_wall(w->loop));
-}
-
-static bool open_files(struct worker *w)
-{
-    struct filecache_options kept = {
-        .files = KEPT_FILES,
-        .bytes = KEPT_BYTES,
-        .descriptors = KEPT_DESCRIPTORS,
-        .look_always = w->job->config->dev,
-    };
-    char path[PATH_MAX + 8];
-    snprintf(path, sizeof path, "%s/site", w->job->config->site);
-    int rc = file_root_open(path, &w->files);
-    if (rc < 0 && rc != -ENOENT)
-        return fail(w, path, -rc);
-    w->cache = filecache_new(&kept);
-    w->forms = forms_new(KEPT_FORMS);
-    return (w->cache && w->forms) || fail(w, "the file cache", errno);
+    filecache_trim(w->generations.current->cache, loop_wall(w->loop));
 }
 
 // Where there is none, or none to be used, the built-in table is all.
@@ -219,17 +269,6 @@ static void load_media_types(void)
     int rc = mime_system_load(MIME_SYSTEM_FILE);
     if (rc < 0 && rc != -ENOENT)
         log_write(LOG_WARN, MIME_SYSTEM_FILE " is not used: %s", strerror(-rc));
-}
-
-static bool read_types(struct worker *w)
-{
-    const struct config_list *types = &w->job->config->gzip.types;
-    if (!types->item)
-        return true;
-    w->types = calloc(types->n + 1, sizeof *w->types);
-    for (unsigned i = 0; w->types && i < types->n; i++)
-        w->types[i] = str_z(types->item[i]);
-    return w->types || fail(w, "gzip.types", ENOMEM);
 }
 
 static bool make_pool(struct worker *w)
@@ -242,10 +281,7 @@ static bool make_pool(struct worker *w)
 // Called in the watchdog's thread. The master ends this process.
 static bool tell_lost(void *arg, const char *text)
 {
-    const struct worker *w = arg;
-    struct worker_word word = {.pid = getpid()};
-    stpncpy(word.lost, *text ? text : "somewhere", sizeof word.lost - 1);
-    return write(w->job->ready_fd, &word, sizeof word) == sizeof word;
+    return say(arg, WORKER_LOST, 0, *text ? text : "somewhere");
 }
 
 static bool start_watchdog(struct worker *w)
@@ -260,126 +296,79 @@ static bool start_watchdog(struct worker *w)
     return w->watchdog || fail(w, "the watchdog", errno);
 }
 
-static bool make_vm(struct worker *w)
+static bool make_server(struct worker *w, const struct generation *g)
 {
     const struct config *c = w->job->config;
-    w->shared_cache = cache_client_new(w->job->cache, w->job->place, w->loop);
-    if (!w->shared_cache)
-        return fail(w, "the cache", errno);
-    w->vm_options = (struct vm_options){
-        .site = c->site,
-        .memory = c->limits.lua_memory,
-        .request_memory = c->limits.request_memory,
-        .dev = c->dev,
-        .loop = w->loop,
-        .pool = w->pool,
-        .slow_pool = w->slow_pool,
-        .secrets = c->secrets.item,
-        .secret_count = c->secrets.n,
-        .cache = w->shared_cache,
-        .reach = w->has_landlock ? &w->reach : NULL,
-        .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
-        .watchdog = w->watchdog,
-        .cpu_ms = c->timeouts.cpu,
-    };
-    w->vm = vm_new(&w->vm_options);
-    return w->vm || fail(w, "the Lua state", errno);
-}
-
-static bool writes_json(const struct config *c)
-{
-    return strcmp(c->log.format, "json") == 0;
-}
-
-static struct tally *my_tally(const struct worker *w)
-{
-    struct figures *f = w->job->shared->figures;
-    return f ? figures_tally(f, w->job->place) : NULL;
-}
-
-static bool make_handler(struct worker *w)
-{
-    const struct config *c = w->job->config;
-    struct tally *tally = my_tally(w);
-    w->handler_options = (struct handler_options){
-        .root = w->files,
-        .files = {.max_age = (int64_t)c->static_files.max_age,
-                  .index = c->static_files.index.item,
-                  .listing = c->static_files.listing,
-                  .cache = w->cache},
-        .fit = {.codings = {.offered = coding_all(),
-                            .level = (int)c->gzip.level,
-                            .min_bytes = c->gzip.min_bytes,
-                            .types = w->types,
-                            .type_count = c->gzip.types.n},
-                .forms = w->forms},
-        .body_bytes = c->limits.body_bytes,
-        .form_fields = c->limits.form_fields,
-        .parts = {.parts = c->limits.part_count,
-                  .head_bytes = c->limits.header_bytes,
-                  .fields = c->limits.headers},
-        .handler_ms = c->timeouts.handler,
-        .trusted_proxies = {c->trusted, c->trusted_proxies.n},
-        .data = c->data,
-        .settings = c->settings,
-        .tally = tally,
-        .names_routes = tally || writes_json(c),
-    };
-    w->handler = handler_new(w->vm, &w->handler_options);
-    return w->handler || fail(w, "the handler", ENOMEM);
-}
-
-static bool make_server(struct worker *w)
-{
-    const struct config *c = w->job->config;
-    w->server_options = (struct server_options){
-        .head = {.head_bytes = c->limits.header_bytes,
-                 .uri_bytes = c->limits.uri_bytes,
-                 .fields = c->limits.headers},
-        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
-        .linger_bytes = c->limits.linger_bytes,
-        .header_ms = c->timeouts.header,
-        .body_ms = c->timeouts.body,
-        .idle_ms = c->timeouts.idle,
-        .send_ms = c->timeouts.send,
-        .linger_ms = c->timeouts.linger,
-        .stop_ms = c->timeouts.stop,
-        .body_rate = BODY_RATE,
-        .access = writes_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
-        .tally = my_tally(w),
-        .stays_open = c->health.path != NULL,
-    };
-    bool in_front = c->metrics.path || c->health.path;
+    int rc = sides_open(&w->sides, w->job, w->loop, g->handler);
+    if (rc < 0)
+        return fail(w, "the listener of metrics or health", -rc);
+    fill_options(w, g->config);
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
-                           in_front ? &front_site : &handler_http,
-                           in_front ? (void *)&w->sides.front : (void *)w->handler);
+                           is_in_front(w) ? &front_site : &handler_http,
+                           is_in_front(w) ? (void *)&w->sides.front : (void *)g->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
-        int rc = server_listen(w->server, w->job->sockets[i]);
+        rc = server_listen(w->server, w->job->sockets[i]);
         if (rc < 0)
             return fail(w, "a listening socket", -rc);
     }
+    serve_with(w, g);
     return true;
 }
 
-static bool make_sides(struct worker *w)
+// The first scripts are loaded, or not.
+static void begin(struct worker *w, unsigned number, const char *error)
 {
-    int rc = sides_open(&w->sides, w->job, w->loop, w->handler);
-    return rc == 0 || fail(w, "the listener of metrics or health", -rc);
-}
-
-// The scripts are loaded, or not.
-static void on_loaded(void *arg, const char *error)
-{
-    struct worker *w = arg;
-    struct worker_word ready = {.pid = getpid()};
     if (error)
         tell(w, error);
-    else if (make_server(w) && write(w->job->ready_fd, &ready, sizeof ready) != sizeof ready)
+    else if (w->job->checks)
+        say(w, WORKER_LOADED, number, "");
+    else if (generations_commit(&w->generations, number) &&
+             make_server(w, w->generations.current) && !say(w, WORKER_READY, number, ""))
         fail(w, "the pipe to the master", errno);
-    if (w->status != 0)
+    if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);
+}
+
+static void on_loaded(void *arg, unsigned number, const char *error)
+{
+    struct worker *w = arg;
+    if (!w->server) {
+        begin(w, number, error);
+        return;
+    }
+    if (error)
+        log_write(LOG_ERROR, "%s", error);
+    say(w, error ? WORKER_REFUSES : WORKER_LOADED, number, error ? error : "");
+}
+
+static bool open_cache(struct worker *w)
+{
+    w->shared_cache = cache_client_new(w->job->cache, w->job->place, w->loop);
+    w->forms = forms_new(KEPT_FORMS);
+    return (w->shared_cache && w->forms) || fail(w, "the caches", errno);
+}
+
+static void load(struct worker *w)
+{
+    w->generations.start = w->job->config;
+    w->generations.loaded = on_loaded;
+    w->generations.arg = w;
+    w->generations.host = (struct generation_host){
+        .loop = w->loop,
+        .pool = w->pool,
+        .slow_pool = w->slow_pool,
+        .watchdog = w->watchdog,
+        .cache = w->shared_cache,
+        .forms = w->forms,
+        .tally = w->job->checks ? NULL : my_tally(w),
+        .reach = w->has_landlock ? &w->reach : NULL,
+        .no_programs = w->has_seccomp && w->job->config->sandbox.exec.n == 0,
+    };
+    generations_init(&w->generations);
+    log_ask_for_id(generations_running_id, &w->generations);
+    generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
 }
 
 // Before there is a thread, and before anything that a visitor or a script could have a hand in.
@@ -419,9 +408,9 @@ static bool start(struct worker *w)
     loop_at_turn_end(w->loop, end_turn, w);
     load_media_types(); // before there are threads
     if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !start_watchdog(w) ||
-        !make_vm(w) || !open_files(w) || !read_types(w) || !make_handler(w) || !make_sides(w))
+        !open_cache(w))
         return false;
-    handler_load(w->handler, on_loaded, w);
+    load(w);
     end_turn(w); // of what was no turn yet
     return w->status == 0;
 }
@@ -431,19 +420,13 @@ static void take_down(struct worker *w)
     if (w->server)
         server_free(w->server);
     sides_close(&w->sides);
-    filecache_free(w->cache);
+    log_ask_for_id(NULL, NULL); // the answer is in a generation
+    generations_fini(&w->generations);
     forms_free(w->forms);
     coding_fini();
     mime_system_unload();
-    free(w->types);
-    file_root_close(w->files);
-    log_ask_for_id(NULL, NULL); // the answer is in the vm
-    if (w->vm)
-        vm_free(w->vm);
     watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
-    if (w->handler)
-        handler_free(w->handler);
     pool_free(w->slow_pool);
     pool_free(w->pool); // its threads may still work for what the vm has left behind
     if (w->signal_fd >= 0) {

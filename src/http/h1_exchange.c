@@ -273,3 +273,8 @@ struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
         fault = (struct h1_fault){408, "the body came slower than the minimum rate"};
     return fault;
 }
+
+void exchange_abort(struct exchange *x)
+{
+    h1_close(((struct h1_exchange *)x)->conn);
+}

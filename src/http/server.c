@@ -156,6 +156,11 @@ struct server *server_new(struct loop *l, const struct server_options *o, struct
     return s;
 }
 
+void server_use(struct server *s, void *self)
+{
+    s->env.self = self;
+}
+
 int server_listen(struct server *s, int fd)
 {
     if (s->listener_count == LISTENERS_MAX)

@@ -74,6 +74,7 @@ static struct work *take_work(struct handler *h, struct exchange *x)
     w->after = LUA_NOREF;
     w->deadline_ms = h->options.handler_ms;
     w->handle = ++h->uses << 24 | w->place; // 2^40 requests, 2^24 at a time
+    h->busy++;
     return w;
 }
 
@@ -110,11 +111,13 @@ static void give_work(struct work *w)
     w->memory = 0;
     w->spare = h->spares;
     h->spares = w;
+    h->busy--;
 }
 
 static void free_work(struct work *w)
 {
     timeout_remove(w->h->loop, &w->deadline);
+    loop_undefer(w->h->loop, &w->start);
     fields_fini(&w->extra);
     fields_fini(&w->file_fields);
     fields_fini(&w->head_fields);
@@ -590,7 +593,7 @@ static int load_main(lua_State *L, int status, lua_KContext ctx)
         return luaL_error(L, "the library did not start");
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/scripts/main.lua", vm_options(h->vm)->site);
-    if (access(path, F_OK) == 0) {
+    if (vm_has_file(h->vm, path)) {
         if (vm_load_file(L, "scripts/main.lua") != LUA_OK)
             return lua_error(L);
         lua_callk(L, 0, 0, ctx, load_loaded);
@@ -668,10 +671,22 @@ static int register_all(lua_State *L)
     return 0;
 }
 
-static struct str running_id(void *arg)
+struct str handler_running_id(struct handler *h)
 {
-    struct work *w = work_running(arg);
+    struct work *w = work_running(h);
     return w && w->x ? exchange_id(w->x) : STR("");
+}
+
+unsigned handler_busy(const struct handler *h)
+{
+    return h->busy;
+}
+
+void handler_end_all(struct handler *h)
+{
+    for (uint32_t i = 0; i < h->work_count; i++)
+        if (h->works[i]->x)
+            exchange_abort(h->works[i]->x);
 }
 
 struct handler *handler_new(struct vm *vm, const struct handler_options *o)
@@ -696,7 +711,6 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
         handler_free(h);
         return NULL;
     }
-    log_ask_for_id(running_id, h);
     file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
@@ -717,7 +731,6 @@ void handler_free(struct handler *h)
     free(h->works);
     if (h->site)
         file_root_close(h->site);
-    log_ask_for_id(NULL, NULL);
     handler_drop_routes(h);
     shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);

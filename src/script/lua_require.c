@@ -17,6 +17,7 @@
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
 #include "script/lua_log.h"
+#include "script/luax.h"
 #include "script/vm_inside.h"
 
 #include <lauxlib.h>
@@ -261,24 +262,42 @@ static int require(lua_State *L)
 
 // Searching
 
+// Pushes the first file that a template of path leads to, and gives it; or NULL with the places tried on
+// top, as Lua's own package.searchpath words them.
+static const char *find_file(lua_State *L, const char *name, const char *path)
+{
+    luaL_Buffer tried;
+    const char *slashed = luaL_gsub(L, name, ".", LUA_DIRSEP);
+    struct str rest = str_z(path), template;
+    luaL_buffinit(L, &tried);
+    while (str_split(&rest, *LUA_PATH_SEP, &template)) {
+        luax_push(L, template);
+        const char *file = luaL_gsub(L, lua_tostring(L, -1), LUA_PATH_MARK, slashed);
+        if (vm_has_file(vm_of(L), file))
+            return file;
+        lua_pushfstring(L, template.p == path ? "no file '%s'" : "\n\tno file '%s'", file);
+        lua_replace(L, -3);
+        lua_pop(L, 1);
+        luaL_addvalue(&tried);
+    }
+    luaL_pushresult(&tried);
+    return NULL;
+}
+
 // The second searcher: as Lua's, but that files beneath the site are named relative to it.
 static int search_path(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     struct vm *vm = vm_of(L);
-    lua_pushvalue(L, lua_upvalueindex(2)); // package.searchpath
-    lua_pushvalue(L, 1);
     if (lua_getfield(L, lua_upvalueindex(1), "path") != LUA_TSTRING)
         return luaL_error(L, "'package.path' must be a string");
-    lua_call(L, 2, 2);
-    const char *path = lua_tostring(L, -2);
+    const char *path = find_file(L, name, lua_tostring(L, -1));
     if (!path) {
         lua_getfield(L, lua_upvalueindex(1), "path");
         guard_tell_search(L, name, lua_tostring(L, -1));
         lua_pop(L, 1);
         return 1; // the places tried
     }
-    lua_pop(L, 1);
     lua_pushfstring(L, "@%s", vm_short_path(vm, path));
     if (vm_load_path(L, path, lua_tostring(L, -1)) != LUA_OK)
         return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name,
@@ -307,8 +326,7 @@ static void set_searcher(lua_State *L, int package)
     enum { OF_LUA_FILES = 2 };
     lua_getfield(L, package, "searchers");
     lua_pushvalue(L, package);
-    lua_getfield(L, package, "searchpath");
-    lua_pushcclosure(L, search_path, 2);
+    lua_pushcclosure(L, search_path, 1);
     lua_rawseti(L, -2, OF_LUA_FILES);
     lua_pop(L, 1);
 }

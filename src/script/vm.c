@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RESERVE = 256 * 1024, FILE_MAX = 16 * 1024 * 1024 };
+enum { RESERVE = 256 * 1024 };
 // The collector starts a cycle when memory is half as large again, so that garbage stays well below
 // the cap, and then works twice as fast as Lua allocates.
 enum { GC_PAUSE = 150, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
@@ -221,83 +221,6 @@ const struct vm_options *vm_options(const struct vm *vm)
 size_t vm_memory(const struct vm *vm)
 {
     return vm->memory;
-}
-
-// Loading files
-
-// All of a regular file, in malloc'ed memory. 0 or −errno.
-static int read_file(const char *path, char **text, size_t *n)
-{
-    *text = NULL;
-    *n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not block the worker
-    if (fd < 0)
-        return -errno;
-    struct stat st;
-    int rc = fstat(fd, &st) < 0 ? -errno : 0;
-    if (rc == 0 && !S_ISREG(st.st_mode))
-        rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    if (rc == 0 && st.st_size > FILE_MAX)
-        rc = -EFBIG;
-    if (rc == 0 && !(*text = malloc((size_t)st.st_size + 1)))
-        rc = -ENOMEM;
-    while (rc == 0 && *n < (size_t)st.st_size) {
-        ssize_t got = read(fd, *text + *n, (size_t)st.st_size - *n);
-        if (got == 0) // cut short meanwhile
-            break;
-        if (got < 0 && errno != EINTR)
-            rc = -errno;
-        else if (got > 0)
-            *n += (size_t)got;
-    }
-    close(fd);
-    if (rc < 0)
-        free(*text);
-    return rc;
-}
-
-// Skips a byte order mark, and a first line that begins with '#' but for its line feed.
-static size_t preamble(const char *text, size_t n)
-{
-    size_t at = n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    if (at < n && text[at] == '#')
-        while (at < n && text[at] != '\n')
-            at++;
-    return at;
-}
-
-int vm_load_path(lua_State *L, const char *path, const char *name)
-{
-    char *text;
-    size_t n;
-    int rc = read_file(path, &text, &n);
-    if (rc < 0) {
-        lua_pushfstring(L, "cannot read %s: %s", name + 1, strerror(-rc));
-        return LUA_ERRFILE;
-    }
-    size_t skip = preamble(text, n);
-    int status = luaL_loadbufferx(L, text + skip, n - skip, name, "t"); // does not raise
-    free(text);
-    return status;
-}
-
-const char *vm_short_path(const struct vm *vm, const char *path)
-{
-    size_t n = strlen(vm->options.site);
-    bool beneath = strncmp(path, vm->options.site, n) == 0 && path[n] == '/';
-    return beneath ? path + n + 1 : path;
-}
-
-int vm_load_file(lua_State *L, const char *relative)
-{
-    char path[PATH_MAX], name[PATH_MAX];
-    int a = snprintf(path, sizeof path, "%s/%s", vm_of(L)->options.site, relative);
-    int b = snprintf(name, sizeof name, "@%s", relative);
-    if (a >= PATH_MAX || b >= PATH_MAX) {
-        lua_pushliteral(L, "cannot read a script: its path is too long");
-        return LUA_ERRFILE;
-    }
-    return vm_load_path(L, path, name);
 }
 
 // Tracebacks

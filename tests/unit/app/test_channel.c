@@ -43,9 +43,9 @@ static void descriptors_arrive_in_their_places(void **state)
     assert_int_equal(pipe(a), 0);
     assert_int_equal(pipe(b), 0);
     const struct channel_message cases[] = {
-        {CHANNEL_LOGS, {-1, -1, -1, -1}},         {CHANNEL_LOGS, {a[0], b[0], -1, -1}},
-        {CHANNEL_LOGS, {-1, b[1], -1, -1}},       {CHANNEL_LOGS, {a[1], -1, -1, b[0]}},
-        {CHANNEL_LOGS, {a[0], a[1], b[0], b[1]}},
+        {CHANNEL_LOGS, 1, {-1, -1, -1, -1}},         {CHANNEL_LOGS, 2, {a[0], b[0], -1, -1}},
+        {CHANNEL_LOGS, 3, {-1, b[1], -1, -1}},       {CHANNEL_LOGS, 4, {a[1], -1, -1, b[0]}},
+        {CHANNEL_LOGS, 5, {a[0], a[1], b[0], b[1]}},
     };
     enum { CASES = sizeof cases / sizeof *cases };
     for (int i = 0; i < CASES; i++)
@@ -53,6 +53,7 @@ static void descriptors_arrive_in_their_places(void **state)
     for (int i = 0; i < CASES; i++) {
         assert_int_equal(channel_receive(ends[1], &got), 1);
         assert_int_equal(got.kind, CHANNEL_LOGS);
+        assert_int_equal(got.number, i + 1);
         for (int k = 0; k < CHANNEL_FDS_MAX; k++) {
             assert_int_equal(got.fds[k] < 0, cases[i].fds[k] < 0);
             if (got.fds[k] < 0)
@@ -69,7 +70,7 @@ static void descriptors_arrive_in_their_places(void **state)
 static void nobody_waits_for_a_worker_that_does_not_read(void **state)
 {
     (void)state;
-    const struct channel_message m = {CHANNEL_LOGS, {-1, -1, -1, -1}};
+    const struct channel_message m = {CHANNEL_LOGS, 6, {-1, -1, -1, -1}};
     struct channel_message got;
     int rc = 0, sent = 0, received = 0;
     while ((rc = channel_send(ends[0], &m)) == 0 && sent < 100000)
@@ -84,7 +85,7 @@ static void nobody_waits_for_a_worker_that_does_not_read(void **state)
 static void the_other_end_is_gone(void **state)
 {
     (void)state;
-    const struct channel_message m = {CHANNEL_LOGS, {-1, -1, -1, -1}};
+    const struct channel_message m = {CHANNEL_LOGS, 7, {-1, -1, -1, -1}};
     struct channel_message got;
     int other[2];
     assert_int_equal(channel_open(other), 0);

@@ -1,0 +1,213 @@
+// The generations of a worker: see the header. Nothing is freed but by the sweep, a turn of its own:
+// whoever calls here may be within a function of the one that is to go.
+#include "app/generations.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "content/filecache.h"
+#include "script/co.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SWEEP_MS = 100,  // between two looks at those that are to go
+    TASKS_MS = 5000, // what tasks get when the last request of their generation is over
+};
+
+static void drop(struct generations *g, struct generation *one)
+{
+    one->older = g->dropped;
+    g->dropped = one;
+    timeout_set(g->host.loop, &g->sweep, 0);
+}
+
+static void free_dropped(struct generations *g)
+{
+    while (g->dropped) {
+        struct generation *one = g->dropped;
+        g->dropped = one->older;
+        generation_free(one);
+    }
+}
+
+static bool may_go(struct generation *one, uint64_t now)
+{
+    if (!generation_is_idle(one)) {
+        one->idle_since = 0;
+        return false;
+    }
+    if (one->idle_since == 0)
+        one->idle_since = now;
+    return generation_is_over(one) || now - one->idle_since >= TASKS_MS;
+}
+
+static void on_sweep(struct timeout *t)
+{
+    struct generations *g = (struct generations *)((char *)t - offsetof(struct generations, sweep));
+    struct generation **at = g->current ? &g->current->older : NULL;
+    bool gave = g->dropped != NULL;
+    free_dropped(g);
+    while (at && *at) {
+        struct generation *one = *at;
+        if (!may_go(one, loop_now(g->host.loop))) {
+            at = &one->older;
+            continue;
+        }
+        *at = one->older;
+        generation_free(one);
+        gave = true;
+    }
+    if (gave)
+        malloc_trim(0);
+    if (g->current && g->current->older)
+        timeout_set(g->host.loop, t, SWEEP_MS);
+}
+
+void generations_init(struct generations *g)
+{
+    timeout_init(&g->sweep, on_sweep);
+}
+
+void generations_fini(struct generations *g)
+{
+    if (g->host.loop)
+        timeout_remove(g->host.loop, &g->sweep);
+    if (g->next)
+        drop(g, g->next);
+    while (g->current) {
+        struct generation *one = g->current;
+        g->current = one->older;
+        generation_free(one);
+    }
+    free_dropped(g);
+    if (g->host.loop)
+        timeout_remove(g->host.loop, &g->sweep);
+    g->next = NULL;
+}
+
+// Making the next one ------------------------------------------------------------------------------
+
+static void on_loaded(void *arg, const char *error)
+{
+    struct generations *g = arg;
+    unsigned number = g->next->number;
+    if (error) {
+        drop(g, g->next);
+        g->next = NULL;
+    }
+    g->loaded(g->arg, number, error);
+}
+
+// The bytes of the file. 0 or −errno.
+static int read_settings(int fd, struct buf *out)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    char *p = st.st_size ? buf_room(out, (size_t)st.st_size) : NULL;
+    if (st.st_size == 0)
+        return 0;
+    if (!p)
+        return -ENOMEM;
+    ssize_t n = pread(fd, p, (size_t)st.st_size, 0);
+    if (n != st.st_size)
+        return n < 0 ? -errno : -EIO;
+    buf_added(out, (size_t)n);
+    return 0;
+}
+
+static struct generation *renew(const struct generations *g, int scripts, int settings,
+                                char why[static GENERATION_WHY_MAX])
+{
+    struct buf bytes;
+    struct generation *one = NULL;
+    buf_init(&bytes, CONFIG_SETTINGS_MAX);
+    int rc = read_settings(settings, &bytes);
+    if (rc < 0)
+        snprintf(why, GENERATION_WHY_MAX, "the settings of config.lua: %s", strerror(-rc));
+    else
+        one = generation_renew(&g->host, g->start, buf_str(&bytes), scripts, why);
+    buf_fini(&bytes);
+    return one;
+}
+
+void generations_load(struct generations *g, unsigned number, int scripts, int settings)
+{
+    char why[GENERATION_WHY_MAX] = "";
+    if (g->next)
+        drop(g, g->next);
+    g->next = settings < 0 ? generation_new(&g->host, g->start, scripts, why)
+                           : renew(g, scripts, settings, why);
+    if (!g->next) {
+        g->loaded(g->arg, number, why);
+        return;
+    }
+    g->next->number = number;
+    handler_load(g->next->handler, on_loaded, g);
+}
+
+bool generations_commit(struct generations *g, unsigned number)
+{
+    struct generation *one = g->next;
+    if (!one || one->number != number)
+        return false;
+    g->next = NULL;
+    one->older = g->current;
+    g->current = one;
+    unsigned count = 1;
+    struct generation **at = &one->older;
+    for (; *at && ++count <= one->config->limits.generations; at = &(*at)->older)
+        continue;
+    while (*at) { // too old: their streams end here
+        struct generation *old = *at;
+        *at = old->older;
+        if (!generation_is_idle(old))
+            log_write(LOG_WARN,
+                      "answers that reload %u began are broken off: limits.generations is %u",
+                      old->number, one->config->limits.generations);
+        handler_end_all(old->handler);
+        drop(g, old);
+    }
+    timeout_set(g->host.loop, &g->sweep, SWEEP_MS);
+    return true;
+}
+
+void generations_abort(struct generations *g, unsigned number)
+{
+    if (!g->next || g->next->number != number)
+        return;
+    drop(g, g->next);
+    g->next = NULL;
+}
+
+// Of all of them -----------------------------------------------------------------------------------
+
+struct str generations_running_id(void *arg)
+{
+    struct generations *g = arg;
+    struct str id = STR("");
+    for (struct generation *one = g->current; one && id.n == 0; one = one->older)
+        id = handler_running_id(one->handler);
+    return id;
+}
+
+uint64_t generations_memory(const struct generations *g)
+{
+    uint64_t bytes = g->next ? vm_memory(g->next->vm) : 0;
+    for (const struct generation *one = g->current; one; one = one->older)
+        bytes += vm_memory(one->vm);
+    return bytes;
+}
+
+uint64_t generations_coroutines(const struct generations *g)
+{
+    uint64_t n = g->next ? co_alive(g->next->vm) : 0;
+    for (const struct generation *one = g->current; one; one = one->older)
+        n += co_alive(one->vm);
+    return n;
+}

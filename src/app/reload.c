@@ -1,0 +1,306 @@
+// Reloads, the master's side: see the drawing in master_inside.h.
+#include "app/channel.h"
+#include "app/figures.h"
+#include "app/master_inside.h"
+#include "base/buf.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
+    LOAD_MS = 30 * 1000,  // that all workers get
+};
+
+// The scripts of the site --------------------------------------------------------------------------
+
+static int read_scripts(const struct config *c, char why[static SNAPSHOT_WHY_MAX])
+{
+    char folder[PATH_MAX + 16];
+    snprintf(folder, sizeof folder, "%s/scripts", c->site);
+    return snapshot_make(folder, why);
+}
+
+bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
+{
+    m->told.scripts = read_scripts(m->config, why);
+    return m->told.scripts >= 0;
+}
+
+static void close_told(struct told *t)
+{
+    if (t->scripts >= 0)
+        close(t->scripts);
+    if (t->settings >= 0)
+        close(t->settings);
+    t->scripts = t->settings = -1;
+}
+
+void reload_give_back(struct master *m)
+{
+    close_told(&m->told);
+    close_told(&m->reload.new);
+}
+
+// Its ends -----------------------------------------------------------------------------------------
+
+static void tell_workers(struct master *m, enum channel_kind kind, const struct told *t)
+{
+    struct channel_message message = {
+        .kind = kind, .number = m->reload.new.number, .fds = {-1, -1, -1, -1}};
+    if (t) {
+        message.fds[0] = t->scripts;
+        message.fds[1] = t->settings;
+    }
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        const struct slot *s = &m->slots[i];
+        int rc = s->pid ? channel_send(s->channel, &message) : 0;
+        if (rc == 0)
+            continue;
+        log_write(LOG_ERROR, "worker %d cannot be told of the reload: %s. It is ended", (int)s->pid,
+                  strerror(-rc));
+        kill(s->pid, SIGKILL); // whoever comes in its place starts with what is in force
+    }
+}
+
+static void end_checker(struct reload *r)
+{
+    if (r->checker)
+        kill(r->checker, SIGKILL);
+}
+
+static void over(struct master *m, bool ok)
+{
+    struct reload *r = &m->reload;
+    end_checker(r);
+    close_told(&r->new);
+    r->stage = RELOAD_NONE;
+    if (m->shared->figures)
+        figures_reloaded(m->shared->figures, ok);
+}
+
+static void fail(struct master *m, const char *why)
+{
+    if (m->reload.stage == RELOAD_LOADING)
+        tell_workers(m, CHANNEL_ABORT, NULL);
+    log_write(LOG_ERROR, "reload %u came to nothing: %s. The scripts that ran before go on",
+              m->reload.new.number, why);
+    over(m, false);
+}
+
+static void warn_of(void *arg, const char *setting)
+{
+    (void)arg;
+    log_write(LOG_WARN,
+              "config.lua: %s has changed, which has no effect until the server starts again",
+              setting);
+}
+
+// What of the settings is the master's own.
+static void take_settings(struct master *m)
+{
+    static struct config renewed; // its strings are not kept
+    static char why[CONFIG_WHY_MAX];
+    struct stat st;
+    int fd = m->told.settings;
+    void *p = NULL;
+    size_t n = fstat(fd, &st) == 0 ? (size_t)st.st_size : 0;
+    if (n && (p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        return;
+    struct str settings = str_of(p, n);
+    config_each_fixed_change(m->config, settings, warn_of, NULL);
+    if (config_renew(m->config, settings, &renewed, why)) {
+        m->stop_ms = renewed.timeouts.stop;
+        log_set_level((enum log_level)log_level_parse(str_z(renewed.log.level)));
+    }
+    config_fini(&renewed);
+    if (n)
+        munmap(p, n);
+}
+
+static void commit(struct master *m)
+{
+    struct reload *r = &m->reload;
+    close_told(&m->told);
+    m->told = r->new; // before anybody is told: who starts from now on starts with it
+    tell_workers(m, CHANNEL_COMMIT, NULL);
+    r->new.scripts = r->new.settings = -1;
+    take_settings(m);
+    log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
+              (long long)(master_now() - r->began));
+    over(m, true);
+}
+
+// CHECKING -----------------------------------------------------------------------------------------
+
+// In the new process. Everything that can be wrong with the new scripts and settings is said here.
+static _Noreturn void check(struct master *m, pid_t master)
+{
+    static char why[CONFIG_WHY_MAX];
+    struct worker_word word = {
+        .pid = getpid(), .says = WORKER_REFUSES, .number = m->reload.new.number};
+    struct worker_job job;
+    struct buf settings;
+    master_leave(m, &job);
+    job.place = m->config->workers;
+    job.master = master;
+    job.checks = true;
+    job.number = m->reload.new.number;
+    job.scripts = m->reload.new.scripts;
+    job.settings = m->reload.new.settings;
+    buf_init(&settings, CONFIG_SETTINGS_MAX);
+    bool ok = config_read_again(m->config, &settings, why);
+    if (ok && settings.n && write(job.settings, settings.p, settings.n) != (ssize_t)settings.n)
+        ok = snprintf(why, sizeof why, "its settings cannot be kept: %s", strerror(errno)) < 0;
+    buf_fini(&settings);
+    if (ok)
+        exit(worker_run(&job));
+    log_write(LOG_ERROR, "%s", why);
+    snprintf(word.text, sizeof word.text, "%.1000s", why);
+    if (write(job.ready_fd, &word, sizeof word) != sizeof word)
+        log_write(LOG_ERROR, "a checker cannot tell the master: %s", strerror(errno));
+    exit(1);
+}
+
+static void begin(struct master *m)
+{
+    struct reload *r = &m->reload;
+    char why[SNAPSHOT_WHY_MAX];
+    r->new.number++;
+    r->again = r->passed = false;
+    r->began = master_now();
+    r->new.scripts = read_scripts(m->config, why);
+    if (r->new.scripts < 0) {
+        fail(m, why);
+        return;
+    }
+    r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    pid_t master = getpid();
+    log_flush(); // nothing buffered may be written twice
+    fflush(NULL);
+    pid_t pid = r->new.settings < 0 ? -1 : fork();
+    if (pid == 0)
+        check(m, master);
+    if (pid < 0) {
+        fail(m, strerror(errno));
+        return;
+    }
+    r->checker = pid;
+    r->stage = RELOAD_CHECKING;
+    r->deadline = r->began + CHECK_MS;
+}
+
+void reload_ask(struct master *m)
+{
+    if (m->state > SERVING)
+        return;
+    m->reload.again = true; // begun by reload_on_turn
+}
+
+void reload_on_checker_word(struct master *m, const struct worker_word *word)
+{
+    struct reload *r = &m->reload;
+    if (r->stage != RELOAD_CHECKING || word->pid != r->checker || word->number != r->new.number)
+        return;
+    if (word->says == WORKER_LOADED) {
+        r->passed = true;
+    } else {
+        char why[WORKER_TEXT + 1];
+        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        fail(m, word->says == WORKER_REFUSES ? why : "its Lua does not come back");
+    }
+}
+
+bool reload_on_end(struct master *m, pid_t pid)
+{
+    struct reload *r = &m->reload;
+    if (pid != r->checker)
+        return false;
+    r->checker = 0;
+    cache_worker_died(m->cache, m->config->workers);
+    if (r->stage != RELOAD_CHECKING)
+        return true;
+    if (r->passed) {
+        r->stage = RELOAD_WAITING;
+        r->deadline = master_now() + LOAD_MS;
+    } else {
+        fail(m, "the process that tried the new scripts ended without a word");
+    }
+    return true;
+}
+
+// WAITING and LOADING ------------------------------------------------------------------------------
+
+static void load(struct master *m)
+{
+    struct reload *r = &m->reload;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        m->slots[i].loaded = false;
+    fcntl(r->new.settings, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    r->stage = RELOAD_LOADING;
+    tell_workers(m, CHANNEL_LOAD, &r->new);
+}
+
+static bool all_loaded(const struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (!m->slots[i].loaded)
+            return false;
+    return true;
+}
+
+void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word)
+{
+    const struct reload *r = &m->reload;
+    if (r->stage != RELOAD_LOADING || word->number != r->new.number)
+        return;
+    if (word->says == WORKER_REFUSES) {
+        char why[WORKER_TEXT + 1];
+        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        fail(m, why);
+        return;
+    }
+    s->loaded = true;
+    if (all_loaded(m))
+        commit(m);
+}
+
+void reload_on_worker_end(struct master *m)
+{
+    if (m->reload.stage == RELOAD_LOADING)
+        fail(m, "a worker ended while it loaded them");
+}
+
+// Time ---------------------------------------------------------------------------------------------
+
+void reload_on_turn(struct master *m)
+{
+    struct reload *r = &m->reload;
+    if (r->stage == RELOAD_WAITING && master_all_ready(m))
+        load(m);
+    if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
+        fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
+                                            : "the workers took longer than 30 s");
+    if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING)
+        begin(m);
+}
+
+int64_t reload_due(const struct master *m)
+{
+    return m->reload.stage == RELOAD_NONE ? INT64_MAX : m->reload.deadline;
+}
+
+void reload_stop(struct master *m)
+{
+    m->reload.again = false;
+    if (m->reload.stage != RELOAD_NONE)
+        fail(m, "the server stops");
+}

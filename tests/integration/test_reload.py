@@ -1,0 +1,255 @@
+"""Reloads: what changes over, what goes on, and what comes to nothing."""
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+
+import pytest
+import requests
+
+from conftest import eventually
+
+MAIN = """
+    local app = require "lunette"
+    local task = require "lunette.task"
+    local part = require "part"
+    app.get("/", function() return app.text(part) end)
+    app.get("/slow", function() task.sleep(1) return app.text(part) end)
+    app.get("/worker", function() return app.text(part .. " " .. app.settings.name) end)
+    app.get("/stream", function()
+      return app.stream(function(write)
+        while true do write(part .. "\\n") task.sleep(0.05) end
+      end)
+    end)
+    app.post("/", function(req) return app.text(#req.body) end)
+    """
+
+SITE = {
+    "scripts/main.lua": MAIN,
+    "scripts/part.lua": 'return "one"',
+    "scripts/config.lua": 'return { site = { name = "first" } }',
+}
+
+
+def put(server, name, text):
+    path = server.folder / name
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+
+
+def reload(server, number=None):
+    server.process.send_signal(signal.SIGHUP)
+    if number:
+        server.wait_for(rf"reloaded \({number}\), in \d+ ms")
+
+
+def page(server, path="/"):
+    return requests.get(server.url(path), timeout=10).text
+
+
+def pages(server):
+    """Of every worker, more or less."""
+    return {page(server) for _ in range(20)}
+
+
+def test_new_scripts_take_over_in_every_worker(serve):
+    server = serve(SITE, "--workers", "3")
+    workers = server.workers()
+    assert pages(server) == {"one"}
+    put(server, "scripts/part.lua", 'return "two"')
+    assert pages(server) == {"one"}
+    reload(server, 1)
+    assert pages(server) == {"two"}
+    assert server.workers() == workers
+
+
+def test_a_request_ends_as_it_began(serve):
+    server = serve(SITE, "--workers", "1")
+    answers = []
+    slow = threading.Thread(target=lambda: answers.append(page(server, "/slow")))
+    slow.start()
+    time.sleep(0.3)
+    put(server, "scripts/part.lua", 'return "two"')
+    reload(server, 1)
+    assert page(server) == "two"
+    slow.join()
+    assert answers == ["one"]
+
+
+@pytest.mark.parametrize("text,why", [
+    ("return 'two' two", "scripts/part.lua:1: <eof> expected near 'two'"),
+    ("error 'not today'", "scripts/part.lua:1: not today"),
+    ("return nil + 1", "scripts/part.lua:1: attempt to perform arithmetic on a nil value"),
+    ("while true do end", "timeouts.cpu"),
+    ("os.execute 'kill -9 $PPID' return require 'nowhere'", "module 'nowhere' not found"),
+])
+def test_scripts_that_fail_change_nothing(serve, text, why):
+    site = dict(SITE)
+    site["scripts/config.lua"] = 'return { site = { name = "first" }, timeouts = { cpu = 0.5 } }'
+    server = serve(site, "--workers", "2")
+    workers = server.workers()
+    put(server, "scripts/part.lua", text)
+    reload(server)
+    server.wait_for("reload 1 came to nothing: .*The scripts that ran before go on")
+    assert why in server.errors()
+    assert pages(server) == {"one"} and server.workers() == workers
+    put(server, "scripts/part.lua", 'return "mended"')
+    reload(server, 2)
+    assert pages(server) == {"mended"}
+
+
+def test_a_worker_that_dies_starts_with_what_is_in_force(serve):
+    """Not with what the disk has by then."""
+    server = serve(SITE, "--workers", "2")
+    put(server, "scripts/part.lua", "this is no Lua")
+    reload(server)
+    server.wait_for("came to nothing")
+    put(server, "scripts/part.lua", 'return "two"')
+    put(server, "scripts/config.lua", 'return { site = { name = "second" } }')
+    reload(server, 2)
+    put(server, "scripts/part.lua", "neither is this")
+    put(server, "scripts/config.lua", "nor this")
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
+    assert eventually(lambda: len(server.workers()) == 2, 5)
+    assert {page(server, "/worker") for _ in range(10)} == {"two second"}
+
+
+def test_settings_change_where_they_can(serve):
+    server = serve(SITE, "--workers", "1")
+    assert page(server, "/worker") == "one first"
+    put(server, "scripts/config.lua", """return {
+        site = { name = "second" }, limits = { body_bytes = 10, connections = 5 }, workers = 3,
+        log = { level = "warn" } }""")
+    reload(server)
+    assert eventually(lambda: page(server, "/worker") == "one second", 5)
+    assert requests.post(server.url("/"), data=b"x" * 10).text == "10"
+    assert requests.post(server.url("/"), data=b"x" * 11).status_code == 413
+    for setting in ["workers", "limits.connections"]:
+        server.wait_for(f"config.lua: {re.escape(setting)} has changed, which has no effect until")
+    assert len(server.workers()) == 1
+    put(server, "scripts/config.lua", "return { limits = { body_byte = 1 } }")
+    reload(server)
+    server.wait_for("scripts/config.lua:1: unknown key 'body_byte'")
+    server.wait_for("reload 2 came to nothing")
+    assert page(server, "/worker") == "one second"
+    (server.folder / "scripts/config.lua").unlink()
+    reload(server, 3)  # the defaults hold
+    assert requests.post(server.url("/"), data=b"x" * 11).text == "11"
+
+
+def test_three_generations_at_most(serve):
+    server = serve(SITE, "--workers", "1")
+    streams = []
+    for number in range(1, 5):
+        s = server.connect()
+        s.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in s.recv(4096)
+        streams.append(s)
+        put(server, "scripts/part.lua", f'return "g{number}"')
+        reload(server, number)
+    server.wait_for("answers that reload 0 began are broken off: limits.generations is 3")
+
+    def ended(s):
+        s.settimeout(2)
+        try:
+            while s.recv(65536):
+                pass
+            return True
+        except socket.timeout:
+            return False
+        except ConnectionError:
+            return True
+    assert ended(streams[0]) and ended(streams[1])
+    for s in streams[2:]:
+        s.settimeout(2)
+        assert s.recv(65536)
+    for s in streams:
+        s.close()
+    assert page(server) == "g4"
+
+
+def test_no_request_fails_while_reloads_go_on(serve):
+    server = serve(SITE, "--workers", "2")
+    stop, wrong, count = threading.Event(), [], [0]
+
+    def ask():
+        with requests.Session() as session:
+            while not stop.is_set():
+                try:
+                    answer = session.get(server.url("/"), timeout=10)
+                    if answer.status_code != 200 or not re.fullmatch("one|g[0-9]+", answer.text):
+                        wrong.append(answer.text)
+                    count[0] += 1
+                except requests.RequestException as e:
+                    wrong.append(repr(e))
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for number in range(1, 16):
+        put(server, "scripts/part.lua", f'return "g{number}"')
+        reload(server, number)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not wrong and count[0] > 100
+    assert pages(server) == {"g15"}
+
+
+def test_signals_that_come_together_are_few_reloads(serve):
+    server = serve(SITE, "--workers", "1")
+    put(server, "scripts/part.lua", 'return "two"')
+    for _ in range(20):
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.002)
+    assert eventually(lambda: page(server) == "two", 5)
+    time.sleep(0.5)
+    assert 1 <= len(re.findall(r"reloaded \(\d+\)", server.errors())) <= 12
+
+
+def test_a_worker_that_dies_while_it_loads_ends_the_reload(serve):
+    server = serve(SITE, "--workers", "2")
+    workers = server.workers()
+    put(server, "scripts/part.lua", 'require "lunette.task".sleep(1.5) return "two"')
+    reload(server)
+    time.sleep(2.2)  # the checker has loaded it, the workers have not
+    os.kill(workers[0], signal.SIGKILL)
+    server.wait_for("reload 1 came to nothing: a worker ended while it loaded them")
+    assert eventually(lambda: len(server.workers()) == 2, 5)
+    assert eventually(lambda: pages(server) == {"one"}, 5)
+    put(server, "scripts/part.lua", 'return "three"')
+    reload(server, 2)
+    assert pages(server) == {"three"}
+
+
+def test_a_server_stops_amid_a_reload(serve):
+    server = serve(SITE, "--workers", "2")
+    put(server, "scripts/part.lua", 'require "lunette.task".sleep(20) return "two"')
+    reload(server)
+    time.sleep(0.3)
+    server.stop(signal.SIGTERM)
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/statm") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def test_memory_does_not_grow(serve):
+    options = os.environ.get("ASAN_OPTIONS", "")  # a quarantine keeps what was freed
+    server = serve(SITE, "--workers", "1",
+                   env={"ASAN_OPTIONS": f"{options}:quarantine_size_mb=0".strip(":")})
+    [worker] = server.workers()
+    for number in range(1, 21):
+        reload(server, number)
+    time.sleep(0.5)
+    before, files = rss(worker), len(os.listdir(f"/proc/{worker}/fd"))
+    for number in range(21, 61):
+        reload(server, number)
+    time.sleep(0.5)
+    assert rss(worker) - before < 3 << 20
+    assert len(os.listdir(f"/proc/{worker}/fd")) == files
+    assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
