@@ -1,6 +1,9 @@
 // Collecting while nobody works: what a large request left is garbage that Lua would keep until it
 // allocates again, and the C library after that. So when no Lua has run for REST_MS, a cycle is
 // walked in small steps, between which the loop turns, and the pages are given back.
+//
+// They are only when all threads allocate from one arena: of the others malloc_trim keeps what lies
+// at the end, and a buffer that a thread of the pool had can be that.
 #include "script/vm_inside.h"
 
 #include <malloc.h>
@@ -9,6 +12,7 @@ enum {
     REST_MS = 1000,
     WORTH = 4 << 20, // bytes more than at the last rest: less is left to Lua's own pace
     STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
+    ARENAS = 1,
 };
 
 static void on_rest(struct timeout *t)
@@ -32,6 +36,7 @@ static void on_rest(struct timeout *t)
 
 void vm_rest_init(struct vm *vm)
 {
+    mallopt(M_ARENA_MAX, ARENAS); // of the whole process
     timeout_init(&vm->rest, on_rest);
 }
 
