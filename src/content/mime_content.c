@@ -59,10 +59,11 @@ static void tell_missing(magic_t m)
     const char *why = m ? magic_error(m) : NULL;
     missing = m && !is_passing(magic_errno(m));
     if (missing)
-        log_write(LOG_ERROR,
-                  "media types cannot be told by content: libmagic has no database (%s); Debian has "
-                  "it in the package libmagic-mgc",
-                  why ? why : "no reason given");
+        log_write(
+            LOG_ERROR,
+            "media types cannot be told by content: libmagic has no database (%s); Debian has "
+            "it in the package libmagic-mgc",
+            why ? why : "no reason given");
     else
         log_write(LOG_WARN, "a media type cannot be told by content: %s",
                   strerror(m ? magic_errno(m) : ENOMEM));
