@@ -29,6 +29,7 @@ struct vm {
     unsigned refusals;   // that came too soon after each other; see vm.c
     bool run_full;       // the last refusal was request_memory's
     struct timeout rest; // see vm_rest.c
+    bool collecting;     // in a cycle at rest
     size_t rest_grown;   // grown, when it was last looked at
     size_t rested;       // memory after the last rest
     char warning[512];   // lua_warning's pieces, until the last

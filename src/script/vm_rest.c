@@ -10,10 +10,19 @@
 
 enum {
     REST_MS = 1000,
-    WORTH = 4 << 20, // bytes more than at the last rest: less is left to Lua's own pace
-    STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
+    WORTH =
+        4
+        << 20, // bytes more in Lua than at the last rest, or free in the C library: less is let be
+    STEP_KB = 256, // of allocation that one step stands for: about a millisecond of work
     ARENAS = 1,
 };
+
+// Bodies and answers of many clients may have taken much where Lua took little.
+static void give_back(void)
+{
+    if (mallinfo2().fordblks >= WORTH)
+        malloc_trim(0);
+}
 
 static void on_rest(struct timeout *t)
 {
@@ -24,14 +33,16 @@ static void on_rest(struct timeout *t)
         timeout_set(loop, t, REST_MS);
         return;
     }
-    bool over = lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
-    vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
-    if (!over) {
-        timeout_set(loop, t, 0);
-        return;
+    if (vm->collecting || vm->memory >= vm->rested + WORTH) {
+        vm->collecting = !lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
+        vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
+        if (vm->collecting) {
+            timeout_set(loop, t, 0);
+            return;
+        }
+        vm->rested = vm->memory;
     }
-    vm->rested = vm->memory;
-    malloc_trim(0);
+    give_back();
 }
 
 void vm_rest_init(struct vm *vm)
@@ -48,7 +59,7 @@ void vm_rest_fini(struct vm *vm)
 
 void vm_rest_soon(struct vm *vm)
 {
-    if (vm->rest.armed || vm->memory < vm->rested + WORTH || !vm->options.loop)
+    if (vm->rest.armed || !vm->options.loop)
         return;
     vm->rest_grown = vm->grown;
     timeout_set(vm->options.loop, &vm->rest, REST_MS);

@@ -238,3 +238,16 @@ def test_memory_of_the_pool_s_threads_is_given_back(serve):
     data = os.urandom(12 << 20)
     together(*[lambda: requests.post(server.url("/gzip"), data=data, timeout=60)] * 8)
     eventually(lambda: resident(worker) < 40 << 20, 20)
+
+
+@pytest.mark.skipif(ASAN, reason="its allocator gives memory back as it likes")
+def test_memory_of_bodies_that_never_came_whole_is_given_back(serve):
+    server = serve({"scripts/main.lua": MAIN}, "--workers", "1")
+    worker, = server.workers()
+    clients = [server.connect() for _ in range(600)]
+    for s in clients:
+        s.sendall(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n" + bytes(60_000))
+    eventually(lambda: resident(worker) > 30 << 20)
+    for s in clients:
+        s.close()
+    eventually(lambda: resident(worker) < 20 << 20, 20)
