@@ -12,7 +12,7 @@
 #include "net/addr.h"
 #include "net/cidr.h"
 
-enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 46 };
+enum { CONFIG_WHY_MAX = 5000, CONFIG_SETTINGS = 48, CONFIG_SIDES = 2 };
 
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
@@ -27,14 +27,21 @@ struct config_secrets {
     unsigned n;
 };
 
+// Where metrics or health are asked for.
+struct config_side {
+    const char *text; // as it was set; NULL: nowhere
+    const char *path; // on the site's own listeners; NULL: not there
+    int listen;       // the index in config.listen of an address of its own; −1: none
+};
+
 struct config {
     const char *site; // absolute path of the site's folder, links resolved
     bool dev, quiet;
     const char *pid_file;      // NULL: none
     bool as_root;              // started as root: without dev, become is whom to become
     struct identity become;    // who the workers are; filled in any case
-    const struct addr *listen; // listen_addrs of them
-    unsigned listen_addrs;
+    const struct addr *listen; // the site's, listen_addrs; then side_addrs, for metrics and health
+    unsigned listen_addrs, side_addrs;
     const struct cidr *trusted; // trusted_proxies.n of them
 
     // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said
@@ -48,7 +55,7 @@ struct config {
         uint32_t connections_per_ip; // 0: no limit
     } limits;
     struct {
-        uint32_t header, body, idle, send, handler, stop, linger;
+        uint32_t header, body, idle, send, handler, cpu, stop, linger;
     } timeouts;
     struct {
         uint64_t max_age; // seconds
@@ -63,8 +70,10 @@ struct config {
     } gzip;
     struct {
         const char *access, *error; // absolute paths, "stdout", "stderr" or "off"
+        const char *format;         // of the access log: "combined" or "json"
         const char *level;
     } log;
+    struct config_side metrics, health;
     struct config_list trusted_proxies;
     struct {
         bool on;
@@ -90,5 +99,15 @@ void config_fini(struct config *c);
 // Where a setting was made, for messages: "scripts/config.lua:4", the file alone where the line is
 // not known, or "the command line". setting is a name of API.md.
 const char *config_place(const struct config *c, const char *setting, char dst[static 128]);
+
+// The settings that are numbers, in the order in which they are declared: false when there is no
+// i-th one. origin says where it was set: "scripts/config.lua:4", the file alone, "--workers", or
+// "default".
+struct config_number {
+    const char *name;
+    uint64_t value; // bytes, milliseconds of timeouts.*, seconds of static.max_age, or a count
+    char origin[128];
+};
+bool config_number(const struct config *c, unsigned i, struct config_number *out);
 
 #endif

@@ -5,32 +5,47 @@
 #include "app/config.h"
 #include "content/cache.h"
 #include "http/server.h"
+#include "net/watchdog.h"
 
 #include <stdatomic.h>
+
+struct figures;
 
 // What all processes of a server share: a mapping made before the first fork.
 struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
+    struct figures *figures; // of metrics; NULL: nobody asks
 };
 
-// What a worker says to the master when it is ready, in one write.
-struct worker_ready {
+// What a worker says to the master, in one write: that it is ready; or that its Lua does not come
+// back, in words that are not empty.
+struct worker_word {
     pid_t pid;
+    char lost[WATCHDOG_TEXT];
 };
 
 struct worker_job {
     const struct config *config;
-    const int *sockets; // config->listen_addrs of them
+    const int *sockets; // config->listen_addrs of them, then config->side_addrs
     struct worker_shared *shared;
     struct cache *cache;
     const char
         *temp;      // absolute path of the folder where large bodies wait, in files without a name
     unsigned place; // which of the workers this is: its number in shared->places and cache
-    int ready_fd;   // the pipe for struct worker_ready; non-blocking
+    int channel;    // from the master (app/channel.h)
+    int ready_fd;   // the pipe for struct worker_word; non-blocking
     pid_t master;
 };
+
+// The bounds of a worker that cannot be set, for people. Ends with a NULL name.
+struct worker_bound {
+    const char *name;
+    uint64_t value;
+    const char *unit; // "B", "B/s", "ms", or ""
+};
+extern const struct worker_bound worker_bounds[];
 
 // Serves until it is told to stop: TERM drains, QUIT stops at once. Signals are blocked as the
 // master blocks them when this is called. Returns the exit status: 0, or 1 when it could not start

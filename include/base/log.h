@@ -3,7 +3,12 @@
 // One log is open for each process (descriptors are inherited by workers). Records are single
 // lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends
 // can forge a line. Access lines are kept in a buffer and written by log_flush(), once in a loop
-// turn and at exit.
+// turn and at exit; a process that is killed loses what its last turn has left there.
+//
+// No log blocks the process, whoever reads it. A file takes what it is given. Where nobody empties
+// a pipe, or the disk is full, access lines stay in the buffer, and what it cannot hold is lost,
+// counted, and told in the error log once the access log takes lines again; records of the error
+// log are lost after 100 ms of patience, and told there.
 #ifndef LUNETTE_BASE_LOG_H
 #define LUNETTE_BASE_LOG_H
 
@@ -26,12 +31,24 @@ struct log_options {
 // symbolic or hard. What an earlier call opened is closed, unless this one fails. 0 or −errno, with
 // *failed the path that could not be opened. Before log_open, records go to stderr.
 int log_open(const struct log_options *o, const char **failed);
-// Writes what is buffered and closes what log_open opened.
+// Writes what is buffered, as log_drain does, and closes what log_open opened.
 void log_close(void);
+// Opens the file of a log as log_open does: the descriptor, or −errno.
+int log_open_file(const char *path);
+// Writes what is buffered to the old logs, which are closed; goes on with these descriptors, which
+// are the log's from here on. −1: that log stays as it is.
+void log_adopt(int error_fd, int access_fd);
 
 // One record to the error log: "2026-11-22T21:04:27.123Z warn [1234] text". Written at once. Line
 // feeds inside the text (tracebacks) begin continuation lines that are indented by a tab.
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// The same with the id of the request that it is about: "… warn [1234] [id] text". An id without
+// bytes is none.
+void log_about(struct str id, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+// log_write asks this function for the id of the request that runs now, when a record is written.
+// NULL: there is none.
+void log_ask_for_id(struct str (*fn)(void *arg), void *arg);
 bool log_enabled(enum log_level level);
 // "debug", "info", "warn", "error" → level; -1 for another word.
 int log_level_parse(struct str name);
@@ -41,7 +58,12 @@ bool log_access_enabled(void);
 // One line, without its line feed, for the access log. It is the caller's duty to have escaped it
 // with log_escape. Written by log_flush, or earlier when the buffer (64 KiB) is full.
 void log_access(struct str line);
-void log_flush(void);
+// Writes what the log takes without waiting. False: some is left, so call it again later.
+bool log_flush(void);
+// The same, with up to ms milliseconds of waiting for a log that takes nothing.
+void log_drain(int ms);
+// Lines of the access log, and records of the error log, that this process has lost so far.
+uint64_t log_lost(void);
 
 // Appends s to dst with bytes below 0x20, above 0x7e, '"' and '\' written as \xNN; stops when cap
 // bytes are used. Returns the new length.

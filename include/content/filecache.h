@@ -33,7 +33,7 @@ void filecache_free(struct filecache *c);
 struct cached_file {
     uint64_t size;
     int64_t last_modified; // seconds since 1970; -1: a date before that, which is not told
-    struct str etag;       // strong, made of inode, size and mtime
+    struct str etag;       // strong, made of inode, size and ctime
     struct str type_line;  // "Content-Type: …\r\n", as fields_add makes it
     struct str lines;      // the same of ETag, Last-Modified (unless -1) and Accept-Ranges
     unsigned has;          // enum fields_has of lines

@@ -91,6 +91,12 @@ struct http_response {
     bool close; // close the connection afterwards
 };
 
+// Which of a site's routes a request went to: its pattern, and its number in http/tally.h.
+struct exchange_route {
+    struct str text; // "/notes/:id"
+    unsigned number;
+};
+
 struct exchange {
     struct arena arena; // lives until after on_end
     struct http_request request;
@@ -99,8 +105,10 @@ struct exchange {
     // What a trusted proxy says of the client, addr always told; the handler sets it. NULL: the peer
     // is the client.
     const struct forwarded *client;
-    void *user;      // the handler's
-    unsigned status; // for logs and after: what was answered, 0 before
+    const struct exchange_route *route; // the handler sets it, and keeps it; NULL: none
+    struct str id;                      // exchange_id, once it was asked for
+    void *user;                         // the handler's
+    unsigned status;                    // for logs and after: what was answered, 0 before
 };
 
 // A handler: script, or files. All calls come from the loop of the connection; the handler may
@@ -137,6 +145,11 @@ unsigned exchange_read(struct exchange *x, uint64_t max);
 // chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
 // (r->release and source->close are called all the same).
 void exchange_respond(struct exchange *x, const struct http_response *r);
+
+// What logs and scripts call the request by: the X-Request-Id of a trusted proxy (x->client is set),
+// where that is one; else 16 hexadecimal digits that no other process will make. Made when it is
+// first asked for; alive as long as the exchange.
+struct str exchange_id(struct exchange *x);
 
 // A BODY_LATER source has something again.
 void exchange_ready(struct exchange *x);

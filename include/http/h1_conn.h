@@ -74,6 +74,7 @@ struct h1_exchange {
     struct body_source *source; // pumped while not NULL
     int64_t source_left;        // bytes it owes; −1: not known
     uint64_t body_sent;         // body bytes of the answer, for the access log
+    uint64_t began;             // access_clock when the head was complete; 0: nobody wants to know
 };
 
 // Whose pumping goes on in a later turn, and what this turn has spent: h1_pump.c.
@@ -100,6 +101,7 @@ struct h1_env {
     struct h1_pumps pumps;
     bool draining;                                         // no request after the one under way
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
+    uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for
     size_t stamp_len;
     char stamp[64]; // "Date: …\r\nServer: lunette\r\n"
@@ -160,8 +162,6 @@ struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
 void h1_write_answer(struct h1_exchange *x, const struct http_response *r);
 // An answer that has no exchange: head or framing was bad. head: to HEAD, so without the page.
 void h1_write_page(struct h1_conn *c, unsigned status, bool head);
-// One line of the access log in the combined format.
-void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status);
 
 // h1_pump.c: pulls the answer's body into the queue, and sends it, as far as it goes in this turn.
 enum h1_pump {

@@ -9,13 +9,21 @@
 #include "net/loop.h"
 #include "net/stream.h"
 
+enum access_format { ACCESS_COMBINED, ACCESS_JSON };
+
+struct tally;
+
 struct server_options {
     struct h1_limits head;      // limits.header_bytes, uri_bytes, headers
     struct spool_options spool; // limits.body_memory, temp
     uint64_t linger_bytes;      // limits.linger_bytes
     // timeouts, milliseconds
     uint32_t header_ms, body_ms, idle_ms, send_ms, linger_ms, stop_ms;
-    uint32_t body_rate; // bytes a second that a body must reach on average after body_ms
+    uint32_t body_rate;        // bytes a second that a body must reach on average after body_ms
+    enum access_format access; // of the lines in the access log
+    bool quiet;                // no lines there
+    bool stays_open;           // draining goes on to accept: the handler says that it is the end
+    struct tally *tally;       // where requests and connections are counted; NULL: nowhere
 };
 
 struct server;
@@ -26,7 +34,7 @@ struct server *server_new(struct loop *l, const struct server_options *o, struct
                           unsigned worker, const struct http_handler *handler, void *self);
 // Accepts from a listening socket, which stays the caller's. 0 or −errno.
 int server_listen(struct server *s, int fd);
-// Stops accepting, closes idle connections, ends the others after the answer under way, at most
+// Stops accepting (but for options->stays_open), closes idle connections, ends the others after the answer under way, at most
 // stop_ms later; then loop_stop.
 void server_drain(struct server *s);
 void server_free(struct server *s);

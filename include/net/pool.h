@@ -31,6 +31,8 @@ int pool_submit(struct pool *p, struct pool_job *j);
 // Takes back a job that no thread has begun: true, and done will not be called. False: it runs or
 // has run, and done will still come. Only for a job that was submitted and is not done.
 bool pool_withdraw(struct pool *p, struct pool_job *j);
+// Jobs that wait for a thread.
+unsigned pool_queued(struct pool *p);
 // Waits for the jobs that run, and calls done for all that are left. Before loop_free. NULL is fine.
 void pool_free(struct pool *p);
 

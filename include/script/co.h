@@ -15,6 +15,7 @@
 #ifndef LUNETTE_SCRIPT_CO_H
 #define LUNETTE_SCRIPT_CO_H
 
+#include "net/watchdog.h"
 #include "script/vm.h"
 
 struct co;
@@ -76,6 +77,13 @@ void co_cancel(struct co *co, const char *reason);
 // cancel and went on. Its wait is cancelled, on_end is called with CO_KILLED, its __close variables run
 // and cannot wait. Only from the loop, not while Lua runs.
 void co_kill(struct co *co);
+
+// Whether Lua in this co ever ran for longer than timeouts.cpu, and was cut (script/cut.h).
+bool co_was_cut(const struct co *co);
+// fn(arg, words), with co_start's arg, says what the co is for, should it never come back. It is called
+// in a signal handler, amid Lua.
+typedef void co_say_fn(const void *arg, struct watchdog_words *words);
+void co_set_say(struct co *co, co_say_fn *fn);
 
 // Coroutines alive (from co_new until their end), and threads kept in the pool.
 unsigned co_alive(const struct vm *vm);

@@ -9,6 +9,7 @@
 #include "script/vm.h"
 
 struct handler;
+struct tally;
 
 struct handler_options {
     const struct file_root *root;  // the site's public files; NULL when it has none
@@ -20,6 +21,9 @@ struct handler_options {
     uint32_t handler_ms;           // timeouts.handler
     const char *data;              // absolute path of data/, for app.data
     struct str settings; // site = {…} of config.lua, as script/plain.h encodes it; n 0: none
+
+    struct tally *tally; // where answers are counted, by route; NULL: nowhere
+    bool names_routes;   // exchanges are to have their route: for the tally, or the access log
 
     // trusted_proxies: whose word about the client is taken.
     struct cidr_list trusted_proxies;

@@ -19,6 +19,7 @@ struct co;
 struct pool;
 struct cache_client;
 struct reach;
+struct watchdog;
 
 struct vm_options {
     const char *site;      // absolute path of the site's folder; scripts are in site/scripts
@@ -33,7 +34,9 @@ struct vm_options {
     const struct reach *reach; // what the sandbox lets be used (base/reach.h); NULL: anything
     bool no_programs;          // the sandbox refuses every program
     struct cache_client
-        *cache; // this worker's (content/cache_client.h); NULL: lunette.cache raises
+        *cache;                // this worker's (content/cache_client.h); NULL: lunette.cache raises
+    struct watchdog *watchdog; // whose interrupt is cut_interrupt (script/cut.h); NULL: no bound
+    uint32_t cpu_ms;           // its limit, timeouts.cpu
 };
 
 // NULL with errno. The library is there, the site's scripts are not loaded. The strings of o must
@@ -74,6 +77,8 @@ extern const struct vm_module vm_modules[]; // made by the build from src/lua; e
 // else is: a co that it spawns is not.
 void vm_meter_start(struct vm *vm, size_t *counter);
 void vm_meter_stop(struct vm *vm);
+// The counter in force now, or NULL.
+size_t *vm_meter(const struct vm *vm);
 // After LUA_ERRMEM, once what failed is garbage: whether it was request_memory of the run that refused,
 // not `memory` of all. Memory is granted anew.
 bool vm_run_was_full(struct vm *vm);

@@ -3,9 +3,13 @@
 #define LUNETTE_SCRIPT_VM_INSIDE_H
 
 #include "net/timeout.h"
+#include "net/watchdog.h"
 #include "script/co.h"
+#include "script/cut.h"
 #include "script/lua_guard.h"
 #include "script/vm.h"
+
+#include <stdatomic.h>
 
 enum { PASSING_MAX = 16, GUARDED = 12 };
 
@@ -17,6 +21,14 @@ struct co_link {
     const char
         *closing; // L is being closed, not resumed: what to call that in "cannot wait inside"
     struct co_link *outer;
+};
+
+// What becomes of a run that is late; see cut.c.
+struct cut {
+    volatile int step; // enum watchdog_step, by the signal handler; 0: it is on time
+    bool raised;       // the first error was, and is in the record
+    bool told;         // somebody has the record
+    struct cut_record record;
 };
 
 struct vm {
@@ -36,19 +48,49 @@ struct vm {
     size_t warned;
 
     struct co_link *running; // NULL: only the main thread can be running
-    unsigned depth;          // nested runs and ends of coroutines
-    struct co *live;         // list of coroutines from co_new to their end
-    struct co *pool;         // list of idle ones
+    unsigned depth;          // nested runs and ends of coroutines: see vm_enter
+    struct cut cut;
+    struct co *live; // list of coroutines from co_new to their end
+    struct co *pool; // list of idle ones
     unsigned alive, pooled;
     uint64_t serials, modules_opened;
     bool closing;                       // no new co any more
     lua_CFunction passing[PASSING_MAX]; // see co_passes
     unsigned passings;
-    lua_CFunction xpcall, find_loader; // for co_obstacle.c
+    lua_CFunction pcall, xpcall, find_loader; // for co_obstacle.c and cut.c
 
     lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
     struct guard_seen seen[GUARD_SEEN];
 };
+
+// Around everything that may run Lua once scripts are there. The outermost pair is one run: what
+// timeouts.cpu bounds.
+static inline void vm_enter(struct vm *vm)
+{
+    if (vm->depth++ == 0 && vm->options.watchdog)
+        watchdog_begin(vm->options.watchdog, vm);
+}
+static inline void vm_leave(struct vm *vm)
+{
+    if (--vm->depth > 0 || !vm->options.watchdog)
+        return;
+    watchdog_end(vm->options.watchdog);
+    if (vm->cut.step)
+        cut_over(vm);
+}
+
+// A thread runs, or is closed, until link_pop. The signal handler may look at any moment.
+static inline void link_push(struct vm *vm, struct co_link *link)
+{
+    link->outer = vm->running;
+    atomic_signal_fence(memory_order_seq_cst);
+    vm->running = link;
+}
+static inline void link_pop(struct vm *vm, struct co_link *link)
+{
+    vm->running = link->outer;
+    atomic_signal_fence(memory_order_seq_cst);
+}
 
 // vm_rest.c. A run is over, and none is under it: garbage is collected when nothing follows.
 void vm_rest_soon(struct vm *vm);
@@ -73,6 +115,10 @@ bool co_thread_is_base(lua_State *L);
 int co_close_thread(struct vm *vm, lua_State *L, const char *closing);
 // The counter of the running co; NULL when it has none, or none runs.
 size_t *co_meter(struct vm *vm);
+// Those that run are cut. Whether the innermost was before.
+bool co_mark_cut(struct vm *vm);
+// What the innermost co says that it is for.
+void co_say(const struct vm *vm, struct watchdog_words *words);
 // A number that no other co of this vm ever has; 0 outside of a co.
 uint64_t co_serial(struct vm *vm);
 

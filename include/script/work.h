@@ -10,6 +10,7 @@
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
 //      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
+//      route.c        which route it went to
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      lua_listing.c  folders as pages
 //      request_private.c  what was read of who asks
@@ -62,6 +63,13 @@ enum private {
     PRIVATE_X_FORWARDED_FOR = 64,
     PRIVATE_X_REAL_IP = 128,
     PRIVATE_SESSION = 256,
+    PRIVATE_X_API_KEY = 512, // as Authorization, by other names
+    PRIVATE_X_AUTH_TOKEN = 1024,
+    PRIVATE_REMOTE_USER = 2048, // whom a proxy in front has let in
+    PRIVATE_X_REMOTE_USER = 4096,
+    PRIVATE_X_FORWARDED_USER = 8192,
+    PRIVATE_TRUE_CLIENT_IP = 16384, // as X-Real-IP
+    PRIVATE_CF_CONNECTING_IP = 32768,
 };
 
 // What the response cache knows of a body, which holds for the answer when it is sent with that very
@@ -96,6 +104,7 @@ struct work {
     struct timeout deadline; // timeouts.handler, armed at the first wait
     uint32_t deadline_ms;    // the route's own timeout, or timeouts.handler; 0: none
     bool late;               // it has passed
+    bool cut_told;           // the answer takes account of timeouts.cpu being passed
     unsigned char stage;     // enum work_stage: how far patience with the coroutine went
     bool failing;            // the answer is an error page already: no second try
     bool no_coding;          // the route has gzip=false
@@ -134,8 +143,9 @@ struct handler {
     struct work **works;           // by place
     uint32_t work_count, work_cap;
     struct work *spares;
-    uint64_t uses;              // of places so far: the other half of a handle
-    uint64_t id_seed, id_count; // request ids
+    uint64_t uses;                  // of places so far: the other half of a handle
+    struct exchange_route **routes; // by the numbers that core.route gives, from 1 on
+    size_t route_count;
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
     struct buf text;            // scratch: JSON, pages
@@ -158,6 +168,9 @@ enum {
 };
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
+
+// handler.c: whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
+bool work_was_cut(const struct work *w);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables
@@ -234,6 +247,17 @@ struct upload *request_upload(lua_State *L, struct work *w);
 
 // handler.c: the handler's deadline begins anew, after a wait for the client.
 void work_start_clock(struct work *w);
+
+// route.c
+// The request whose Lua runs now, or NULL; its exchange may be over.
+struct work *work_running(struct handler *h);
+// route(text) → the number of a route for routed, or nothing where nobody asks for routes.
+int core_route(lua_State *L);
+// routed(number): the running request goes to that route.
+int core_routed(lua_State *L);
+void handler_drop_routes(struct handler *h);
+// Its requests were answered with a file where no route is.
+void exchange_is_file(struct handler *h, struct exchange *x);
 
 // request_client.c: each pushes one field.
 void request_push_scheme(lua_State *L, struct work *w);

@@ -26,7 +26,8 @@ static const char help[] =
     "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
     "\n"
     "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
-    "  lunette serve --help              the options of serve\n"
+    "  lunette limits [DIR] [OPTION…]    every limit and timeout in force, and where it was set\n"
+    "  lunette COMMAND --help            the options of a command\n"
     "  lunette --version                 print the version\n"
     "\n"
     "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they\n"
@@ -50,11 +51,20 @@ static const char serve_help[] =
     "  --quiet           no line on start\n"
     "\n"
     "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
-    "then end; a second one, or QUIT, ends at once.\n";
+    "then end; a second one, or QUIT, ends at once. USR1 opens the log files again, after they\n"
+    "were renamed.\n";
+
+static const char limits_help[] =
+    "lunette limits [DIR] [OPTION…]\n"
+    "\n"
+    "Prints every limit and timeout that the site in DIR would be served with, and where each was\n"
+    "set: a line of config.lua, an option, or nowhere (default). What is fixed cannot be set.\n"
+    "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
+    "make a difference.\n";
 
 const char *cli_help(enum cli_command which)
 {
-    return which == CLI_SERVE_HELP ? serve_help : help;
+    return which == CLI_SERVE_HELP ? serve_help : which == CLI_LIMITS_HELP ? limits_help : help;
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -227,13 +237,45 @@ static bool add_word(struct cli *c, const char *word, bool first, char why[stati
     return true;
 }
 
+// The commands that are here, and their pages.
+static const struct {
+    const char *name;
+    enum cli_command command, page;
+} known[] = {{"serve", CLI_SERVE, CLI_SERVE_HELP}, {"limits", CLI_LIMITS, CLI_LIMITS_HELP}};
+
+static int find_known(const char *name)
+{
+    for (int i = 0; name && i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(name, known[i].name) == 0)
+            return i;
+    return -1;
+}
+
+// What the words and options come to.
+static void settle(struct cli *c)
+{
+    if (c->name && strcmp(c->name, "help") == 0) {
+        c->command = CLI_HELP;
+        c->name = NULL;
+    }
+    int i = find_known(c->name);
+    if (c->name && i < 0)
+        c->command = CLI_LATER;
+    else if (i >= 0 && c->command == CLI_HELP)
+        c->command = known[i].page;
+    else if (i >= 0 && c->command == CLI_SERVE)
+        c->command = known[i].command;
+    if (!c->dir)
+        c->dir = ".";
+}
+
 bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CLI_WHY_MAX])
 {
     struct cli c = {.command = CLI_SERVE};
     bool words_only = false, first = true;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        bool later = c.name && strcmp(c.name, "serve") != 0;
+        bool later = c.name && find_known(c.name) < 0;
         if (!words_only && strcmp(a, "--") == 0) {
             words_only = true;
         } else if (later) {
@@ -251,16 +293,7 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
             first = false;
         }
     }
-    if (c.name && strcmp(c.name, "help") == 0) {
-        c.command = CLI_HELP;
-        c.name = NULL;
-    }
-    if (c.command == CLI_HELP && c.name)
-        c.command = CLI_SERVE_HELP;
-    if (c.name && strcmp(c.name, "serve") != 0)
-        c.command = CLI_LATER;
-    if (!c.dir)
-        c.dir = ".";
+    settle(&c);
     *out = c;
     return true;
 }

@@ -2,6 +2,7 @@
 // against the table of rows below, which says where each belongs. The child may be anybody's code:
 // the parent checks every length and range by itself, and lets no file but root's choose a user.
 #include "app/config.h"
+#include "app/config_inside.h"
 
 #include "base/buf.h"
 #include "script/lua_config.h"
@@ -34,6 +35,8 @@ enum {
     LIST_MAX = 1024,
     DEV_SECRET = 32, // random bytes of the secret that --dev makes
     FROM_COMMAND_LINE = UINT32_MAX,
+    FROM_DEV = UINT32_MAX - 1,     // what --dev implies
+    LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
 enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
@@ -72,6 +75,7 @@ static const struct row {
     ROW("timeouts.idle", U32, timeouts.idle),
     ROW("timeouts.send", U32, timeouts.send),
     ROW("timeouts.handler", U32, timeouts.handler),
+    ROW("timeouts.cpu", U32, timeouts.cpu),
     ROW("timeouts.stop", U32, timeouts.stop),
     ROW("timeouts.linger", U32, timeouts.linger),
     ROW("static.max_age", U64, static_files.max_age),
@@ -82,8 +86,11 @@ static const struct row {
     ROW("gzip.types", LIST, gzip.types),
     ROW("cache.bytes", U64, cache_bytes),
     ROW("log.access", TEXT, log.access),
+    ROW("log.format", TEXT, log.format),
     ROW("log.error", TEXT, log.error),
     ROW("log.level", TEXT, log.level),
+    ROW("metrics", TEXT, metrics.text),
+    ROW("health", TEXT, health.text),
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
@@ -95,8 +102,6 @@ static const struct row {
     ROW("site", PLAIN, settings),
     // checked by the schema; their function is not here yet
     SKIP("limits.generations"),
-    SKIP("timeouts.cpu"),
-    SKIP("log.format"),
     SKIP("control"),
 #undef SKIP
 #undef ROW
@@ -124,12 +129,13 @@ static const struct config defaults = {
                  .idle = 60000,
                  .send = 30000,
                  .handler = 30000,
+                 .cpu = 5000,
                  .stop = 30000,
                  .linger = 5000},
     .static_files = {.max_age = 10, .index = {default_index, 1}},
     .gzip = {.level = 6, .min_bytes = 256},
     .cache_bytes = 64 << 20,
-    .log = {.access = "stdout", .error = "stderr", .level = "info"},
+    .log = {.access = "stdout", .format = "combined", .error = "stderr", .level = "info"},
     .sandbox = {.on = true},
     .data = "data",
     .file = "scripts/config.lua",
@@ -440,14 +446,14 @@ static bool apply(struct config *c, struct str settings, char why[static CONFIG_
         if (!row || !set_value(c, row, &s))
             return fail(why, "%s: %.*s has a value that cannot be used", c->file,
                         (int)(s.name.n < 64 ? s.name.n : 64), s.name.p);
-        c->lines[row - rows] = s.line;
+        c->lines[row - rows] = s.line ? s.line : LINE_UNKNOWN;
     }
     return rc == 0 || fail(why, "%s: its settings did not arrive whole", c->file);
 }
 
-static void mark_command_line(struct config *c, const char *setting)
+static void mark(struct config *c, const char *setting, uint32_t origin)
 {
-    c->lines[find_row(str_z(setting)) - rows] = FROM_COMMAND_LINE;
+    c->lines[find_row(str_z(setting)) - rows] = origin;
 }
 
 const char *config_place(const struct config *c, const char *setting, char dst[static 128])
@@ -457,11 +463,38 @@ const char *config_place(const struct config *c, const char *setting, char dst[s
     uint32_t line = c->lines[row - rows];
     if (line == FROM_COMMAND_LINE)
         snprintf(dst, 128, "the command line");
-    else if (line)
+    else if (line && line < LINE_UNKNOWN)
         snprintf(dst, 128, "%.100s:%u", c->file, line);
     else
         snprintf(dst, 128, "%.100s", c->file);
     return dst;
+}
+
+static bool is_number(const struct row *row)
+{
+    return row->kind == U32 || row->kind == U64;
+}
+
+bool config_number(const struct config *c, unsigned i, struct config_number *out)
+{
+    const struct row *row = rows, *end = rows + CONFIG_SETTINGS;
+    while (row < end && !(is_number(row) && i-- == 0))
+        row++;
+    if (row == end)
+        return false;
+    const void *field = (const char *)c + row->at;
+    uint32_t line = c->lines[row - rows];
+    out->name = row->name;
+    out->value = row->kind == U32 ? *(const uint32_t *)field : *(const uint64_t *)field;
+    if (line == FROM_COMMAND_LINE)
+        snprintf(out->origin, sizeof out->origin, "--%.100s", row->name);
+    else if (line == FROM_DEV)
+        snprintf(out->origin, sizeof out->origin, "--dev");
+    else if (line == 0)
+        snprintf(out->origin, sizeof out->origin, "default");
+    else
+        config_place(c, row->name, out->origin);
+    return true;
 }
 
 // From the pieces to the whole --------------------------------------------------------------------
@@ -546,7 +579,7 @@ static bool set_listen(struct config *c, const struct cli *cli)
     memcpy(items, cli->listen, cli->listen_count * sizeof *items);
     items[cli->listen_count] = NULL;
     c->listen_texts = (struct config_list){items, cli->listen_count};
-    mark_command_line(c, "listen");
+    mark(c, "listen", FROM_COMMAND_LINE);
     return true;
 }
 
@@ -576,7 +609,7 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     if (n > CLI_LISTEN_MAX)
         return fail(why, "%s: %d addresses at most", config_place(c, "listen", place),
                     CLI_LISTEN_MAX);
-    struct addr *list = arena_alloc(&c->arena, n * sizeof *list);
+    struct addr *list = arena_alloc(&c->arena, (n + CONFIG_SIDES) * sizeof *list);
     if (!list)
         return fail(why, "not enough memory");
     for (unsigned i = 0; i < n; i++) {
@@ -589,7 +622,7 @@ static bool parse_listen(struct config *c, const struct cli *cli, char why[stati
     }
     c->listen = list;
     c->listen_addrs = n;
-    return true;
+    return config_settle_sides(c, list, why);
 }
 
 static bool parse_trusted(struct config *c, char why[static CONFIG_WHY_MAX])
@@ -691,9 +724,9 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
     if (!set_listen(c, cli))
         return fail(why, "not enough memory");
     if (cli->workers)
-        c->workers = cli->workers;
+        c->workers = cli->workers, mark(c, "workers", FROM_COMMAND_LINE);
     else if (c->dev)
-        c->workers = 1;
+        c->workers = 1, mark(c, "workers", FROM_DEV);
     else if (!c->workers)
         c->workers = processors();
     c->data = absolute(c, c->data);

@@ -2,11 +2,15 @@
 // for what went wrong with a site, 2 for a command line that cannot be understood.
 #include "app/cli.h"
 #include "app/config.h"
+#include "app/limits.h"
 #include "app/master.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int wrong_usage(const char *why)
 {
@@ -45,6 +49,27 @@ static int serve(const struct cli *cli)
     return status;
 }
 
+static bool wants_colours(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
+
+static int limits(const struct cli *cli)
+{
+    char why[CONFIG_WHY_MAX];
+    struct config c;
+    int status = 1;
+    if (!config_load(cli, &c, why))
+        fprintf(stderr, "lunette: %s\n", why);
+    else if (!limits_print(&c, stdout, wants_colours()))
+        fprintf(stderr, "lunette: cannot write the table: %s\n", strerror(errno));
+    else
+        status = 0;
+    config_fini(&c);
+    return status;
+}
+
 int main(int argc, char *argv[])
 {
     char why[CLI_WHY_MAX];
@@ -54,6 +79,7 @@ int main(int argc, char *argv[])
     switch (cli.command) {
     case CLI_HELP:
     case CLI_SERVE_HELP:
+    case CLI_LIMITS_HELP:
         fputs(cli_help(cli.command), stdout);
         return 0;
     case CLI_VERSION:
@@ -62,6 +88,8 @@ int main(int argc, char *argv[])
     case CLI_LATER:
         snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
         return wrong_usage(why);
+    case CLI_LIMITS:
+        return limits(&cli);
     case CLI_SERVE:
         break;
     }

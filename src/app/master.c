@@ -2,7 +2,8 @@
 //
 //      sockets → pid file → logs → data/ → become the site's user → descriptors → workers
 //
-// then a loop over two descriptors, signals and the pipe on which workers say that they are ready:
+// then a loop over two descriptors, signals and the pipe on which workers say that they are ready, or
+// that their Lua is lost:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -13,7 +14,10 @@
 // second later. The master ends when no worker is left.
 #include "app/master.h"
 
+#include "app/channel.h"
+#include "app/figures.h"
 #include "app/files.h"
+#include "app/logs.h"
 #include "app/sandbox.h"
 #include "app/worker.h"
 #include "base/log.h"
@@ -48,7 +52,8 @@ enum state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
 struct slot {
-    pid_t pid; // 0: none now
+    pid_t pid;   // 0: none now
+    int channel; // to it, while there is one
     bool ready;
     uint32_t pause;   // before the next start after one that was never ready
     int64_t start_at; // when pid is 0
@@ -98,11 +103,12 @@ static bool open_sockets(struct master *m)
 {
     const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
-    m->sockets = calloc(c->listen_addrs, sizeof *m->sockets);
-    m->socket_ids = calloc(c->listen_addrs, sizeof *m->socket_ids);
+    unsigned n = c->listen_addrs + c->side_addrs;
+    m->sockets = calloc(n, sizeof *m->sockets);
+    m->socket_ids = calloc(n, sizeof *m->socket_ids);
     if (!m->sockets || !m->socket_ids)
         return complain("not enough memory");
-    for (unsigned i = 0; i < c->listen_addrs; i++) {
+    for (unsigned i = 0; i < n; i++) {
         int fd = listener_open(&c->listen[i], BACKLOG);
         if (fd < 0)
             return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
@@ -136,44 +142,12 @@ static bool open_pid_file(struct master *m)
     return complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
 }
 
-// The path of a log beneath a descriptor of its folder, so that nobody can put a link in the way.
-static int pin_log(const char *target, int *folder, char dst[static PATH_MAX])
-{
-    const char *name;
-    *folder = -1;
-    snprintf(dst, PATH_MAX, "%s", target);
-    if (target[0] != '/')
-        return 0;
-    *folder = files_open_parent(target, &name);
-    if (*folder < 0)
-        return *folder;
-    snprintf(dst, PATH_MAX, "/proc/self/fd/%d/%s", *folder, name);
-    return 0;
-}
-
 static bool open_logs(const struct config *c)
 {
-    char error[PATH_MAX], access[PATH_MAX];
-    int error_folder = -1, access_folder = -1;
-    struct log_options o = {.error = error, .access = access};
-    const char *failed = c->log.error;
-    int level = log_level_parse(str_z(c->log.level));
-    assert(level >= 0); // the schema has only names that the log knows
-    o.level = (enum log_level)level;
-    int rc = pin_log(c->log.error, &error_folder, error);
-    if (rc == 0) {
-        failed = c->log.access;
-        rc = pin_log(c->log.access, &access_folder, access);
-    }
-    if (rc == 0) {
-        rc = log_open(&o, &failed);
-        failed = failed == error ? c->log.error : c->log.access;
-    }
-    if (error_folder >= 0)
-        close(error_folder);
-    if (access_folder >= 0)
-        close(access_folder);
-    return rc == 0 || complain("cannot open the log %s: %s", failed, strerror(-rc));
+    const char *failed;
+    int err;
+    return logs_open(c, &failed, &err) ||
+           complain("cannot open the log %s: %s", failed, strerror(err));
 }
 
 static bool make_data(const struct config *c)
@@ -275,14 +249,19 @@ static bool prepare(struct master *m)
         return complain("cannot start: a cache of %llu bytes: %s",
                         (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
+    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
+        return complain("cannot start: memory for the metrics: %s", strerror(errno));
     return true;
 }
 
 // Workers -----------------------------------------------------------------------------------------
 
 // In the new process: serves, and ends it.
-static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
+static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
 {
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            close(m->slots[i].channel);
     close(m->signal_fd);
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
@@ -295,6 +274,7 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master)
         .temp = m->temp,
         .place = place,
         .ready_fd = m->ready_pipe[1],
+        .channel = channel,
         .master = master,
     };
     exit(worker_run(&job));
@@ -319,17 +299,24 @@ static void pause_slot(struct slot *s, int64_t now)
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    pid_t master = getpid();
+    int ends[2] = {-1, -1}, rc = channel_open(ends);
+    pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        be_worker(m, (unsigned)(s - m->slots), master);
-    if (pid < 0) {
-        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(errno));
+    if (rc == 0 && (pid = fork()) < 0)
+        rc = -errno;
+    if (pid == 0) {
+        close(ends[0]);
+        be_worker(m, (unsigned)(s - m->slots), master, ends[1]);
+    }
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
         pause_slot(s, now_ms());
         return;
     }
+    s->channel = ends[0];
     if (s->replaces)
         log_write(LOG_WARN, "worker %d %s; started %d", (int)s->replaces,
                   describe_end(s->status, end), (int)pid);
@@ -370,10 +357,11 @@ static void signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
-// No further connection: neither for the workers, nor in the queue of a socket that nobody empties.
-static void stop_listening(const struct master *m)
+// No further connection on the first n sockets: neither for the workers, nor in the queue of a
+// socket that nobody empties.
+static void stop_listening(const struct master *m, unsigned n)
 {
-    for (unsigned i = 0; i < m->socket_count; i++) {
+    for (unsigned i = 0; i < n; i++) {
         const struct addr *a = &m->config->listen[i];
         shutdown(m->sockets[i], SHUT_RDWR);
         if (a->sa.sa_family == AF_UNIX)
@@ -388,7 +376,10 @@ static void stop(struct master *m, enum state next, int64_t within)
     m->state = next;
     m->deadline = now_ms() + within;
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
-    stop_listening(m); // after the workers know why
+    if (next == ENDING)
+        stop_listening(m, m->socket_count);
+    else if (!m->config->health.path)               // which is to be asked still
+        stop_listening(m, m->config->listen_addrs); // after the workers know why
 }
 
 static void on_end(struct master *m, struct slot *s, int status)
@@ -396,8 +387,11 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
+    close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    if (m->shared->figures)
+        figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
@@ -471,13 +465,27 @@ static bool all_ready(const struct master *m)
     return true;
 }
 
-static void on_ready(struct master *m)
+// Its Lua is where Lua itself cannot end it: what else it had to do goes with it.
+static void end_lost(const struct master *m, const struct slot *s, const char *words)
 {
-    struct worker_ready r;
-    while (read(m->ready_pipe[0], &r, sizeof r) == sizeof r) {
-        struct slot *s = find_slot(m, r.pid);
+    log_write(LOG_ERROR,
+              "worker %d is ended: its Lua does not come back and has passed timeouts.cpu (%g s): "
+              "%s",
+              (int)s->pid, m->config->timeouts.cpu / 1000.0, words);
+    kill(s->pid, SIGKILL);
+}
+
+static void on_words(struct master *m)
+{
+    struct worker_word word;
+    while (read(m->ready_pipe[0], &word, sizeof word) == sizeof word) {
+        struct slot *s = find_slot(m, word.pid);
         if (!s)
             continue;
+        if (*word.lost) {
+            end_lost(m, s, word.lost);
+            continue;
+        }
         s->ready = true;
         s->pause = 0;
     }
@@ -487,6 +495,23 @@ static void on_ready(struct master *m)
         warn_if_empty(m->config);
         say_start(m);
     }
+}
+
+// The logs were rotated: the master, which may have the rights, opens them for everybody.
+static void reopen_logs(const struct master *m)
+{
+    struct channel_message message = {.kind = CHANNEL_LOGS, .fds = {-1, -1, -1, -1}};
+    logs_reopen(m->config, &message.fds[0], &message.fds[1]);
+    if (message.fds[0] < 0 && message.fds[1] < 0)
+        return;
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        int rc = m->slots[i].pid ? channel_send(m->slots[i].channel, &message) : 0;
+        if (rc < 0)
+            log_write(LOG_ERROR, "worker %d did not get the new logs: %s", (int)m->slots[i].pid,
+                      strerror(-rc));
+    }
+    log_adopt(message.fds[0], message.fds[1]);
+    log_write(LOG_INFO, "the logs were opened again");
 }
 
 // The loop ----------------------------------------------------------------------------------------
@@ -507,11 +532,12 @@ static void on_signal(struct master *m, int signo)
     case SIGQUIT:
         stop(m, ENDING, GRACE);
         break;
+    case SIGUSR1:
+        reopen_logs(m);
+        break;
     default:
         log_write(LOG_WARN, "SIG%s: %s is not in this version of lunette yet", sigabbrev_np(signo),
-                  signo == SIGHUP    ? "reloading"
-                  : signo == SIGUSR1 ? "reopening the logs"
-                                     : "replacing the program");
+                  signo == SIGHUP ? "reloading" : "replacing the program");
     }
 }
 
@@ -544,7 +570,7 @@ static void turn(struct master *m)
     struct signalfd_siginfo info;
     if (poll(p, 2, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
-    on_ready(m); // before the ends, so that one that was ready is known as such
+    on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
     if (m->state >= STOPPING && now_ms() >= m->deadline)
@@ -554,7 +580,7 @@ static void turn(struct master *m)
 
 static void give_back(struct master *m)
 {
-    stop_listening(m);
+    stop_listening(m, m->socket_count);
     for (unsigned i = 0; i < m->socket_count; i++)
         close(m->sockets[i]);
     if (m->pid_fd >= 0)
@@ -565,6 +591,7 @@ static void give_back(struct master *m)
         close(m->ready_pipe[0]), close(m->ready_pipe[1]);
     cache_free(m->cache);
     if (m->shared) {
+        figures_free(m->shared->figures);
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }

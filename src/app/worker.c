@@ -1,10 +1,12 @@
 // A worker: see the header. It starts from below to above and is taken down the other way:
 //
-//      sandbox → loop → signals → pool → vm → files → handler → (the site's scripts load) → server
-//      → sockets → ready
+//      sandbox → loop → signals → pool → watchdog → vm → files → handler → (the site's scripts load)
+//      → server → sockets → ready
 #include "app/worker.h"
 
+#include "app/channel.h"
 #include "app/sandbox.h"
+#include "app/sides.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -14,6 +16,8 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timeout.h"
+#include "script/co.h"
+#include "script/cut.h"
 #include "script/handler.h"
 #include "script/vm.h"
 
@@ -36,27 +40,46 @@ enum {
     KEPT_DESCRIPTORS = 256, // larger files, kept open
     KEPT_FORMS = 16 << 20,  // memory for coded forms of files
     TRIM_MS = 10 * 1000,    // between two looks for those that nobody asks for
+    UNWRITTEN_MS = 100,     // between two tries to write to an access log that takes nothing
+    LOG_PATIENCE = 500,     // milliseconds that it gets at the end
     POOL_THREADS = 4,       // of each worker, for calls that would block
     POOL_WAITING = 1024,    // such calls that have no thread yet; one more is a 503
     SLOW_THREADS = 2,       // the same for password hashes, which keep a core busy for 100 ms:
     SLOW_WAITING = 64,      // nothing else queues behind them
 };
 
+const struct worker_bound worker_bounds[] = {
+    {"slowest request body", BODY_RATE, "B/s"},
+    {"threads of the pool", POOL_THREADS, ""},
+    {"calls that wait for one", POOL_WAITING, ""},
+    {"threads for password hashes", SLOW_THREADS, ""},
+    {"hashes that wait for one", SLOW_WAITING, ""},
+    {"small files in memory", KEPT_FILES, ""},
+    {"memory for them", KEPT_BYTES, "B"},
+    {"large files kept open", KEPT_DESCRIPTORS, ""},
+    {"memory for coded files", KEPT_FORMS, "B"},
+    {NULL, 0, NULL},
+};
+
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
+    struct watch channel; // from the master
     const struct worker_job *job;
     struct reach reach;             // what the sandbox allows; empty where it is off
     bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
     struct pool *pool, *slow_pool;
+    struct watchdog *watchdog;
     struct vm *vm;
     struct file_root *files;
     struct filecache *cache;
     struct cache_client *shared_cache;
-    struct timeout trim; // of the cache; armed while it keeps descriptors
-    struct forms *forms; // coded ones, of files
-    struct str *types;   // gzip.types as slices; NULL: the built-in list
+    struct timeout trim;      // of the cache; armed while it keeps descriptors
+    struct timeout unwritten; // access lines that the log did not take in their turn
+    struct forms *forms;      // coded ones, of files
+    struct str *types;        // gzip.types as slices; NULL: the built-in list
     struct handler *handler;
+    struct sides sides; // metrics and health
     struct server *server;
     struct vm_options vm_options;
     struct handler_options handler_options;
@@ -88,6 +111,7 @@ static void on_signal(struct watch *watch, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
     while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
+        w->sides.front.stopping = true;
         if (info.ssi_signo == SIGTERM && w->server)
             server_drain(w->server);
         else
@@ -116,13 +140,53 @@ static bool take_signals(struct worker *w)
     return rc == 0 || fail(w, "signals", -rc);
 }
 
+static void on_channel(struct watch *watch, uint32_t events)
+{
+    struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, channel));
+    struct channel_message m;
+    int rc;
+    (void)events;
+    while ((rc = channel_receive(watch->fd, &m)) > 0)
+        if (m.kind == CHANNEL_LOGS)
+            log_adopt(m.fds[0], m.fds[1]);
+    if (rc < 0) // the master is gone, and tells so by a signal too
+        loop_del(w->loop, watch);
+}
+
+static bool take_channel(struct worker *w)
+{
+    int rc = loop_add(w->loop, &w->channel, w->job->channel, EPOLLIN, on_channel);
+    return rc == 0 || fail(w, "the channel from the master", -rc);
+}
+
+static void tell_figures(struct worker *w)
+{
+    struct figures_now now = {.log_lost = log_lost()};
+    if (w->vm) {
+        now.lua_memory = vm_memory(w->vm);
+        now.coroutines = co_alive(w->vm);
+        now.pool = pool_queued(w->pool);
+        now.slow_pool = pool_queued(w->slow_pool);
+    }
+    figures_tell(w->job->shared->figures, w->job->place, &now);
+}
+
 // Without a turn nobody asks for a file, so that no other moment can be the first to keep one.
 static void end_turn(void *arg)
 {
     struct worker *w = arg;
-    log_flush();
+    if (w->job->shared->figures)
+        tell_figures(w);
+    if (!log_flush() && !w->unwritten.armed)
+        timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);
     if (w->cache && !w->trim.armed && filecache_descriptors(w->cache) > 0)
         timeout_set(w->loop, &w->trim, TRIM_MS);
+}
+
+// A turn was all that was wanted: its end writes.
+static void on_unwritten(struct timeout *t)
+{
+    (void)t;
 }
 
 static void on_trim(struct timeout *t)
@@ -175,6 +239,27 @@ static bool make_pool(struct worker *w)
     return (w->pool && w->slow_pool) || fail(w, "the thread pool", errno);
 }
 
+// Called in the watchdog's thread. The master ends this process.
+static bool tell_lost(void *arg, const char *text)
+{
+    const struct worker *w = arg;
+    struct worker_word word = {.pid = getpid()};
+    stpncpy(word.lost, *text ? text : "somewhere", sizeof word.lost - 1);
+    return write(w->job->ready_fd, &word, sizeof word) == sizeof word;
+}
+
+static bool start_watchdog(struct worker *w)
+{
+    struct watchdog_options o = {
+        .limit_ms = w->job->config->timeouts.cpu,
+        .interrupt = cut_interrupt,
+        .lost = tell_lost,
+        .arg = w,
+    };
+    w->watchdog = watchdog_start(&o);
+    return w->watchdog || fail(w, "the watchdog", errno);
+}
+
 static bool make_vm(struct worker *w)
 {
     const struct config *c = w->job->config;
@@ -194,14 +279,28 @@ static bool make_vm(struct worker *w)
         .cache = w->shared_cache,
         .reach = w->has_landlock ? &w->reach : NULL,
         .no_programs = w->has_seccomp && c->sandbox.exec.n == 0,
+        .watchdog = w->watchdog,
+        .cpu_ms = c->timeouts.cpu,
     };
     w->vm = vm_new(&w->vm_options);
     return w->vm || fail(w, "the Lua state", errno);
 }
 
+static bool writes_json(const struct config *c)
+{
+    return strcmp(c->log.format, "json") == 0;
+}
+
+static struct tally *my_tally(const struct worker *w)
+{
+    struct figures *f = w->job->shared->figures;
+    return f ? figures_tally(f, w->job->place) : NULL;
+}
+
 static bool make_handler(struct worker *w)
 {
     const struct config *c = w->job->config;
+    struct tally *tally = my_tally(w);
     w->handler_options = (struct handler_options){
         .root = w->files,
         .files = {.max_age = (int64_t)c->static_files.max_age,
@@ -223,6 +322,8 @@ static bool make_handler(struct worker *w)
         .trusted_proxies = {c->trusted, c->trusted_proxies.n},
         .data = c->data,
         .settings = c->settings,
+        .tally = tally,
+        .names_routes = tally || writes_json(c),
     };
     w->handler = handler_new(w->vm, &w->handler_options);
     return w->handler || fail(w, "the handler", ENOMEM);
@@ -244,9 +345,14 @@ static bool make_server(struct worker *w)
         .linger_ms = c->timeouts.linger,
         .stop_ms = c->timeouts.stop,
         .body_rate = BODY_RATE,
+        .access = writes_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
+        .tally = my_tally(w),
+        .stays_open = c->health.path != NULL,
     };
+    bool in_front = c->metrics.path || c->health.path;
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
-                           &handler_http, w->handler);
+                           in_front ? &front_site : &handler_http,
+                           in_front ? (void *)&w->sides.front : (void *)w->handler);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
@@ -257,11 +363,17 @@ static bool make_server(struct worker *w)
     return true;
 }
 
+static bool make_sides(struct worker *w)
+{
+    int rc = sides_open(&w->sides, w->job, w->loop, w->handler);
+    return rc == 0 || fail(w, "the listener of metrics or health", -rc);
+}
+
 // The scripts are loaded, or not.
 static void on_loaded(void *arg, const char *error)
 {
     struct worker *w = arg;
-    struct worker_ready ready = {.pid = getpid()};
+    struct worker_word ready = {.pid = getpid()};
     if (error)
         tell(w, error);
     else if (make_server(w) && write(w->job->ready_fd, &ready, sizeof ready) != sizeof ready)
@@ -306,10 +418,11 @@ static bool start(struct worker *w)
         return fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, end_turn, w);
     load_media_types(); // before there are threads
-    if (!take_signals(w) || !make_pool(w) || !make_vm(w) || !open_files(w) || !read_types(w) ||
-        !make_handler(w))
+    if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !start_watchdog(w) ||
+        !make_vm(w) || !open_files(w) || !read_types(w) || !make_handler(w) || !make_sides(w))
         return false;
     handler_load(w->handler, on_loaded, w);
+    end_turn(w); // of what was no turn yet
     return w->status == 0;
 }
 
@@ -317,14 +430,17 @@ static void take_down(struct worker *w)
 {
     if (w->server)
         server_free(w->server);
+    sides_close(&w->sides);
     filecache_free(w->cache);
     forms_free(w->forms);
     coding_fini();
     mime_system_unload();
     free(w->types);
     file_root_close(w->files);
+    log_ask_for_id(NULL, NULL); // the answer is in the vm
     if (w->vm)
         vm_free(w->vm);
+    watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
     if (w->handler)
         handler_free(w->handler);
@@ -336,16 +452,19 @@ static void take_down(struct worker *w)
     }
     if (w->loop) {
         timeout_remove(w->loop, &w->trim);
+        timeout_remove(w->loop, &w->unwritten);
+        loop_del(w->loop, &w->channel);
         loop_free(w->loop);
     }
     reach_fini(&w->reach);
-    log_flush();
+    log_drain(LOG_PATIENCE);
 }
 
 int worker_run(const struct worker_job *job)
 {
-    struct worker w = {.job = job, .signals = {.fd = -1}, .signal_fd = -1};
+    struct worker w = {.job = job, .signals = {.fd = -1}, .channel = {.fd = -1}, .signal_fd = -1};
     timeout_init(&w.trim, on_trim);
+    timeout_init(&w.unwritten, on_unwritten);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != job->master) // it died before it could be watched
         return 1;

@@ -1,6 +1,8 @@
 // The logs: see the header. The one global of the project: a process has one error log.
 #include "base/log.h"
 
+#include "base/log_sink.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,95 +13,120 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECORD_MAX = 64 * 1024, ACCESS_BUFFER = 64 * 1024 };
+enum {
+    RECORD_MAX = 64 * 1024,
+    ACCESS_BUFFER = 64 * 1024,
+    PATIENCE = 100,     // milliseconds for an error log that takes nothing
+    LAST_PATIENCE = 500 // and for an access log at the end
+};
 
 static struct {
-    int error_fd;
-    int access_fd; // -1: off
+    struct log_sink error, access;
     enum log_level level;
-    bool access_is_pipe; // writes up to PIPE_BUF are atomic there, larger ones are not
+    struct str (*id_fn)(void *arg);
+    void *id_arg;
+    bool error_stuck;      // it took nothing last time: no patience again
+    bool error_cut;        // a record ended in the middle of its line
+    uint64_t error_losses; // not told yet
+    uint64_t access_losses;
+    int access_wrong; // why the access log takes nothing, as errno; 0: it does
+    uint64_t lost;    // of both, since the start
     size_t used;
-    char access[ACCESS_BUFFER];
-} the_log = {.error_fd = STDERR_FILENO, .access_fd = -1, .level = LOG_INFO};
+    char lines[ACCESS_BUFFER];
+} the_log = {
+    .error = {.fd = STDERR_FILENO, .kind = SINK_OTHER},
+    .access = {.fd = -1},
+    .level = LOG_INFO,
+};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
-static int open_target(const char *path, int *fd)
+int log_open_file(const char *path)
 {
-    if (!path || strcmp(path, "off") == 0) {
-        *fd = -1;
-    } else if (strcmp(path, "stderr") == 0) {
-        *fd = STDERR_FILENO;
-    } else if (strcmp(path, "stdout") == 0) {
-        *fd = STDOUT_FILENO;
-    } else {
-        *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
-        if (*fd < 0)
-            return -errno;
-        struct stat st; // a second name may have been given to a file that is not a log
-        if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1) {
-            close(*fd);
-            return -EMLINK;
-        }
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+    if (fd < 0)
+        return -errno;
+    struct stat st; // a second name may have been given to a file that is not a log
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1) {
+        close(fd);
+        return -EMLINK;
     }
-    return 0;
+    return fd;
 }
 
-static void close_target(int *fd)
+static int open_target(const char *path, struct log_sink *s)
 {
-    if (*fd > STDERR_FILENO)
-        close(*fd);
-    *fd = -1;
+    if (!path || strcmp(path, "off") == 0) {
+        *s = (struct log_sink){.fd = -1};
+    } else if (strcmp(path, "stderr") == 0) {
+        log_sink_share(s, STDERR_FILENO);
+    } else if (strcmp(path, "stdout") == 0) {
+        log_sink_share(s, STDOUT_FILENO);
+    } else {
+        int fd = log_open_file(path);
+        if (fd < 0)
+            return fd;
+        log_sink_own(s, fd);
+    }
+    return 0;
 }
 
 int log_open(const struct log_options *o, const char **failed)
 {
-    int error_fd, access_fd;
-    int rc = open_target(o->error, &error_fd);
+    struct log_sink error, access;
+    int rc = open_target(o->error, &error);
     if (rc < 0) {
         *failed = o->error;
         return rc;
     }
-    rc = open_target(o->access, &access_fd);
+    rc = open_target(o->access, &access);
     if (rc < 0) {
         *failed = o->access;
-        close_target(&error_fd);
+        log_sink_close(&error);
         return rc;
     }
     log_close(); // of an earlier log_open
-    struct stat st;
-    the_log.error_fd = error_fd;
-    the_log.access_fd = access_fd;
+    log_sink_close(&the_log.error);
+    the_log.error = error;
+    the_log.access = access;
     the_log.level = o->level;
-    the_log.access_is_pipe = access_fd >= 0 && fstat(access_fd, &st) == 0 && !S_ISREG(st.st_mode);
+    the_log.error_stuck = false;
     return 0;
+}
+
+void log_adopt(int error_fd, int access_fd)
+{
+    if (access_fd >= 0) {
+        log_drain(0);
+        log_sink_close(&the_log.access);
+        log_sink_own(&the_log.access, access_fd);
+    }
+    if (error_fd >= 0) {
+        log_sink_close(&the_log.error);
+        log_sink_own(&the_log.error, error_fd);
+        the_log.error_stuck = the_log.error_cut = false;
+    }
 }
 
 void log_close(void)
 {
-    log_flush();
-    close_target(&the_log.access_fd);
-    close_target(&the_log.error_fd);
-    the_log.error_fd = STDERR_FILENO;
+    log_drain(LAST_PATIENCE);
+    the_log.used = 0;
+    log_sink_close(&the_log.access);
+    log_sink_close(&the_log.error);
+    log_sink_share(&the_log.error, STDERR_FILENO);
 }
 
-// Writes all of it. A log that cannot be written to is not a reason to stop serving.
-static void write_all(int fd, const char *p, size_t n)
+uint64_t log_lost(void)
 {
-    while (n) {
-        ssize_t w = write(fd, p, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return;
-        p += w;
-        n -= (size_t)w;
-    }
+    return the_log.lost;
 }
+
+// --- the error log ---
 
 bool log_enabled(enum log_level level)
 {
-    return level >= the_log.level && the_log.error_fd >= 0;
+    return level >= the_log.level && the_log.error.fd >= 0;
 }
 
 int log_level_parse(struct str name)
@@ -134,73 +161,158 @@ static size_t one_record(char *dst, size_t cap, const char *text)
     return n;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+// "2026-11-22T21:04:27.123Z warn [1234] [id] "
+static size_t put_front(char *line, enum log_level level, struct str id)
 {
-    if (!log_enabled(level))
-        return;
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t used = strftime(line, RECORD_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
+    used += (size_t)snprintf(line + used, RECORD_MAX - used, ".%03dZ %s [%d] ",
+                             (int)(now.tv_nsec / 1000000), level_names[level], (int)getpid());
+    if (id.n)
+        used += (size_t)snprintf(line + used, RECORD_MAX - used, "[%.*s] ",
+                                 (int)(id.n < 256 ? id.n : 256), id.p);
+    return used;
+}
+
+static bool put_line(const char *line, size_t n, int ms)
+{
+    size_t done = 0;
+    if (the_log.error_cut && log_sink_put(&the_log.error, "\n", 1, &done, 0) == 0)
+        the_log.error_cut = false;
+    done = 0;
+    int rc = log_sink_put(&the_log.error, line, n, &done, ms);
+    the_log.error_cut |= rc < 0 && done > 0;
+    return rc == 0;
+}
+
+static void tell_losses(void)
+{
+    char line[256];
+    size_t n = put_front(line, LOG_WARN, STR(""));
+    n += (size_t)snprintf(line + n, sizeof line - n,
+                          "%llu records of this log were lost: it took no more\n",
+                          (unsigned long long)the_log.error_losses);
+    if (put_line(line, n, 0))
+        the_log.error_losses = 0;
+}
+
+static void write_record(struct str id, enum log_level level, const char *format, va_list args)
+{
     char *text = NULL;
-    va_list args;
-    va_start(args, format);
     int n = vasprintf(&text, format, args);
-    va_end(args);
     char *line = n < 0 ? NULL : malloc(RECORD_MAX);
     if (line) {
-        struct timespec now;
-        struct tm utc;
-        clock_gettime(CLOCK_REALTIME, &now);
-        gmtime_r(&now.tv_sec, &utc);
-        size_t used = strftime(line, RECORD_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
-        used += (size_t)snprintf(line + used, RECORD_MAX - used, ".%03dZ %s [%d] ",
-                                 (int)(now.tv_nsec / 1000000), level_names[level], (int)getpid());
+        size_t used = put_front(line, level, id);
         used += one_record(line + used, RECORD_MAX - used - 1, text);
         line[used++] = '\n';
-        write_all(the_log.error_fd, line, used);
+        if (the_log.error_losses)
+            tell_losses();
+        the_log.error_stuck =
+            the_log.error_losses || !put_line(line, used, the_log.error_stuck ? 0 : PATIENCE);
+        the_log.error_losses += the_log.error_stuck;
+        the_log.lost += the_log.error_stuck;
     }
     free(line);
     if (n >= 0)
         free(text);
 }
 
+void log_write(enum log_level level, const char *format, ...)
+{
+    va_list args;
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    write_record(the_log.id_fn ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    va_end(args);
+}
+
+void log_about(struct str id, enum log_level level, const char *format, ...)
+{
+    va_list args;
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    write_record(id, level, format, args);
+    va_end(args);
+}
+
+void log_ask_for_id(struct str (*fn)(void *arg), void *arg)
+{
+    the_log.id_fn = fn;
+    the_log.id_arg = arg;
+}
+
+// --- the access log ---
+
 bool log_access_enabled(void)
 {
-    return the_log.access_fd >= 0;
+    return the_log.access.fd >= 0;
 }
 
-// A pipe may be shared by several workers: whole lines of at most PIPE_BUF bytes keep them apart.
-static void flush_pipe(void)
+// What the log has taken, or not: said once when it stops, and once when it goes on.
+static void note(int rc)
 {
-    enum { ATOMIC = 4096 };
-    size_t at = 0;
-    while (at < the_log.used) {
-        size_t n = the_log.used - at;
-        if (n > ATOMIC) {
-            const char *last = memrchr(the_log.access + at, '\n', ATOMIC);
-            n = last ? (size_t)(last + 1 - (the_log.access + at)) : ATOMIC;
-        }
-        write_all(the_log.access_fd, the_log.access + at, n);
-        at += n;
-    }
-}
-
-void log_flush(void)
-{
-    if (the_log.used == 0)
+    if (rc < 0 && rc != -EAGAIN && rc != the_log.access_wrong)
+        log_about(
+            STR(""), LOG_ERROR,
+            "the access log cannot be written: %s. Its lines are kept as far as there is room",
+            strerror(-rc));
+    the_log.access_wrong = rc;
+    if (rc < 0 || the_log.access_losses == 0)
         return;
-    if (the_log.access_is_pipe)
-        flush_pipe();
-    else
-        write_all(the_log.access_fd, the_log.access, the_log.used);
+    log_about(STR(""), LOG_WARN, "%llu access lines were lost: the log took no more",
+              (unsigned long long)the_log.access_losses);
+    the_log.access_losses = 0;
+}
+
+static bool flush_within(int ms)
+{
+    size_t done = 0;
+    if (the_log.used == 0)
+        return true;
+    int rc = log_sink_put(&the_log.access, the_log.lines, the_log.used, &done, ms);
+    the_log.used -= done;
+    if (the_log.used)
+        memmove(the_log.lines, the_log.lines + done, the_log.used);
+    note(rc);
+    return the_log.used == 0;
+}
+
+bool log_flush(void)
+{
+    return flush_within(0);
+}
+
+void log_drain(int ms)
+{
+    if (flush_within(ms))
+        return;
+    uint64_t left = 0;
+    for (size_t i = 0; i < the_log.used; i++)
+        left += the_log.lines[i] == '\n';
+    the_log.access_losses += left;
+    the_log.lost += left;
     the_log.used = 0;
+    note(0);
 }
 
 void log_access(struct str line)
 {
-    if (the_log.access_fd < 0 || line.n + 1 > ACCESS_BUFFER)
+    if (the_log.access.fd < 0 || line.n + 1 > ACCESS_BUFFER)
         return;
     if (line.n + 1 > ACCESS_BUFFER - the_log.used)
-        log_flush();
-    memcpy(the_log.access + the_log.used, line.p, line.n);
-    the_log.access[the_log.used + line.n] = '\n';
+        flush_within(0);
+    if (line.n + 1 > ACCESS_BUFFER - the_log.used) {
+        the_log.access_losses++;
+        the_log.lost++;
+        return;
+    }
+    memcpy(the_log.lines + the_log.used, line.p, line.n);
+    the_log.lines[the_log.used + line.n] = '\n';
     the_log.used += line.n + 1;
 }
 

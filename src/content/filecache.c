@@ -146,10 +146,12 @@ static void keep(struct filecache *c, struct entry *e, size_t key_n)
 
 // --- loading ---
 
+// The time of change: that of modification can be set to what it was, and often is (cp -p, tar,
+// builds whose files are all of one date).
 static bool add_etag(struct fields *lines, const struct file *f)
 {
     char tag[64];
-    uint64_t ns = (uint64_t)f->mtime.tv_sec * 1000000000u + (uint64_t)f->mtime.tv_nsec;
+    uint64_t ns = (uint64_t)f->ctime.tv_sec * 1000000000u + (uint64_t)f->ctime.tv_nsec;
     int n = snprintf(tag, sizeof tag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)f->inode,
                      f->size, ns);
     return fields_add(lines, STR("ETag"), str_of(tag, (size_t)n)) == FIELDS_OK;

@@ -249,7 +249,7 @@ static size_t form_key(const struct job *j, enum coding c, char key[static FORM_
     if (r->body == BODY_FILE && fstat(r->fd, &st) == 0) {
         const uint64_t state[] = {
             (uint64_t)c,          (uint64_t)st.st_dev,         (uint64_t)st.st_ino,
-            (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
+            (uint64_t)st.st_size, (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec,
             (uint64_t)r->offset,  (uint64_t)r->length};
         memcpy(key, state, sizeof state);
         return sizeof state;

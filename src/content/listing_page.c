@@ -3,8 +3,9 @@
 //
 // A name can be any bytes but NUL and slash. In text it is escaped, bytes that are no UTF-8 are
 // U+FFFD, control characters are their pictures (U+2400 …), those that turn the direction of text are
-// U+FFFD too, so that no "exe.jpg" is a "gpj.exe", and <bdi> keeps the name's own direction to itself. In a link every byte but those that mean nothing is percent-encoded, behind "./",
-// so that neither "javascript:x" nor ":x" is a scheme.
+// U+FFFD too, so that no "exe.jpg" is a "gpj.exe", and <bdi> keeps the name's own direction to itself.
+// In a link every byte but those that mean nothing is percent-encoded, behind "./", so that neither
+// "javascript:x" nor ":x" is a scheme.
 #include "base/utf8.h"
 #include "content/listing.h"
 #include "http/date.h"

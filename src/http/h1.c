@@ -4,6 +4,7 @@
 // a step takes nothing; everything that was answered on the way is flushed once, at the end.
 // Answers that come later, from the loop, advance the connection by a deferred call, so that no
 // handler is ever called from inside its own exchange_respond.
+#include "http/access.h"
 #include "http/h1_conn.h"
 
 #include "base/log.h"
@@ -129,7 +130,7 @@ static void refuse(struct h1_conn *c, bool head, unsigned status, const char *wh
     char text[ADDR_TEXT_MAX];
     log_write(LOG_INFO, "%u to %s: %s", status, addr_host(&c->peer, text), why);
     h1_write_page(c, status, head);
-    h1_log_access(c, NULL, status);
+    access_note(c, NULL, status);
     linger(c);
 }
 

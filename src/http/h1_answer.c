@@ -5,19 +5,16 @@
 // frame_body, and by nobody else (RFC 9112 §6.3).
 #include "http/h1_conn.h"
 
-#include "base/log.h"
 #include "http/page.h"
 #include "http/status.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     CORE_FIELDS_MAX = 512, // everything of the head that is not the handler's fields
     COPY_MAX = 8 * 1024,   // bodies up to this are copied behind the head
-    LOG_LINE_MAX = 4096, // an access line; what is longer than its share is cut there, nowhere else
 };
 
 // --- the head ---
@@ -193,48 +190,4 @@ void h1_write_page(struct h1_conn *c, unsigned status, bool head)
             stream_write(c->stream, buf_str(&page));
     }
     buf_fini(&page);
-}
-
-// --- the access log ---
-
-static size_t log_quoted(char *line, size_t n, size_t cap, struct str s)
-{
-    line[n++] = '"';
-    n = s.n ? log_escape(line, n, cap, s) : (line[n] = '-', n + 1);
-    line[n++] = '"';
-    return n;
-}
-
-// Whom the log names: the client, where the handler knows of another than the peer.
-static const char *log_client(const struct h1_conn *c, const struct h1_exchange *x,
-                              char text[static ADDR_TEXT_MAX])
-{
-    return x && x->pub.client ? x->pub.client->addr : addr_host(&c->peer, text);
-}
-
-void h1_log_access(const struct h1_conn *c, const struct h1_exchange *x, unsigned status)
-{
-    static char
-        when[40]; // "22/Nov/2026:21:04:27 +0000"; made once a second, by the one thread there is
-    static int64_t when_at = -1;
-    char line[LOG_LINE_MAX], host[ADDR_TEXT_MAX];
-    if (!log_access_enabled())
-        return;
-    int64_t now = loop_wall(c->env->loop);
-    if (now != when_at) {
-        struct tm utc;
-        time_t t = (time_t)now;
-        strftime(when, sizeof when, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&t, &utc));
-        when_at = now;
-    }
-    size_t n = (size_t)snprintf(line, sizeof line, "%s - - [%s] ", log_client(c, x, host), when);
-    n = log_quoted(line, n, LOG_LINE_MAX / 2, x ? x->request_line : STR(""));
-    n += (size_t)snprintf(line + n, sizeof line - n, " %u %llu ", status,
-                          x ? (unsigned long long)x->body_sent : 0ULL);
-    n = log_quoted(line, n, LOG_LINE_MAX * 3 / 4,
-                   x ? request_field(&x->pub.request, STR("referer")) : STR(""));
-    line[n++] = ' ';
-    n = log_quoted(line, n, LOG_LINE_MAX - 8,
-                   x ? request_field(&x->pub.request, STR("user-agent")) : STR(""));
-    log_access(str_of(line, n));
 }

@@ -2,6 +2,7 @@
 // ended.
 //
 // Nothing here knows of states or timers; h1.c decides when each of these is called.
+#include "http/access.h"
 #include "http/h1_conn.h"
 
 #include "base/log.h"
@@ -61,7 +62,7 @@ void h1_tell_end(struct h1_conn *c, bool sent)
     }
     c->env->handler->on_end(c->env->self, &x->pub, sent);
     if (x->answered)
-        h1_log_access(c, x, x->pub.status);
+        access_note(c, x, x->pub.status);
 }
 
 void h1_end_exchange(struct h1_conn *c, bool sent)
@@ -74,6 +75,34 @@ void h1_end_exchange(struct h1_conn *c, bool sent)
 }
 
 // --- the request ---
+
+// The one that a trusted proxy gave, if it is one.
+static struct str given_id(struct exchange *x)
+{
+    struct str given = {NULL, 0};
+    if (x->client)
+        given = request_fields(&x->request, STR("x-request-id"), &x->arena); // two make no id
+    return forwarded_is_id(given) ? given : STR("");
+}
+
+struct str exchange_id(struct exchange *x)
+{
+    enum { DIGITS = 16 };
+    struct h1_env *env = ((struct h1_exchange *)x)->conn->env;
+    if (x->id.n)
+        return x->id;
+    x->id = given_id(x);
+    char *text = x->id.n ? NULL : arena_alloc(&x->arena, DIGITS);
+    if (!text)
+        return x->id;
+    uint64_t z = env->id_seed + ++env->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    for (int i = DIGITS; i-- > 0; z >>= 4)
+        text[i] = "0123456789abcdef"[z & 15];
+    return x->id = str_of(text, DIGITS);
+}
 
 // Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
 static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
@@ -130,6 +159,7 @@ const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct
             give_exchange(c->env, x);
         return why;
     }
+    x->began = access_begin(c->env->options);
     x->close = !h->keep_alive || c->env->draining;
     x->expects_continue = h->expect_continue;
     x->body_left = (uint64_t)h->content_length;
@@ -173,7 +203,7 @@ static int take_bytes(struct h1_exchange *x, struct str data)
 }
 
 // What -errno from the spool means to the client.
-static struct h1_fault spool_fault(const struct h1_exchange *x, int err)
+static struct h1_fault spool_fault(struct h1_exchange *x, int err)
 {
     switch (err) {
     case 0:
@@ -189,8 +219,8 @@ static struct h1_fault spool_fault(const struct h1_exchange *x, int err)
     case -ENFILE:
         return (struct h1_fault){503, "no descriptor left for the body's temporary file"};
     default:
-        log_write(LOG_ERROR, "a body's temporary file in %s: %s", x->pub.body.options->folder,
-                  strerror(-err));
+        log_about(exchange_id(&x->pub), LOG_ERROR, "a body's temporary file in %s: %s",
+                  x->pub.body.options->folder, strerror(-err));
         return (struct h1_fault){500, "the body's temporary file cannot be written"};
     }
 }

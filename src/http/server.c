@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "http/h1_conn.h"
 #include "http/status.h"
+#include "http/tally.h"
 #include "net/listener.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { LISTENERS_MAX = 64 };
@@ -56,19 +58,26 @@ static void say_full(struct server *s, const char *limit, uint32_t value)
 static void on_accept(void *arg, int fd, const struct addr *peer)
 {
     struct server *s = arg;
+    struct tally *tally = s->env.options->tally;
     uint32_t slot;
     switch (places_take(s->places, s->worker, peer, &slot)) {
     case PLACES_TAKEN:
+        if (tally)
+            tally_count(tally, TALLY_ACCEPTED);
         if (h1_open(&s->env, fd, peer, slot))
             break;
         places_give(s->places, s->worker, slot);
         log_write(LOG_ERROR, "out of memory for a connection");
         break;
     case PLACES_FULL:
+        if (tally)
+            tally_count(tally, TALLY_REFUSED);
         say_full(s, "limits.connections", s->places->total);
         turn_away(fd, 503);
         break;
     case PLACES_FULL_FOR_IP:
+        if (tally)
+            tally_count(tally, TALLY_REFUSED_FOR_IP);
         say_full(s, "limits.connections_per_ip", s->places->per_ip);
         turn_away(fd, 429);
     }
@@ -91,7 +100,8 @@ static void on_woken(struct watch *w, uint32_t events)
     eventfd_t count;
     (void)events;
     eventfd_read(w->fd, &count);
-    for (unsigned i = 0; i < s->listener_count && !s->env.draining; i++)
+    bool accepts = !s->env.draining || s->env.options->stays_open;
+    for (unsigned i = 0; i < s->listener_count && accepts; i++)
         listener_wake(s->listeners[i]);
 }
 
@@ -138,6 +148,7 @@ struct server *server_new(struct loop *l, const struct server_options *o, struct
     timeout_init(&s->stop, on_stop_timeout);
     s->wake.fd = -1;
     if (!s->env.fields || !s->env.streams ||
+        getrandom(&s->env.id_seed, sizeof s->env.id_seed, 0) != sizeof s->env.id_seed ||
         loop_add(l, &s->wake, places->wake[worker], EPOLLIN, on_woken) < 0) {
         server_free(s);
         return NULL;
@@ -162,7 +173,7 @@ void server_drain(struct server *s)
     if (s->env.draining)
         return;
     s->env.draining = true;
-    for (unsigned i = 0; i < s->listener_count; i++)
+    for (unsigned i = 0; i < s->listener_count && !s->env.options->stays_open; i++)
         listener_pause(s->listeners[i]);
     for (struct h1_conn *c = s->env.connections; c; c = c->next)
         h1_drain(c);

@@ -229,6 +229,16 @@ static void stop_threads(struct pool *p)
 }
 
 // What a done withdraws meanwhile is out of the pool's own lists.
+unsigned pool_queued(struct pool *p)
+{
+    if (p->started == 0)
+        return 0;
+    pthread_mutex_lock(&p->lock);
+    unsigned n = p->queued;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 void pool_free(struct pool *p)
 {
     if (!p)

@@ -326,8 +326,10 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
     struct fit_options fit = w->h->options.fit;
     if (w->no_coding)
         fit.codings.offered = 0;
-    if (w->from_file) // other codings of files are files beside them
+    if (w->from_file) { // other codings of files are files beside them
         fit.codings.offered &= 1u << CODING_GZIP;
+        exchange_is_file(w->h, w->x);
+    }
     struct static_options files = {.cache = w->h->options.files.cache, .fit = &fit};
     struct fit_content kept = {
         .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};

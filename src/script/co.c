@@ -39,6 +39,8 @@ struct co {
     int nargs;
     co_end_fn *on_end;
     void *arg;
+    co_say_fn *say;
+    bool cut;
     char reason[REASON_MAX];
 };
 
@@ -175,9 +177,7 @@ static void end(struct co *co, int status, int n)
     }
     if (status == LUA_YIELD) // a C library's own yield, past our coroutine.yield
         lua_rawgetp(co->L, LUA_REGISTRYINDEX, &foreign_yield);
-    co->vm->depth++;
     co->on_end(co, how, co->L, n, co->arg);
-    co->vm->depth--;
     if (how == CO_RETURNED) {
         give_back(co);
         return;
@@ -189,20 +189,20 @@ static void end(struct co *co, int status, int n)
 static void run(struct co *co, int nargs)
 {
     struct vm *vm = co->vm;
-    struct co_link link = {.L = co->L, .co = co, .outer = vm->running};
+    struct co_link link = {.L = co->L, .co = co};
     lua_State *from = vm->running ? vm->running->L : vm->L;
     size_t *meter = vm->meter;
     co->state = RUNNING;
-    vm->running = &link;
+    vm_enter(vm);
+    link_push(vm, &link);
     vm->meter = co->meter;
-    vm->depth++;
     int n, status = lua_resume(co->L, from, nargs, &n);
-    vm->depth--;
     vm->meter = meter;
-    vm->running = link.outer;
+    link_pop(vm, &link);
     vm->refusals = 0;
     if (status != LUA_YIELD || co->state != WAITING)
         end(co, status, n);
+    vm_leave(vm);
     if (!vm->running)
         vm_rest_soon(vm);
 }
@@ -360,13 +360,13 @@ void co_kill(struct co *co)
     loop_undefer(vm->options.loop, &co->later);
     co->wait = NULL;
     co->cancel = WAS_CANCELLED;
-    vm->depth++;
+    vm_enter(vm);
     if (w)
         w->cancel(w);
     co->on_end(co, CO_KILLED, co->L, 0, co->arg);
-    vm->depth--;
     bury(co);
     scrap(co);
+    vm_leave(vm);
 }
 
 bool co_thread_waits(lua_State *L)
@@ -391,13 +391,42 @@ bool co_thread_is_base(lua_State *L)
 
 int co_close_thread(struct vm *vm, lua_State *L, const char *closing)
 {
-    struct co_link link = {.L = L, .closing = closing, .outer = vm->running};
-    vm->running = &link;
-    vm->depth++;
+    struct co_link link = {.L = L, .closing = closing};
+    vm_enter(vm);
+    link_push(vm, &link);
     int status = lua_resetthread(L);
-    vm->depth--;
-    vm->running = link.outer;
+    link_pop(vm, &link);
+    vm_leave(vm);
     return status;
+}
+
+bool co_was_cut(const struct co *co)
+{
+    return co->cut;
+}
+
+bool co_mark_cut(struct vm *vm)
+{
+    struct co *innermost = co_running(vm);
+    bool before = innermost && innermost->cut;
+    for (struct co_link *l = vm->running; l; l = l->outer)
+        if (l->co)
+            l->co->cut = true;
+    return before;
+}
+
+void co_set_say(struct co *co, co_say_fn *fn)
+{
+    co->say = fn;
+}
+
+void co_say(const struct vm *vm, struct watchdog_words *words)
+{
+    const struct co_link *l = vm->running;
+    while (l && !l->co)
+        l = l->outer;
+    if (l && l->co->say)
+        l->co->say(l->co->arg, words);
 }
 
 unsigned co_alive(const struct vm *vm)

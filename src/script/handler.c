@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "http/page.h"
 #include "script/client.h"
+#include "script/cut.h"
 #include "script/luax.h"
 #include "script/plain.h"
 #include "script/work.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 // --- works ---
@@ -28,6 +28,7 @@ static void on_start(struct deferred *d);
 enum {
     OWN_ANSWER_MS = 100, // what a cancelled handler gets to give an answer of its own
     GRACE_MS = 5000,     // and to roll back what it began: its __close variables may wait
+    SAID_MAX = 120,      // bytes of a target, of a request whose Lua never came back
 };
 
 void handler_text_done(struct handler *h)
@@ -103,7 +104,7 @@ static void give_work(struct work *w)
     kept_forget(vm_state(h->vm), &w->kept);
     w->watched = w->fills = w->sends_kept = false;
     w->seen = 0;
-    w->late = w->failing = w->head_waits = w->no_coding = w->from_file = false;
+    w->late = w->cut_told = w->failing = w->head_waits = w->no_coding = w->from_file = false;
     w->stage = WORK_ON_TIME;
     w->handle = 0;
     w->memory = 0;
@@ -143,9 +144,16 @@ static void log_failure(lua_State *L, struct work *w, unsigned status, const cha
     lua_pushvalue(L, AT_REQUEST);
     lua_call(L, 1, 1);
     const char *place = lua_tostring(L, -1);
-    log_write(LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
+    log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s %.*s: %s%s%s%s", status,
               STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), message,
               place ? " (the handler at " : "", place ? place : "", place ? ")" : "");
+}
+
+static void log_cut(const struct work *w, const struct cut_record *r)
+{
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s %.*s: %s%s%s",
+              STR_ARG(method_name(w->x->request.method)), STR_ARG(w->x->request.target), r->message,
+              *r->traceback ? "\n" : "", r->traceback);
 }
 
 // Calls a function of the library with the request and the n values on top. Its results are the
@@ -172,6 +180,25 @@ static int run_failed(lua_State *L, struct work *w, unsigned status, const char 
         log_failure(L, w, status, lua_tostring(L, -1));
         lua_pop(L, 1); // the place
     }
+    return run_library(L, w, w->h->failed, 2);
+}
+
+bool work_was_cut(const struct work *w)
+{
+    return w->co && co_was_cut(w->co) && !w->cut_told;
+}
+
+// The error that cut the request's Lua was caught there, and whatever it answered since is void. In
+// the run of the cut the record of it is still to be had; later it is in the log.
+static int run_cut(lua_State *L, struct work *w)
+{
+    const struct cut_record *r = cut_take(w->h->vm);
+    w->cut_told = true;
+    if (!r)
+        return run_failed(L, w, 503, "the handler ran for longer than timeouts.cpu");
+    log_cut(w, r);
+    lua_pushinteger(L, 503);
+    lua_pushstring(L, r->message);
     return run_library(L, w, w->h->failed, 2);
 }
 
@@ -205,6 +232,10 @@ static int run_streamed(lua_State *L, int status, lua_KContext ctx)
         return 0; // an error after the client left is only its consequence
     if (status != LUA_OK && status != LUA_YIELD) // likewise where nobody wanted the body
         return w->stream.closed ? 0 : run_raised(L, w);
+    if (work_was_cut(w)) {
+        lua_pushliteral(L, "the stream's function ran for longer than timeouts.cpu");
+        return run_raised(L, w);
+    }
     stream_send_head(w);
     const char *wrong = stream_keep_trailers(L, w);
     if (wrong)
@@ -236,6 +267,8 @@ static int run_answer(lua_State *L, struct work *w)
     luaL_checkstack(L, LUA_MINSTACK, "an answer");
     if (!w->x || w->x->status != 0)
         return 0; // the client left meanwhile, or was answered without us
+    if (work_was_cut(w) && !w->failing)
+        return run_cut(L, w);
     if (w->late && !w->failing)
         return run_failed(L, w, 503, "the handler took longer than timeouts.handler");
     answer_read(L, w->h, AT_RESULTS, &a);
@@ -288,24 +321,46 @@ static const char *error_text(lua_State *L)
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is not a string";
 }
 
+// The request's Lua failed, and the page for that failed too, or had no time or memory.
+static void answer_for_dead(struct work *w, bool cut, const char *error)
+{
+    unsigned status = cut || strcmp(error, "not enough memory") == 0 ? 503 : 500;
+    const struct cut_record *r = cut ? cut_take(w->h->vm) : NULL;
+    if (r)
+        log_cut(w, r);
+    else
+        log_about(exchange_id(w->x), LOG_ERROR, "%u %.*s: %s", status,
+                  STR_ARG(w->x->request.target), error);
+    if (w->x->status == 0) {
+        stream_forget(w);
+        w->stream.closed = true;
+        answer_plainly(w->h, w->x, status);
+    } else {
+        stream_source_end(w, true);
+    }
+    request_end_reading(w);
+}
+
 static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     struct work *w = arg;
-    (void)co;
     (void)n;
     w->co = NULL;
-    if (how == CO_RAISED && w->x) {
-        bool memory = strcmp(error_text(L), "not enough memory") == 0;
-        log_write(LOG_ERROR, "%u %.*s: %s", memory ? 503 : 500, STR_ARG(w->x->request.target),
-                  error_text(L));
-        if (w->x->status == 0)
-            answer_plainly(w->h, w->x, memory ? 503 : 500);
-        else
-            stream_source_end(w, true);
-        request_end_reading(w);
-    }
+    if (how == CO_RAISED && w->x)
+        answer_for_dead(w, co_was_cut(co), error_text(L));
     if (!w->x)
         give_work(w);
+}
+
+static void say(const void *arg, struct watchdog_words *words)
+{
+    const struct work *w = arg;
+    if (!w->x)
+        return;
+    watchdog_say(words, method_name(w->x->request.method));
+    watchdog_say(words, STR(" "));
+    struct str target = w->x->request.target;
+    watchdog_say(words, str_of(target.p, target.n < SAID_MAX ? target.n : SAID_MAX));
 }
 
 // --- what the server calls ---
@@ -330,6 +385,7 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
     case STATIC_FOUND:
     case STATIC_REDIRECT:
         x->user = NULL; // no work
+        exchange_is_file(h, x);
         exchange_respond(x, &file);
         return true;
     default:
@@ -353,11 +409,13 @@ static void on_request(void *self, struct exchange *x)
     x->user = w;
     if (!co) {
         struct http_response busy = {.status = 503, .close = true};
-        log_write(LOG_ERROR, "503 %.*s: out of memory for a handler", STR_ARG(x->request.target));
+        log_about(exchange_id(x), LOG_ERROR, "503 %.*s: out of memory for a handler",
+                  STR_ARG(x->request.target));
         exchange_respond(x, &busy);
         return;
     }
     w->co = co;
+    co_set_say(co, say);
     lua_State *L = co_state(co);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, w);
@@ -389,7 +447,7 @@ static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
 // The coroutine caught its cancel, or does not come to its answer: the client gets one all the same.
 static void answer_for(struct work *w)
 {
-    log_write(LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
               STR_ARG(w->x->request.target));
     stream_forget(w);
     w->stream.closed = true;
@@ -441,11 +499,18 @@ static void on_after_end(struct co *co, enum co_end how, lua_State *L, int n, vo
         log_write(LOG_ERROR, "in req:after: %s", error_text(L));
 }
 
+static void log_after(lua_State *L)
+{
+    const char *text = luaL_tolstring(L, -1, NULL);
+    log_write(LOG_ERROR, "in req:after: %s", text);
+    cut_logged(vm_of(L), text);
+}
+
 // The body of the coroutine that runs req:after functions. Argument: the array.
 static int run_after_k(lua_State *L, int status, lua_KContext i)
 {
     if (status != LUA_OK && status != LUA_YIELD)
-        log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+        log_after(L);
     for (;;) {
         lua_settop(L, 1);
         lua_pushcfunction(L, add_traceback);
@@ -453,7 +518,7 @@ static int run_after_k(lua_State *L, int status, lua_KContext i)
             return 0;
         status = lua_pcallk(L, 0, 0, 2, i, run_after_k);
         if (status != LUA_OK)
-            log_write(LOG_ERROR, "in req:after: %s", luaL_tolstring(L, -1, NULL));
+            log_after(L);
     }
 }
 
@@ -555,12 +620,14 @@ static int as_text(lua_State *L)
 static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     struct handler *h = arg;
-    (void)co;
     (void)n;
-    if (how == CO_RETURNED) {
-        h->load_done(h->load_arg, NULL);
+    if (how == CO_RETURNED) { // though what it ran for too long may have caught the error
+        h->load_done(h->load_arg, co_was_cut(co) ? "the scripts ran for longer than timeouts.cpu "
+                                                   "while they were loaded: see the log"
+                                                 : NULL);
         return;
     }
+    cut_take(h->vm);                   // it is the error
     lua_State *main = vm_state(h->vm); // L has failed
     lua_pushcfunction(main, as_text);
     lua_xmove(L, main, 1);
@@ -601,6 +668,12 @@ static int register_all(lua_State *L)
     return 0;
 }
 
+static struct str running_id(void *arg)
+{
+    struct work *w = work_running(arg);
+    return w && w->x ? exchange_id(w->x) : STR("");
+}
+
 struct handler *handler_new(struct vm *vm, const struct handler_options *o)
 {
     struct handler *h = calloc(1, sizeof *h);
@@ -619,12 +692,11 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
-    if (!shortcuts_init(&h->shortcuts) ||
-        getrandom(&h->id_seed, sizeof h->id_seed, 0) != sizeof h->id_seed ||
-        file_root_open(vm_options(vm)->site, &h->site) < 0) {
+    if (!shortcuts_init(&h->shortcuts) || file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
     }
+    log_ask_for_id(running_id, h);
     file_root_walk(h->site); // a link beneath it must not lead app.file into scripts/
     lua_State *L = vm_state(vm);
     lua_pushcfunction(L, register_all);
@@ -645,6 +717,8 @@ void handler_free(struct handler *h)
     free(h->works);
     if (h->site)
         file_root_close(h->site);
+    log_ask_for_id(NULL, NULL);
+    handler_drop_routes(h);
     shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);
     buf_fini(&h->text);

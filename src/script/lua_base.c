@@ -108,6 +108,7 @@ void lua_base_open(lua_State *L)
     struct vm *vm = vm_of(L);
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         co_passes(vm, global_function(L, passing[i]));
+    vm->pcall = global_function(L, "pcall");
     vm->xpcall = global_function(L, "xpcall");
     lua_register(L, "print", print);
     lua_register(L, "next", next);

@@ -7,6 +7,7 @@
 #include "http/conditions.h"
 #include "http/page.h"
 #include "http/uri.h"
+#include "script/cut.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
 #include "script/plain.h"
@@ -225,13 +226,21 @@ static int core_over(lua_State *L)
     return 1;
 }
 
-// late(req) → whether the handler's deadline has passed. Who asks answers for it.
+// late(req, error) → whether the time of the handler is over, by timeouts.handler or timeouts.cpu, as the
+// text of its error may say too; and for the latter, message and traceback. Who asks answers for it.
 static int core_late(lua_State *L)
 {
     struct work *w = request_work(L, 1);
-    lua_pushboolean(L, w->late);
+    bool cut = work_was_cut(w);
+    const struct cut_record *r = cut ? cut_take(w->h->vm) : NULL;
+    lua_pushboolean(L, w->late || cut || cut_made(luaL_checkstring(L, 2)));
     w->late = false;
-    return 1;
+    w->cut_told = w->cut_told || cut;
+    if (!r)
+        return 1;
+    lua_pushstring(L, r->message);
+    lua_pushstring(L, r->traceback);
+    return 3;
 }
 
 // timeout(req, seconds): the handler's deadline, from now on.
@@ -388,6 +397,8 @@ int luaopen_lunette_core(lua_State *L)
         {"timeout", core_timeout},
         {"no_coding", core_no_coding},
         {"current", core_current},
+        {"route", core_route},
+        {"routed", core_routed},
         {"segments", core_segments},
         {"accept", core_accept},
         {"accept_language", core_accept_language},

@@ -47,10 +47,10 @@ static int fail(lua_State *L, const char *message)
 static int go_on(lua_State *L, lua_State *co, int n)
 {
     struct vm *vm = vm_of(L);
-    struct co_link link = {.L = co, .outer = vm->running};
-    vm->running = &link;
+    struct co_link link = {.L = co};
+    link_push(vm, &link);
     int results, status = lua_resume(co, L, n, &results);
-    vm->running = link.outer;
+    link_pop(vm, &link);
     if (status == LUA_YIELD && co_thread_waits(co))
         return WAITS;
     if (status != LUA_OK && status != LUA_YIELD) {

@@ -74,8 +74,8 @@ static void read_options(lua_State *L, int from, struct root *r)
     }
 }
 
-// root(dir, {max_age=, index=, immutable=, listing=, download=}) → a handle. dir is relative to the site's folder. Raises when it
-// cannot be opened.
+// root(dir, {max_age=, index=, immutable=, listing=, download=}) → a handle. dir is relative to the
+// site's folder. Raises when it cannot be opened.
 static int files_root(lua_State *L)
 {
     struct handler *h = lua_touserdata(L, lua_upvalueindex(1));
@@ -208,8 +208,8 @@ static void push_fields(lua_State *L, const struct fields *f)
     }
 }
 
-// Pushes the prepared body; false: the descriptors are out.
-static bool push_file_body(lua_State *L, struct work *w)
+// Pushes the prepared body. Raises when the descriptors are out.
+static void push_file_body(lua_State *L, struct work *w)
 {
     switch (w->file.body) {
     case BODY_BYTES:
@@ -221,7 +221,6 @@ static bool push_file_body(lua_State *L, struct work *w)
     default:
         lua_pushnil(L);
     }
-    return true;
 }
 
 static void drop_prepared(struct work *w)
@@ -231,17 +230,12 @@ static void drop_prepared(struct work *w)
     w->file_ready = false;
 }
 
-// What find prepared as a response object; or nil and 503.
+// What find prepared as a response object.
 static int push_prepared_response(lua_State *L, struct work *w)
 {
     lua_createtable(L, 0, 4);
     int response = lua_gettop(L);
-    if (!push_file_body(L, w)) {
-        drop_prepared(w);
-        lua_pushnil(L);
-        lua_pushinteger(L, 503);
-        return 2;
-    }
+    push_file_body(L, w);
     lua_setfield(L, response, "body");
     lua_pushinteger(L, (lua_Integer)w->file.status);
     lua_setfield(L, response, "status");
@@ -282,8 +276,9 @@ static void read_file_options(lua_State *L, struct static_options *o)
     lua_pop(L, 2);
 }
 
-// open_file(req, path, {root=, max_age=, download=}) → response object; nil where no file is, for a folder too;
-// or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in its scripts.
+// open_file(req, path, {root=, max_age=, download=}) → response object; nil where no file is, for a
+// folder too; or nil and 403 or 503. Without a root, path is beneath the site's folder, and never in
+// its scripts.
 static int files_open_file(lua_State *L)
 {
     struct work *w = request_work(L, 1);

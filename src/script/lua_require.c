@@ -16,6 +16,7 @@
 #include "script/lua_crypto.h"
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
+#include "script/lua_log.h"
 #include "script/vm_inside.h"
 
 #include <lauxlib.h>
@@ -367,6 +368,7 @@ static void set_preloads(lua_State *L, int package)
         {"lunette.gzip", luaopen_lunette_gzip},
         {"lunette.html", luaopen_lunette_html},
         {"lunette.json", luaopen_lunette_json},
+        {"lunette.log", luaopen_lunette_log},
         {"lunette.mime", luaopen_lunette_mime},
         {"lunette.task", luaopen_lunette_task},
         {"lunette.time", luaopen_lunette_time},

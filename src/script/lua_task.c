@@ -187,6 +187,7 @@ static int log_unheard(lua_State *L)
     if (lua_getiuservalue(L, 1, TRACEBACK) != LUA_TSTRING)
         luaL_tolstring(L, 2, NULL);
     log_write(LOG_ERROR, "a spawned function failed: %s", lua_tostring(L, -1));
+    cut_logged(vm_of(L), lua_tostring(L, -1));
     return 0;
 }
 

@@ -3,8 +3,6 @@
 #include "script/luax.h"
 #include "script/work.h"
 
-#include <stdio.h>
-
 enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 // host[:port] of the authority: the host in lower case (brackets of IPv6 kept on), the port or −1.
@@ -84,28 +82,7 @@ void request_push_remote_port(lua_State *L, struct work *w)
     lua_pushinteger(L, x->client ? x->client->port : addr_port(x->peer));
 }
 
-// The id that a trusted proxy gave. False when there is none, or one that is not believed.
-static bool push_given_id(lua_State *L, struct exchange *x)
-{
-    struct str given = {NULL, 0};
-    if (x->client)
-        given = request_fields(&x->request, STR("x-request-id"), &x->arena); // two make no id
-    if (!forwarded_is_id(given))
-        return false;
-    luax_push(L, given);
-    return true;
-}
-
-// An id that other processes will not make: 64 random bits of this one, mixed with a count.
 void request_push_id(lua_State *L, struct work *w)
 {
-    struct handler *h = w->h;
-    char text[17];
-    if (push_given_id(L, w->x))
-        return;
-    uint64_t z = h->id_seed + ++h->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)(z ^ z >> 31));
-    lua_pushstring(L, text);
+    luax_push(L, exchange_id(w->x));
 }

@@ -27,11 +27,21 @@ static const struct {
     {PRIVATE_FORWARDED, "req.headers.forwarded", STR("forwarded")},
     {PRIVATE_X_FORWARDED_FOR, "req.headers[\"x-forwarded-for\"]", STR("x-forwarded-for")},
     {PRIVATE_X_REAL_IP, "req.headers[\"x-real-ip\"]", STR("x-real-ip")},
+    {PRIVATE_X_API_KEY, "req.headers[\"x-api-key\"]", STR("x-api-key")},
+    {PRIVATE_X_AUTH_TOKEN, "req.headers[\"x-auth-token\"]", STR("x-auth-token")},
+    {PRIVATE_REMOTE_USER, "req.headers[\"remote-user\"]", STR("remote-user")},
+    {PRIVATE_X_REMOTE_USER, "req.headers[\"x-remote-user\"]", STR("x-remote-user")},
+    {PRIVATE_X_FORWARDED_USER, "req.headers[\"x-forwarded-user\"]", STR("x-forwarded-user")},
+    {PRIVATE_TRUE_CLIENT_IP, "req.headers[\"true-client-ip\"]", STR("true-client-ip")},
+    {PRIVATE_CF_CONNECTING_IP, "req.headers[\"cf-connecting-ip\"]", STR("cf-connecting-ip")},
 };
 enum {
     PRIVATES = sizeof privates / sizeof privates[0],
     OF_HEADERS = PRIVATE_COOKIE | PRIVATE_AUTHORIZATION | PRIVATE_PROXY_AUTHORIZATION |
-                 PRIVATE_FORWARDED | PRIVATE_X_FORWARDED_FOR | PRIVATE_X_REAL_IP,
+                 PRIVATE_FORWARDED | PRIVATE_X_FORWARDED_FOR | PRIVATE_X_REAL_IP |
+                 PRIVATE_X_API_KEY | PRIVATE_X_AUTH_TOKEN | PRIVATE_REMOTE_USER |
+                 PRIVATE_X_REMOTE_USER | PRIVATE_X_FORWARDED_USER | PRIVATE_TRUE_CLIENT_IP |
+                 PRIVATE_CF_CONNECTING_IP,
 };
 
 // Of req.headers -----------------------------------------------------------------------------------
@@ -70,6 +80,19 @@ static int watched_index(lua_State *L)
         lua_rawget(L, lua_upvalueindex(HIDDEN));
     }
     return 1;
+}
+
+// What is set, to nil too, is no longer what the client sent.
+static int watched_newindex(lua_State *L)
+{
+    lua_settop(L, 3);
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        lua_pushvalue(L, 2);
+        lua_pushnil(L);
+        lua_rawset(L, lua_upvalueindex(HIDDEN));
+    }
+    lua_rawset(L, 1);
+    return 0;
 }
 
 // Puts what is hidden in its place. From then on it is a table like any other.
@@ -134,6 +157,7 @@ void private_hide(lua_State *L, struct work *w, int t)
 {
     static const luaL_Reg metamethods[] = {
         {"__index", watched_index},
+        {"__newindex", watched_newindex},
         {"__pairs", watched_pairs},
         {"__complete", watched_complete},
         {NULL, NULL},

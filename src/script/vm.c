@@ -116,6 +116,11 @@ void vm_meter_stop(struct vm *vm)
     vm->meter = co_meter(vm);
 }
 
+size_t *vm_meter(const struct vm *vm)
+{
+    return vm->meter;
+}
+
 bool vm_run_was_full(struct vm *vm)
 {
     vm->refusals = 0;
@@ -187,8 +192,12 @@ void vm_free(struct vm *vm)
         return;
     co_drop_all(vm);
     vm_rest_fini(vm);
-    if (vm->L)
+    if (vm->L) {
+        vm_enter(vm);
         lua_close(vm->L);
+        vm->L = NULL;
+        vm_leave(vm);
+    }
     co_free_all(vm);
     assert(vm->memory == 0);
     free(vm);

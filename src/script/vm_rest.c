@@ -1,6 +1,7 @@
 // Collecting while nobody works: what a large request left is garbage that Lua would keep until it
 // allocates again, and the C library after that. So when no Lua has run for REST_MS, a cycle is
-// walked in small steps, between which the loop turns, and the pages are given back.
+// walked in small steps, between which the loop turns, and the pages are given back. Less than WORTH
+// is left to either's own pace.
 //
 // They are only when all threads allocate from one arena: of the others malloc_trim keeps what lies
 // at the end, and a buffer that a thread of the pool had can be that.
@@ -10,10 +11,8 @@
 
 enum {
     REST_MS = 1000,
-    WORTH =
-        4
-        << 20, // bytes more in Lua than at the last rest, or free in the C library: less is let be
-    STEP_KB = 256, // of allocation that one step stands for: about a millisecond of work
+    WORTH = 4 << 20, // bytes more in Lua than at the last rest, or free in the C library
+    STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
     ARENAS = 1,
 };
 
@@ -34,7 +33,9 @@ static void on_rest(struct timeout *t)
         return;
     }
     if (vm->collecting || vm->memory >= vm->rested + WORTH) {
+        vm_enter(vm);
         vm->collecting = !lua_gc(vm->L, LUA_GCSTEP, STEP_KB);
+        vm_leave(vm);
         vm->rest_grown = vm->grown; // finalizers are Lua, and allocate
         if (vm->collecting) {
             timeout_set(loop, t, 0);

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 
+import pytest
 import requests
 
 from conftest import eventually
@@ -38,6 +39,27 @@ def test_a_replaced_file_is_answered_whole_and_soon_new(serve):
                         break
                     assert time.monotonic() < end, "the change was not noticed"
     assert len(tags) >= 6
+
+
+@pytest.mark.parametrize("size", [1200, LARGE])
+def test_a_change_that_leaves_size_and_date_is_one(serve, size):
+    """As rsync, tar and reproducible builds leave them: the tag and the coded forms change too."""
+    server = serve({"site/a.css": b"a" * size})
+    path = server.folder / "site" / "a.css"
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    with requests.Session() as s:  # which asks for gzip
+        def get(**fields):
+            return s.get(server.url("/a.css"), headers=fields)
+        time.sleep(3)  # it has been left alone for a while, and all that is kept of it counts
+        old = get()
+        assert old.headers["Content-Encoding"] == "gzip" and old.content == b"a" * size
+        with path.open("r+b") as f:
+            f.write(b"b" * size)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        eventually(lambda: get(**{"Accept-Encoding": "identity"}).content == b"b" * size)
+        new = get()
+        assert new.content == b"b" * size and new.headers["ETag"] != old.headers["ETag"]
+        assert get(**{"If-None-Match": old.headers["ETag"]}).status_code == 200
 
 
 def test_a_file_made_longer_in_place_keeps_its_promise(serve):

@@ -126,7 +126,7 @@ def test_the_error_log_says_what_was_wrong_with_a_request(serve, data, status, w
     server = serve(SITE)
     with server.wire() as w:
         assert w.send(data).answer().status == status
-    server.wait_for(rf"info \[\d+\] {status} .*{re.escape(words)}")
+    server.wait_for(rf"info \[\d+\] (\[\w+\] )?{status} .*{re.escape(words)}")
 
 
 def test_a_failing_handler_is_in_the_log_before_its_answer_is_out(serve):
@@ -134,7 +134,7 @@ def test_a_failing_handler_is_in_the_log_before_its_answer_is_out(serve):
     with server.wire() as w:
         a = w.get("/fails?x=1").answer()
         assert (a.status, b"on purpose" in a.body) == (500, False)
-        assert re.search(r"error \[\d+\] 500 GET /fails.*on purpose", server.errors())
+        assert re.search(r"error \[\d+\] \[\w{16}\] 500 GET /fails.*on purpose", server.errors())
         assert "scripts/main.lua:7" in server.errors()
 
 
@@ -142,7 +142,7 @@ def test_print_goes_to_the_log_with_its_place_and_without_control_bytes(serve):
     server = serve(SITE)
     with server.wire() as w:
         assert w.get("/prints").answer().status == 204
-    assert re.search(r"info \[\d+\] scripts/main\.lua:8: one\n\ttwo\ta\\x1b\[31mb\n",
+    assert re.search(r"info \[\d+\] \[\w{16}\] scripts/main\.lua:8: one\n\ttwo\ta\\x1b\[31mb\n",
                      server.errors())
 
 

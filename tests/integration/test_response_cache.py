@@ -48,6 +48,9 @@ MAIN = r"""
     app.get("/host", { cache = 60 }, function(req)
       return app.text(run(req) .. (" %s %s %d"):format(req.scheme, req.host, req.port))
     end)
+    app.get("/named", { cache = 60 }, function(req)
+      return app.text(req.headers.host:lower():gsub(":80$", "") .. " " .. req.target)
+    end)
     app.get("/status/:n{int}", { cache = 60 }, function(req)
       return req.params.n, { Location = "/", ["X-Run"] = run(req) }, "body"
     end)
@@ -222,6 +225,22 @@ def test_scheme_host_port_path_and_query_tell_responses_apart(site):
     assert at("/host?x=1&y=2", "a.example") == "5 http a.example 80"
     assert body(site, "/slow/a%2Fb") == "1 a/b"
     assert body(site, "/slow/a%2fb") == "2 a/b"  # as sent
+
+
+@pytest.mark.parametrize("line, field", [
+    ("GET http://shared.example/named?{} HTTP/1.1", "evil.example"),
+    ("GET /named?{} HTTP/1.1", "shared.example:99999999999999999999"),
+    ("GET http://shared.example/named?{} HTTP/1.1", "shared.example"),
+])
+def test_a_host_field_that_is_not_the_host_poisons_nobodys_page(site, line, field):
+    """The target's host goes before the field's (RFC 9112 section 3.2.2), which a handler can read."""
+    query = str(abs(hash((line, field))))
+    head = [line.format(query), f"Host: {field}", "Connection: close", "", ""]
+    site.raw("\r\n".join(head).encode())
+    said = ask(site, f"/named?{query}", host="shared.example").body.decode()
+    assert said == f"shared.example /named?{query}"
+    again = ask(site, f"/named?{query}", host="SHARED.example:80")
+    assert again.body.decode() == said and "age" in again.headers
 
 
 def test_a_host_that_is_no_number_of_a_port(site):

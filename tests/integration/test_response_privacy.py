@@ -111,6 +111,18 @@ MAIN = r"""
     end
     local function of_user(req) return slowly(req.user) end
     app.get("/by/route_use", { cache = 60, use = user }, of_user)
+    app.get("/field/:name", { cache = 60 }, function(req)
+      return app.text("for " .. (req.headers[req.params.name] or "nobody"))
+    end)
+    app.get("/scrubbed", { cache = 60, use = function(req, handle)
+      req.headers.cookie, req.headers.authorization = nil, nil
+      req.headers["x-real-ip"] = "new"
+      return handle(req)
+    end }, function(req)
+      local seen = {}
+      for name, value in pairs(req.headers) do seen[name] = value end
+      return app.text(("%s %s %s"):format(req.headers.cookie, seen.authorization, seen["x-real-ip"]))
+    end)
     app.group("/by/group", { cache = 60, use = user }, function(g) g.get("", of_user) end)
     app.use("/by/app_use", user)
     app.get("/by/app_use", { cache = 60 }, of_user)
@@ -317,6 +329,23 @@ def test_authorization_that_nobody_reads(serve):
     assert ask(site, "/public").body == b"1"
     assert [ask(site, "/vary", sent).body for _ in range(2)] == [b"1Basic YTpi"] * 2
     assert [ask(site, "/vary").body for _ in range(2)] == [b"2"] * 2
+
+
+@pytest.mark.parametrize("name", [
+    "authorization", "proxy-authorization", "x-api-key", "x-auth-token", "remote-user",
+    "x-remote-user", "x-forwarded-user", "forwarded", "x-forwarded-for", "x-real-ip",
+    "true-client-ip", "cf-connecting-ip"])
+def test_fields_that_say_who_asks_reach_nobody_else(site, name):
+    for who in ("a", "b", None):
+        said = ask(site, f"/field/{name}", *([f"{name}: {who}"] if who else []))
+        assert said.body == f"for {who or 'nobody'}".encode()
+
+
+def test_a_field_that_middleware_takes_away_is_gone(site):
+    """On a watched route as on any other; and what it puts there instead is what is read."""
+    for _ in range(2):
+        answer = ask(site, "/scrubbed", "Cookie: name=visitor1", "Authorization: Basic eDp5")
+        assert answer.body == b"nil nil new"
 
 
 def test_a_get_with_a_body_is_nobody_elses(serve):

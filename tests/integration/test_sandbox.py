@@ -115,8 +115,8 @@ def test_what_may_not_be_read(site, number):
     got = attempt(site, code, f"reading{number}")
     assert got.startswith("true | nil | ") and got.endswith("Permission denied | 13")
     if not (ASAN and path.startswith("/proc")):
-        assert any(re.search(rf'warn \[\d+\] scripts/reading{number}\.lua:5: the sandbox refused '
-                             rf'io\.open\(.*\): {real} is not in sandbox\.read of config\.lua$', line)
+        assert any(re.search(rf'warn \[\d+\] \[\w{{16}}\] scripts/reading{number}\.lua:5: '
+                             rf'the sandbox refused io\.open\(.*\): {real} is not in sandbox\.read of config\.lua$', line)
                    for line in refusals(site)), refusals(site)
 
 

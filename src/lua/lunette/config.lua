@@ -7,14 +7,10 @@ local config = {}
 
 -- The schema --------------------------------------------------------------------------------------
 -- name = { type, least, most } or a table of such; ranges are in the unit that the setting is
--- handed on in: bytes, milliseconds ("duration"), seconds ("seconds") or a plain number. soon =
--- function(value): whether the value asks for something that this version does not have.
+-- handed on in: bytes, milliseconds ("duration"), seconds ("seconds") or a plain number.
 
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
-
-local function always() return true end
-local function is_json(value) return value == "json" end
 
 local schema = {
   listen = { "addresses" },
@@ -59,7 +55,7 @@ local schema = {
   cache = { bytes = { "size", MB, 1024 * GB } },
   log = {
     access = { "string" },
-    format = { "choice", choices = { "combined", "json" }, soon = is_json },
+    format = { "choice", choices = { "combined", "json" } },
     error = { "string" },
     level = { "choice", choices = { "debug", "info", "warn", "error" } },
   },
@@ -70,8 +66,8 @@ local schema = {
   sandbox = {
     "sandbox", fields = { read = { "strings" }, write = { "strings" }, exec = { "strings" } },
   },
-  metrics = { "string", soon = always },
-  health = { "string", soon = always },
+  metrics = { "string" },
+  health = { "string" },
   secret = { "secrets" },
   site = { "plain" },
 }
@@ -375,9 +371,6 @@ local function check_leaf(state, path, value, spec)
   local kind, got, expected = types[spec[1]](value, spec)
   if got == nil then
     fail(state, path, ("%s must be %s, not %s"):format(path, expected, shown(value)))
-  end
-  if spec.soon and spec.soon(value) then
-    fail_soon(state, path, spec[1] == "choice" and ('%s = "%s"'):format(path, value) or path)
   end
   if spec[1] == "duration" then
     check_duration(state, path, got, spec)

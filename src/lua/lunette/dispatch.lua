@@ -6,7 +6,8 @@
 --           paged, nowhere, answers }
 --   tiers   whose routes count, in order: the host's own, wildcards above it, the app's
 --   entry { view, route, handler, chain, inner, uses, max_body, timeout, streams, identity, watched,
---           early }
+--           number, early }
+--   number  of the route, for the access log and the metrics; nil when nobody wants it
 --   chain   the handler with its middleware, composed; nil when there is none
 --   uses    instead of chain, when the path decides which middleware covers it
 --   early   something is to be done before the handler even when there is no body
@@ -80,13 +81,18 @@ local function failure(entry, req, e, fn)
     local f = errors.failure(e)
     local text, traceback, name = f.message, f.traceback, name_of(entry, fn)
     req.error = f.cause
-    local status = core.late(req) and 503 or 500 -- where it waited when timeouts.handler passed
+    local late, cut, cut_at = core.late(req, text) -- where it was when its time was over
+    local status = late and 503 or 500
     if f.cause == "not enough memory" then -- where endless recursion ends, too
         status = 503
         text = "out of memory: the request is over limits.request_memory, "
             .. "or all of them together over limits.lua_memory"
     end
-    if f.lost and name then text = ("%s (%s)"):format(text, name) end
+    if cut then
+        text, traceback = cut, cut_at
+    elseif f.lost and name then
+        text = ("%s (%s)"):format(text, name)
+    end
     pages.log(req, status, text, traceback)
     return pages.answer(entry, req,
         { status = status, cause = f.cause, text = text, traceback = traceback })
@@ -182,13 +188,23 @@ local function uses_of(view, route)
     return list, open
 end
 
+-- The number by which C knows a route, for logs and figures; nil where nobody asks.
+local numbers = {}
+
+local function number_of(route)
+    local text = route.pattern.text
+    numbers[text] = numbers[text] or core.route(text)
+    return numbers[text]
+end
+
 local function new_entry(view, route)
     local entry = {
         view = view, route = route, handler = route.handler,
         max_body = route.max_body, timeout = route.timeout, streams = route.stream_body,
-        identity = route.gzip == false, watched = route.cache,
-        early = route.timeout ~= nil or route.stream_body or route.gzip == false or route.cache,
+        identity = route.gzip == false, watched = route.cache, number = number_of(route),
     }
+    entry.early = entry.timeout ~= nil or entry.streams or entry.identity or entry.watched
+        or entry.number ~= nil
     local handler = route.handler
     local function bottom(req)
         return settle(entry, handler, req, xpcall(handler, on_raise, req))
@@ -458,6 +474,7 @@ end
 -- Sets the deadline of an entry and receives the body, or leaves that to the handler; nil, or the
 -- response when that fails.
 local function prepare(entry, req, has_body)
+    if entry.number then core.routed(entry.number) end
     if entry.timeout then core.timeout(req, entry.timeout) end
     if entry.identity then core.no_coding(req) end
     if entry.watched then core.watch(req) end
@@ -540,7 +557,9 @@ function dispatch.raised(req, e, sent)
         pages.log(req, e.status or 500, "app.abort after the answer had begun: it breaks off")
     else
         local f = errors.failure(e)
-        pages.log(req, 500, "the answer breaks off: " .. f.message, f.traceback)
+        local late, cut, cut_at = core.late(req, f.message)
+        pages.log(req, late and 503 or 500, "the answer breaks off: " .. (cut or f.message),
+            cut_at or f.traceback)
     end
 end
 

@@ -65,6 +65,16 @@ local function key_with(key, names, req)
     return OWN .. sha256(table.concat(parts))
 end
 
+-- What a handler can read of the address beyond the host, port and path in it: a Host that says
+-- something else, since a proxy's word or an absolute target goes before it, and such a target.
+-- Whoever sends one must not write the links of everybody's page.
+local function odd_address(req)
+    local given, target = (core.field(req, "host") or ""):lower(), req.target
+    if given == req.host or given == ("%s:%d"):format(req.host, req.port) then given = "" end
+    if target:sub(1, 1) == "/" then target = "" end
+    return ("s4s4"):pack(given, target)
+end
+
 -- The key of a request; nil where key(req) is nil, whose answer is not to be kept.
 local function key_of(route, spec, req)
     local own_key = ""
@@ -76,8 +86,8 @@ local function key_of(route, spec, req)
                 route.place, errors.kind(own_key))
         end
     end
-    local key = ("s4s4s4i8s4s4s4"):pack(spec.text, req.scheme, req.host, req.port, req.raw_path,
-        req.query_string, own_key)
+    local key = ("s4s4s4i8s4s4s4s4"):pack(spec.text, req.scheme, req.host, req.port,
+        req.raw_path, req.query_string, odd_address(req), own_key)
     return key_with(key, spec.vary, req)
 end
 

@@ -167,6 +167,42 @@ static void test_the_sandbox_is_on_unless_told_otherwise(void **state)
     config_fini(&config);
 }
 
+static void test_metrics_and_health(void **state)
+{
+    (void)state;
+    expect(load(&(struct cli){0}, "return { metrics = '/m', health = ':9000' }"), "true");
+    assert_string_equal(config.metrics.path, "/m");
+    assert_int_equal(config.metrics.listen, -1);
+    assert_null(config.health.path);
+    assert_int_equal(config.health.listen, 1); // behind the site's own
+    assert_int_equal(config.side_addrs, 1);
+    assert_int_equal(addr_port(&config.listen[1]), 9000);
+    config_fini(&config);
+    load(&(struct cli){0}, "return { metrics = '9000', health = '127.0.0.1:9000' }");
+    assert_int_equal(config.metrics.listen, 1);
+    assert_int_equal(config.health.listen, 1); // one address for both
+    assert_int_equal(config.side_addrs, 1);
+    config_fini(&config);
+}
+
+static void test_origins(void **state)
+{
+    (void)state;
+    struct config_number n;
+    unsigned i = 0, found = 0;
+    load(&(struct cli){.workers = 2}, "return {\n limits = { headers = 7 } }");
+    for (; config_number(&config, i, &n); i++) {
+        const char *origin = strcmp(n.name, "limits.headers") == 0 ? "scripts/config.lua:2"
+                             : strcmp(n.name, "workers") == 0      ? "--workers"
+                                                                   : "default";
+        assert_string_equal(n.origin, origin);
+        found += strcmp(n.name, "limits.headers") == 0 && n.value == 7;
+    }
+    assert_int_equal(found, 1);
+    assert_true(i > 20);
+    config_fini(&config);
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -193,8 +229,11 @@ static void test_mistakes(void **state)
         {"local f = assert(io.open('/tmp/test_config_escape', 'w')) f:setvbuf 'no'\n"
          "assert(f:write 'x')",
          "scripts/config.lua:2: File too large"},
-        {"return { health = '/up' }",
-         "scripts/config.lua:1: health is not in this version of lunette yet"},
+        {"return { health = '/a/../b' }", "scripts/config.lua:1: health cannot be at '/a/../b': "},
+        {"return { metrics = '127.0.0.1:8080' }",
+         "scripts/config.lua:1: the site itself listens on 127.0.0.1:8080: "},
+        {"return {\n listen = { '127.0.0.1:0', tls = {} } }",
+         "scripts/config.lua:2: tls is not in this version of lunette yet"},
         {"return {\n sandbox = { read = { 'scripts', '/no/such/path' } } }",
          "scripts/config.lua:2: sandbox.read names /no/such/path: No such file or directory"},
         {"return { sandbox = { exec = { '' } } }",
@@ -299,6 +338,8 @@ int main(void)
         TEST(test_the_sandbox_is_on_unless_told_otherwise),
         TEST(test_defaults),
         TEST(test_settings),
+        TEST(test_metrics_and_health),
+        TEST(test_origins),
         TEST(test_mistakes),
         TEST(test_folders),
         TEST(test_endless_loop),

@@ -215,6 +215,143 @@ static void what_cannot_be_opened_is_named_and_the_old_logs_stay(void **state)
     assert_non_null(strstr(text, "still here"));
 }
 
+// What a reader took from a pipe so far, which is not waited for.
+static size_t read_pipe(int fd)
+{
+    ssize_t n = read(fd, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void the_id_of_a_request_is_in_its_records(void **state)
+{
+    (void)state;
+    open_logs("off", LOG_INFO);
+    log_about(STR("abc"), LOG_WARN, "about %d", 1);
+    log_about(STR(""), LOG_WARN, "about none");
+    read_back(error_path);
+    assert_non_null(strstr(text, "] [abc] about 1\n"));
+    assert_non_null(strstr(text, "] about none\n"));
+}
+
+static struct str give_id(void *arg)
+{
+    return str_z(arg);
+}
+
+static void the_id_is_asked_for_when_a_record_is_written(void **state)
+{
+    (void)state;
+    char id[] = "running";
+    open_logs("off", LOG_INFO);
+    log_ask_for_id(give_id, id);
+    log_write(LOG_INFO, "within");
+    log_ask_for_id(NULL, NULL);
+    log_write(LOG_INFO, "outside");
+    read_back(error_path);
+    assert_non_null(strstr(text, "] [running] within\n"));
+    assert_non_null(strstr(text, "] outside\n"));
+}
+
+static void an_adopted_log_goes_on_where_the_old_one_ended(void **state)
+{
+    (void)state;
+    char moved[80];
+    snprintf(moved, sizeof moved, "%s/moved", folder);
+    open_logs(access_path, LOG_INFO);
+    int before = open_descriptors();
+    log_access(STR("one"));
+    assert_int_equal(rename(access_path, moved), 0);
+    log_access(STR("two"));
+    int fd = log_open_file(access_path);
+    assert_true(fd >= 0);
+    log_adopt(-1, fd);
+    assert_int_equal(open_descriptors(), before);
+    log_access(STR("three"));
+    assert_true(log_flush());
+    read_back(moved);
+    assert_string_equal(text, "one\ntwo\n");
+    read_back(access_path);
+    assert_string_equal(text, "three\n");
+    log_write(LOG_INFO, "the error log stayed");
+    read_back(error_path);
+    assert_non_null(strstr(text, "the error log stayed"));
+    unlink(moved);
+}
+
+// Nobody reads: the pipe is filled, then the buffer, and every line beyond that is counted.
+static void lines_that_do_not_fit_are_counted_and_told(void **state)
+{
+    (void)state;
+    int ends[2];
+    char line[1000];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    open_logs(access_path, LOG_INFO);
+    log_adopt(-1, ends[1]);
+    memset(line, 'x', sizeof line);
+    uint64_t before = log_lost();
+    for (int i = 0; i < 300; i++)
+        log_access(str_of(line, sizeof line));
+    assert_false(log_flush());
+    uint64_t lost = log_lost() - before;
+    assert_true(lost > 100 && lost < 300);
+    size_t got = 0;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 20; i++) {
+        got += read_pipe(ends[0]);
+        log_flush();
+    }
+    assert_true(log_flush());
+    assert_int_equal(got, (300 - lost) * 1001);
+    char told[80];
+    snprintf(told, sizeof told, "] %u access lines were lost", (unsigned)lost);
+    read_back(error_path);
+    assert_non_null(strstr(text, told));
+    close(ends[0]);
+}
+
+static void draining_gives_up(void **state)
+{
+    (void)state;
+    int ends[2];
+    char line[1000];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    open_logs(access_path, LOG_INFO);
+    log_adopt(-1, ends[1]);
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 100; i++)
+        log_access(str_of(line, sizeof line));
+    uint64_t before = log_lost();
+    log_drain(10);
+    assert_true(log_lost() > before);
+    assert_true(log_flush()); // nothing is left
+    close(ends[0]);
+}
+
+static void records_that_nobody_reads_are_counted_and_told(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    open_logs("off", LOG_INFO);
+    log_adopt(ends[1], -1);
+    char *big = malloc(3000);
+    memset(big, 'x', 3000);
+    big[2999] = '\0';
+    uint64_t before = log_lost();
+    for (int i = 0; i < 30; i++)
+        log_write(LOG_INFO, "%s", big);
+    free(big);
+    assert_true(log_lost() > before);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    read_pipe(ends[0]);
+    log_write(LOG_INFO, "there again");
+    read_pipe(ends[0]);
+    assert_non_null(strstr(text, "records of this log were lost: it took no more\n"));
+    assert_non_null(strstr(text, "] there again\n"));
+    close(ends[0]);
+}
+
 static void links_are_not_followed(void **state)
 {
     (void)state;
@@ -252,6 +389,12 @@ int main(void)
         TEST(opening_again_closes_what_was_open),
         TEST(what_cannot_be_opened_is_named_and_the_old_logs_stay),
         TEST(links_are_not_followed),
+        TEST(the_id_of_a_request_is_in_its_records),
+        TEST(the_id_is_asked_for_when_a_record_is_written),
+        TEST(an_adopted_log_goes_on_where_the_old_one_ended),
+        TEST(lines_that_do_not_fit_are_counted_and_told),
+        TEST(draining_gives_up),
+        TEST(records_that_nobody_reads_are_counted_and_told),
         TEST(escaping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

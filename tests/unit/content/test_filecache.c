@@ -125,7 +125,7 @@ static void expect_whole(const struct cached_file *f, const char *path, char let
     assert_int_equal(f->in_memory ? stat(path + 1, &st) : fstat(f->fd, &st), 0);
     snprintf(etag, sizeof etag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_ino,
              (uint64_t)st.st_size,
-             (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec);
+             (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec);
     assert_true(str_eq(f->etag, str_z(etag)));
     assert_int_equal(f->size, size);
     assert_int_equal(f->in_memory, size <= FILECACHE_SMALL);

@@ -109,7 +109,7 @@ static void etag_of(const char *path, char tag[static 64])
 {
     struct stat st;
     assert_int_equal(stat(path + 1, &st), 0);
-    uint64_t ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    uint64_t ns = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
     snprintf(tag, 64, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)st.st_ino,
              (uint64_t)st.st_size, ns);
 }

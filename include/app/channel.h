@@ -1,0 +1,29 @@
+// The line from the master to one worker: messages of a few bytes, with descriptors.
+//
+// A pair of sockets that keeps messages apart. The master never waits for a worker: what one that is
+// stuck has not read is kept for it by the kernel.
+#ifndef LUNETTE_APP_CHANNEL_H
+#define LUNETTE_APP_CHANNEL_H
+
+#include <stdint.h>
+
+enum { CHANNEL_FDS_MAX = 4 };
+
+enum channel_kind {
+    CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
+};
+
+struct channel_message {
+    enum channel_kind kind;
+    int fds[CHANNEL_FDS_MAX]; // −1: none; the receiver's from then on, the sender keeps its own
+};
+
+// The master's end in ends[0], the worker's in ends[1]; both non-blocking and close-on-exec. 0 or
+// −errno.
+int channel_open(int ends[2]);
+// 0 or −errno.
+int channel_send(int end, const struct channel_message *m);
+// 1 with a message, 0 when there is none now, −errno; −EPIPE when the other end is gone.
+int channel_receive(int end, struct channel_message *m);
+
+#endif

@@ -1,0 +1,74 @@
+// The line from the master to a worker: see the header. Which descriptors a message has is told by
+// bits in it, since those that are there come without gaps.
+#include "app/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct wire {
+    uint32_t kind, has;
+};
+
+union control {
+    char bytes[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
+    struct cmsghdr align;
+};
+
+int channel_open(int ends[2])
+{
+    int rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
+    return rc == 0 ? 0 : -errno;
+}
+
+int channel_send(int end, const struct channel_message *m)
+{
+    struct wire wire = {.kind = (uint32_t)m->kind};
+    union control control = {.bytes = {0}};
+    int fds[CHANNEL_FDS_MAX], n = 0;
+    for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
+        if (m->fds[i] < 0)
+            continue;
+        fds[n++] = m->fds[i];
+        wire.has |= 1u << i;
+    }
+    struct iovec iov = {&wire, sizeof wire};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (n) {
+        size_t bytes = sizeof(int) * (size_t)n;
+        control.align = (struct cmsghdr){CMSG_LEN(bytes), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.align), fds, bytes);
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(bytes);
+    }
+    return sendmsg(end, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int channel_receive(int end, struct channel_message *m)
+{
+    struct wire wire;
+    union control control;
+    struct iovec iov = {&wire, sizeof wire};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(end, &msg, MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return -EPIPE;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    const unsigned char *next = c ? CMSG_DATA(c) : NULL;
+    size_t left = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    m->kind = (enum channel_kind)wire.kind;
+    for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
+        m->fds[i] = -1;
+        if (!(wire.has & 1u << i) || left == 0)
+            continue;
+        memcpy(&m->fds[i], next, sizeof(int));
+        next += sizeof(int);
+        left--;
+    }
+    return 1;
+}

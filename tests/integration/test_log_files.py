@@ -1,0 +1,350 @@
+"""Log files that are rotated, logs that nobody reads, and what is left after a stop."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import LUNETTE, eventually, free_port
+from running import make_folder, running
+
+MAIN = """
+    local app = require "lunette"
+    local log = require "lunette.log"
+    app.get("/n/:i", function(req) return app.text(req.params.i) end)
+    app.get("/big", function() return app.text("x") end)
+    app.get("/say", function(req) log.info("said " .. req.query.what) return 204 end)
+    app.get("/spin", function() local t = os.time() while os.time() < t + 2 do end return 204 end)
+    app.get("/pid", function() return app.text(io.open("/proc/self/stat"):read "n" .. "") end)
+    """
+CONFIG = 'return { log = { access = "logs/access.log", error = "logs/error.log" } }'
+FILES = {"scripts/main.lua": MAIN, "scripts/config.lua": CONFIG, "logs/.keep": ""}
+
+
+def give(folder):
+    """What the server may write to, when it gives up root."""
+    if os.getuid() == 0:
+        shutil.chown(folder, "nobody", "nogroup")
+
+
+@pytest.fixture
+def owned():
+    """A server whose logs are in a folder of its own."""
+    folder = make_folder(FILES)
+    give(folder / "logs")
+    from conftest import Server
+    server = Server(folder, ("--workers", "3"))
+    yield server
+    server.stop()
+
+
+def ask_many(server, first, count, wires=4):
+    """GET /n/first … in pipelines over several connections."""
+    def run(numbers):
+        with server.wire(30) as w:
+            for at in range(0, len(numbers), 50):
+                part = numbers[at:at + 50]
+                for i in part:
+                    w.get(f"/n/{i}")
+                for i in part:
+                    assert w.answer().body == str(i).encode()
+    threads = [threading.Thread(target=run, args=(range(first + k, first + count, wires),))
+               for k in range(wires)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def numbers_in(*files):
+    return sorted(int(n) for f in files for n in re.findall(r'"GET /n/(\d+) ', f.read_text()))
+
+
+# --- after a stop ---
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_every_answered_request_is_in_the_log_after_a_stop(owned, how):
+    ask_many(owned, 0, 10000)
+    owned.stop(how)
+    assert numbers_in(owned.folder / "logs/access.log") == list(range(10000))
+
+
+def test_a_killed_worker_loses_no_more_than_a_turn(owned):
+    ask_many(owned, 0, 1000)
+    eventually(lambda: len(numbers_in(owned.folder / "logs/access.log")) == 1000)
+    for pid in owned.workers():
+        os.kill(pid, signal.SIGKILL)
+    owned_log = owned.folder / "logs/error.log"
+    eventually(lambda: owned_log.read_text().count("was killed by signal 9") == 3)
+    ask_many(owned, 1000, 100)
+    owned.stop()
+    assert numbers_in(owned.folder / "logs/access.log") == list(range(1100))
+
+
+# --- rotation ---
+
+def test_rotation_under_load_loses_no_line(owned):
+    logs = owned.folder / "logs"
+    load = threading.Thread(target=ask_many, args=(owned, 0, 8000))
+    load.start()
+    old = []
+    while load.is_alive() and len(old) < 20:
+        for name in ("access", "error"):
+            (logs / f"{name}.log").rename(logs / f"{name}.{len(old)}")
+        owned.process.send_signal(signal.SIGUSR1)
+        eventually((logs / "access.log").exists)
+        old.append(logs / f"access.{len(old)}")
+        time.sleep(0.05)
+    load.join()
+    assert len(old) >= 2
+    ask_many(owned, 8000, 300)
+    eventually(lambda: len(numbers_in(logs / "access.log", *old)) == 8300)
+    assert numbers_in(logs / "access.log", *old) == list(range(8300))
+    sizes = [f.stat().st_size for f in old]
+    assert "the logs were opened again" in (logs / "error.log").read_text()
+    ask_many(owned, 9000, 300)
+    owned.stop()
+    assert [f.stat().st_size for f in old] == sizes  # every worker has left the old files
+
+
+def test_a_new_worker_writes_to_the_new_files(owned):
+    logs = owned.folder / "logs"
+    (logs / "access.log").rename(logs / "access.1")
+    owned.process.send_signal(signal.SIGUSR1)
+    eventually((logs / "access.log").exists)
+    for pid in owned.workers():
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: (logs / "error.log").read_text().count("was killed by signal 9") == 3)
+    ask_many(owned, 0, 100)
+    owned.stop()
+    assert numbers_in(logs / "access.log") == list(range(100))
+
+
+def test_a_worker_that_is_busy_switches_later(owned):
+    logs = owned.folder / "logs"
+    wires = [owned.wire().get("/spin") for _ in range(3)]
+    time.sleep(0.3)
+    (logs / "access.log").rename(logs / "access.1")
+    owned.process.send_signal(signal.SIGUSR1)
+    eventually((logs / "access.log").exists)
+    for w in wires:
+        assert w.answer().status == 204
+        w.s.close()
+    ask_many(owned, 0, 200)
+    owned.stop()
+    assert numbers_in(logs / "access.log") == list(range(200))
+
+
+def test_rotation_leaves_no_descriptors_behind(owned):
+    logs = owned.folder / "logs"
+
+    def open_in_master():
+        return len(os.listdir(f"/proc/{owned.process.pid}/fd"))
+    ask_many(owned, 0, 100)
+    before, workers = open_in_master(), len(owned.open_files())
+    for i in range(10):
+        (logs / "access.log").rename(logs / "access.1")
+        owned.process.send_signal(signal.SIGUSR1)
+        eventually((logs / "access.log").exists)
+    eventually(lambda: not owned.open_files(str(logs / "access.1")))
+    eventually(lambda: open_in_master() == before)
+    eventually(lambda: len(owned.open_files()) <= workers)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to have a folder that another may not")
+def test_a_folder_of_roots_cannot_be_reopened_and_the_log_says_what_to_do():
+    with running(FILES) as server:
+        logs = server.folder / "logs"
+        server.get("/n/1")
+        (logs / "access.log").rename(logs / "access.1")
+        server.process.send_signal(signal.SIGUSR1)
+        error = logs / "error.log"
+        eventually(lambda: "copytruncate" in error.read_text())
+        assert re.search(r"error \[\d+\] cannot open the log \S+/logs/access\.log again: Permission "
+                         r"denied\. Its lines still go to the file that was open before\. Let "
+                         r"nobody:nogroup write in its folder, or make the new file theirs "
+                         r"\(logrotate: create 0640 nobody nogroup\), or rotate it with "
+                         r"copytruncate", error.read_text())
+        server.get("/n/2")
+        eventually(lambda: numbers_in(logs / "access.1") == [1, 2])
+        # what the sentence says helps: a new file that is theirs
+        (logs / "access.log").touch()
+        give(logs / "access.log")
+        server.process.send_signal(signal.SIGUSR1)
+        eventually(lambda: "opened again" in error.read_text())
+        server.get("/n/3")
+        eventually(lambda: numbers_in(logs / "access.log") == [3])
+
+
+def test_without_log_files_there_is_nothing_to_reopen():
+    with running({"scripts/main.lua": MAIN}) as server:
+        server.process.send_signal(signal.SIGUSR1)
+        server.get("/n/1")
+        server.wait_for_access("/n/1")
+        assert "opened again" not in server.errors() and "cannot" not in server.errors()
+
+
+# --- logs that nobody reads ---
+
+class Piped:
+    """A server whose standard output is a pipe (or socket) that nobody reads at first."""
+
+    def __init__(self, make, config="return {}"):
+        self.folder = make_folder({"scripts/main.lua": MAIN, "scripts/config.lua": config})
+        self.reader, writer = make()
+        self.port = free_port()
+        self.err = self.folder.parent / "err"
+        with self.err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [LUNETTE, "serve", str(self.folder), "--listen", f"127.0.0.1:{self.port}",
+                 "--workers", "2"], stdin=subprocess.DEVNULL, stdout=writer, stderr=err)
+        os.close(writer)
+        eventually(lambda: b" serves " in self.err.read_bytes())
+
+    def get(self, path):
+        with socket.create_connection(("127.0.0.1", self.port), 10) as s:
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while more := s.recv(4096):
+                data += more
+        return data
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(15) == 0
+
+
+def socket_pair():
+    a, b = socket.socketpair()
+    return a.detach(), b.detach()
+
+
+def read_pending(fd):
+    os.set_blocking(fd, False)
+    data = b""
+    try:
+        while more := os.read(fd, 65536):
+            data += more
+    except BlockingIOError:
+        pass
+    return data
+
+
+@pytest.mark.parametrize("make", [os.pipe, socket_pair])
+def test_an_access_log_that_nobody_reads_holds_nobody_up(make):
+    server = Piped(make)
+    # 64 KiB in the pipe (more in a socket) and 64 KiB in each worker, then lines are lost
+    path, asked = "/big?" + "q" * 1500, 0
+    while b"lost" not in server.err.read_bytes() and asked < 1200:
+        assert b" 200 " in server.get(path)
+        asked += 1
+    data = read_pending(server.reader)
+    assert data
+    deadline = time.monotonic() + 10
+    while b"access lines were lost" not in server.err.read_bytes():
+        server.get(path)
+        asked += 1
+        data += read_pending(server.reader)
+        assert time.monotonic() < deadline
+    time.sleep(0.3)
+    data += read_pending(server.reader)
+    server.end()
+    data += read_pending(server.reader)
+    os.close(server.reader)
+    lines = data.decode().splitlines()
+    assert all(line.endswith('"-" "-"') for line in lines)
+    lost = sum(int(n) for n in re.findall(r"warn \[\d+\] (\d+) access lines were lost",
+                                          server.err.read_text()))
+    assert lost > 0 and lost + len(lines) == asked
+
+
+def test_a_pipe_that_was_full_gets_the_rest_without_a_further_request():
+    server = Piped(os.pipe)
+    for i in range(60):
+        server.get(f"/n/{i}?" + "q" * 1500)
+    data = b""
+    deadline = time.monotonic() + 10
+    while data.count(b"\n") < 60 and time.monotonic() < deadline:
+        data += read_pending(server.reader)
+        time.sleep(0.02)
+    assert data.count(b"\n") == 60 and b"lost" not in server.err.read_bytes()
+    server.end()
+    os.close(server.reader)
+
+
+def test_a_stop_does_not_wait_for_a_reader_for_ever():
+    server = Piped(os.pipe)
+    for i in range(60):
+        server.get(f"/n/{i}?" + "q" * 1500)
+    began = time.monotonic()
+    server.end()
+    assert time.monotonic() - began < 10
+    assert b"access lines were lost" in server.err.read_bytes()
+    os.close(server.reader)
+
+
+def test_the_other_end_of_the_pipe_is_gone():
+    server = Piped(os.pipe)
+    os.close(server.reader)
+    for i in range(20):
+        assert b" 200 " in server.get(f"/n/{i}")
+    server.end()
+    text = server.err.read_text()
+    assert "the access log cannot be written: Broken pipe" in text
+    assert sum(int(n) for n in re.findall(r"(\d+) access lines were lost", text)) == 20
+
+
+def test_an_error_log_that_nobody_reads_holds_nobody_up():
+    reader, writer = os.pipe()
+    folder = make_folder({"scripts/main.lua": MAIN,
+                          "scripts/config.lua": 'return { log = { access = "off" } }'})
+    port = free_port()
+    process = subprocess.Popen([LUNETTE, "serve", str(folder), "--listen", f"127.0.0.1:{port}",
+                                "--workers", "1"], stderr=writer, stdin=subprocess.DEVNULL)
+    os.close(writer)
+    data = b""
+    while b" serves " not in data:
+        data += os.read(reader, 65536)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        for _ in range(100):
+            s.sendall(b"GET /say?what=" + b"x" * 2000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 204 " in s.recv(4096)
+    assert time.monotonic() - began < 5
+    data = read_pending(reader)
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.sendall(b"GET /say?what=last HTTP/1.1\r\nHost: a\r\n\r\n")
+        s.recv(4096)
+    more = read_pending(reader).decode()
+    lost = sum(int(n) for n in re.findall(r"warn \[\d+\] (\d+) records of this log were lost",
+                                          data.decode() + more))
+    assert "said last" in more and lost + data.count(b"said x") == 100
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    os.close(reader)
+
+
+def test_the_standard_output_of_others_stays_blocking():
+    server = Piped(os.pipe)
+    server.get("/n/1")
+    # O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with the server
+    flags = os.readlink(f"/proc/{server.process.pid}/fd/1")
+    info = open(f"/proc/{server.process.pid}/fdinfo/1").read()
+    assert flags.startswith("pipe:")
+    assert int(re.search(r"flags:\s+(\d+)", info)[1], 8) & os.O_NONBLOCK == 0
+    server.end()
+    os.close(server.reader)
+
+
+def test_a_full_disk_is_said_once():
+    """/dev/full takes nothing; that is said once, and requests are answered."""
+    config = 'return { log = { access = "/dev/full", error = "stderr" } }'
+    with running({"scripts/main.lua": MAIN, "scripts/config.lua": config}) as server:
+        assert b" 200 " in server.get("/n/1")
+        server.wait_for("the access log cannot be written: No space left on device")
+        assert server.errors().count("cannot be written") == 1

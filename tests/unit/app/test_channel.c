@@ -1,0 +1,106 @@
+// The line from the master to a worker.
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app/channel.h"
+
+static int ends[2];
+
+static int setup(void **state)
+{
+    (void)state;
+    return channel_open(ends);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+static bool same_file(int a, int b)
+{
+    struct stat one, other;
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino;
+}
+
+static void descriptors_arrive_in_their_places(void **state)
+{
+    (void)state;
+    int a[2], b[2];
+    struct channel_message got;
+    assert_int_equal(pipe(a), 0);
+    assert_int_equal(pipe(b), 0);
+    const struct channel_message cases[] = {
+        {CHANNEL_LOGS, {-1, -1, -1, -1}},         {CHANNEL_LOGS, {a[0], b[0], -1, -1}},
+        {CHANNEL_LOGS, {-1, b[1], -1, -1}},       {CHANNEL_LOGS, {a[1], -1, -1, b[0]}},
+        {CHANNEL_LOGS, {a[0], a[1], b[0], b[1]}},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    for (int i = 0; i < CASES; i++)
+        assert_int_equal(channel_send(ends[0], &cases[i]), 0);
+    for (int i = 0; i < CASES; i++) {
+        assert_int_equal(channel_receive(ends[1], &got), 1);
+        assert_int_equal(got.kind, CHANNEL_LOGS);
+        for (int k = 0; k < CHANNEL_FDS_MAX; k++) {
+            assert_int_equal(got.fds[k] < 0, cases[i].fds[k] < 0);
+            if (got.fds[k] < 0)
+                continue;
+            assert_true(same_file(got.fds[k], cases[i].fds[k]));
+            assert_true(fcntl(got.fds[k], F_GETFD) & FD_CLOEXEC);
+            close(got.fds[k]);
+        }
+    }
+    assert_int_equal(channel_receive(ends[1], &got), 0);
+    close(a[0]), close(a[1]), close(b[0]), close(b[1]);
+}
+
+static void nobody_waits_for_a_worker_that_does_not_read(void **state)
+{
+    (void)state;
+    const struct channel_message m = {CHANNEL_LOGS, {-1, -1, -1, -1}};
+    struct channel_message got;
+    int rc = 0, sent = 0, received = 0;
+    while ((rc = channel_send(ends[0], &m)) == 0 && sent < 100000)
+        sent++;
+    assert_true(sent > 10);
+    assert_int_equal(rc, -EAGAIN);
+    while (channel_receive(ends[1], &got) == 1)
+        received++;
+    assert_int_equal(received, sent);
+}
+
+static void the_other_end_is_gone(void **state)
+{
+    (void)state;
+    const struct channel_message m = {CHANNEL_LOGS, {-1, -1, -1, -1}};
+    struct channel_message got;
+    int other[2];
+    assert_int_equal(channel_open(other), 0);
+    close(other[0]);
+    assert_int_equal(channel_receive(other[1], &got), -EPIPE);
+    assert_int_equal(channel_send(other[1], &m), -EPIPE);
+    close(other[1]);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(descriptors_arrive_in_their_places),
+        TEST(nobody_waits_for_a_worker_that_does_not_read),
+        TEST(the_other_end_is_gone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
