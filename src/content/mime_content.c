@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <magic.h>
 #include <pthread.h>
 #include <string.h>
@@ -45,7 +46,28 @@ static const struct {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static magic_t cookie; // under lock, kept until the process ends
-static bool missing;   // it could not be had, and was told
+static bool missing;   // it is not there, and that was told
+
+// Whether the next call may fare better: descriptors or memory had run out.
+static bool is_passing(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+static void tell_missing(magic_t m)
+{
+    const char *why = m ? magic_error(m) : NULL;
+    missing = m && !is_passing(magic_errno(m));
+    if (missing)
+        log_write(
+            LOG_ERROR,
+            "media types cannot be told by content: libmagic has no database (%s); Debian has "
+            "it in the package libmagic-mgc",
+            why ? why : "no reason given");
+    else
+        log_write(LOG_WARN, "a media type cannot be told by content: %s",
+                  strerror(m ? magic_errno(m) : ENOMEM));
+}
 
 static magic_t open_database(void)
 {
@@ -54,11 +76,7 @@ static magic_t open_database(void)
         magic_setparam(m, limits[i].parameter, &limits[i].value);
     if (m && magic_load(m, NULL) == 0)
         return m;
-    const char *why = m ? magic_error(m) : NULL;
-    log_write(LOG_ERROR,
-              "media types cannot be told by content: libmagic has no database (%s); Debian has "
-              "it in the package libmagic-mgc",
-              why ? why : "not enough memory");
+    tell_missing(m);
     if (m)
         magic_close(m);
     return NULL;
@@ -117,7 +135,7 @@ struct str mime_by_content(struct str bytes, char dst[static MIME_MAX])
         return copy(dst, UNKNOWN);
     pthread_mutex_lock(&lock);
     if (!cookie && !missing)
-        missing = !(cookie = open_database());
+        cookie = open_database();
     struct str type = cookie ? ask(bytes, dst) : copy(dst, UNKNOWN);
     pthread_mutex_unlock(&lock);
     return type;

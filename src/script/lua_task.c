@@ -112,11 +112,26 @@ static int task_sleep(lua_State *L)
 
 // The life of a task
 
+// Pushes the line that ends the traceback of a task: a tail call, or a library's function that was
+// spawned itself, leaves no other trace of the site.
+static void push_origin(lua_State *L, int function)
+{
+    lua_Debug ar;
+    lua_pushvalue(L, function);
+    lua_getinfo(L, ">S", &ar);
+    if (*ar.what == 'C')
+        lua_pushliteral(L, "");
+    else
+        lua_pushfstring(L, "\nspawned: function <%s:%d>", ar.short_src, ar.linedefined);
+}
+
 // Message handler: keeps the traceback, for the case that nobody asks for the error.
 static int keep_traceback(lua_State *L)
 {
     const char *message = luaL_tolstring(L, 1, NULL);
     vm_push_traceback(L, L, message, 1);
+    push_origin(L, lua_upvalueindex(2));
+    lua_concat(L, 2);
     lua_setiuservalue(L, lua_upvalueindex(1), TRACEBACK);
     lua_settop(L, 1);
     return 1;
@@ -154,7 +169,8 @@ static int task_main(lua_State *L)
         return task_over(L, LUA_ERRRUN, 0);
     }
     lua_pushvalue(L, SELF);
-    lua_pushcclosure(L, keep_traceback, 1);
+    lua_pushvalue(L, HANDLER); // where the function still is
+    lua_pushcclosure(L, keep_traceback, 2);
     lua_insert(L, HANDLER);
     int nargs = lua_gettop(L) - FIRST_RESULT;
     int status = lua_pcallk(L, nargs, LUA_MULTRET, HANDLER, 0, task_over);

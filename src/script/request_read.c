@@ -85,13 +85,21 @@ void request_end_reading(struct work *w)
     loop_defer(w->h->loop, &r->wake);
 }
 
-// The work of a wait that is over, or raises.
-static struct work *woken(lua_State *L, struct co_wait *wait, const char *what)
+// The work of a wait that is over. NULL when it was in vain, and why says so.
+static struct work *woken(struct co_wait *wait, const char **why)
 {
     const struct body_reader *r = reader_of(wait);
     struct work *w = handler_work(r->h, r->handle);
-    if (r->in_vain || !w)
-        luaL_error(L, "%s: %s", what, w ? begun : "the request is over");
+    *why = w ? begun : "the request is over";
+    return r->in_vain ? NULL : w;
+}
+
+static struct work *woken_or_raise(lua_State *L, struct co_wait *wait)
+{
+    const char *why;
+    struct work *w = woken(wait, &why);
+    if (!w)
+        luaL_error(L, "req.body: %s", why);
     return w;
 }
 
@@ -108,7 +116,7 @@ static int push_received(lua_State *L, struct work *w)
 
 static int receive_done(lua_State *L, struct co_wait *wait)
 {
-    return push_received(L, woken(L, wait, "req.body"));
+    return push_received(L, woken_or_raise(L, wait));
 }
 
 // A multipart body is looked at while it arrives.
@@ -154,7 +162,7 @@ int core_receive(lua_State *L)
 // The stack is that of the C function which waited, with the userdata on top.
 static int late_done(lua_State *L, struct co_wait *wait)
 {
-    struct work *w = woken(L, wait, "req.body");
+    struct work *w = woken_or_raise(L, wait);
     return reader_of(wait)->then(L, w);
 }
 
@@ -244,21 +252,28 @@ static int push_read(lua_State *L, struct work *w, bool exactly)
     return 1;
 }
 
-static int read_some_done(lua_State *L, struct co_wait *wait)
-{
-    return push_read(L, woken(L, wait, "req:read"), false);
-}
-
-static int read_exactly_done(lua_State *L, struct co_wait *wait)
-{
-    return push_read(L, woken(L, wait, "req:read"), true);
-}
-
 static int misuse(lua_State *L, const char *why)
 {
     lua_pushboolean(L, false);
     lua_pushstring(L, why);
     return 2;
+}
+
+static int read_done(lua_State *L, struct co_wait *wait, bool exactly)
+{
+    const char *why;
+    struct work *w = woken(wait, &why);
+    return w ? push_read(L, w, exactly) : misuse(L, why);
+}
+
+static int read_some_done(lua_State *L, struct co_wait *wait)
+{
+    return read_done(L, wait, false);
+}
+
+static int read_exactly_done(lua_State *L, struct co_wait *wait)
+{
+    return read_done(L, wait, true);
 }
 
 // How many bytes a reader may want at once is bounded, since they are kept in memory until all have

@@ -1,7 +1,12 @@
 """Limits of config.lua: each refuses what is over it, says so, and lets everything else go on."""
-import pytest
+import os
+import pathlib
+import resource
 
-from conftest import eventually, post
+import pytest
+import requests
+
+from conftest import LUNETTE, eventually, post, together
 
 MAIN = """
     local app = require "lunette"
@@ -202,3 +207,47 @@ def test_memory_of_all_of_lua_is_a_503_until_there_is_some_again(serve):
         assert sleeper.answer().body == b"slept"
     server.wait_for(r"503 GET /table: .*limits\.lua_memory")
     assert len(server.workers()) == 1 and "was killed" not in server.errors()
+
+
+def test_no_space_for_a_body_that_a_page_reads_is_an_error_in_the_log(serve):
+    server = serve({"scripts/main.lua": """
+        local app = require "lunette"
+        app.use(function(req, handle) local n = #req.body return handle(req) end)
+        """}, "--workers", "1", limit=(resource.RLIMIT_FSIZE, 200_000))
+    assert server.raw(post("/none", bytes(300_000))).startswith(b"HTTP/1.1 507 ")
+    server.wait_for("error .* 507 POST /none: the body was not received: no space left")
+
+
+# --- memory that came and went ---
+
+ASAN = b"__asan_init" in pathlib.Path(LUNETTE).read_bytes()
+
+
+def resident(pid):
+    """The memory of a process, in bytes."""
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.skipif(ASAN, reason="its allocator gives memory back as it likes")
+def test_memory_of_the_pool_s_threads_is_given_back(serve):
+    server = serve({"scripts/main.lua": """
+        local app, gzip = require "lunette", require "lunette.gzip"
+        app.post("/gzip", function(req) return app.text(tostring(#gzip.compress(req.body, 1))) end)
+        """}, "--workers", "1")
+    worker, = server.workers()
+    data = os.urandom(12 << 20)
+    together(*[lambda: requests.post(server.url("/gzip"), data=data, timeout=60)] * 8)
+    eventually(lambda: resident(worker) < 40 << 20, 20)
+
+
+@pytest.mark.skipif(ASAN, reason="its allocator gives memory back as it likes")
+def test_memory_of_bodies_that_never_came_whole_is_given_back(serve):
+    server = serve({"scripts/main.lua": MAIN}, "--workers", "1")
+    worker, = server.workers()
+    clients = [server.connect() for _ in range(600)]
+    for s in clients:
+        s.sendall(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n" + bytes(60_000))
+    eventually(lambda: resident(worker) > 30 << 20)
+    for s in clients:
+        s.close()
+    eventually(lambda: resident(worker) < 20 << 20, 20)

@@ -498,7 +498,7 @@ def test_an_answer_that_begins_ends_the_wait_for_the_body(server):
     with server.wire() as w:
         w.send("POST /late/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
         assert b"first " in w.rest() and b"\r\n0\r\n" not in w.rest()
-    server.wait_for("the answer breaks off: .*the answer has begun")
+    server.wait_for(r"the answer breaks off: scripts/main\.lua:\d+: req:read: the answer has begun")
 
 
 def test_a_reader_that_the_answer_left_behind_is_woken(server):

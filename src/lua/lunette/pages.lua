@@ -26,10 +26,10 @@ function pages.log(req, status, message, traceback, level)
     core.log(level or "error", text)
 end
 
--- Leaves the handler because of what the client sent; the log has the sentence too. For C, whose
--- lazy fields of the request find it out.
+-- Leaves the handler because of what the client sent, or because there is no room for it; the log has
+-- the sentence too. For C, whose lazy fields of the request find it out.
 function pages.refuse(req, status, message, headers)
-    pages.log(req, status, message, nil, "info")
+    pages.log(req, status, message, nil, status < 500 and "info" or "error")
     errors.leave(status, message, headers)
 end
 

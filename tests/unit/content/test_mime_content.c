@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -17,6 +18,21 @@ static void assert_type(struct str bytes, const char *type)
     struct str got = mime_by_content(bytes, dst);
     if (!str_eq(got, str_z(type)))
         fail_msg("%.*s instead of %s", STR_ARG(got), type);
+}
+
+// Must be the first: the database is kept once it is open.
+static void running_out_of_descriptors_is_not_for_good(void **state)
+{
+    struct rlimit before, none;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    char dst[MIME_MAX];
+    bool told = str_eq(mime_by_content(STR("GIF89a\1\0\1\0\0\0\0;"), dst), STR("image/gif"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(told);
+    assert_type(STR("GIF89a\1\0\1\0\0\0\0;"), "image/gif");
 }
 
 static void knows_what_is_uploaded(void **state)
@@ -104,6 +120,7 @@ static void threads_take_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(running_out_of_descriptors_is_not_for_good),
         cmocka_unit_test(knows_what_is_uploaded),
         cmocka_unit_test(hostile_text_does_not_take_long),
         cmocka_unit_test(threads_take_turns),

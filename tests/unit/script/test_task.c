@@ -170,6 +170,11 @@ static void what_nobody_joins_is_logged(void **state)
     assert_non_null(strstr(text, "error "));
     assert_non_null(strstr(text, "a spawned function failed: t:1: unheard\n\tstack traceback:"));
     assert_non_null(strstr(text, "t:1: in function <t:1>"));
+    assert_non_null(strstr(text, "\n\tspawned: function <t:1>\n"));
+    logged(f, T "t.spawn(function() return error('in a tail call', 0) end) t.sleep(0)", text,
+           sizeof text);
+    assert_non_null(strstr(text, "in a tail call\n"));
+    assert_non_null(strstr(text, "\n\tspawned: function <t:1>\n"));
     logged(f, T "local h = t.spawn(function() error('heard') end) pcall(h.join, h)", text,
            sizeof text);
     assert_string_equal(text, "");
