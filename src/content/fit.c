@@ -546,7 +546,7 @@ static void choose_coding(const struct job *j, const struct representation *rep,
         .ready = rep->ready,
     };
     struct coding_choice choice = coding_choose(&q, &j->o->codings);
-    out->status = j->r->status;
+    out->status = 200; // the answer's own stays
     out->coding = choice.coding;
     out->vary = choice.vary;
     out->etag = rep->validators.etag;

@@ -220,6 +220,11 @@ local function conclude(asker, res, made, mark, known)
     if why then warn(route, why) end
     if made.verdict ~= "keep" then return end
     local body = res.body or ""
+    if #body > own.largest() then -- before it is hashed and copied, for each request
+        made.verdict = "pass"
+        warn(route, ("one has more than the %d bytes that it takes"):format(own.largest()))
+        return
+    end
     local tag = (body ~= "" or req.method == "GET") and etags.of_body(body) or ""
     keep(asker, res.body, tag, 0)
     made.value = encode(req, res, made, tags, tag)
