@@ -89,7 +89,12 @@ static struct password_job *new_job(lua_State *L, struct str password)
 static int password_hash(lua_State *L)
 {
     struct str password = luax_check_str(L, 1);
-    luaL_argcheck(L, password.n <= PASSWORD_MAX, 1, "a password has at most 1024 bytes");
+    if (password.n > PASSWORD_MAX) { // a visitor's doing
+        lua_pushnil(L);
+        lua_pushliteral(L, "a password has at most 1024 bytes");
+        lua_pushliteral(L, "E2BIG");
+        return 3;
+    }
     struct password_job *j = new_job(L, password);
     if (RAND_bytes(j->stored.salt, SCRYPT_SALT) != 1)
         return luaL_error(L, "the system gives no random bytes");

@@ -99,8 +99,8 @@ static void passwords(void **state)
            "c.password_verify('secret', h), c.password_verify('Secret', h)",
          "true,true,false,false"},
         {C "return c.password_hash 'x' ~= c.password_hash 'x'", "true"},
-        {C "c.password_hash(('x'):rep(1025))",
-         "error: t:1: bad argument #1 to 'password_hash' (a password has at most 1024 bytes)"},
+        {C "return c.password_hash(('x'):rep(1025))",
+         "nil,a password has at most 1024 bytes,E2BIG"},
         {C "local h = c.password_hash(('x'):rep(1024)) "
            "return c.password_verify(('x'):rep(1024), h), c.password_verify(('x'):rep(1025), h)",
          "true,false,false"},
