@@ -13,8 +13,9 @@ enum channel_kind {
     CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
     // A reload, which number names. fds: the snapshot of the scripts, and the settings as bytes of a file
     CHANNEL_LOAD,
-    CHANNEL_COMMIT, // what was loaded takes over
-    CHANNEL_ABORT,  // it is not wanted any more
+    CHANNEL_COMMIT,  // what was loaded takes over
+    CHANNEL_ABORT,   // it is not wanted any more
+    CHANNEL_CURRENT, // to WORKER_ASKS: what is saved is loaded, or cannot be
 };
 
 struct channel_message {

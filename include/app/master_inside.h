@@ -4,6 +4,7 @@
 
 #include "app/config.h"
 #include "app/files.h"
+#include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
 
@@ -29,6 +30,8 @@ struct told {
 struct reload {
     enum reload_stage { RELOAD_NONE, RELOAD_CHECKING, RELOAD_WAITING, RELOAD_LOADING } stage;
     bool again;      // it was asked for once more meanwhile
+    bool saved;      // by what was saved, with --dev: nothing is to be done if that changed nothing
+    bool asked;      // a worker waits for CHANNEL_CURRENT
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     bool passed;     // the checker has said so
@@ -68,6 +71,7 @@ struct master {
     uint32_t stop_ms; // timeouts.stop of the settings in force
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
+    struct watch_tree *watch; // of scripts/, with --dev; NULL: none
 };
 
 int64_t master_now(void); // milliseconds
@@ -84,6 +88,7 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
 void reload_on_checker_word(struct master *m, const struct worker_word *word);
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
 void reload_on_worker_end(struct master *m);
+void reload_on_saved(struct master *m); // the watch may have something to tell
 void reload_on_turn(struct master *m);
 int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops

@@ -25,6 +25,7 @@ enum worker_says {
     WORKER_LOST,    // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why
+    WORKER_ASKS,    // with --dev: CHANNEL_CURRENT is wanted when nothing is left to be reloaded
 };
 enum { WORKER_TEXT = 1024 };
 struct worker_word {

@@ -563,9 +563,10 @@ static int next_due(const struct master *m)
 static void turn(struct master *m)
 {
     struct pollfd p[] = {{.fd = m->signal_fd, .events = POLLIN},
-                         {.fd = m->ready_pipe[0], .events = POLLIN}};
+                         {.fd = m->ready_pipe[0], .events = POLLIN},
+                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
-    if (poll(p, 2, next_due(m)) < 0)
+    if (poll(p, 3, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
@@ -573,6 +574,7 @@ static void turn(struct master *m)
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
+    reload_on_saved(m);
     reload_on_turn(m);
 }
 

@@ -31,6 +31,11 @@ static int read_scripts(const struct config *c, char why[static SNAPSHOT_WHY_MAX
 
 bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
 {
+    char folder[PATH_MAX + 16];
+    snprintf(folder, sizeof folder, "%s/scripts", m->config->site);
+    if (m->config->dev &&
+        !(m->watch = watch_new(folder))) // before they are read: nothing is missed
+        log_write(LOG_WARN, "%s is not watched for changes: %s", folder, strerror(errno));
     m->told.scripts = read_scripts(m->config, why);
     return m->told.scripts >= 0;
 }
@@ -48,6 +53,7 @@ void reload_give_back(struct master *m)
 {
     close_told(&m->told);
     close_told(&m->reload.new);
+    watch_free(m->watch);
 }
 
 // Its ends -----------------------------------------------------------------------------------------
@@ -170,6 +176,15 @@ static _Noreturn void check(struct master *m, pid_t master)
     exit(1);
 }
 
+static bool is_same(int a, int b)
+{
+    struct snapshot *one = snapshot_open(a), *other = snapshot_open(b);
+    bool same = one && other && snapshot_same(one, other);
+    snapshot_close(one);
+    snapshot_close(other);
+    return same;
+}
+
 static void begin(struct master *m)
 {
     struct reload *r = &m->reload;
@@ -180,6 +195,11 @@ static void begin(struct master *m)
     r->new.scripts = read_scripts(m->config, why);
     if (r->new.scripts < 0) {
         fail(m, why);
+        return;
+    }
+    if (r->saved && is_same(r->new.scripts, m->told.scripts)) {
+        close_told(&r->new);
+        r->new.number--;
         return;
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -203,6 +223,16 @@ void reload_ask(struct master *m)
     if (m->state > SERVING)
         return;
     m->reload.again = true; // begun by reload_on_turn
+    m->reload.saved = false;
+}
+
+void reload_on_saved(struct master *m)
+{
+    struct reload *r = &m->reload;
+    if (!m->watch || !watch_changed(m->watch) || m->state > SERVING)
+        return;
+    r->saved = !r->again || r->saved;
+    r->again = true;
 }
 
 void reload_on_checker_word(struct master *m, const struct worker_word *word)
@@ -259,7 +289,12 @@ static bool all_loaded(const struct master *m)
 
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word)
 {
-    const struct reload *r = &m->reload;
+    struct reload *r = &m->reload;
+    if (word->says == WORKER_ASKS) {
+        r->asked = true;
+        reload_on_saved(m); // what was saved before the request came
+        return;
+    }
     if (r->stage != RELOAD_LOADING || word->number != r->new.number)
         return;
     if (word->says == WORKER_REFUSES) {
@@ -291,6 +326,10 @@ void reload_on_turn(struct master *m)
                                             : "the workers took longer than 30 s");
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING)
         begin(m);
+    if (r->asked && r->stage == RELOAD_NONE && !r->again) {
+        r->asked = false;
+        tell_workers(m, CHANNEL_CURRENT, NULL);
+    }
 }
 
 int64_t reload_due(const struct master *m)

@@ -6,6 +6,7 @@
 
 #include "app/channel.h"
 #include "app/generations.h"
+#include "app/hold.h"
 #include "app/sandbox.h"
 #include "app/sides.h"
 #include "base/log.h"
@@ -74,6 +75,7 @@ struct worker {
     struct timeout unwritten; // access lines that the log did not take in their turn
     struct forms *forms;      // coded ones, of files
     struct sides sides;       // metrics and health
+    struct hold hold;         // with --dev
     struct server *server;
     struct server_options server_options;
     int signal_fd;
@@ -180,8 +182,10 @@ static void serve_with(struct worker *w, const struct generation *g)
 {
     fill_options(w, g->config);
     log_set_level((enum log_level)log_level_parse(str_z(g->config->log.level)));
-    w->sides.front.self = g->handler;
-    if (!is_in_front(w))
+    w->hold.self = g->handler;
+    if (!w->job->config->dev)
+        w->sides.front.self = g->handler;
+    if (!w->job->config->dev && !is_in_front(w))
         server_use(w->server, g->handler);
 }
 
@@ -202,6 +206,9 @@ static void on_message(struct worker *w, struct channel_message *m)
         break;
     case CHANNEL_ABORT:
         generations_abort(&w->generations, m->number);
+        break;
+    case CHANNEL_CURRENT:
+        hold_release(&w->hold);
         break;
     }
 }
@@ -296,16 +303,32 @@ static bool start_watchdog(struct worker *w)
     return w->watchdog || fail(w, "the watchdog", errno);
 }
 
+static bool ask_master(void *arg)
+{
+    return say(arg, WORKER_ASKS, 0, "");
+}
+
+// With --dev every request waits until what was saved before it is loaded.
+static void hold_requests(struct worker *w, struct handler *site)
+{
+    w->hold = (struct hold){.site = &handler_http, .self = site, .ask = ask_master, .arg = w};
+    hold_init(&w->hold);
+    w->sides.front.site = &hold_site;
+    w->sides.front.self = &w->hold;
+}
+
 static bool make_server(struct worker *w, const struct generation *g)
 {
     const struct config *c = w->job->config;
     int rc = sides_open(&w->sides, w->job, w->loop, g->handler);
     if (rc < 0)
         return fail(w, "the listener of metrics or health", -rc);
+    if (c->dev)
+        hold_requests(w, g->handler);
     fill_options(w, g->config);
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
-                           is_in_front(w) ? &front_site : &handler_http,
-                           is_in_front(w) ? (void *)&w->sides.front : (void *)g->handler);
+                           is_in_front(w) ? &front_site : w->sides.front.site,
+                           is_in_front(w) ? (void *)&w->sides.front : w->sides.front.self);
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {

@@ -145,7 +145,8 @@ static bool add_folder(struct reading *r, int fd, int depth)
         return ok;
     }
     while (ok && (e = readdir(d))) {
-        if (e->d_name[0] == '.')
+        size_t length = strlen(e->d_name);
+        if (e->d_name[0] == '.' || e->d_name[length - 1] == '~')
             continue;
         int more = snprintf(r->path + n, sizeof r->path - n, "/%s", e->d_name);
         ok =

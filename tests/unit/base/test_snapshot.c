@@ -82,6 +82,7 @@ static void files_are_found_by_name(void **state)
     put("main.lua", "return 1");
     put("empty.lua", "");
     put(".hidden", "x");
+    put("main.lua~", "x");
     assert_int_equal(mkdir(path("views"), 0755), 0);
     assert_int_equal(mkdir(path(".git"), 0755), 0);
     assert_int_equal(mkdir(path("views/deep"), 0755), 0);
@@ -97,9 +98,9 @@ static void files_are_found_by_name(void **state)
     expect(s, "views/a.html", "<p>");
     expect(s, "views/deep/b.html", "b");
     expect(s, "link.lua", "return 1");
-    static const char *const absent[] = {".hidden",   ".git/config", "dangling.lua", "pipe.lua",
-                                         "views",     "main.lu",     "main.lua2",    "",
-                                         "/main.lua", "views/a",     "views//a.html"};
+    static const char *const absent[] = {".hidden",  "main.lua~", ".git/config", "dangling.lua",
+                                         "pipe.lua", "views",     "main.lu",     "main.lua2",
+                                         "",         "/main.lua", "views/a",     "views//a.html"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         expect(s, absent[i], NULL);
     snapshot_close(s);
