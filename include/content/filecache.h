@@ -22,7 +22,7 @@ struct filecache_options {
     bool look_always;   // believe nothing: every request opens the file and compares (--dev)
 };
 
-enum { FILECACHE_SMALL = 16 * 1024 }; // bytes of a file that is kept in memory
+enum { FILECACHE_SMALL = 32 * 1024 }; // bytes of a file that is kept in memory
 
 // NULL with errno.
 struct filecache *filecache_new(const struct filecache_options *o);

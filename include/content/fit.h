@@ -32,7 +32,7 @@ enum { FIT_VARIES = 1, FIT_SAME };
 
 enum {
     FIT_WHOLE = 256 * 1024, // bodies up to this are coded at once, larger ones while they are sent
-    FIT_COPY = 16 * 1024,   // ranges up to this are read from their file at once
+    FIT_COPY = 32 * 1024,   // ranges up to this are read from their file at once
 };
 
 // *r is an answer as it would be sent, r->fields being f. It becomes
