@@ -47,6 +47,8 @@ bool json_read(lua_State *L, struct str text, const struct json_read_options *o)
 void json_merge_patch(lua_State *L, int target, int patch);
 
 // luaopen function of lunette.json: encode, decode, null, array, object, merge_patch.
+// How long a text json.encode may make in this state; before luaopen_lunette_json. Else 256 MiB.
+void json_limit(lua_State *L, size_t bytes);
 int luaopen_lunette_json(lua_State *L);
 
 #endif

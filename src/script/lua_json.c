@@ -5,7 +5,8 @@
 #include "script/options.h"
 
 enum {
-    // What json.encode makes at most: a small table may refer to itself many times over.
+    // What json.encode makes at most where json_limit says nothing: a small table may refer to itself
+    // many times over.
     ENCODE_MAX = 256 << 20,
     ENCODE_KEEP = 64 << 10, // what its buffer keeps between calls
 };
@@ -20,9 +21,20 @@ static int buffer_free(lua_State *L)
     return 0;
 }
 
+static const char limit_key; // registry: bytes
+
+void json_limit(lua_State *L, size_t bytes)
+{
+    lua_pushinteger(L, (lua_Integer)bytes);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &limit_key);
+}
+
 static void push_buffer(lua_State *L)
 {
-    buf_init(lua_newuserdatauv(L, sizeof(struct buf), 0), ENCODE_MAX);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &limit_key);
+    size_t max = lua_isinteger(L, -1) ? (size_t)lua_tointeger(L, -1) : ENCODE_MAX;
+    lua_pop(L, 1);
+    buf_init(lua_newuserdatauv(L, sizeof(struct buf), 0), max);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, buffer_free);
     lua_setfield(L, -2, "__gc");

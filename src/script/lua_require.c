@@ -415,6 +415,8 @@ void lua_require_open(lua_State *L)
     set_paths(L, package);
     set_searcher(L, package);
     set_preloads(L, package);
+    if (vm_of(L)->options.request_memory) // what does not fit as a string need not be written
+        json_limit(L, vm_of(L)->options.request_memory);
     lua_pushvalue(L, package);
     lua_pushcclosure(L, require, 1);
     lua_setglobal(L, "require");

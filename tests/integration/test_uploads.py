@@ -130,6 +130,12 @@ SITE = {
         end)
         app.get("/after", function() return app.text(after) end)
         app.post("/names", function(req) return app.text((next(req.form))) end)
+        app.get("/large/text", function()
+          local t = { ("x"):rep(65536) }
+          for i = 1, 200 do t[i] = t[1] end
+          local ok, why = pcall(require "lunette.json".encode, t)
+          return app.text(tostring(why))
+        end)
         app.post("/values", function(req) return app.text(#req.json) end)
         app.get("/hello", function() return "hello" end)
         """,
@@ -299,6 +305,15 @@ def test_types_are_found_where_nobody_can_wait(server):
     parts = [("f", ("a", b"text")), ("f", ("b", b"%PDF-1.4\n%\xe2\xe3\n"))]
     answer = requests.post(server.url("/sorted"), files=parts)
     assert answer.json() == ["application/pdf"]
+
+
+def test_a_text_larger_than_a_request_is_not_written(server):
+    """It took up to 256 MiB outside of every limit before it failed."""
+    [worker] = server.workers()
+    forget_peak(worker)
+    before = peak(worker)
+    assert "cannot encode" in requests.get(server.url("/large/text")).text
+    assert peak(worker) - before < 12 * MB
 
 
 def test_limits_of_parts_are_named(server):
