@@ -107,6 +107,17 @@ def test_many_wait_for_one_reload(serve):
     assert server.errors().count("reloaded (1)") == 1 and "reloaded (2)" not in server.errors()
 
 
+def test_a_cached_page_goes_with_the_scripts_that_made_it(serve):
+    server = serve({**SITE, "scripts/main.lua": """
+        local app = require "lunette"
+        local part = require "part"
+        app.get("/", { cache = 3600 }, function() return app.text(part) end)
+        """}, "--dev")
+    assert page(server) == "one" and page(server) == "one"
+    put(server, "scripts/part.lua", 'return "two"')
+    assert page(server) == "two"
+
+
 def test_files_are_answered_too(serve):
     server = serve(SITE, "--dev")
     for i in range(5):

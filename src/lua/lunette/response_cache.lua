@@ -46,11 +46,13 @@ local OWN = "\0lunette:"
 -- authorised }: allowed is what may be read of it for an answer that is kept.
 
 local own, sha256 -- lunette.cache_own, once it is needed
+local scripts     -- names these scripts in keys with --dev, where whoever saves one wants to see it at once
 
 -- Not while main.lua loads: where it is only checked there may be no cache.
 local function open_modules()
     if own then return end
     own, sha256 = require "lunette.cache_own", require "lunette.crypto".sha256
+    scripts = core.dev and require "lunette.crypto".token() or ""
 end
 
 -- Keys ---------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ local function key_of(route, spec, req)
                 route.place, errors.kind(own_key))
         end
     end
-    local key = ("s4s4s4i8s4s4s4s4"):pack(spec.text, req.scheme, req.host, req.port,
+    local key = ("s4s4s4i8s4s4s4s4"):pack(scripts .. spec.text, req.scheme, req.host, req.port,
         req.raw_path, req.query_string, odd_address(req), own_key)
     return key_with(key, spec.vary, req)
 end
