@@ -69,6 +69,11 @@ SITE = r"""
     app.get("/cached", { cache = 60 }, function(req)
       return app.json { session = req.query.read and req.session, made = os.clock() }
     end)
+    app.get("/twice", function(req)
+      local function add(name) return function() req.session[name] = true end end
+      require "lunette.task".all { add "one", add "two", function() session.flash(req, "a", "b") end }
+      return app.json(req.session)
+    end)
     app.get("/slow", function(req)
       req.session.slow = true
       require "lunette.task".sleep(0.3)
@@ -89,7 +94,10 @@ STORES = {
     "cache": 'store = "cache"',
     "cache-sealed": 'store = "cache", encrypt = true',
     "site": r"""store = {
-        load = function(id) return require "lunette.cache".get("site:" .. id) end,
+        load = function(id)
+          require "lunette.task".sleep(0.001)
+          return require "lunette.cache".get("site:" .. id)
+        end,
         save = function(id, text, max_age)
           require "lunette.task".sleep(0.001) -- a store may wait
           local cache = require "lunette.cache"
@@ -210,6 +218,13 @@ def test_setting_it_to_nil_without_reading_changes_nothing(site, visitor):
     get(visitor, site, "/count")
     get(visitor, site, "/nil")
     assert get(visitor, site, "/read").json() == {"n": 1}
+
+
+def test_two_coroutines_of_a_request_have_one_session(site, visitor):
+    get(visitor, site, "/count")
+    assert get(visitor, site, "/twice").json() == {"n": 1, "one": True, "two": True}
+    assert get(visitor, site, "/read").json() == {"n": 1, "one": True, "two": True}
+    assert len(get(visitor, site, "/flashes").json()["first"]) == 1
 
 
 def test_error_pages_are_part_of_it(site, visitor):

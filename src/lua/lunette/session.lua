@@ -101,14 +101,14 @@ end
 
 -- Stores -------------------------------------------------------------------------------------------
 
--- Each: read(state, text of the cookie) → JSON or nil, with state.id set; write(state, JSON) → text for
--- the cookie; drop(conf, id).
+-- Each: read(conf, text of the cookie) → JSON, id; or nil. write(state, JSON) → text for the cookie, with
+-- state.id set; nil where the entry is gone. drop(id).
 
 local in_cookie = { drop = function() end }
 
-function in_cookie.read(state, text)
-    if not state.conf.seals then return crypto.unbase64(text, URL) end
-    return open(state.conf, text)
+function in_cookie.read(conf, text)
+    if conf.seals then return open(conf, text) end
+    return (crypto.unbase64(text, URL))
 end
 
 function in_cookie.write(state, text)
@@ -117,13 +117,11 @@ end
 
 -- A store of entries under an id, over get(id), put(id, text, max_age) and drop(id).
 local function by_id(get, put, drop)
-    local store = {}
-    function store.read(state, id)
+    local store = { drop = drop }
+    function store.read(conf, id)
         local text = get(id)
         if text == nil then return nil end
-        text = open(state.conf, text, id)
-        state.id = text and id or nil
-        return text
+        return open(conf, text, id), id
     end
     -- Not where the entry went while this request ran: what another has cleared is not brought back.
     function store.write(state, text)
@@ -134,7 +132,6 @@ local function by_id(get, put, drop)
         state.id = id
         return id
     end
-    function store.drop(_, id) drop(id) end
     return store
 end
 
@@ -170,32 +167,38 @@ local function refused(state, why)
         state.req.raw_path, state.conf.name, why))
 end
 
--- The content of one cookie into the state: whether it is good.
+-- What one cookie stands for: { data, before, flashes, csrf, id, at, stale }; nil for none.
 local function read_cookie(state, value)
     local text, stale, at = unsign(state.conf, value)
     if not text then return refused(state, stale) end
-    local kept = state.conf.store.read(state, text)
+    local kept, id = state.conf.store.read(state.conf, text)
     if not kept then return refused(state, "nothing is kept of it any more") end
     local content = json.decode(kept, NULLS)
     if type(content) ~= "table" or type(content.d) ~= "table" then
         return refused(state, "it has another form")
     end
-    state.before, state.stale, state.at = kept, stale, at
-    state.flashes, state.csrf = content.f, content.c
-    return content.d
+    return { data = content.d, before = kept, flashes = content.f, csrf = content.c, id = id, at = at,
+        stale = stale }
 end
 
 -- Takes the first good cookie: one of the same name for a wider domain or path, which another site below
--- the domain may have set, does not put it out.
+-- the domain may have set, does not put it out. Gives the session; nil where another coroutine of the
+-- request had it sooner, while the store waited.
 local function load(state)
-    state.loaded = true
     core.private_note(state.req)
     core.vary(state.req, "Cookie")
+    local found = nil
     for _, value in ipairs(core.cookies_named(state.req, state.conf.name)) do
-        local data = read_cookie(state, value)
-        if data then return data end
+        found = read_cookie(state, value)
+        if found then break end
     end
-    return {}
+    if state.loaded then return nil end
+    state.loaded = true
+    if not found then return {} end
+    for _, name in ipairs { "before", "flashes", "csrf", "id", "at", "stale" } do
+        state[name] = found[name]
+    end
+    return found.data
 end
 
 local late
@@ -216,7 +219,10 @@ function session.field(req)
     end
     if state.finished then watch_late(state) end
     if state.loaded then return nil end -- it was set to nil
-    return load(state)
+    local data = load(state)
+    local set = rawget(req, "session") -- meanwhile
+    if set ~= nil then return set end
+    return data
 end
 
 -- The loaded state of a request, for what; raises where there is no session.
@@ -252,7 +258,7 @@ local function encode(state)
 end
 
 local function drop(state)
-    if state.id then state.conf.store.drop(state.conf, state.id) end
+    if state.id then state.conf.store.drop(state.id) end
     state.id = nil
 end
 
