@@ -6,10 +6,10 @@
 --   auth.bearer{ check = function(token, req) … end }
 --   auth.jwt{ alg = "ES256", key = public_pem, issuer = "https://id.example.com", audience = "shop" }
 --
--- Without credentials, or with wrong ones, the answer is a 401 with WWW-Authenticate, and the handler does
--- not run. optional = true lets those pass that have none at all (req.user is nil); wrong ones never.
--- realm may be given to each. Answers to Authorization are no other visitor's: the option cache does not
--- keep them.
+-- Without credentials, or with wrong ones, the answer is a 401 with WWW-Authenticate, and the
+-- handler does not run. optional = true lets those pass that have none at all (req.user is nil);
+-- wrong ones never. realm may be given to each. Answers to Authorization are no other visitor's:
+-- the option cache does not keep them.
 --
 -- What is compared by the site should be compared by lunette.crypto.equal, and passwords verified by
 -- lunette.crypto.password_verify, which takes its time for unknown users too when its hash is nil.
@@ -44,7 +44,8 @@ local function challenge(scheme, ...)
     errors.leave(401, nil, { ["WWW-Authenticate"] = value, ["Cache-Control"] = "no-store" })
 end
 
--- The credentials of a scheme (RFC 9110 §11.4): nil without the field; "" where it has another scheme.
+-- The credentials of a scheme (RFC 9110 §11.4): nil without the field; "" where it has another
+-- scheme.
 local function credentials(req, scheme)
     local field = req.headers.authorization
     if not field then return nil end
@@ -52,13 +53,14 @@ local function credentials(req, scheme)
     return name and name:lower() == scheme and rest or ""
 end
 
--- The middleware of a scheme: judge(req, credentials) → user; or nil and parameters of the challenge.
-local function guard(scheme, realm, optional, judge)
+-- The middleware of a scheme: judge(req, credentials) → user; or nil and parameters of the
+-- challenge. first: those where nothing was given.
+local function guard(scheme, realm, first, optional, judge)
     return function(req, handle)
         local given = credentials(req, scheme:lower())
         if given == nil then
-            if not optional then challenge(scheme, realm, scheme == "Basic" and 'charset="UTF-8"' or nil) end
-            return handle(req)
+            if optional then return handle(req) end
+            challenge(scheme, realm, first)
         end
         local user, params = nil, nil
         if given ~= "" then user, params = judge(req, given) end
@@ -77,7 +79,7 @@ function auth.basic(opts)
     expect(opts.check, "function", "lunette.auth.basic: check")
     local check = opts.check
     local charset = 'charset="UTF-8"'
-    return guard("Basic", common(opts, "lunette.auth.basic", "Restricted"), opts.optional,
+    return guard("Basic", common(opts, "lunette.auth.basic", "Restricted"), charset, opts.optional,
         function(req, given)
             local text = crypto.unbase64(given)
             local name, password = (text or ""):match("^([^:%c]*):(%C*)$")
@@ -92,10 +94,11 @@ function auth.bearer(opts)
     opts = check_options(opts, BEARER, "lunette.auth.bearer")
     expect(opts.check, "function", "lunette.auth.bearer: check")
     local check = opts.check
-    return guard("Bearer", common(opts, "lunette.auth.bearer"), opts.optional, function(req, given)
-        local token = given:match("^[%w%-._~+/]+=*$")
-        return token and check(token, req), 'error="invalid_token"'
-    end)
+    return guard("Bearer", common(opts, "lunette.auth.bearer"), nil, opts.optional,
+        function(req, given)
+            local token = given:match("^[%w%-._~+/]+=*$")
+            return token and check(token, req), 'error="invalid_token"'
+        end)
 end
 
 local JWT = {
@@ -104,22 +107,23 @@ local JWT = {
 }
 
 -- jwt{alg=, key=, issuer=, audience=, leeway=, check=function(claims, req), realm=, optional=} →
--- middleware: a bearer token that is a JWT. req.user is its claims, or what check makes of them. Why a
--- token was refused is in the log at level info, and in the challenge.
+-- middleware: a bearer token that is a JWT. req.user is its claims, or what check makes of them.
+-- Why a token was refused is in the log at level info, and in the challenge.
 function auth.jwt(opts)
     opts = check_options(opts, JWT, "lunette.auth.jwt")
     if opts.check ~= nil then expect(opts.check, "function", "lunette.auth.jwt: check") end
     local check, verifier = opts.check, jwt.verifier(opts, "lunette.auth.jwt")
-    return guard("Bearer", common(opts, "lunette.auth.jwt"), opts.optional, function(req, given)
-        local claims, why = jwt.verify(verifier, given)
-        if claims and check then
-            claims = check(claims, req)
-            why = "check refused it"
-        end
-        if claims then return claims end
-        core.log("info", ("401 %s %s: lunette.auth.jwt: %s"):format(req.method, req.raw_path, why))
-        return nil, ('error="invalid_token", error_description="%s"'):format(why)
-    end)
+    return guard("Bearer", common(opts, "lunette.auth.jwt"), nil, opts.optional,
+        function(req, given)
+            local claims, why = jwt.verify(verifier, given)
+            if claims and check then
+                claims = check(claims, req)
+                why = "check refused it"
+            end
+            if claims then return claims end
+            core.log("info", ("401 %s %s: lunette.auth.jwt: %s"):format(req.method, req.raw_path, why))
+            return nil, ('error="invalid_token", error_description="%s"'):format(why)
+        end)
 end
 
 return auth

@@ -1,19 +1,22 @@
--- Pages of other origins may call this site from a browser (the CORS protocol of the Fetch standard).
+-- Pages of other origins may call this site from a browser (the CORS protocol of the Fetch
+-- standard).
 --
 --   app.use(cors.middleware{ origins = { "https://example.com", "https://*.example.com" } })
 --
--- Declare it first: the first middleware is outermost, so that a preflight is answered before any auth
--- asks it for credentials, which browsers never send with it, and that a 401 or 429 from inside is marked
--- too, so that the page may read why. Without the mark the browser shows the page no answer at all.
+-- Declare it first: the first middleware is outermost, so that a preflight is answered before any
+-- auth asks it for credentials, which browsers never send with it, and that a 401 or 429 from
+-- inside is marked too, so that the page may read why. Without the mark the browser shows the page
+-- no answer at all.
 --
--- Options: origins ("*"; a list as in origins.lua, or function(origin, req)), methods (those that preflights
--- allow: GET, HEAD, POST, PUT, PATCH and DELETE), headers (which the page may send: what it asks for),
--- expose (headers of the answer that it may read), credentials (false: no cookies; true needs origins
--- that are named), max_age (how long a browser keeps a preflight's answer: 600 s).
+-- Options: origins ("*"; a list as in origins.lua, or function(origin, req)), methods (those that
+-- preflights allow: GET, HEAD, POST, PUT, PATCH and DELETE), headers (which the page may send: what
+-- it asks for), expose (headers of the answer that it may read), credentials (false: no cookies;
+-- true needs origins that are named), max_age (how long a browser keeps a preflight's answer: 600
+-- s).
 --
--- This is no protection: it lifts one. A request that needs no preflight reaches the handler whatever its
--- Origin; what changes things is lunette.csrf's business. An Origin of "null" is never named; only "*"
--- and a function can allow it.
+-- This is no protection: it lifts one. A request that needs no preflight reaches the handler
+-- whatever its Origin; what changes things is lunette.csrf's business. An Origin of "null" is never
+-- named; only "*" and a function can allow it.
 
 local core = require "lunette.core"
 local errors = require "lunette.errors"
@@ -26,7 +29,7 @@ local misuse, expect, check_options = errors.misuse, errors.expect, errors.check
 local cors = {}
 
 local METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-local ASKED_MAX = 4096 -- bytes of Access-Control-Request-Headers that are allowed as they are asked for
+local ASKED_MAX = 4096 -- bytes of Access-Control-Request-Headers that are allowed as they come
 
 -- A list of tokens as one header value; nil without one.
 local function joined(list, what)
@@ -59,12 +62,14 @@ local OPTIONS = {
 
 local function new_conf(opts)
     opts = check_options(opts, OPTIONS, "lunette.cors.middleware")
-    if opts.credentials ~= nil then expect(opts.credentials, "boolean", "lunette.cors: credentials") end
+    if opts.credentials ~= nil then
+        expect(opts.credentials, "boolean", "lunette.cors: credentials")
+    end
     local conf = { credentials = opts.credentials, max_age = seconds_of(opts.max_age) }
     conf.allows, conf.all = origins.parse(opts.origins or "*", "lunette.cors: origins")
     if conf.all and conf.credentials then
-        misuse('lunette.cors: credentials = true with origins "*" would show every visitor\'s own pages '
-            .. "to any site: name the origins")
+        misuse('lunette.cors: credentials = true with origins "*" would show every visitor\'s own '
+            .. "pages to any site: name the origins")
     end
     conf.methods = (joined(opts.methods, "lunette.cors: methods") or METHODS):upper()
     conf.headers = joined(opts.headers, "lunette.cors: headers")
@@ -97,8 +102,8 @@ end
 local MARKS = { "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
     "Access-Control-Expose-Headers" }
 
--- The answer is marked before it is made, so that the error's page is marked too where no answer comes
--- this way again, as when a stream fails at once. Marks of the handler's own give way.
+-- The answer is marked before it is made, so that the error's page is marked too where no answer
+-- comes this way again, as when a stream fails at once. Marks of the handler's own give way.
 local function marked(conf, req, handle, mark)
     if mark then
         core.add_header(req, MARKS[1], mark)

@@ -1,22 +1,23 @@
--- Forms of this site alone: a request that changes something must show a token of the visitor's session.
+-- Forms of this site alone: a request that changes something must show a token of the visitor's
+-- session.
 --
 --   app.use(session.middleware{}, { files = false })
 --   app.use(csrf.middleware{}, { files = false })          within the session's
 --   <input type="hidden" name="csrf_token" value="…">      req:csrf_token()
 --
--- Options: field ("csrf_token", of a form, multipart too), header ("X-CSRF-Token", for scripts), except:
--- prefixes as app.use has them ("/hooks"), or a function(req) that is true where no token is needed, as
--- for callers with credentials of their own.
+-- Options: field ("csrf_token", of a form, multipart too), header ("X-CSRF-Token", for scripts),
+-- except: prefixes as app.use has them ("/hooks"), or a function(req) that is true where no token
+-- is needed, as for callers with credentials of their own.
 --
 -- All methods but GET, HEAD, OPTIONS and TRACE need it. What a browser itself says goes first: with
--- Sec-Fetch-Site: cross-site, or an Origin of another host, nothing helps. An Origin of "null" proves
--- nothing, since pages with Referrer-Policy: no-referrer send it too, and "same-site" is another origin
--- whose pages may not read the token: in both cases the token decides. The Host of Origin is compared, not
--- its scheme, which a proxy in front may have changed.
+-- Sec-Fetch-Site: cross-site, or an Origin of another host, nothing helps. An Origin of "null"
+-- proves nothing, since pages with Referrer-Policy: no-referrer send it too, and "same-site" is
+-- another origin whose pages may not read the token: in both cases the token decides. The Host of
+-- Origin is compared, not its scheme, which a proxy in front may have changed.
 --
--- The session has a random secret; a token is 16 random bytes and their HMAC under it, new for every call,
--- so that compressed pages do not give it away (BREACH). All tokens of a session are good until it ends or
--- lunette.session.renew gives it another secret.
+-- The session has a random secret; a token is 16 random bytes and their HMAC under it, new for
+-- every call, so that compressed pages do not give it away (BREACH). All tokens of a session are
+-- good until it ends or lunette.session.renew gives it another secret.
 --
 -- Without it: 403, with the page of on_error(403) if there is one.
 
@@ -77,8 +78,8 @@ local function foreign(req)
     return ("Origin is %q, and this is %q"):format(origin:sub(1, 100), req.host)
 end
 
-local PAGE = "This form cannot be accepted: it is from another site, or too old. Go back, load the page "
-    .. "again, and send it once more."
+local PAGE = "This form cannot be accepted: it is from another site, or too old. Go back, load the "
+    .. "page again, and send it once more."
 
 local function refuse(req, why)
     pages.log(req, 403, "lunette.csrf: " .. why, nil, "info")

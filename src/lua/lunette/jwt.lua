@@ -1,17 +1,19 @@
 -- JSON Web Tokens (RFC 7519, of RFC 7515's compact form), as lunette.auth.jwt verifies them.
 --
--- alg is what the author says, one name or several: HS256, HS384, HS512, RS256, ES256, EdDSA. A token whose
--- header names another one, "none" above all, is refused before any key is looked at; and every key is
--- made for one algorithm (script/lua_verifier.c), so that a public key is never taken for a secret.
+-- alg is what the author says, one name or several: HS256, HS384, HS512, RS256, ES256, EdDSA. A
+-- token whose header names another one, "none" above all, is refused before any key is looked at;
+-- and every key is made for one algorithm (script/lua_verifier.c), so that a public key is never
+-- taken for a secret.
 --
--- key is a secret for HS…, else a public key in PEM; an array of keys, each of which may fit; or a table
--- by the header's kid, which then must be there. Keys are never fetched, nor taken from the token (jwk,
--- jku, x5u, x5c are not looked at); a token with crit is refused, since nothing it may ask for is known.
+-- key is a secret for HS…, else a public key in PEM; an array of keys, each of which may fit; or a
+-- table by the header's kid, which then must be there. Keys are never fetched, nor taken from the
+-- token (jwk, jku, x5u, x5c are not looked at); a token with crit is refused, since nothing it may
+-- ask for is known.
 --
--- Of the claims exp and nbf are numbers when they are there, and hold with leeway (60 s) to either side;
--- iss is issuer, aud has audience, where those are given (strings, or arrays of which one fits). A token
--- that names an audience where none is expected is for somebody else (RFC 7519 §4.1.3). One without exp
--- never ends: where that matters, check can look.
+-- Of the claims exp and nbf are numbers when they are there, and hold with leeway (60 s) to either
+-- side; iss is issuer, aud has audience, where those are given (strings, or arrays of which one
+-- fits). A token that names an audience where none is expected is for somebody else (RFC 7519
+-- §4.1.3). One without exp never ends: where that matters, check can look.
 
 local cipher = require "lunette.cipher"
 local crypto = require "lunette.crypto"
@@ -162,7 +164,9 @@ local function refuse_claims(v, claims)
         return "it is of another issuer"
     end
     if v.audiences and not is_in(claims.aud, v.audiences) then return "it is for another audience" end
-    if not v.audiences and claims.aud ~= nil then return "it names an audience, and none is expected" end
+    if not v.audiences and claims.aud ~= nil then
+        return "it names an audience, and none is expected"
+    end
     return nil
 end
 

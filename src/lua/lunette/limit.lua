@@ -3,20 +3,22 @@
 --   app.use(limit.middleware{ rate = 100, per = "1m" }, { files = false })
 --   app.post("/login", { use = { limit.middleware{ rate = 5, per = "15m" } } }, login)
 --
--- Options: rate (so many requests), per (in so long: 1 s), burst (that may come at once: rate), key (whose
--- bucket it is: function(req) → a string or number, nil for no limit), cost (tokens that a request takes:
--- 1, or a function(req)), name (middlewares of one name share their buckets), headers (true).
+-- Options: rate (so many requests), per (in so long: 1 s), burst (that may come at once: rate), key
+-- (whose bucket it is: function(req) → a string or number, nil for no limit), cost (tokens that a
+-- request takes: 1, or a function(req)), name (middlewares of one name share their buckets),
+-- headers (true).
 --
--- The bucket holds `burst` tokens, and rate/per come back in a second. Taking one is a single step in the
--- cache, whichever worker does it. Where it is empty the answer is a 429 with Retry-After; otherwise the
--- answer has RateLimit-Limit, RateLimit-Remaining and RateLimit-Reset, three numbers as of
--- draft-ietf-httpapi-ratelimit-headers-06, which clients know; with several limits those of the narrowest.
+-- The bucket holds `burst` tokens, and rate/per come back in a second. Taking one is a single step
+-- in the cache, whichever worker does it. Where it is empty the answer is a 429 with Retry-After;
+-- otherwise the answer has RateLimit-Limit, RateLimit-Remaining and RateLimit-Reset, three numbers
+-- as of draft-ietf-httpapi-ratelimit-headers-06, which clients know; with several limits those of
+-- the narrowest.
 --
--- By default a client is its address behind trusted proxies (req.remote_addr), of IPv6 its network of 64
--- bits. It is not handed to the handler, so that routes with the option cache stay cached.
+-- By default a client is its address behind trusted proxies (req.remote_addr), of IPv6 its network
+-- of 64 bits. It is not handed to the handler, so that routes with the option cache stay cached.
 --
--- A bucket that gives way to other values of the cache is full again: under pressure on memory the limit
--- lets more through, never less.
+-- A bucket that gives way to other values of the cache is full again: under pressure on memory the
+-- limit lets more through, never less.
 
 local core = require "lunette.core"
 local crypto = require "lunette.crypto"
@@ -60,7 +62,9 @@ local OPTIONS = {
 
 local function new_conf(opts)
     opts = check_options(opts, OPTIONS, "lunette.limit.middleware")
-    if opts.rate == nil then misuse("lunette.limit.middleware: rate is missing, as in {rate = 10, per = 1}") end
+    if opts.rate == nil then
+        misuse("lunette.limit.middleware: rate is missing, as in {rate = 10, per = 1}")
+    end
     local rate = check_number(opts, "rate")
     local per = units.duration(opts.per or 1)
     if not per then

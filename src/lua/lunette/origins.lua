@@ -1,5 +1,5 @@
--- Lists of origins, as Origin has them: "https://example.com", "https://*.example.com" for all below it,
--- "*" for every one, or a function(origin, req) that says.
+-- Lists of origins, as Origin has them: "https://example.com", "https://*.example.com" for all
+-- below it, "*" for every one, or a function(origin, req) that says.
 
 local errors = require "lunette.errors"
 
@@ -40,7 +40,8 @@ local function is_below(origin, before, after)
         and origin:sub(-#after) == after and name:find("^[%w_-][%w._-]*$") ~= nil
 end
 
--- Parses a list, one origin or a function → allowed(origin, req) → boolean, whether it is all of them.
+-- Parses a list, one origin or a function → allowed(origin, req) → boolean, whether it is all of
+-- them.
 function origins.parse(given, what)
     if type(given) == "function" then
         return function(origin, req) return given(origin, req) and true or false end, false

@@ -4,10 +4,10 @@
 --   '<script nonce="' .. req.csp_nonce .. '">…'
 --
 -- Options, each with false for no such header:
---   csp       Content-Security-Policy; a string, where {nonce} stands for one made for each answer, which
---             req.csp_nonce tells the page; by default only what this site serves: no inline scripts or
---             styles but those with the nonce, no plugins, forms that lead here, and frames by `frame`. The
---             built-in error page does without its style then
+--   csp       Content-Security-Policy; a string, where {nonce} stands for one made for each answer,
+--             which req.csp_nonce tells the page; by default only what this site serves: no inline
+--             scripts or styles but those with the nonce, no plugins, forms that lead here, and
+--             frames by `frame`. The built-in error page does without its style then
 --   frame     X-Frame-Options, and frame-ancestors of the default csp: "SAMEORIGIN", or "DENY"
 --   referrer  Referrer-Policy: "strict-origin-when-cross-origin"
 --   hsts      Strict-Transport-Security, on TLS alone: a year. A duration, or the header's text: add
@@ -16,8 +16,9 @@
 --             in by a window of another's
 --   permissions   Permissions-Policy: "camera=(), geolocation=(), microphone=()"
 --
--- A header that the handler sets goes before. (X-Content-Type-Options: nosniff is on every answer anyway.)
--- A page with a nonce is good for one answer: who reads req.csp_nonce is not kept by the option cache.
+-- A header that the handler sets goes before. (X-Content-Type-Options: nosniff is on every answer
+-- anyway.) A page with a nonce is good for one answer: who reads req.csp_nonce is not kept by the
+-- option cache.
 
 local core = require "lunette.core"
 local crypto = require "lunette.crypto"
@@ -101,7 +102,8 @@ local function new_conf(opts)
         hsts = hsts_of(opts.hsts),
         headers = {
             ["X-Frame-Options"] = frame,
-            ["Referrer-Policy"] = one_of(opts, "referrer", "strict-origin-when-cross-origin", REFERRERS),
+            ["Referrer-Policy"] = one_of(opts, "referrer", "strict-origin-when-cross-origin",
+                REFERRERS),
             ["Cross-Origin-Opener-Policy"] = one_of(opts, "coop", "same-origin", OPENERS),
             ["Permissions-Policy"] = text_option(opts, "permissions",
                 "camera=(), geolocation=(), microphone=()"),
@@ -117,12 +119,15 @@ local function new_nonce() return crypto.base64(crypto.random(NONCE_BYTES), URL)
 -- What req.csp_nonce is, when it is first read: nil where no policy of the request has a {nonce}.
 function secure.field(req)
     if not covered[req] then return nil end
-    if core.over(req) then misuse("req.csp_nonce: the request is over, and this was not read before") end
+    if core.over(req) then
+        misuse("req.csp_nonce: the request is over, and this was not read before")
+    end
     core.private_note(req, "nonce")
     return new_nonce()
 end
 
--- The policy of an answer: with the nonce where the page has read one, or the site's text has a place.
+-- The policy of an answer: with the nonce where the page has read one, or the site's text has a
+-- place.
 local function policy_of(conf, req)
     local nonce = rawget(req, "csp_nonce")
     local policy = nonce and conf.csp_read or conf.csp

@@ -3,33 +3,36 @@
 --   app.use(session.middleware{ max_age = "14d" }, { files = false })
 --   req.session.user = 7        session.renew(req) at login       session.clear(req) at logout
 --
--- Options: secret (a string of 16 bytes or more, or an array of such, newest first; by default that of
--- config.lua), store, max_age (14 days), encrypt, cookie (its name, "session", or {name=, path=, domain=,
--- same_site=, secure=}).
+-- Options: secret (a string of 16 bytes or more, or an array of such, newest first; by default that
+-- of config.lua), store, max_age (14 days), encrypt, cookie (its name, "session", or {name=, path=,
+-- domain=, same_site=, secure=}).
 --
--- req.session is loaded when it is first read, so that a page which does not ask for it costs nothing and
--- may be kept by the response cache; whoever reads it makes the answer the visitor's own. Once the handler
--- and what stands around it inside are done, error pages too, the session is written as JSON; if that is
--- not what was read, nested tables included, it is stored and the cookie set. Else the cookie is sent
--- again only when half of max_age is over. A session that became empty is taken back, cookie and all.
+-- req.session is loaded when it is first read, so that a page which does not ask for it costs
+-- nothing and may be kept by the response cache; whoever reads it makes the answer the visitor's
+-- own. Once the handler and what stands around it inside are done, error pages too, the session is
+-- written as JSON; if that is not what was read, nested tables included, it is stored and the
+-- cookie set. Else the cookie is sent again only when half of max_age is over. A session that
+-- became empty is taken back, cookie and all.
 --
 -- Stores:
---   "cookie"   all of it is in the cookie: signed, so that nobody changes it; readable for its owner
---              unless encrypt = true. At most 4 KiB. A copy of the cookie stays good until max_age: what
---              was cleared or renewed can be played back by who kept it. Where logout must hold, use:
---   "cache"    in the cache that all workers share, under a random id of 256 bits, which is signed in the
---              cookie. It may give way to other values (cache.bytes), and ends with the server: the
---              visitor then has a new session. The last of two requests at once wins.
+--   "cookie"   all of it is in the cookie: signed, so that nobody changes it; readable for its
+--              owner unless encrypt = true. At most 4 KiB. A copy of the cookie stays good until
+--              max_age: what was cleared or renewed can be played back by who kept it. Where logout
+--              must hold, use:
+--   "cache"    in the cache that all workers share, under a random id of 256 bits, which is signed
+--              in the cookie. It may give way to other values (cache.bytes), and ends with the
+--              server: the visitor then has a new session. The last of two requests at once wins.
 --   {load=, save=}   load(id) → the text that save got, or nil; save(id, text, max_age), where a text
 --              of nil deletes it. Both may wait; what they raise is a 500.
 --
--- Keys are made of the secret for this cookie's name and store alone; encrypted texts are AES-256-GCM
--- under a key of their own. What an older secret signed is read, and signed anew with the newest.
--- A cookie that was tampered with, is too old or of another secret is no session; the log says so at
--- level debug. The cookie is not expired then, since another request may have just set a good one.
+-- Keys are made of the secret for this cookie's name and store alone; encrypted texts are
+-- AES-256-GCM under a key of their own. What an older secret signed is read, and signed anew with
+-- the newest. A cookie that was tampered with, is too old or of another secret is no session; the
+-- log says so at level debug. The cookie is not expired then, since another request may have just
+-- set a good one.
 --
--- Changes that a stream makes after its headers are sent reach the stores other than "cookie" when the
--- session had its id before; others are lost, and the log warns of it.
+-- Changes that a stream makes after its headers are sent reach the stores other than "cookie" when
+-- the session had its id before; others are lost, and the log warns of it.
 
 local cipher = require "lunette.cipher"
 local core = require "lunette.core"
@@ -52,7 +55,8 @@ local URL = { url = true }
 local SORTED = { sort = true }
 local NULLS = { null = true }
 
--- request → its state: { conf, req, loaded, before, id, at, stale, renewed, csrf, flashes, finished }
+-- request → its state: { conf, req, loaded, before, id, at, stale, renewed, csrf, flashes, finished
+-- }
 --   before   the JSON that was loaded, or nil; after the end what was written
 --   id       under which the store has it, or nil
 --   at       when its cookie was signed; nil without a good one
@@ -101,8 +105,8 @@ end
 
 -- Stores -------------------------------------------------------------------------------------------
 
--- Each: read(conf, text of the cookie) → JSON, id; or nil. write(state, JSON) → text for the cookie, with
--- state.id set; nil where the entry is gone. drop(id).
+-- Each: read(conf, text of the cookie) → JSON, id; or nil. write(state, JSON) → text for the
+-- cookie, with state.id set; nil where the entry is gone. drop(id).
 
 local in_cookie = { drop = function() end }
 
@@ -181,9 +185,9 @@ local function read_cookie(state, value)
         stale = stale }
 end
 
--- Takes the first good cookie: one of the same name for a wider domain or path, which another site below
--- the domain may have set, does not put it out. Gives the session; nil where another coroutine of the
--- request had it sooner, while the store waited.
+-- Takes the first good cookie: one of the same name for a wider domain or path, which another site
+-- below the domain may have set, does not put it out. Gives the session; nil where another
+-- coroutine of the request had it sooner, while the store waited.
 local function load(state)
     core.private_note(state.req)
     core.vary(state.req, "Cookie")
@@ -229,8 +233,8 @@ end
 function session.state(req, what)
     local state = type(req) == "table" and states[req]
     if not state then
-        misuse("%s: no session: app.use(lunette.session.middleware{}) must come before, and cover this "
-            .. "path", what)
+        misuse("%s: no session: app.use(lunette.session.middleware{}) must come before, and cover "
+            .. "this path", what)
     end
     if not state.loaded then
         local data = rawget(req, "session")
@@ -328,8 +332,8 @@ local function check_secret(secret)
     for _, one in ipairs(list) do
         expect(one, "string", "lunette.session: a secret")
         if #one < SECRET_MIN then
-            misuse("lunette.session: a secret has at least %d bytes, and this one has %d; `openssl rand "
-                .. "-hex 32` makes a good one", SECRET_MIN, #one)
+            misuse("lunette.session: a secret has at least %d bytes, and this one has %d; `openssl "
+                .. "rand -hex 32` makes a good one", SECRET_MIN, #one)
         end
     end
 end
@@ -338,8 +342,8 @@ local function keys_for(secret, purpose)
     local keys = cipher.derive(secret, purpose)
     if keys then return keys end
     misuse("lunette.session: there is no secret to sign sessions with: set `secret` in "
-        .. 'scripts/config.lua, for instance to os.getenv "LUNETTE_SECRET" with the output of `openssl '
-        .. "rand -hex 32` in that variable, or pass {secret = }; --dev makes one by itself")
+        .. 'scripts/config.lua, for instance to os.getenv "LUNETTE_SECRET" with the output of '
+        .. "`openssl rand -hex 32` in that variable, or pass {secret = }; --dev makes one by itself")
 end
 
 -- The name, and the options of lunette.cookie, which checks them by making one.
@@ -410,15 +414,15 @@ function session.middleware(opts)
     end
 end
 
--- renew(req): another id, and another token of lunette.csrf, with what is in the session as it is. To be
--- called when somebody logs in: an id that was given to them before is good for nothing then.
+-- renew(req): another id, and another token of lunette.csrf, with what is in the session as it is.
+-- To be called when somebody logs in: an id that was given to them before is good for nothing then.
 function session.renew(req)
     local state = session.state(req, "lunette.session.renew")
     state.renewed, state.csrf = true, nil
 end
 
--- clear(req): nothing is in the session any more; the store forgets it and the cookie expires. What is
--- put into it afterwards is a new one.
+-- clear(req): nothing is in the session any more; the store forgets it and the cookie expires. What
+-- is put into it afterwards is a new one.
 function session.clear(req)
     local state = session.state(req, "lunette.session.clear")
     state.renewed, state.csrf, state.flashes = true, nil, nil
