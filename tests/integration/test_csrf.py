@@ -158,6 +158,23 @@ def test_exceptions(site):
             assert s.send(request, timeout=20).status_code == 403, path
 
 
+def test_the_input_of_a_form(serve):
+    server = serve(files(main=r"""
+      local app = require "lunette"
+      local csrf = require "lunette.csrf"
+      app.use(require "lunette.session".middleware{})
+      app.use(csrf.middleware{ field = 'a"b', header = "X-Mine" })
+      app.get("/form", function(req) return csrf.input(req) end)
+      app.post("/form", function() return "sent" end)
+    """))
+    with requests.Session() as s:
+        html = s.get(server.url("/form"), timeout=20).text
+        token = re.fullmatch(r'<input type="hidden" name="a&quot;b" value="([\w-]{64})">', html)[1]
+        assert post(s, server, "/form", data={'a"b': token}).text == "sent"
+        assert post(s, server, "/form", headers={"X-Mine": token}).text == "sent"
+        assert post(s, server, "/form", data={"csrf_token": token}).status_code == 403
+
+
 def test_a_page_of_the_sites(serve):
     server = serve(files(main=MAIN + r"""
       app.on_error(403, function(req, err) return "<p>" .. err.status .. " mine" end)

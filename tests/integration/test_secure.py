@@ -9,6 +9,7 @@ from running import make_folder, running, start_fails
 MAIN = r"""
     local app = require "lunette"
     local secure = require "lunette.secure"
+    app.use("/files", secure.middleware{})
     app.group("/default", { use = secure.middleware{} }, function(g)
       g.get("/page", function() return "page" end)
       g.get("/nonce", function(req) return req.csp_nonce .. " " .. req.csp_nonce end)
@@ -34,7 +35,8 @@ CONFIG = 'return { trusted_proxies = { "127.0.0.1/32" } }'
 
 @pytest.fixture(scope="module")
 def site():
-    with running({"scripts/main.lua": MAIN, "scripts/config.lua": CONFIG}) as server:
+    with running({"scripts/main.lua": MAIN, "scripts/config.lua": CONFIG,
+                  "site/files/a.html": "<p>file", "site/b.html": "<p>file"}) as server:
         yield server
 
 
@@ -55,6 +57,14 @@ def test_by_default_only_what_the_site_serves(site):
         assert answer.headers["Permissions-Policy"] == "camera=(), geolocation=(), microphone=()"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_files_too(site):
+    answer = get(site, "/files/a.html")
+    assert answer.text == "<p>file" and answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "X-Frame-Options" not in get(site, "/b.html").headers
+    again = get(site, "/files/a.html", **{"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
 
 
 def test_hsts_is_for_tls(site):

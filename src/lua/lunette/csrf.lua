@@ -3,7 +3,7 @@
 --
 --   app.use(session.middleware{}, { files = false })
 --   app.use(csrf.middleware{}, { files = false })          within the session's
---   <input type="hidden" name="csrf_token" value="…">      req:csrf_token()
+--   <input type="hidden" name="csrf_token" value="…">      csrf.input(req), or req:csrf_token() alone
 --
 -- Options: field ("csrf_token", of a form, multipart too), header ("X-CSRF-Token", for scripts),
 -- except: prefixes as app.use has them ("/hooks"), or a function(req) that is true where no token
@@ -36,6 +36,7 @@ local SAFE = { GET = true, HEAD = true, OPTIONS = true, TRACE = true }
 local NONCE = 16   -- bytes
 local LENGTH = 64  -- characters of a token: those, and a MAC of 32 bytes
 local URL = { url = true }
+local FIELD = "csrf_token"
 
 -- token(req) → a new token of the request's session. req:csrf_token() calls it.
 function csrf.token(req)
@@ -43,6 +44,16 @@ function csrf.token(req)
     state.csrf = state.csrf or crypto.token()
     local nonce = crypto.random(NONCE)
     return crypto.base64(nonce .. crypto.hmac(state.csrf, nonce), URL)
+end
+
+-- Requests that a middleware covers → its field.
+local fields = setmetatable({}, { __mode = "k" })
+
+-- input(req) → the hidden input of a form, as HTML.
+function csrf.input(req)
+    local token = csrf.token(req)
+    return ('<input type="hidden" name="%s" value="%s">'):format(
+        require "lunette.html".escape(fields[req] or FIELD), token)
 end
 
 -- Whether the text is a token of the session.
@@ -131,9 +142,10 @@ function csrf.middleware(opts)
     for _, name in ipairs { "field", "header" } do
         if opts[name] ~= nil then expect(opts[name], "string", "lunette.csrf: " .. name) end
     end
-    local conf = { field = opts.field or "csrf_token", header = opts.header or "X-CSRF-Token" }
+    local conf = { field = opts.field or FIELD, header = opts.header or "X-CSRF-Token" }
     local is_excepted = exception(opts.except)
     return function(req, handle)
+        fields[req] = conf.field
         if not SAFE[req.method] and not is_excepted(req) then check(req, conf) end
         return handle(req)
     end

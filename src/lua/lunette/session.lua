@@ -14,6 +14,9 @@
 -- cookie set. Else the cookie is sent again only when half of max_age is over. A session that
 -- became empty is taken back, cookie and all.
 --
+-- On sites that are on TLS alone, cookie = { name = "__Host-session", secure = true } keeps other
+-- names of the same domain from setting one.
+--
 -- Stores:
 --   "cookie"   all of it is in the cookie: signed, so that nobody changes it; readable for its
 --              owner unless encrypt = true. At most 4 KiB. A copy of the cookie stays good until
