@@ -42,6 +42,7 @@ local core = require "lunette.core"
 local crypto = require "lunette.crypto"
 local errors = require "lunette.errors"
 local json = require "lunette.json"
+local session_store = require "lunette.session_store"
 local units = require "lunette.units"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
@@ -52,14 +53,11 @@ local MAX_AGE = 14 * 86400
 local SECRET_MIN = 16      -- bytes, as of config.lua's
 local COOKIE_MAX = 4096    -- bytes of name and value that browsers keep (RFC 6265 §6.1)
 local FLASHES_MAX = 50     -- that wait to be read; the oldest give way
-local ID_BYTES = 32
-local OWN = "\0lunette:session:"
-local URL = { url = true }
 local SORTED = { sort = true }
 local NULLS = { null = true }
 
--- request → its state: { conf, req, loaded, before, id, at, stale, renewed, csrf, flashes, finished
--- }
+-- request → its state: { conf, req, method, path, loaded, before, id, at, stale, renewed, csrf,
+-- flashes, finished, watched }
 --   before   the JSON that was loaded, or nil; after the end what was written
 --   id       under which the store has it, or nil
 --   at       when its cookie was signed; nil without a good one
@@ -81,21 +79,6 @@ local function unsign(conf, value)
     return text, stale, tonumber(value:match("%.(%d+)%.[^.]*$"))
 end
 
-local function seal(conf, text, id)
-    if not conf.seals then return text end
-    return crypto.base64(cipher.seal(conf.seals[1], text, conf.name .. "\0" .. (id or "")), URL)
-end
-
-local function open(conf, text, id)
-    if not conf.seals then return text end
-    local sealed = crypto.unbase64(text, URL)
-    for _, key in ipairs(sealed and conf.seals or {}) do
-        local opened = cipher.open(key, sealed, conf.name .. "\0" .. (id or ""))
-        if opened then return opened end
-    end
-    return nil
-end
-
 local function set_cookie(state, value)
     local conf, req = state.conf, state.req
     local length = #conf.name + #value
@@ -106,72 +89,11 @@ local function set_cookie(state, value)
     req:set_cookie(conf.name, value, conf.cookie)
 end
 
--- Stores -------------------------------------------------------------------------------------------
-
--- Each: read(conf, text of the cookie) → JSON, id; or nil. write(state, JSON) → text for the
--- cookie, with state.id set; nil where the entry is gone. drop(id).
-
-local in_cookie = { drop = function() end }
-
-function in_cookie.read(conf, text)
-    if conf.seals then return open(conf, text) end
-    return (crypto.unbase64(text, URL))
-end
-
-function in_cookie.write(state, text)
-    return state.conf.seals and seal(state.conf, text) or crypto.base64(text, URL)
-end
-
--- A store of entries under an id, over get(id), put(id, text, max_age) and drop(id).
-local function by_id(get, put, drop)
-    local store = { drop = drop }
-    function store.read(conf, id)
-        local text = get(id)
-        if text == nil then return nil end
-        return open(conf, text, id), id
-    end
-    -- Not where the entry went while this request ran: what another has cleared is not brought back.
-    function store.write(state, text)
-        local id = state.id
-        if id and get(id) == nil then return nil end
-        id = id or crypto.token(ID_BYTES)
-        put(id, seal(state.conf, text, id), state.conf.max_age)
-        state.id = id
-        return id
-    end
-    return store
-end
-
-local function cache_key(id) return OWN .. crypto.sha256(id) end
-
-local function cache_put(id, text, max_age)
-    local own = require "lunette.cache_own"
-    if #text > own.largest() then
-        misuse("the session has %d bytes, and the cache takes %d: keep less in it", #text,
-            own.largest())
-    end
-    own.put(cache_key(id), text, max_age, nil)
-end
-
-local in_cache = by_id(
-    function(id) return (require "lunette.cache_own".look(cache_key(id))) end, cache_put,
-    function(id) require "lunette.cache_own".drop(cache_key(id)) end)
-
-local function site_store(given)
-    local function get(id)
-        local text = given.load(id)
-        if text ~= nil then expect(text, "string", "lunette.session: what store.load returns") end
-        return text
-    end
-    return by_id(get, function(id, text, max_age) given.save(id, text, max_age) end,
-        function(id) given.save(id, nil, 0) end)
-end
-
 -- Loading ------------------------------------------------------------------------------------------
 
 local function refused(state, why)
-    core.log("debug", ("%s %s: the cookie %s is no session: %s"):format(state.req.method,
-        state.req.raw_path, state.conf.name, why))
+    core.log("debug", ("%s %s: the cookie %s is no session: %s"):format(state.method,
+        state.path, state.conf.name, why))
 end
 
 -- What one cookie stands for: { data, before, flashes, csrf, id, at, stale }; nil for none.
@@ -364,19 +286,6 @@ local function cookie_options(given, max_age)
     return name, made
 end
 
-local function store_of(given)
-    if given == nil or given == "cookie" then return in_cookie, "cookie" end
-    if given == "cache" then return in_cache, "cache" end
-    if type(given) ~= "table" then
-        misuse('lunette.session: store must be "cookie", "cache" or {load=, save=}, not %s',
-            errors.kind(given))
-    end
-    check_options(given, { load = true, save = true }, "lunette.session: store")
-    expect(given.load, "function", "lunette.session: store.load")
-    expect(given.save, "function", "lunette.session: store.save")
-    return site_store(given), "site"
-end
-
 local function new_conf(opts)
     opts = check_options(opts, OPTIONS, "lunette.session.middleware")
     check_secret(opts.secret)
@@ -392,7 +301,7 @@ local function new_conf(opts)
     local conf = { max_age = max_age }
     conf.name, conf.cookie = cookie_options(opts.cookie, max_age)
     local kind
-    conf.store, kind = store_of(opts.store)
+    conf.store, kind = session_store.of(opts.store)
     local purpose = ("%s:%s"):format(kind, conf.name)
     local keys = keys_for(opts.secret, "lunette.session:" .. purpose)
     conf.signer = { secret = keys[1] } -- its age is judged by the max_age of who reads it
