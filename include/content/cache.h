@@ -179,6 +179,24 @@ struct cache_moment cache_moment(const struct cache *c);
 // made, is no older than a renewal of that stamp. May say no where a stamp was only forgotten.
 bool cache_stamp_since(const struct cache *c, const struct cache_moment *begun, uint64_t stamp);
 
+// Rates ------------------------------------------------------------------------------------------
+//
+// A token bucket for each key: it holds `burst` tokens at most, and one more comes every token_ms. A
+// bucket that nobody took from is full, and so is one that gave way to other values.
+
+struct cache_rate {
+    double token_ms, burst; // above 0
+};
+struct cache_taken {
+    bool allowed;   // the tokens were there, and are taken; else none was
+    double left;    // tokens that are in the bucket now
+    double full_ms; // until it is full again
+    double wait_ms; // until as many are there, when they were not
+};
+// Takes cost tokens, 0 or more, from the bucket of key; one for all workers.
+struct cache_taken cache_take(struct cache *c, struct str key, const struct cache_rate *rate,
+                              double cost);
+
 // The process with that number is gone, by whatever end: its fills have failed, the shard whose
 // lock it held is emptied, and every worker looks again at what it waits for.
 void cache_worker_died(struct cache *c, unsigned worker);

@@ -70,6 +70,7 @@ enum private {
     PRIVATE_X_FORWARDED_USER = 8192,
     PRIVATE_TRUE_CLIENT_IP = 16384, // as X-Real-IP
     PRIVATE_CF_CONNECTING_IP = 32768,
+    PRIVATE_NONCE = 65536, // req.csp_nonce, of this answer alone
 };
 
 // What the response cache knows of a body, which holds for the answer when it is sent with that very
@@ -175,7 +176,9 @@ bool work_was_cut(const struct work *w);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables
-void request_methods(lua_State *L, int idx); // adds the functions of the table at idx as methods
+// Adds what is in the table at idx: functions as methods, {fn} as a field that fn(req) makes when it is
+// first read; nil is not kept.
+void request_methods(lua_State *L, int idx);
 void request_push(lua_State *L, struct work *w);               // a new request table
 struct work *handler_work(struct handler *h, uint64_t handle); // NULL when it is over
 struct work *request_work(lua_State *L, int arg);              // of a live request, or raises
@@ -195,6 +198,7 @@ int core_private_seen(lua_State *L);
 int core_private_covered(lua_State *L);
 int core_private_text(lua_State *L);
 int core_private_note(lua_State *L);
+int core_cookies_named(lua_State *L);
 
 // request_body.c: each pushes one field of the request table, which is at index 1. They raise for a
 // body that streams, and leave with a 400, 413 or 503 for one that is not what it says it is.
@@ -269,6 +273,7 @@ void request_push_port(lua_State *L, struct work *w);
 void request_push_remote_addr(lua_State *L, struct work *w);
 void request_push_remote_port(lua_State *L, struct work *w);
 void request_push_id(lua_State *L, struct work *w);
+int core_client_net(lua_State *L); // of lunette.core
 
 // lua_core.c
 int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler

@@ -1,4 +1,5 @@
-// lunette.cache_own: the shared cache as response_cache.lua needs it; not for sites. Keys begin with
+// lunette.cache_own: the shared cache as response_cache.lua, session.lua and limit.lua
+// need it; not for sites. Keys begin with
 // LUA_CACHE_OWN, values are strings, times are seconds. fetch is in lua_cache_fetch.c.
 #include "script/lua_cache.h"
 #include "script/luax.h"
@@ -113,12 +114,35 @@ static int since(lua_State *L)
     return 1;
 }
 
+static double check_above(lua_State *L, int arg, double least)
+{
+    double n = luaL_checknumber(L, arg);
+    luaL_argcheck(L, n >= least && n <= 1e15, arg, "out of range");
+    return n;
+}
+
+// take(key, seconds, burst, cost) → whether cost tokens were in the bucket of key, where one comes every
+// so many seconds and burst of them have room; how many there are now; seconds until it is full; and
+// until as many are there.
+static int take(lua_State *L)
+{
+    struct str key = lua_cache_own_key(L);
+    struct cache_rate rate = {.token_ms = check_above(L, 2, 1e-9) * 1000,
+                              .burst = check_above(L, 3, 1e-9)};
+    struct cache_taken t = cache_take(lua_cache_of(L)->cache, key, &rate, check_above(L, 4, 0));
+    lua_pushboolean(L, t.allowed);
+    lua_pushnumber(L, t.left);
+    lua_pushnumber(L, t.full_ms / 1000);
+    lua_pushnumber(L, t.wait_ms / 1000);
+    return 4;
+}
+
 int luaopen_lunette_cache_own(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"look", look},     {"put", put},         {"pass", pass},   {"drop", drop},
         {"once", once},     {"largest", largest}, {"stamp", stamp}, {"renew", renew},
-        {"moment", moment}, {"since", since},     {NULL, NULL},
+        {"moment", moment}, {"since", since},     {"take", take},   {NULL, NULL},
     };
     luaL_newlibtable(L, functions);
     lua_cache_push_state(L);

@@ -412,6 +412,8 @@ int luaopen_lunette_core(lua_State *L)
         {"private_covered", core_private_covered},
         {"private_text", core_private_text},
         {"private_note", core_private_note},
+        {"cookies_named", core_cookies_named},
+        {"client_net", core_client_net},
         {"keep", core_keep},
         {"fills", core_fills},
         {"field", core_field},

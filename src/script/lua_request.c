@@ -298,12 +298,30 @@ static int index_body_field(lua_State *L, struct work *w)
     return keep_field(L);
 }
 
-// __index: upvalue 1 the handler, 2 the table of field ids and methods.
+static int field_made(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    return keep_field(L);
+}
+
+// A field that the library makes, by the first value of the table on top: it may wait.
+static int index_library_field(lua_State *L)
+{
+    lua_rawgeti(L, -1, 1);
+    lua_pushvalue(L, 1);
+    lua_callk(L, 1, 1, 0, field_made);
+    return field_made(L, LUA_OK, 0);
+}
+
+// __index: upvalue 1 the handler, 2 the table of field ids, methods, and makers of fields.
 static int request_index(lua_State *L)
 {
     lua_settop(L, KEY);
     lua_pushvalue(L, 2);
     int type = lua_rawget(L, lua_upvalueindex(2));
+    if (type == LUA_TTABLE)
+        return index_library_field(L);
     if (type != LUA_TNUMBER)
         return 1; // a method, or nil
     struct work *w = request_try(L, 1);

@@ -12,6 +12,7 @@
 // gets an error with the chain instead. A record is closed as a to-be-closed slot of require, so
 // that the error of a chunk keeps its traceback.
 #include "script/lua_cache.h"
+#include "script/lua_cipher.h"
 #include "script/lua_codec.h"
 #include "script/lua_crypto.h"
 #include "script/lua_gzip.h"
@@ -381,6 +382,7 @@ static void set_preloads(lua_State *L, int package)
     static const luaL_Reg in_c[] = {
         {"lunette.cache", luaopen_lunette_cache},
         {"lunette.cache_own", luaopen_lunette_cache_own},
+        {"lunette.cipher", luaopen_lunette_cipher},
         {"lunette.cookie", luaopen_lunette_cookie},
         {"lunette.crypto", luaopen_lunette_crypto},
         {"lunette.gzip", luaopen_lunette_gzip},

@@ -3,6 +3,9 @@
 #include "script/luax.h"
 #include "script/work.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 // host[:port] of the authority: the host in lower case (brackets of IPv6 kept on), the port or −1.
@@ -85,4 +88,21 @@ void request_push_remote_port(lua_State *L, struct work *w)
 void request_push_id(lua_State *L, struct work *w)
 {
     luax_push(L, exchange_id(w->x));
+}
+
+// client_net(req) → who is counted as one client: the address, of IPv6 its network of 64 bits, since a
+// host has all of that to choose from. Not noted as read: no answer is made of it.
+int core_client_net(lua_State *L)
+{
+    char text[ADDR_TEXT_MAX], net[INET6_ADDRSTRLEN];
+    struct in6_addr v6;
+    const struct exchange *x = request_work(L, 1)->x;
+    const char *addr = x->client ? x->client->addr : addr_host(x->peer, text);
+    if (inet_pton(AF_INET6, addr, &v6) != 1) {
+        lua_pushstring(L, addr);
+        return 1;
+    }
+    memset(v6.s6_addr + 8, 0, 8);
+    lua_pushfstring(L, "%s/64", inet_ntop(AF_INET6, &v6, net, sizeof net));
+    return 1;
 }

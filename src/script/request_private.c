@@ -7,6 +7,7 @@
 // routes with the option cache, those few names are taken out of it: asked for by name they are
 // found by __index, and whoever iterates gets the table completed first. That they are absent is an
 // answer too, and noted just as well.
+#include "http/cookie.h"
 #include "script/luax.h"
 #include "script/work.h"
 
@@ -34,6 +35,7 @@ static const struct {
     {PRIVATE_X_FORWARDED_USER, "req.headers[\"x-forwarded-user\"]", STR("x-forwarded-user")},
     {PRIVATE_TRUE_CLIENT_IP, "req.headers[\"true-client-ip\"]", STR("true-client-ip")},
     {PRIVATE_CF_CONNECTING_IP, "req.headers[\"cf-connecting-ip\"]", STR("cf-connecting-ip")},
+    {PRIVATE_NONCE, "req.csp_nonce", STR("")},
 };
 enum {
     PRIVATES = sizeof privates / sizeof privates[0],
@@ -232,10 +234,33 @@ int core_private_text(lua_State *L)
     return 2;
 }
 
-// private_note(req): the session was read. For modules that have it from elsewhere than the fields
-// above.
+// private_note(req[, "nonce"]): the session was read, or req.csp_nonce. For modules that have it from
+// elsewhere than the fields above.
 int core_private_note(lua_State *L)
 {
-    request_work(L, 1)->seen |= PRIVATE_SESSION;
+    static const char *const names[] = {"session", "nonce", NULL};
+    struct work *w = request_work(L, 1);
+    w->seen |= luaL_checkoption(L, 2, "session", names) ? PRIVATE_NONCE : PRIVATE_SESSION;
     return 0;
+}
+
+// cookies_named(req, name) → array of the values of the cookies with that name, in order. Nothing is
+// noted: that is left to who makes something of them.
+int core_cookies_named(lua_State *L)
+{
+    const struct http_request *r = &request_work(L, 1)->x->request;
+    struct str wanted = luax_check_str(L, 2), name, value;
+    lua_newtable(L);
+    for (unsigned i = 0; i < r->field_count; i++) {
+        struct str rest = r->fields[i].value;
+        if (!str_ieq(r->fields[i].name, STR("cookie")))
+            continue;
+        while (cookie_next(&rest, &name, &value)) {
+            if (!str_eq(name, wanted))
+                continue;
+            luax_push(L, value);
+            lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
+    }
+    return 1;
 }

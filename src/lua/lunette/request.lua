@@ -266,4 +266,17 @@ method("chunks", function(self)
     return function() return read(self) end
 end)
 
+-- Fields that a module makes when they are first read: nil where the site has not loaded the module.
+for name, module in pairs { session = "lunette.session", csp_nonce = "lunette.secure" } do
+    request[name] = { function(self)
+        local loaded = package.loaded[module]
+        return loaded and loaded.field(self)
+    end }
+end
+
+-- req:csrf_token() → the token for a form of this answer; see csrf.lua.
+method("csrf_token", function(self)
+    return require "lunette.csrf".token(self)
+end)
+
 return request

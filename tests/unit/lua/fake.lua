@@ -111,7 +111,11 @@ Site.__index = Site
 -- Raw: what dispatch returned. The request is site.req afterwards.
 function Site:raw(method, path, fields)
     local req = setmetatable({ method = method, path = path, scheme = "http", host = "localhost",
-        port = 80, headers = {}, query = {} }, { __index = self.core.started.methods })
+        port = 80, headers = {}, query = {} }, { __index = function(_, name)
+        local found = self.core.started.methods[name]
+        if type(found) == "table" then return nil end -- a field that a module makes
+        return found
+    end })
     for k, v in pairs(fields or {}) do req[k] = v end
     req.params = fields and fields.params or {}
     self.req = req
