@@ -13,9 +13,15 @@ enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256 };
 enum cli_command {
     CLI_SERVE,
     CLI_LIMITS,
+    CLI_STATUS,
+    CLI_RELOAD,
+    CLI_STOP,
     CLI_HELP,        // the page about all commands
     CLI_SERVE_HELP,  // the page about serve
     CLI_LIMITS_HELP, // the page about limits
+    CLI_STATUS_HELP,
+    CLI_RELOAD_HELP,
+    CLI_STOP_HELP,
     CLI_VERSION,
     CLI_LATER, // a command that this version does not have: name says which
 };

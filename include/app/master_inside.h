@@ -1,8 +1,9 @@
-// Private to master.c and reload.c: the master's state.
+// Private to master*.c and reload.c: the master's state.
 #ifndef LUNETTE_APP_MASTER_INSIDE_H
 #define LUNETTE_APP_MASTER_INSIDE_H
 
 #include "app/config.h"
+#include "app/control.h"
 #include "app/files.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 // What a generation is made from. Number 0 is the start.
 struct told {
@@ -35,6 +37,15 @@ struct reload {
     int64_t began, deadline;
 };
 
+// How the last reload ended.
+struct reload_end {
+    unsigned number; // 0: there was none
+    bool ok;
+    int64_t at, took; // milliseconds of master_now
+    unsigned succeeded;
+    char why[WORKER_TEXT + 1]; // where it failed: all that was said
+};
+
 enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
@@ -47,6 +58,8 @@ struct slot {
     pid_t replaces;   // the dead one, for the log; 0 at first
     int status;       // its end
     bool loaded;      // the scripts of the reload under way
+    int64_t since;    // when it was started, or was ready
+    unsigned ends;    // of workers in this place, so far
 };
 
 struct master {
@@ -68,6 +81,11 @@ struct master {
     uint32_t stop_ms; // timeouts.stop of the settings in force
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
+    struct reload_end last;
+    int64_t began;
+    time_t began_wall;
+    struct control *control; // NULL: none
+    struct file_id control_id;
 };
 
 int64_t master_now(void); // milliseconds
@@ -79,7 +97,8 @@ void master_leave(const struct master *m, struct worker_job *job);
 // reload.c
 bool reload_first(struct master *m,
                   char why[static SNAPSHOT_WHY_MAX]); // what the first workers start with
-void reload_ask(struct master *m);
+// The number of the reload that will answer it; 0: none will, the server stops.
+unsigned reload_ask(struct master *m);
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word);
 void reload_on_checker_word(struct master *m, const struct worker_word *word);
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
@@ -88,5 +107,14 @@ void reload_on_turn(struct master *m);
 int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
+
+// master_control.c: what is heard on the control socket
+bool master_open_control(struct master *m); // false, said on stderr: the start fails
+void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
+
+// master.c, for that
+void master_stop(struct master *m); // as TERM does
+void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
+bool master_complain(const char *format, ...) __attribute__((format(printf, 1, 2))); // false
 
 #endif

@@ -34,7 +34,7 @@ enum {
     LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
-enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
+enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN };
 
 static const struct row {
     const char *name;
@@ -44,10 +44,6 @@ static const struct row {
 #define ROW(name, kind, field)                     \
     {                                              \
         name, kind, offsetof(struct config, field) \
-    }
-#define SKIP(name)       \
-    {                    \
-        name, IGNORED, 0 \
     }
     ROW("listen", LIST, listen_texts),
     ROW("workers", U32, workers),
@@ -90,15 +86,13 @@ static const struct row {
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("control", TEXT, control),
     ROW("sandbox", BOOL, sandbox.on),
     ROW("sandbox.read", LIST, sandbox.read),
     ROW("sandbox.write", LIST, sandbox.write),
     ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
-    // checked by the schema; its function is not here yet
-    SKIP("control"),
-#undef SKIP
 #undef ROW
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_SETTINGS, "one line number for each row");
@@ -219,8 +213,6 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
             return false;
         *(struct str *)field = arena_dup(&c->arena, s->bytes);
         return ((struct str *)field)->p != NULL;
-    case IGNORED:
-        return true;
     }
     return false;
 }
@@ -485,6 +477,13 @@ static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
            settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
 }
 
+static const char *default_control(struct config *c)
+{
+    char whole[2 * PATH_MAX];
+    snprintf(whole, sizeof whole, "%s/" CONFIG_CONTROL, c->data ? c->data : "");
+    return arena_dup(&c->arena, str_z(whole)).p;
+}
+
 static const char *absolute_log(struct config *c, const char *target)
 {
     bool word = strcmp(target, "stdout") == 0 || strcmp(target, "stderr") == 0 ||
@@ -540,9 +539,11 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
         c->workers = processors();
     c->data = absolute(c, c->data);
     c->temp = absolute(c, c->temp);
+    c->control_is_set = c->control != NULL;
+    c->control = c->control ? absolute(c, c->control) : default_control(c);
     c->log.access = absolute_log(c, c->log.access);
     c->log.error = absolute_log(c, c->log.error);
-    if (!c->data || !c->log.access || !c->log.error)
+    if (!c->data || !c->control || !c->log.access || !c->log.error)
         return config_fail(why, "not enough memory");
     return settle_sandbox(c, why) && parse_listen(c, cli, why) && config_settle_changing(c, why);
 }

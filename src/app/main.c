@@ -1,5 +1,6 @@
 // lunette: the commands. What they do is in the other files of this layer; the exit status is 0, 1
 // for what went wrong with a site, 2 for a command line that cannot be understood.
+#include "app/ask.h"
 #include "app/cli.h"
 #include "app/config.h"
 #include "app/limits.h"
@@ -80,6 +81,9 @@ int main(int argc, char *argv[])
     case CLI_HELP:
     case CLI_SERVE_HELP:
     case CLI_LIMITS_HELP:
+    case CLI_STATUS_HELP:
+    case CLI_RELOAD_HELP:
+    case CLI_STOP_HELP:
         fputs(cli_help(cli.command), stdout);
         return 0;
     case CLI_VERSION:
@@ -90,6 +94,10 @@ int main(int argc, char *argv[])
         return wrong_usage(why);
     case CLI_LIMITS:
         return limits(&cli);
+    case CLI_STATUS:
+    case CLI_RELOAD:
+    case CLI_STOP:
+        return ask_server(&cli);
     case CLI_SERVE:
         break;
     }

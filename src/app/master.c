@@ -56,7 +56,7 @@ int64_t master_now(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-__attribute__((format(printf, 1, 2))) static bool complain(const char *format, ...)
+bool master_complain(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -77,12 +77,12 @@ static bool open_sockets(struct master *m)
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     if (!m->sockets || !m->socket_ids)
-        return complain("not enough memory");
+        return master_complain("not enough memory");
     for (unsigned i = 0; i < n; i++) {
         int fd = listener_open(&c->listen[i], BACKLOG);
         if (fd < 0)
-            return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
-                            strerror(-fd));
+            return master_complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
+                                   strerror(-fd));
         m->sockets[m->socket_count++] = fd;
         const char *path = c->listen[i].un.sun_path;
         if (c->listen[i].sa.sa_family != AF_UNIX)
@@ -90,7 +90,7 @@ static bool open_sockets(struct master *m)
         int rc =
             files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
         if (rc < 0)
-            return complain("cannot hand %s to its user: %s", path, strerror(-rc));
+            return master_complain("cannot hand %s to its user: %s", path, strerror(-rc));
     }
     return true;
 }
@@ -104,12 +104,13 @@ static bool open_pid_file(struct master *m)
     if (m->pid_fd >= 0)
         return true;
     if (m->pid_fd == -ELOOP)
-        return complain("the pid file %s: the way to it leads through a link that another user "
-                        "could have made",
-                        path);
+        return master_complain(
+            "the pid file %s: the way to it leads through a link that another user "
+            "could have made",
+            path);
     if (m->pid_fd == -EEXIST)
-        return complain("the pid file %s exists and is not a plain file of its own", path);
-    return complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
+        return master_complain("the pid file %s exists and is not a plain file of its own", path);
+    return master_complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
 }
 
 static bool open_logs(const struct config *c)
@@ -117,7 +118,7 @@ static bool open_logs(const struct config *c)
     const char *failed;
     int err;
     return logs_open(c, &failed, &err) ||
-           complain("cannot open the log %s: %s", failed, strerror(err));
+           master_complain("cannot open the log %s: %s", failed, strerror(err));
 }
 
 static bool make_data(const struct config *c)
@@ -127,7 +128,7 @@ static bool make_data(const struct config *c)
     if (rc < 0 && stat(c->data, &st) != 0)
         log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
     else if (rc < 0)
-        return complain("%s is not a folder", c->data);
+        return master_complain("%s is not a folder", c->data);
     return true;
 }
 
@@ -137,14 +138,15 @@ static bool become(const struct config *c)
     if (!c->as_root)
         return true;
     if (c->dev)
-        return privs_drop_capabilities(why) || complain("%s", why);
+        return privs_drop_capabilities(why) || master_complain("%s", why);
     if (!privs_become(&c->become, why))
-        return complain("%s", why);
+        return master_complain("%s", why);
     if (privs_blocked(c->site, R_OK | X_OK, blocked))
-        return complain("%s:%s, whom the server became, may not read %s. Give --user with one who "
-                        "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
-                        "yourself on loopback",
-                        c->become.user, c->become.group, blocked);
+        return master_complain(
+            "%s:%s, whom the server became, may not read %s. Give --user with one who "
+            "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
+            "yourself on loopback",
+            c->become.user, c->become.group, blocked);
     return true;
 }
 
@@ -167,14 +169,17 @@ static bool choose_temp(struct master *m)
     return true;
 }
 
-// A file that root alone can write may name logs as root would; another one may name what its site
-// can write.
+// A file that root alone can write may name logs and the control socket as root would; another one
+// may name what its site can write.
 static bool take_places(struct master *m)
 {
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
-    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
-           become(c) && (early || open_logs(c)) && make_data(c) && choose_temp(m);
+    bool early_control = early && c->control_is_set;
+    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) &&
+           (!early_control || master_open_control(m)) && make_data(c) && become(c) &&
+           (early || open_logs(c)) && make_data(c) && (early_control || master_open_control(m)) &&
+           choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)
@@ -208,22 +213,22 @@ static bool prepare(struct master *m)
     m->shared = shared == MAP_FAILED ? NULL : shared;
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
-        return complain("cannot start: %s", strerror(errno));
+        return master_complain("cannot start: %s", strerror(errno));
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);
     if (rc < 0)
-        return complain("cannot start: %s", strerror(-rc));
+        return master_complain("cannot start: %s", strerror(-rc));
     m->cache = cache_new(c->cache_bytes, c->workers + 1); // and a checker
     if (!m->cache)
-        return complain("cannot start: a cache of %llu bytes: %s",
-                        (unsigned long long)c->cache_bytes, strerror(errno));
+        return master_complain("cannot start: a cache of %llu bytes: %s",
+                               (unsigned long long)c->cache_bytes, strerror(errno));
     m->shared->starting = true;
     char why[SNAPSHOT_WHY_MAX];
     if (!reload_first(m, why))
-        return complain("%s", why);
+        return master_complain("%s", why);
     if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
-        return complain("cannot start: memory for the metrics: %s", strerror(errno));
+        return master_complain("cannot start: memory for the metrics: %s", strerror(errno));
     return true;
 }
 
@@ -238,6 +243,7 @@ void master_leave(const struct master *m, struct worker_job *job)
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
+    control_leave(m->control);
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -305,6 +311,7 @@ static void start_worker(struct master *m, struct slot *s)
                   describe_end(s->status, end), (int)pid);
     s->pid = pid;
     s->ready = false;
+    s->since = master_now();
 }
 
 static void start_due(struct master *m)
@@ -371,6 +378,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
+    s->ends++;
     close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
@@ -412,6 +420,15 @@ static void reap(struct master *m)
     }
 }
 
+void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX])
+{
+    struct addr bound = m->config->listen[i];
+    socklen_t n = sizeof bound.storage;
+    if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
+        getsockname(m->sockets[i], &bound.sa, &n);
+    addr_format(&bound, dst);
+}
+
 // "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
 // (Landlock ABI 7, seccomp)", a line for each address.
 static void say_start(const struct master *m)
@@ -422,14 +439,11 @@ static void say_start(const struct master *m)
         return;
     sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
-        struct addr bound = c->listen[i];
-        socklen_t n = sizeof bound.storage;
-        if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
-            getsockname(m->sockets[i], &bound.sa, &n);
+        master_address(m, i, text);
         fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
                 LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
-                addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
-                c->become.group, sandbox);
+                text, c->workers, c->workers == 1 ? "" : "s", c->become.user, c->become.group,
+                sandbox);
     }
 }
 
@@ -465,6 +479,7 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
 static void on_ready(struct master *m, struct slot *s)
 {
     s->ready = true;
+    s->since = master_now();
     s->pause = 0;
     if (m->state != STARTING || !master_all_ready(m))
         return;
@@ -509,6 +524,12 @@ static void reopen_logs(const struct master *m)
 
 // The loop ----------------------------------------------------------------------------------------
 
+void master_stop(struct master *m)
+{
+    if (m->state < STOPPING)
+        stop(m, STOPPING, (int64_t)m->stop_ms + GRACE);
+}
+
 static void on_signal(struct master *m, int signo)
 {
     switch (signo) {
@@ -518,7 +539,7 @@ static void on_signal(struct master *m, int signo)
     case SIGTERM:
     case SIGINT:
         if (m->state < STOPPING)
-            stop(m, STOPPING, (int64_t)m->stop_ms + GRACE);
+            master_stop(m);
         else
             stop(m, ENDING, GRACE);
         break;
@@ -555,6 +576,8 @@ static int next_due(const struct master *m)
             at = m->slots[i].start_at;
     if (reload_due(m) < at)
         at = reload_due(m);
+    if (m->control && control_due(m->control) < at)
+        at = control_due(m->control);
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
@@ -563,13 +586,16 @@ static int next_due(const struct master *m)
 static void turn(struct master *m)
 {
     struct pollfd p[] = {{.fd = m->signal_fd, .events = POLLIN},
-                         {.fd = m->ready_pipe[0], .events = POLLIN}};
+                         {.fd = m->ready_pipe[0], .events = POLLIN},
+                         {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
-    if (poll(p, 2, next_due(m)) < 0)
+    if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
+    if (m->control)
+        control_turn(m->control);
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
@@ -600,6 +626,7 @@ static void give_back(struct master *m)
     free(m->socket_ids);
     free(m->slots);
     log_close();
+    master_stopped(m);
 }
 
 int master_run(const struct config *c)
@@ -607,6 +634,8 @@ int master_run(const struct config *c)
     struct master m = {.config = c, .pid_fd = -1, .signal_fd = -1, .ready_pipe = {-1, -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.stop_ms = c->timeouts.stop;
+    m.began = master_now();
+    m.began_wall = time(NULL);
     if (!take_places(&m) || !prepare(&m)) {
         m.status = 1;
     } else {

@@ -77,12 +77,24 @@ static void end_checker(struct reload *r)
         kill(r->checker, SIGKILL);
 }
 
-static void over(struct master *m, bool ok)
+// why: all that is to be said where it failed.
+static void over(struct master *m, const char *why)
 {
     struct reload *r = &m->reload;
+    bool ok = !why;
+    struct reload_end *last = &m->last;
     end_checker(r);
     close_told(&r->new);
     r->stage = RELOAD_NONE;
+    last->number = r->new.number;
+    last->ok = ok;
+    last->at = master_now();
+    last->took = last->at - r->began;
+    last->succeeded += ok;
+    snprintf(last->why, sizeof last->why, "%s", ok ? "" : why);
+    char took[64];
+    snprintf(took, sizeof took, "reloaded in %lld ms", (long long)last->took);
+    control_end_waiting(m->control, r->new.number, ok, ok ? took : why);
     if (m->shared->figures)
         figures_reloaded(m->shared->figures, ok);
 }
@@ -91,9 +103,9 @@ static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
         tell_workers(m, CHANNEL_ABORT, NULL);
-    log_write(LOG_ERROR, "reload %u came to nothing: %s. The scripts that ran before go on",
-              m->reload.new.number, why);
-    over(m, false);
+    log_write(LOG_ERROR, "reload %u came to nothing: %.*s. The scripts that ran before go on",
+              m->reload.new.number, (int)strcspn(why, "\n"), why); // the rest was said before
+    over(m, why);
 }
 
 static void warn_of(void *arg, const char *setting)
@@ -136,7 +148,7 @@ static void commit(struct master *m)
     take_settings(m);
     log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
               (long long)(master_now() - r->began));
-    over(m, true);
+    over(m, NULL);
 }
 
 // CHECKING -----------------------------------------------------------------------------------------
@@ -198,11 +210,12 @@ static void begin(struct master *m)
     r->deadline = r->began + CHECK_MS;
 }
 
-void reload_ask(struct master *m)
+unsigned reload_ask(struct master *m)
 {
     if (m->state > SERVING)
-        return;
+        return 0;
     m->reload.again = true; // begun by reload_on_turn
+    return m->reload.new.number + 1;
 }
 
 void reload_on_checker_word(struct master *m, const struct worker_word *word)
@@ -214,7 +227,7 @@ void reload_on_checker_word(struct master *m, const struct worker_word *word)
         r->passed = true;
     } else {
         char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
         fail(m, word->says == WORKER_REFUSES ? why : "its Lua does not come back");
     }
 }
@@ -264,7 +277,7 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
         return;
     if (word->says == WORKER_REFUSES) {
         char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
         fail(m, why);
         return;
     }
@@ -303,4 +316,5 @@ void reload_stop(struct master *m)
     m->reload.again = false;
     if (m->reload.stage != RELOAD_NONE)
         fail(m, "the server stops");
+    control_end_waiting(m->control, m->reload.new.number + 1, false, "the server stops");
 }
