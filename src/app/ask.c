@@ -94,7 +94,10 @@ static int speak(int fd, const char *word)
     int end = -1;
     buf_init(&answer, 2 * CONTROL_ANSWER_MAX);
     int n = snprintf(line, sizeof line, "%s\n", word);
-    int rc = send(fd, line, (size_t)n, MSG_NOSIGNAL) == n ? collect(fd, &answer, &end) : -errno;
+    ssize_t sent = send(fd, line, (size_t)n, MSG_NOSIGNAL);
+    int rc = sent < 0 && errno != EPIPE ? -errno : 0; // who refuses says why before it closes
+    if (rc == 0)
+        rc = collect(fd, &answer, &end);
     if (end >= 0)
         poll(&(struct pollfd){.fd = end, .events = POLLIN}, 1, END_MS), close(end);
     int status = 1;
