@@ -34,6 +34,10 @@ struct cli {
     const char *listen[CLI_LISTEN_MAX];
     unsigned listen_count;
     unsigned workers; // 0: not given
+    // Not of the command line: where sockets listen that the program was started with. It listens there
+    // when neither the command line nor config.lua says where.
+    const char *inherited[CLI_LISTEN_MAX];
+    unsigned inherited_count;
     bool dev, quiet;
     const char *user, *config, *pid_file; // NULL: not given
 };

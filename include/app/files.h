@@ -29,6 +29,8 @@ struct file_id {
     ino_t inode;
 };
 int files_own_socket(const char *path, const struct identity *owner, struct file_id *id);
+// Notes which file a socket is that was bound before us.
+void files_know_socket(const char *path, struct file_id *id);
 // Removes it, unless another has taken its path since.
 void files_remove_socket(const char *path, const struct file_id *id);
 

@@ -5,6 +5,8 @@
 #include "app/config.h"
 #include "app/control.h"
 #include "app/files.h"
+#include "app/inherit.h"
+#include "app/notify.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
 
@@ -64,8 +66,11 @@ struct slot {
 
 struct master {
     const struct config *config;
+    struct inherited *inherited;
+    struct notify notify;
     int *sockets;
     struct file_id *socket_ids; // of the unix sockets among them
+    bool *socket_shared;        // not ours alone: neither shut down nor removed
     unsigned socket_count;
     struct worker_shared *shared;
     struct cache *cache;
@@ -108,13 +113,18 @@ int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
 
+// master_start.c
+bool master_start(struct master *m);           // false, said on stderr or in the log
+void master_say_start(const struct master *m); // once all workers are ready
+void master_tell_ready(struct master *m);      // the service manager
+void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
+
 // master_control.c: what is heard on the control socket
 bool master_open_control(struct master *m); // false, said on stderr: the start fails
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 
-// master.c, for that
-void master_stop(struct master *m); // as TERM does
-void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
+// master.c, for those
+void master_stop(struct master *m);                                                  // as TERM does
 bool master_complain(const char *format, ...) __attribute__((format(printf, 1, 2))); // false
 
 #endif

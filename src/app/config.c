@@ -363,14 +363,16 @@ static bool settle_identity(struct config *c, const struct cli *cli,
 
 static bool set_listen(struct config *c, const struct cli *cli)
 {
-    if (cli->listen_count == 0)
+    bool is_set = c->lines[find_row(STR("listen")) - rows] != 0;
+    unsigned n = cli->listen_count ? cli->listen_count : is_set ? 0 : cli->inherited_count;
+    if (n == 0)
         return true;
-    const char **items = arena_alloc(&c->arena, (cli->listen_count + 1) * sizeof *items);
+    const char **items = arena_alloc(&c->arena, (n + 1) * sizeof *items);
     if (!items)
         return false;
-    memcpy(items, cli->listen, cli->listen_count * sizeof *items);
-    items[cli->listen_count] = NULL;
-    c->listen_texts = (struct config_list){items, cli->listen_count};
+    memcpy(items, cli->listen_count ? cli->listen : cli->inherited, n * sizeof *items);
+    items[n] = NULL;
+    c->listen_texts = (struct config_list){items, n};
     mark(c, "listen", FROM_COMMAND_LINE);
     return true;
 }

@@ -158,6 +158,13 @@ int files_own_socket(const char *path, const struct identity *owner, struct file
     return rc;
 }
 
+void files_know_socket(const char *path, struct file_id *id)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        *id = (struct file_id){st.st_dev, st.st_ino};
+}
+
 void files_remove_socket(const char *path, const struct file_id *id)
 {
     struct stat st;

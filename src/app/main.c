@@ -3,6 +3,7 @@
 #include "app/ask.h"
 #include "app/cli.h"
 #include "app/config.h"
+#include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
 
@@ -37,13 +38,17 @@ static bool is_unknown_word(const struct cli *cli)
     return !cli->name && !strchr(cli->dir, '/') && stat(cli->dir, &st) != 0;
 }
 
-static int serve(const struct cli *cli)
+static int serve(struct cli *cli)
 {
     char why[CONFIG_WHY_MAX];
+    static struct inherited in;
     struct config c;
     int status = 1;
+    inherit_read(&in);
+    for (unsigned i = 0; i < in.n && i < CLI_LISTEN_MAX && !in.replaces; i++)
+        cli->inherited[cli->inherited_count++] = in.socket[i].text;
     if (config_load(cli, &c, why))
-        status = master_run(&c);
+        status = master_run(&c, &in);
     else
         fprintf(stderr, "lunette: %s\n", why);
     config_fini(&c);

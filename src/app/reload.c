@@ -93,6 +93,13 @@ static void over(struct master *m, const char *why)
     last->succeeded += ok;
     snprintf(last->why, sizeof last->why, "%s", ok ? "" : why);
     char took[64];
+    if (m->state != SERVING)
+        ; // it stops, and has said so
+    else if (ok)
+        notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", last->number);
+    else
+        notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", last->number,
+                    (int)strcspn(why, "\n"), why);
     snprintf(took, sizeof took, "reloaded in %lld ms", (long long)last->took);
     control_end_waiting(m->control, r->new.number, ok, ok ? took : why);
     if (m->shared->figures)
@@ -189,6 +196,8 @@ static void begin(struct master *m)
     r->new.number++;
     r->again = r->passed = false;
     r->began = master_now();
+    notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
+                (long long)r->began * 1000, r->new.number);
     r->new.scripts = read_scripts(m->config, why);
     if (r->new.scripts < 0) {
         fail(m, why);

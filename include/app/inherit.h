@@ -1,0 +1,38 @@
+// What the program was started with: listening sockets, from systemd (LISTEN_FDS, LISTEN_PID) or from
+// the server that this one replaces (LUNETTE_SOCKETS; see replace.h).
+#ifndef LUNETTE_APP_INHERIT_H
+#define LUNETTE_APP_INHERIT_H
+
+#include "app/cli.h"
+#include "net/addr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { INHERIT_MAX = CLI_LISTEN_MAX + 2 };
+
+struct inherited_socket {
+    int fd;
+    bool shared; // somebody else keeps it open to go on with it
+    bool taken;
+    char text[ADDR_TEXT_MAX]; // where it listens, as addr_format says it
+};
+
+struct inherited {
+    struct inherited_socket socket[INHERIT_MAX];
+    unsigned n;
+    bool replaces; // they are those of a server that runs still
+};
+
+// Reads the environment, and takes what concerns this out of it. What cannot be used is closed, with
+// a warning in the log.
+void inherit_read(struct inherited *in);
+// The socket that listens on a, which is then taken; NULL: there is none.
+const struct inherited_socket *inherit_find(struct inherited *in, const struct addr *a);
+// Closes those that nobody took. Each is told in the log.
+void inherit_close_rest(struct inherited *in);
+
+// A socket for the successor: "FD=ADDRESS", with '+' before the address of one that is shared for good.
+bool inherit_note(char *dst, size_t cap, int fd, bool shared, const char *text);
+
+#endif

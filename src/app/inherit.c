@@ -1,0 +1,123 @@
+// What the program was started with: see the header.
+#include "app/inherit.h"
+
+#include "base/log.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { FIRST = 3 }; // sd_listen_fds(3)
+
+static const char SOCKETS[] = "LUNETTE_SOCKETS";
+
+// The number in a variable; 0: there is none.
+static unsigned number_of(const char *variable)
+{
+    const char *text = getenv(variable);
+    uint64_t n;
+    return text && str_to_u64(str_z(text), &n) && n <= INT32_MAX ? (unsigned)n : 0;
+}
+
+static struct inherited_socket *add(struct inherited *in, int fd, bool shared)
+{
+    int rc = in->n == INHERIT_MAX ? -ENOBUFS : listener_adopt(fd);
+    if (rc < 0) {
+        log_write(LOG_WARN, "descriptor %d, which the server was started with, is not used: %s", fd,
+                  rc == -EINVAL ? "it is no stream socket that listens" : strerror(-rc));
+        if (rc != -EBADF)
+            close(fd);
+        return NULL;
+    }
+    struct inherited_socket *s = &in->socket[in->n++];
+    *s = (struct inherited_socket){.fd = fd, .shared = shared};
+    return s;
+}
+
+static void name(struct inherited_socket *s)
+{
+    struct addr a = {.len = sizeof a.storage};
+    if (getsockname(s->fd, &a.sa, &a.len) == 0)
+        addr_format(&a, s->text);
+}
+
+static void read_systemd(struct inherited *in)
+{
+    unsigned n = number_of("LISTEN_FDS");
+    if (number_of("LISTEN_PID") != (unsigned)getpid())
+        n = 0; // meant for another process
+    for (unsigned i = 0; i < n && i < 2 * INHERIT_MAX; i++) {
+        struct inherited_socket *s = add(in, FIRST + (int)i, true);
+        if (s)
+            name(s);
+    }
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDNAMES");
+}
+
+bool inherit_note(char *dst, size_t cap, int fd, bool shared, const char *text)
+{
+    size_t n = strlen(dst);
+    int more = snprintf(dst + n, cap - n, "%d=%s%s\n", fd, shared ? "+" : "", text);
+    return more > 0 && (size_t)more < cap - n;
+}
+
+static void read_predecessor(struct inherited *in)
+{
+    const char *text = getenv(SOCKETS);
+    struct str rest = str_z(text ? text : ""), line;
+    in->replaces = text != NULL;
+    while (rest.n && str_split(&rest, '\n', &line)) {
+        struct str number;
+        uint64_t fd;
+        str_split(&line, '=', &number);
+        bool shared = line.n && line.p[0] == '+';
+        struct inherited_socket *s =
+            str_to_u64(number, &fd) && fd <= INT32_MAX ? add(in, (int)fd, shared) : NULL;
+        if (s) // as it was set: port 0 stays port 0
+            snprintf(s->text, sizeof s->text, "%.*s", (int)line.n - shared, line.p + shared);
+    }
+    unsetenv(SOCKETS);
+}
+
+void inherit_read(struct inherited *in)
+{
+    *in = (struct inherited){.n = 0};
+    read_systemd(in);
+    read_predecessor(in);
+}
+
+const struct inherited_socket *inherit_find(struct inherited *in, const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format(a, text);
+    for (unsigned i = 0; i < in->n; i++) {
+        struct inherited_socket *s = &in->socket[i];
+        if (s->taken || strcmp(s->text, text) != 0)
+            continue;
+        s->taken = true;
+        return s;
+    }
+    return NULL;
+}
+
+void inherit_close_rest(struct inherited *in)
+{
+    for (unsigned i = 0; i < in->n; i++) {
+        struct inherited_socket *s = &in->socket[i];
+        if (s->taken)
+            continue;
+        s->taken = true;
+        close(s->fd);
+        if (!in->replaces || s->shared)
+            log_write(LOG_WARN,
+                      "the server was started with a socket on %s, where no setting has it listen: "
+                      "nobody answers there",
+                      s->text);
+    }
+}
