@@ -15,6 +15,7 @@ enum channel_kind {
     CHANNEL_LOAD,
     CHANNEL_COMMIT, // what was loaded takes over
     CHANNEL_ABORT,  // it is not wanted any more
+    CHANNEL_LEAVE,  // another server has taken over: end once what is open is over
 };
 
 struct channel_message {

@@ -18,6 +18,8 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 // Opens the pid file and writes the process id: the descriptor, to be kept until files_close_pid,
 // or −errno (−EEXIST for what is no plain file of root's or our own).
 int files_open_pid(const char *path);
+// Opened before us, by the server that we replace: writes our process id.
+int files_take_pid(int fd);
 // Removes it, or where the rights for that are gone empties it.
 void files_close_pid(const char *path, int fd);
 

@@ -7,6 +7,7 @@
 #include "app/files.h"
 #include "app/inherit.h"
 #include "app/notify.h"
+#include "app/replace.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
 
@@ -74,6 +75,7 @@ struct master {
     unsigned socket_count;
     struct worker_shared *shared;
     struct cache *cache;
+    bool cache_is_shared; // with the server that this one replaces, while that lives
     struct slot *slots;
     const char *temp;  // where large bodies wait
     char own_temp[32]; // the same, where we made it; else ""
@@ -86,11 +88,13 @@ struct master {
     uint32_t stop_ms; // timeouts.stop of the settings in force
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
+    struct replace replace;
     struct reload_end last;
     int64_t began;
     time_t began_wall;
     struct control *control; // NULL: none
     struct file_id control_id;
+    int control_fd; // of the server that this one replaces, until it is ready; −1
 };
 
 int64_t master_now(void); // milliseconds
@@ -121,10 +125,13 @@ void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEX
 
 // master_control.c: what is heard on the control socket
 bool master_open_control(struct master *m); // false, said on stderr: the start fails
+void master_take_control(struct master *m); // that of the server that this one replaces
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 
 // master.c, for those
-void master_stop(struct master *m);                                                  // as TERM does
-bool master_complain(const char *format, ...) __attribute__((format(printf, 1, 2))); // false
+void master_stop(struct master *m);     // as TERM does
+void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
+bool master_complain(const struct master *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); // false
 
 #endif

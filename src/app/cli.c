@@ -55,7 +55,8 @@ static const char serve_help[] =
     "\n"
     "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
     "then end; a second one, or QUIT, ends at once. HUP reloads scripts and settings. USR1 opens\n"
-    "the log files again, after they were renamed.\n";
+    "the log files again, after they were renamed. USR2 replaces the program without losing a\n"
+    "connection.\n";
 
 static const char limits_help[] =
     "lunette limits [DIR] [OPTION…]\n"

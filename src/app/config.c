@@ -565,6 +565,14 @@ bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
     return false;
 }
 
+// Whether the process has become that user before: when it replaces a server that root had started.
+static bool is_already(const struct config *c, const char *user)
+{
+    char why[PRIVS_WHY_MAX];
+    struct identity id;
+    return privs_choose(user, NULL, c->site, &id, why) && id.uid == c->become.uid;
+}
+
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
 {
     struct config *c = out;
@@ -576,7 +584,7 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     privs_current(&c->become);
     if (!find_site(c, cli->dir, why))
         return false;
-    if (cli->user && !c->as_root)
+    if (cli->user && !c->as_root && !is_already(c, cli->user))
         return config_fail(why, "--user needs root: only root can become another user");
     if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
         return false;

@@ -195,6 +195,14 @@ int files_open_pid(const char *path)
     return rc < 0 ? rc : fd;
 }
 
+int files_take_pid(int fd)
+{
+    if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) != 0 ||
+        dprintf(fd, "%d\n", (int)getpid()) < 0)
+        return -errno;
+    return 0;
+}
+
 // Whether the file still says our pid: a successor that was started while we stopped says its own.
 static bool says_our_pid(int fd)
 {

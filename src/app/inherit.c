@@ -5,6 +5,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 enum { FIRST = 3 }; // sd_listen_fds(3)
 
-static const char SOCKETS[] = "LUNETTE_SOCKETS";
+static const char SOCKETS[] = "LUNETTE_SOCKETS", HANDOVER[] = "LUNETTE_HANDOVER";
 
 // The number in a variable; 0: there is none.
 static unsigned number_of(const char *variable)
@@ -85,11 +86,70 @@ static void read_predecessor(struct inherited *in)
     unsetenv(SOCKETS);
 }
 
-void inherit_read(struct inherited *in)
+// "line=7 cache=8 first=128 …": numbers, of which descriptors are made our own.
+static void read_handover(struct inherited *in)
 {
-    *in = (struct inherited){.n = 0};
+    const struct {
+        const char *name;
+        int *fd;
+    } fds[] = {{"line", &in->line},   {"pid_file", &in->pid_file}, {"control", &in->control},
+               {"cache", &in->cache}, {"error", &in->error_log},   {"access", &in->access_log}};
+    const char *text = getenv(HANDOVER);
+    struct str rest = str_z(text ? text : ""), name;
+    for (struct str word; rest.n && str_split(&rest, ' ', &word);) {
+        uint64_t n;
+        str_split(&word, '=', &name);
+        if (!str_to_u64(word, &n))
+            continue;
+        if (str_eq(name, STR("inode")))
+            in->control_inode = n;
+        else if (str_eq(name, STR("first")) && n < INT32_MAX)
+            in->cache_first = (unsigned)n;
+        for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+            if (str_eq(name, str_z(fds[i].name)) && n <= INT32_MAX &&
+                fcntl((int)n, F_SETFD, FD_CLOEXEC) == 0)
+                *fds[i].fd = (int)n;
+    }
+    unsetenv(HANDOVER);
+}
+
+// The path by which the program was called, so that what lies there later is found; where that was by
+// a name alone, the file that the kernel took.
+static void find_program(struct inherited *in)
+{
+    const char *called = in->argv[0];
+    char folder[PATH_MAX];
+    int n = -1;
+    if (called[0] == '/')
+        n = snprintf(in->program, sizeof in->program, "%s", called);
+    else if (strchr(called, '/') && getcwd(folder, sizeof folder))
+        n = snprintf(in->program, sizeof in->program, "%s/%s", folder, called);
+    else if ((n = (int)readlink("/proc/self/exe", in->program, sizeof in->program - 1)) >= 0)
+        in->program[n] = '\0';
+    if (n < 0 || n >= (int)sizeof in->program)
+        in->program[0] = '\0';
+}
+
+void inherit_read(struct inherited *in, char *const *argv)
+{
+    *in = (struct inherited){.line = -1,
+                             .pid_file = -1,
+                             .control = -1,
+                             .cache = -1,
+                             .error_log = -1,
+                             .access_log = -1,
+                             .argv = argv};
     read_systemd(in);
     read_predecessor(in);
+    read_handover(in);
+    find_program(in);
+}
+
+int inherit_take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
 }
 
 const struct inherited_socket *inherit_find(struct inherited *in, const struct addr *a)
@@ -120,4 +180,8 @@ void inherit_close_rest(struct inherited *in)
                       "nobody answers there",
                       s->text);
     }
+    int *rest[] = {&in->pid_file, &in->control, &in->cache, &in->error_log, &in->access_log};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        if (*rest[i] >= 0)
+            close(inherit_take(rest[i]));
 }

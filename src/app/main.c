@@ -6,6 +6,7 @@
 #include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
+#include "app/replace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,19 +39,20 @@ static bool is_unknown_word(const struct cli *cli)
     return !cli->name && !strchr(cli->dir, '/') && stat(cli->dir, &st) != 0;
 }
 
-static int serve(struct cli *cli)
+static int serve(struct cli *cli, char *const *argv)
 {
     char why[CONFIG_WHY_MAX];
     static struct inherited in;
     struct config c;
     int status = 1;
-    inherit_read(&in);
-    for (unsigned i = 0; i < in.n && i < CLI_LISTEN_MAX && !in.replaces; i++)
-        cli->inherited[cli->inherited_count++] = in.socket[i].text;
+    inherit_read(&in, argv);
+    for (unsigned i = 0; i < in.n && i < CLI_LISTEN_MAX; i++)
+        if (in.socket[i].shared) // systemd's
+            cli->inherited[cli->inherited_count++] = in.socket[i].text;
     if (config_load(cli, &c, why))
         status = master_run(&c, &in);
     else
-        fprintf(stderr, "lunette: %s\n", why);
+        replace_fail_start(&in, why);
     config_fini(&c);
     return status;
 }
@@ -106,5 +108,5 @@ int main(int argc, char *argv[])
     case CLI_SERVE:
         break;
     }
-    return is_unknown_word(&cli) ? unknown_word(cli.dir) : serve(&cli);
+    return is_unknown_word(&cli) ? unknown_word(cli.dir) : serve(&cli, argv);
 }

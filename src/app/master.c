@@ -24,6 +24,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -51,14 +52,14 @@ int64_t master_now(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-bool master_complain(const char *format, ...)
+bool master_complain(const struct master *m, const char *format, ...)
 {
+    char why[2 * PATH_MAX];
     va_list args;
     va_start(args, format);
-    fputs("lunette: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(why, sizeof why, format, args);
     va_end(args);
+    replace_fail_start(m->inherited, why);
     return false;
 }
 
@@ -74,6 +75,10 @@ void master_leave(const struct master *m, struct worker_job *job)
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     control_leave(m->control);
+    if (m->replace.line >= 0)
+        close(m->replace.line);
+    if (m->inherited->line >= 0)
+        close(m->inherited->line);
     if (m->notify.fd >= 0)
         close(m->notify.fd);
     *job = (struct worker_job){
@@ -202,6 +207,7 @@ static void stop(struct master *m, enum master_state next, int64_t within)
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
+    replace_stop(m);
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
     if (next == ENDING)
         stop_listening(m, m->socket_count);
@@ -251,8 +257,8 @@ static void reap(struct master *m)
         struct slot *s = master_slot(m, pid);
         if (s)
             on_end(m, s, status);
-        else
-            reload_on_end(m, pid);
+        else if (!reload_on_end(m, pid))
+            replace_on_end(m, pid);
     }
 }
 
@@ -285,6 +291,7 @@ static void on_ready(struct master *m, struct slot *s)
     m->shared->starting = false;
     master_say_start(m);
     inherit_close_rest(m->inherited);
+    replace_take_over(m);
     master_tell_ready(m);
 }
 
@@ -323,6 +330,13 @@ static void reopen_logs(const struct master *m)
 
 // The loop ----------------------------------------------------------------------------------------
 
+void master_leave_to(struct master *m)
+{
+    m->state = STOPPING;
+    m->deadline = master_now() + m->stop_ms + GRACE;
+    reload_stop(m);
+}
+
 void master_stop(struct master *m)
 {
     if (m->state < STOPPING)
@@ -352,7 +366,7 @@ static void on_signal(struct master *m, int signo)
         reopen_logs(m);
         break;
     default:
-        log_write(LOG_WARN, "SIGUSR2: replacing the program is not in this version of lunette yet");
+        replace_ask(m); // USR2
     }
 }
 
@@ -375,6 +389,8 @@ static int next_due(const struct master *m)
             at = m->slots[i].start_at;
     if (reload_due(m) < at)
         at = reload_due(m);
+    if (replace_due(m) < at)
+        at = replace_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->control && control_due(m->control) < at)
@@ -386,7 +402,10 @@ static int next_due(const struct master *m)
 
 static void turn(struct master *m)
 {
-    struct pollfd p[] = {{.fd = m->signal_fd, .events = POLLIN},
+    bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
+    struct pollfd p[] = {{.fd = starts ? m->replace.line : -1, .events = POLLIN},
+                         {.fd = serves ? m->inherited->line : -1, .events = POLLIN},
+                         {.fd = m->signal_fd, .events = POLLIN},
                          {.fd = m->ready_pipe[0], .events = POLLIN},
                          {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
@@ -401,6 +420,7 @@ static void turn(struct master *m)
         on_deadline(m);
     start_due(m);
     reload_on_turn(m);
+    replace_on_turn(m);
     notify_turn(&m->notify, master_now());
 }
 
@@ -431,12 +451,19 @@ static void give_back(struct master *m)
     log_close();
     master_stopped(m);
     notify_close(&m->notify);
+    if (m->replace.line >= 0)
+        close(m->replace.line);
 }
 
 int master_run(const struct config *c, struct inherited *in)
 {
-    struct master m = {
-        .config = c, .inherited = in, .pid_fd = -1, .signal_fd = -1, .ready_pipe = {-1, -1}};
+    struct master m = {.config = c,
+                       .inherited = in,
+                       .control_fd = -1,
+                       .replace = {.line = -1},
+                       .pid_fd = -1,
+                       .signal_fd = -1,
+                       .ready_pipe = {-1, -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.stop_ms = c->timeouts.stop;
     m.began = master_now();

@@ -137,10 +137,11 @@ static void on_word(void *arg, struct control_client *from, const char *word)
 
 // Without a socket at the default place the server goes without: there may be two servers of one
 // site, and data/ may be somebody else's.
-static bool go_without(const struct config *c, const char *why)
+static bool go_without(const struct master *m, const char *why)
 {
+    const struct config *c = m->config;
     if (c->control_is_set)
-        return master_complain("cannot open the control socket %s: %s", c->control, why);
+        return master_complain(m, "cannot open the control socket %s: %s", c->control, why);
     log_write(LOG_WARN,
               "no control socket at %s: %s. lunette status, reload and stop do not reach this "
               "server; signals do, and so do they when config.lua's control names another place",
@@ -162,24 +163,51 @@ static const char *explain(int rc)
     }
 }
 
+// The file that the socket of the server before us is at: ours, once we take over.
+static bool is_predecessors(struct master *m)
+{
+    struct file_id id = {0, 0};
+    files_know_socket(m->config->control, &id);
+    if (m->inherited->control < 0 || id.inode != m->inherited->control_inode)
+        return false;
+    m->control_id = id;
+    m->control_fd = inherit_take(&m->inherited->control);
+    return true;
+}
+
+void master_take_control(struct master *m)
+{
+    if (m->control_fd < 0)
+        return;
+    m->control = control_new(m->control_fd, on_word, m);
+    if (m->control)
+        m->control_fd = -1;
+    else
+        log_write(LOG_ERROR, "no control socket any more: %s", strerror(errno));
+}
+
 bool master_open_control(struct master *m)
 {
     const struct config *c = m->config;
+    if (is_predecessors(m))
+        return true;
     bool root_gives = c->as_root && !c->dev && geteuid() == 0;
     int fd = control_bind(c->control, root_gives ? &c->become : NULL, &m->control_id);
     if (fd < 0)
-        return go_without(c, explain(fd));
+        return go_without(m, explain(fd));
     m->control = control_new(fd, on_word, m);
     if (m->control)
         return true;
     int err = errno;
     close(fd);
     files_remove_socket(c->control, &m->control_id);
-    return go_without(c, strerror(err));
+    return go_without(m, strerror(err));
 }
 
 void master_stopped(struct master *m)
 {
+    if (m->control_fd >= 0)
+        close(m->control_fd);
     if (!m->control)
         return;
     files_remove_socket(m->config->control, &m->control_id);

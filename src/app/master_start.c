@@ -55,13 +55,13 @@ static bool open_sockets(struct master *m)
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);
     if (!m->sockets || !m->socket_ids || !m->socket_shared)
-        return master_complain("not enough memory");
+        return master_complain(m, "not enough memory");
     for (unsigned i = 0; i < n; i++) {
         if (take_inherited(m, i))
             continue;
         int fd = listener_open(&c->listen[i], BACKLOG);
         if (fd < 0)
-            return master_complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
+            return master_complain(m, "cannot listen on %s: %s", addr_format(&c->listen[i], text),
                                    strerror(-fd));
         m->sockets[m->socket_count++] = fd;
         const char *path = c->listen[i].un.sun_path;
@@ -70,7 +70,7 @@ static bool open_sockets(struct master *m)
         int rc =
             files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
         if (rc < 0)
-            return master_complain("cannot hand %s to its user: %s", path, strerror(-rc));
+            return master_complain(m, "cannot hand %s to its user: %s", path, strerror(-rc));
     }
     return true;
 }
@@ -80,49 +80,71 @@ static bool open_pid_file(struct master *m)
     const char *path = m->config->pid_file;
     if (!path)
         return true;
-    m->pid_fd = files_open_pid(path);
+    m->pid_fd = inherit_take(&m->inherited->pid_file); // to be written once we take over
+    if (m->pid_fd < 0)
+        m->pid_fd = files_open_pid(path);
     if (m->pid_fd >= 0)
         return true;
     if (m->pid_fd == -ELOOP)
         return master_complain(
+            m,
             "the pid file %s: the way to it leads through a link that another user "
             "could have made",
             path);
     if (m->pid_fd == -EEXIST)
-        return master_complain("the pid file %s exists and is not a plain file of its own", path);
-    return master_complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
+        return master_complain(m, "the pid file %s exists and is not a plain file of its own",
+                               path);
+    return master_complain(m, "cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
 }
 
-static bool open_logs(const struct config *c)
+// What root has opened once goes on, where its successor has no right to.
+static bool adopt_logs(struct master *m, const char *failed, int err)
 {
+    struct inherited *in = m->inherited;
+    if (in->error_log < 0 && in->access_log < 0)
+        return false;
+    log_adopt(inherit_take(&in->error_log), inherit_take(&in->access_log));
+    log_set_level((enum log_level)log_level_parse(str_z(m->config->log.level)));
+    log_write(LOG_WARN, "cannot open the log %s: %s. The files that were open before go on", failed,
+              strerror(err));
+    return true;
+}
+
+static bool open_logs(struct master *m)
+{
+    const struct config *c = m->config;
     const char *failed;
     int err;
-    return logs_open(c, &failed, &err) ||
-           master_complain("cannot open the log %s: %s", failed, strerror(err));
+    if (logs_open(c, &failed, &err) || adopt_logs(m, failed, err))
+        return true;
+    return master_complain(m, "cannot open the log %s: %s", failed, strerror(err));
 }
 
-static bool make_data(const struct config *c)
+static bool make_data(struct master *m)
 {
+    const struct config *c = m->config;
     int rc = files_make_data(c->site, c->data, &c->become);
     struct stat st;
     if (rc < 0 && stat(c->data, &st) != 0)
         log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
     else if (rc < 0)
-        return master_complain("%s is not a folder", c->data);
+        return master_complain(m, "%s is not a folder", c->data);
     return true;
 }
 
-static bool become(const struct config *c)
+static bool become(struct master *m)
 {
+    const struct config *c = m->config;
     char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
     if (!c->as_root)
         return true;
     if (c->dev)
-        return privs_drop_capabilities(why) || master_complain("%s", why);
+        return privs_drop_capabilities(why) || master_complain(m, "%s", why);
     if (!privs_become(&c->become, why))
-        return master_complain("%s", why);
+        return master_complain(m, "%s", why);
     if (privs_blocked(c->site, R_OK | X_OK, blocked))
         return master_complain(
+            m,
             "%s:%s, whom the server became, may not read %s. Give --user with one who "
             "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
             "yourself on loopback",
@@ -156,9 +178,9 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     bool early_control = early && c->control_is_set;
-    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) &&
-           (!early_control || master_open_control(m)) && make_data(c) && become(c) &&
-           (early || open_logs(c)) && make_data(c) && (early_control || master_open_control(m)) &&
+    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(m)) &&
+           (!early_control || master_open_control(m)) && make_data(m) && become(m) &&
+           (early || open_logs(m)) && make_data(m) && (early_control || master_open_control(m)) &&
            choose_temp(m);
 }
 
@@ -177,6 +199,37 @@ static void raise_descriptors(const struct config *c)
             c->limits.connections, (unsigned long long)l.rlim_cur);
 }
 
+// The one of the server that this one replaces, if it is as it would be made now.
+static bool share_cache(struct master *m, unsigned workers)
+{
+    int fd = m->inherited->cache;
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size != m->config->cache_bytes ||
+        workers > CACHE_WORKERS_MAX / 2)
+        return false;
+    m->cache = cache_open(fd, workers);
+    if (!m->cache)
+        return false;
+    inherit_take(&m->inherited->cache);
+    cache_number_from(m->cache, m->inherited->cache_first);
+    m->cache_is_shared = true;
+    return true;
+}
+
+static bool open_cache(struct master *m)
+{
+    const struct config *c = m->config;
+    unsigned workers = c->workers + 1; // and a checker
+    if (share_cache(m, workers))
+        return true;
+    if (m->inherited->replaces)
+        log_write(LOG_WARN, "the cache begins empty: its size or layout is another than before");
+    m->inherited->cache_first = 0;
+    m->cache = cache_new(c->cache_bytes, workers);
+    return m->cache || master_complain(m, "cannot start: a cache of %llu bytes: %s",
+                                       (unsigned long long)c->cache_bytes, strerror(errno));
+}
+
 static bool prepare(struct master *m)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -193,23 +246,37 @@ static bool prepare(struct master *m)
     m->shared = shared == MAP_FAILED ? NULL : shared;
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
-        return master_complain("cannot start: %s", strerror(errno));
+        return master_complain(m, "cannot start: %s", strerror(errno));
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);
     if (rc < 0)
-        return master_complain("cannot start: %s", strerror(-rc));
-    m->cache = cache_new(c->cache_bytes, c->workers + 1); // and a checker
-    if (!m->cache)
-        return master_complain("cannot start: a cache of %llu bytes: %s",
-                               (unsigned long long)c->cache_bytes, strerror(errno));
+        return master_complain(m, "cannot start: %s", strerror(-rc));
+    if (!open_cache(m))
+        return false;
     m->shared->starting = true;
     char why[SNAPSHOT_WHY_MAX];
     if (!reload_first(m, why))
-        return master_complain("%s", why);
+        return master_complain(m, "%s", why);
     if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
-        return master_complain("cannot start: memory for the metrics: %s", strerror(errno));
+        return master_complain(m, "cannot start: memory for the metrics: %s", strerror(errno));
     return true;
+}
+
+// Who replaces a server has its rights, and no way to others.
+static void warn_of_identity(const struct config *c, const struct inherited *in)
+{
+    char why[PRIVS_WHY_MAX];
+    struct identity now;
+    if (!in->replaces || c->as_root || (!c->user && !c->group))
+        return;
+    if (!privs_choose(c->user, c->group, c->site, &now, why) || now.uid != c->become.uid ||
+        now.gid != c->become.gid)
+        log_write(
+            LOG_WARN,
+            "config.lua names another user or group than %s:%s, as whom the server runs since it "
+            "gave up root: that takes a start, not a replacement",
+            c->become.user, c->become.group);
 }
 
 bool master_start(struct master *m)
@@ -217,6 +284,7 @@ bool master_start(struct master *m)
     if (!take_places(m) || !prepare(m))
         return false;
     raise_descriptors(m->config);
+    warn_of_identity(m->config, m->inherited);
     return true;
 }
 

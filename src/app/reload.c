@@ -311,7 +311,8 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                             : "the workers took longer than 30 s");
-    if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING)
+    if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
+        m->replace.stage == REPLACE_NONE)
         begin(m);
 }
 
