@@ -92,6 +92,8 @@ static void tell_status(const struct master *m, struct control_client *to)
     control_say(to, "pid          %d", (int)getpid());
     control_say(to, "state        %s", say_state(m));
     control_say(to, "since        %s (%s)", since, say_age(master_now() - m->began, age));
+    if (m->inherited->line >= 0)
+        control_say(to, "predecessor  finishes its requests still");
     tell_addresses(m, to);
     control_say(to, "connections  %u of %u", open, c->limits.connections);
     tell_reloads(m, to);

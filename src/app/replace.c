@@ -29,7 +29,8 @@ void replace_ask(struct master *m)
     if (m->state > SERVING || m->replace.stage == REPLACE_LEAVING)
         return;
     if (m->replace.stage == REPLACE_STARTING || m->inherited->line >= 0 || m->state == STARTING)
-        log_write(LOG_INFO, "the program is replaced once the one before has ended, or begun");
+        log_write(LOG_INFO, "the program is replaced later: a start or another replacement is not "
+                            "over yet");
     m->replace.asked = true; // begun by replace_on_turn
 }
 
@@ -47,6 +48,7 @@ static void set_environment(const struct master *m, int line)
     int error, access, cache = cache_fd(m->cache);
     if (m->config->workers + 1 > CACHE_WORKERS_MAX / 2)
         cache = -1; // two such servers have no room beside one another
+    unsigned first = m->inherited->cache_first ? 0 : CACHE_WORKERS_MAX / 2;
     int control = m->control ? control_listener(m->control) : -1;
     for (unsigned i = 0; i < m->socket_count; i++) {
         inherit_note(sockets, sizeof sockets, m->sockets[i], m->socket_shared[i],
@@ -60,8 +62,7 @@ static void set_environment(const struct master *m, int line)
         int fd;
     } fds[] = {{"line", line},   {"pid_file", m->pid_fd}, {"control", control},
                {"cache", cache}, {"error", error},        {"access", access}};
-    int n = snprintf(handover, sizeof handover, "first=%u inode=%llu",
-                     m->inherited->cache_first ? 0 : CACHE_WORKERS_MAX / 2,
+    int n = snprintf(handover, sizeof handover, "first=%u inode=%llu", first,
                      (unsigned long long)m->control_id.inode);
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (fds[i].fd >= 0)
@@ -176,6 +177,7 @@ bool replace_on_end(struct master *m, pid_t pid)
     if (r->stage == REPLACE_STARTING)
         listen_to(m);
     r->pid = 0;
+    cache_others_died(m->cache);
     if (r->stage == REPLACE_STARTING)
         fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
     return true;

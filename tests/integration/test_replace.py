@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import LUNETTE, Server, Wire, eventually
+from conftest import LUNETTE, Server, Wire, eventually, free_port
 from test_control import ask, field
 from test_systemd import Activated, Manager, get, listening
 
@@ -364,3 +364,42 @@ def test_sockets_of_the_service_manager_go_on(make_site):
             eventually(lambda: not alive(new), 20)
         with Activated(folder, [tcp]):
             assert b"one" in get(tcp)
+
+
+def test_health_is_good_all_the_time(start):
+    """On a path of the site and on an address of its own: the site does not stop."""
+    side = free_port()
+    site = dict(SITE)
+    site["scripts/config.lua"] = f"""return {{ health = "/health", metrics = "127.0.0.1:{side}",
+                                               timeouts = {{ stop = 10 }} }}"""
+    r = start(site)
+
+    def metrics():
+        with Wire(socket.create_connection(("127.0.0.1", side), 10)) as wire:
+            return wire.get("/metrics", "Connection: close").answer()
+    with r.server.wire() as kept, r.server.wire() as slow:
+        assert kept.get("/health").answer().status == 200
+        slow.get("/slow")
+        time.sleep(0.2)
+        r.replace()
+        assert kept.get("/health").answer().status == 200
+        for _ in range(10):
+            assert one(r.server, "/health").status == 200
+            assert metrics().status == 200
+        assert slow.answer().body == b"slow"
+    eventually(lambda: not alive(r.pids[0]), 20)
+    assert metrics().status == 200
+
+
+def test_a_reload_that_waits_hears_of_the_replacement(start):
+    """It was asked for while the new program began: whoever asked may ask again."""
+    r = start()
+    main = r.server.folder / "scripts/main.lua"
+    main.write_text("require 'lunette.task'.sleep(1)\n" + MAIN)
+    old = r.pid()
+    os.kill(old, signal.SIGUSR2)
+    r.server.wait_for("replacing the program")
+    code, out, err = ask(r.server, "reload")
+    assert code == 1 and out == "" and "the program was replaced meanwhile" in err
+    r.pids.append(eventually(lambda: r.pid() != old and r.pid()))
+    assert ask(r.server, "reload")[0] == 0
