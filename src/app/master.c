@@ -75,6 +75,8 @@ void master_leave(const struct master *m, struct worker_job *job)
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     control_leave(m->control);
+    if (m->control_fd >= 0)
+        close(m->control_fd);
     if (m->replace.line >= 0)
         close(m->replace.line);
     if (m->inherited->line >= 0)
@@ -290,7 +292,6 @@ static void on_ready(struct master *m, struct slot *s)
     m->state = SERVING;
     m->shared->starting = false;
     master_say_start(m);
-    inherit_close_rest(m->inherited);
     replace_take_over(m);
     master_tell_ready(m);
 }

@@ -283,6 +283,7 @@ bool master_start(struct master *m)
 {
     if (!take_places(m) || !prepare(m))
         return false;
+    inherit_close_rest(m->inherited); // before a worker could have it, too
     raise_descriptors(m->config);
     warn_of_identity(m->config, m->inherited);
     return true;

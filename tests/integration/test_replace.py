@@ -158,9 +158,13 @@ def test_requests_under_way_end_where_they_began(start):
         slow.get("/slow")
         time.sleep(0.2)
         r.replace()
-        # One more, on a connection that was idle, and then it is closed
-        answer = idle.get("/").answer()
-        assert answer.body == b"one" and answer.headers["connection"] == "close"
+        # One more on a connection that was idle, once the workers know, and then it is closed
+        said = []
+        while "connection" not in said:
+            answer = idle.get("/").answer()
+            assert answer.body == b"one"
+            said = answer.headers
+        assert said["connection"] == "close"
         idle.assert_end()
         assert slow.answer().body == b"slow"
     assert r.server.ends_within(10) and r.server.process.wait() == 0
@@ -199,6 +203,32 @@ def test_the_fill_of_an_old_one_that_is_killed_is_passed_on(start):
             os.kill(r.server.process.pid, signal.SIGKILL)
             os.kill(old, signal.SIGKILL)
             assert new.answer().body == b"filled"
+
+
+def descriptors(pid):
+    """How many of each kind a process has."""
+    kinds = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        name = re.sub(r"\d+", "", os.readlink(f"/proc/{pid}/fd/{fd}"))
+        kinds[name] = kinds.get(name, 0) + 1
+    return kinds
+
+
+def workers_of(pid):
+    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def test_no_descriptor_is_left_over(start):
+    """In the master after several replacements, and in its workers: none of the master's."""
+    r = start(SITE, "--workers", "1")
+    one(r.server)
+    first = [descriptors(r.pid()), descriptors(r.server.workers()[0])]
+    for _ in range(3):
+        old = r.pid()
+        r.replace()
+        eventually(lambda: not alive(old), 20)
+        one(r.server)
+    eventually(lambda: [descriptors(r.pid()), descriptors(workers_of(r.pid())[0])] == first, 10)
 
 
 def test_the_control_socket_and_signals_are_the_new_ones(start):
