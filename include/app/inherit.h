@@ -43,7 +43,8 @@ void inherit_close_rest(struct inherited *in);
 // One of the descriptors was taken, or is not wanted: −1 from then on, in place of which it is given.
 int inherit_take(int *fd);
 
-// A socket for the successor: "FD=ADDRESS", with '+' before the address of one that is shared for good.
+// A socket for the successor: "FD=ADDRESS", with '+' before the address of one that is shared for good,
+// behind what is in dst. False, with nothing added, when that has no room.
 bool inherit_note(char *dst, size_t cap, int fd, bool shared, const char *text);
 
 #endif

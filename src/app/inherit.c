@@ -64,8 +64,12 @@ static void read_systemd(struct inherited *in)
 bool inherit_note(char *dst, size_t cap, int fd, bool shared, const char *text)
 {
     size_t n = strlen(dst);
-    int more = snprintf(dst + n, cap - n, "%d=%s%s\n", fd, shared ? "+" : "", text);
-    return more > 0 && (size_t)more < cap - n;
+    int more = n < cap ? snprintf(dst + n, cap - n, "%d=%s%s\n", fd, shared ? "+" : "", text) : -1;
+    if (more > 0 && (size_t)more < cap - n)
+        return true;
+    if (n < cap)
+        dst[n] = '\0';
+    return false;
 }
 
 static void read_predecessor(struct inherited *in)
