@@ -10,7 +10,7 @@ BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev 
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-jwt \
               python3-cryptography openssl python3-selenium chromium chromium-driver curl
 # Goals that do without what only tests need.
-BUILDING    = all need serve build/lunette
+BUILDING    = all need serve install install-files uninstall build/lunette
 
 CC       = gcc
 B       ?= build
@@ -55,7 +55,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 comma := ,
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
+.PHONY: all need serve install install-files uninstall test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
         bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -95,6 +95,28 @@ $(B)/obj/modules.o: $(B)/modules.S $(LUA) | need
 
 serve: all
 	$(B)/lunette serve . --dev
+
+# The program, its manual, and a unit for systemd: make install PREFIX=/usr DESTDIR=/tmp/package.
+# lunette@srv-mysite.service then serves /srv/mysite.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BINDIR   = $(PREFIX)/bin
+DOCDIR   = $(PREFIX)/share/doc/lunette
+UNITDIR  = $(PREFIX)/lib/systemd/system
+install: all
+	@$(MAKE) --no-print-directory NEED=: install-files
+install-files:
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
+	install -m 755 $(B)/lunette '$(DESTDIR)$(BINDIR)/lunette.new'
+	mv -f '$(DESTDIR)$(BINDIR)/lunette.new' '$(DESTDIR)$(BINDIR)/lunette' # one may be running
+	install -m 644 README.md '$(DESTDIR)$(DOCDIR)/README.md'
+	sed 's,@BINDIR@,$(BINDIR),g; s,@DOCDIR@,$(DOCDIR),g' src/app/lunette@.service.in \
+	  >'$(DESTDIR)$(UNITDIR)/lunette@.service'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/lunette@.service'
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/lunette' '$(DESTDIR)$(DOCDIR)/README.md' \
+	  '$(DESTDIR)$(UNITDIR)/lunette@.service'
+	-rmdir '$(DESTDIR)$(DOCDIR)'
 
 # --- tests ---
 

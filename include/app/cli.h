@@ -13,9 +13,15 @@ enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256 };
 enum cli_command {
     CLI_SERVE,
     CLI_LIMITS,
+    CLI_STATUS,
+    CLI_RELOAD,
+    CLI_STOP,
     CLI_HELP,        // the page about all commands
     CLI_SERVE_HELP,  // the page about serve
     CLI_LIMITS_HELP, // the page about limits
+    CLI_STATUS_HELP,
+    CLI_RELOAD_HELP,
+    CLI_STOP_HELP,
     CLI_VERSION,
     CLI_LATER, // a command that this version does not have: name says which
 };
@@ -28,6 +34,10 @@ struct cli {
     const char *listen[CLI_LISTEN_MAX];
     unsigned listen_count;
     unsigned workers; // 0: not given
+    // Not of the command line: where sockets listen that the program was started with. It listens there
+    // when neither the command line nor config.lua says where.
+    const char *inherited[CLI_LISTEN_MAX];
+    unsigned inherited_count;
     bool dev, quiet;
     const char *user, *config, *pid_file; // NULL: not given
 };

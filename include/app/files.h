@@ -18,6 +18,8 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 // Opens the pid file and writes the process id: the descriptor, to be kept until files_close_pid,
 // or −errno (−EEXIST for what is no plain file of root's or our own).
 int files_open_pid(const char *path);
+// Opened before us, by the server that we replace: writes our process id.
+int files_take_pid(int fd);
 // Removes it, or where the rights for that are gone empties it.
 void files_close_pid(const char *path, int fd);
 
@@ -29,6 +31,8 @@ struct file_id {
     ino_t inode;
 };
 int files_own_socket(const char *path, const struct identity *owner, struct file_id *id);
+// Notes which file a socket is that was bound before us.
+void files_know_socket(const char *path, struct file_id *id);
 // Removes it, unless another has taken its path since.
 void files_remove_socket(const char *path, const struct file_id *id);
 

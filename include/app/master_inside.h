@@ -1,9 +1,13 @@
-// Private to master.c and reload.c: the master's state.
+// Private to master*.c and reload.c: the master's state.
 #ifndef LUNETTE_APP_MASTER_INSIDE_H
 #define LUNETTE_APP_MASTER_INSIDE_H
 
 #include "app/config.h"
+#include "app/control.h"
 #include "app/files.h"
+#include "app/inherit.h"
+#include "app/notify.h"
+#include "app/replace.h"
 #include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
@@ -12,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 // What a generation is made from. Number 0 is the start.
 struct told {
@@ -38,6 +43,15 @@ struct reload {
     int64_t began, deadline;
 };
 
+// How the last reload ended.
+struct reload_end {
+    unsigned number; // 0: there was none
+    bool ok;
+    int64_t at, took; // milliseconds of master_now
+    unsigned succeeded;
+    char why[WORKER_TEXT + 1]; // where it failed: all that was said
+};
+
 enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
@@ -50,15 +64,21 @@ struct slot {
     pid_t replaces;   // the dead one, for the log; 0 at first
     int status;       // its end
     bool loaded;      // the scripts of the reload under way
+    int64_t since;    // when it was started, or was ready
+    unsigned ends;    // of workers in this place, so far
 };
 
 struct master {
     const struct config *config;
+    struct inherited *inherited;
+    struct notify notify;
     int *sockets;
     struct file_id *socket_ids; // of the unix sockets among them
+    bool *socket_shared;        // not ours alone: neither shut down nor removed
     unsigned socket_count;
     struct worker_shared *shared;
     struct cache *cache;
+    bool cache_is_shared; // with the server that this one replaces, while that lives
     struct slot *slots;
     const char *temp;  // where large bodies wait
     char own_temp[32]; // the same, where we made it; else ""
@@ -72,6 +92,13 @@ struct master {
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
+    struct replace replace;
+    struct reload_end last;
+    int64_t began;
+    time_t began_wall;
+    struct control *control; // NULL: none
+    struct file_id control_id;
+    int control_fd; // of the server that this one replaces, until it is ready; −1
 };
 
 int64_t master_now(void); // milliseconds
@@ -83,7 +110,8 @@ void master_leave(const struct master *m, struct worker_job *job);
 // reload.c
 bool reload_first(struct master *m,
                   char why[static SNAPSHOT_WHY_MAX]); // what the first workers start with
-void reload_ask(struct master *m);
+// The number of the reload that will answer it; 0: none will, the server stops.
+unsigned reload_ask(struct master *m);
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word);
 void reload_on_checker_word(struct master *m, const struct worker_word *word);
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
@@ -93,5 +121,22 @@ void reload_on_turn(struct master *m);
 int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
+
+// master_start.c
+bool master_start(struct master *m);           // false, said on stderr or in the log
+void master_say_start(const struct master *m); // once all workers are ready
+void master_tell_ready(struct master *m);      // the service manager
+void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
+
+// master_control.c: what is heard on the control socket
+bool master_open_control(struct master *m); // false, said on stderr: the start fails
+void master_take_control(struct master *m); // that of the server that this one replaces
+void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
+
+// master.c, for those
+void master_stop(struct master *m);     // as TERM does
+void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
+bool master_complain(const struct master *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); // false
 
 #endif

@@ -21,6 +21,7 @@ struct sides {
 
 // Zeroes first. 0 or −errno; sides_close is due in any case.
 int sides_open(struct sides *s, const struct worker_job *job, struct loop *l, struct handler *site);
+void sides_stop_listening(struct sides *s);
 // Harmless for what is all zeroes.
 void sides_close(struct sides *s);
 

@@ -33,6 +33,8 @@ struct log_options {
 int log_open(const struct log_options *o, const char **failed);
 // Writes what is buffered, as log_drain does, and closes what log_open opened.
 void log_close(void);
+// The descriptors of the log files, for a program that goes on with them; −1: it is no file of ours.
+void log_files(int *error_fd, int *access_fd);
 // Opens the file of a log as log_open does: the descriptor, or −errno.
 int log_open_file(const char *path);
 // Writes what is buffered to the old logs, which are closed; goes on with these descriptors, which

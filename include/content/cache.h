@@ -61,6 +61,13 @@ struct cache *cache_new(size_t bytes, unsigned workers);
 // process, with all that is in it. NULL with errno: EPROTO for memory of another layout. fd is then
 // this cache's to close.
 struct cache *cache_open(int fd, unsigned workers);
+// For two servers on one memory, as when one replaces the other: its workers are known there as
+// first … first + workers, which must be none of the other's. Neither can wake the other's workers, so
+// each wakes its own all the time (cache_wake_all) while there are both. Before the first use.
+void cache_number_from(struct cache *c, unsigned first);
+void cache_wake_all(const struct cache *c);
+// The other server is gone, with whatever it was filling.
+void cache_others_died(struct cache *c);
 // −1: the memory has none (a limit on file sizes was in force), and cannot be opened again.
 int cache_fd(const struct cache *c);
 // Unmaps it; the memory goes with the last process that has it. NULL is harmless.

@@ -77,6 +77,7 @@ struct cache {
     size_t size, value_max;
     int fd;
     unsigned workers;
+    unsigned first; // the number of worker 0 in what is shared
     int wake[CACHE_WORKERS_MAX];
 };
 
@@ -93,7 +94,6 @@ struct cache_held {
 uint64_t cache_now(const struct cache *c);
 uint64_t cache_hash(const struct cache *c, struct str key); // never 0
 void cache_wake(const struct cache *c, unsigned worker);
-void cache_wake_all(const struct cache *c);
 
 // cache_shard.c
 int cache_lock_init(pthread_mutex_t *lock);
@@ -123,7 +123,7 @@ void cache_write(struct cache_held *h, uint32_t number, size_t at, struct str by
 bool cache_copy(const struct cache_held *h, uint32_t number, enum cache_kind *kind,
                 struct buf *out);
 
-// cache_fill.c: ends the fills of a worker that is gone; the caller wakes.
+// cache_fill.c: ends the fills of a worker that is gone (by its number in what is shared); the caller wakes.
 void cache_fill_abandon(struct cache_held *h, unsigned worker);
 
 #endif

@@ -99,7 +99,8 @@ struct h1_env {
     struct h1_conn *connections; // all that are open
     unsigned connection_count;
     struct h1_pumps pumps;
-    bool draining;                                         // no request after the one under way
+    bool draining; // every answer that begins says that it is the last
+    bool patient;  // while draining: connections on which none was said may still have one
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
     uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for

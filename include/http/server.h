@@ -40,6 +40,12 @@ int server_listen(struct server *s, int fd);
 // Stops accepting (but for options->stays_open), closes idle connections, ends the others after the answer under way, at most
 // stop_ms later; then loop_stop.
 void server_drain(struct server *s);
+// The same for one whose successor listens already: accepts nothing more in any case, and for patience_ms
+// leaves idle connections open for one more request, whose answer then says that it is the last:
+// a client that was just about to send it is answered.
+void server_leave(struct server *s, uint32_t patience_ms);
+// Accepts nothing more; what is open stays.
+void server_stop_listening(struct server *s);
 void server_free(struct server *s);
 
 #endif

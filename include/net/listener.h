@@ -11,6 +11,10 @@
 // that nobody answers on is removed first; its mode is the umask's). The descriptor, or −errno.
 int listener_open(const struct addr *a, int backlog);
 
+// Makes such a socket of one that listens already, bound by somebody else. 0 or −errno; −EINVAL for
+// what does not listen.
+int listener_adopt(int fd);
+
 struct listener;
 // fd is a new non-blocking, close-on-exec connection, now the callee's to close.
 typedef void accept_fn(void *arg, int fd, const struct addr *peer);

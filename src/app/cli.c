@@ -27,6 +27,9 @@ static const char help[] =
     "\n"
     "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
     "  lunette limits [DIR] [OPTION…]    every limit and timeout in force, and where it was set\n"
+    "  lunette status [DIR]              how the running server is\n"
+    "  lunette reload [DIR]              have it take new scripts and settings into use\n"
+    "  lunette stop [DIR]                have it finish what it has, and end\n"
     "  lunette COMMAND --help            the options of a command\n"
     "  lunette --version                 print the version\n"
     "\n"
@@ -51,8 +54,9 @@ static const char serve_help[] =
     "  --quiet           no line on start\n"
     "\n"
     "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
-    "then end; a second one, or QUIT, ends at once. USR1 opens the log files again, after they\n"
-    "were renamed.\n";
+    "then end; a second one, or QUIT, ends at once. HUP reloads scripts and settings. USR1 opens\n"
+    "the log files again, after they were renamed. USR2 replaces the program without losing a\n"
+    "connection.\n";
 
 static const char limits_help[] =
     "lunette limits [DIR] [OPTION…]\n"
@@ -62,9 +66,46 @@ static const char limits_help[] =
     "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
     "make a difference.\n";
 
+#define WHERE                                                                                         \
+    "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
+    "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
+    "DIR/scripts/config.lua. The exit status is 0, 1 when it failed or no server runs, 2 for a\n"     \
+    "command line that cannot be understood.\n"
+
+static const char status_help[] =
+    "lunette status [DIR] [--config FILE]\n"
+    "\n"
+    "Prints how the server of the site in DIR is: where it listens, its workers, its last reload.\n" WHERE;
+
+static const char reload_help[] =
+    "lunette reload [DIR] [--config FILE]\n"
+    "\n"
+    "Has the server of the site in DIR take new scripts and settings into use, and waits until it\n"
+    "has. When they fail, what ran before goes on, the error is printed with file and line, and the\n"
+    "exit status is 1.\n" WHERE;
+
+static const char stop_help[] =
+    "lunette stop [DIR] [--config FILE]\n"
+    "\n"
+    "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
+    "waits until it has ended.\n" WHERE;
+
 const char *cli_help(enum cli_command which)
 {
-    return which == CLI_SERVE_HELP ? serve_help : which == CLI_LIMITS_HELP ? limits_help : help;
+    switch (which) {
+    case CLI_SERVE_HELP:
+        return serve_help;
+    case CLI_LIMITS_HELP:
+        return limits_help;
+    case CLI_STATUS_HELP:
+        return status_help;
+    case CLI_RELOAD_HELP:
+        return reload_help;
+    case CLI_STOP_HELP:
+        return stop_help;
+    default:
+        return help;
+    }
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -241,7 +282,11 @@ static bool add_word(struct cli *c, const char *word, bool first, char why[stati
 static const struct {
     const char *name;
     enum cli_command command, page;
-} known[] = {{"serve", CLI_SERVE, CLI_SERVE_HELP}, {"limits", CLI_LIMITS, CLI_LIMITS_HELP}};
+} known[] = {{"serve", CLI_SERVE, CLI_SERVE_HELP},
+             {"limits", CLI_LIMITS, CLI_LIMITS_HELP},
+             {"status", CLI_STATUS, CLI_STATUS_HELP},
+             {"reload", CLI_RELOAD, CLI_RELOAD_HELP},
+             {"stop", CLI_STOP, CLI_STOP_HELP}};
 
 static int find_known(const char *name)
 {

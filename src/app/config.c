@@ -34,7 +34,7 @@ enum {
     LINE_UNKNOWN = UINT32_MAX - 2, // set in the file, nobody knows where
 };
 
-enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN, IGNORED };
+enum kind { BOOL, U32, U64, TEXT, LIST, SECRETS, PLAIN };
 
 static const struct row {
     const char *name;
@@ -44,10 +44,6 @@ static const struct row {
 #define ROW(name, kind, field)                     \
     {                                              \
         name, kind, offsetof(struct config, field) \
-    }
-#define SKIP(name)       \
-    {                    \
-        name, IGNORED, 0 \
     }
     ROW("listen", LIST, listen_texts),
     ROW("workers", U32, workers),
@@ -90,15 +86,13 @@ static const struct row {
     ROW("trusted_proxies", LIST, trusted_proxies),
     ROW("data", TEXT, data),
     ROW("temp", TEXT, temp),
+    ROW("control", TEXT, control),
     ROW("sandbox", BOOL, sandbox.on),
     ROW("sandbox.read", LIST, sandbox.read),
     ROW("sandbox.write", LIST, sandbox.write),
     ROW("sandbox.exec", LIST, sandbox.exec),
     ROW("secret", SECRETS, secrets),
     ROW("site", PLAIN, settings),
-    // checked by the schema; its function is not here yet
-    SKIP("control"),
-#undef SKIP
 #undef ROW
 };
 _Static_assert(sizeof rows / sizeof *rows == CONFIG_SETTINGS, "one line number for each row");
@@ -219,8 +213,6 @@ static bool set_value(struct config *c, const struct row *row, const struct lua_
             return false;
         *(struct str *)field = arena_dup(&c->arena, s->bytes);
         return ((struct str *)field)->p != NULL;
-    case IGNORED:
-        return true;
     }
     return false;
 }
@@ -371,14 +363,16 @@ static bool settle_identity(struct config *c, const struct cli *cli,
 
 static bool set_listen(struct config *c, const struct cli *cli)
 {
-    if (cli->listen_count == 0)
+    bool is_set = c->lines[find_row(STR("listen")) - rows] != 0;
+    unsigned n = cli->listen_count ? cli->listen_count : is_set ? 0 : cli->inherited_count;
+    if (n == 0)
         return true;
-    const char **items = arena_alloc(&c->arena, (cli->listen_count + 1) * sizeof *items);
+    const char **items = arena_alloc(&c->arena, (n + 1) * sizeof *items);
     if (!items)
         return false;
-    memcpy(items, cli->listen, cli->listen_count * sizeof *items);
-    items[cli->listen_count] = NULL;
-    c->listen_texts = (struct config_list){items, cli->listen_count};
+    memcpy(items, cli->listen_count ? cli->listen : cli->inherited, n * sizeof *items);
+    items[n] = NULL;
+    c->listen_texts = (struct config_list){items, n};
     mark(c, "listen", FROM_COMMAND_LINE);
     return true;
 }
@@ -485,6 +479,13 @@ static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
            settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
 }
 
+static const char *default_control(struct config *c)
+{
+    char whole[2 * PATH_MAX];
+    snprintf(whole, sizeof whole, "%s/" CONFIG_CONTROL, c->data ? c->data : "");
+    return arena_dup(&c->arena, str_z(whole)).p;
+}
+
 static const char *absolute_log(struct config *c, const char *target)
 {
     bool word = strcmp(target, "stdout") == 0 || strcmp(target, "stderr") == 0 ||
@@ -540,9 +541,11 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
         c->workers = processors();
     c->data = absolute(c, c->data);
     c->temp = absolute(c, c->temp);
+    c->control_is_set = c->control != NULL;
+    c->control = c->control ? absolute(c, c->control) : default_control(c);
     c->log.access = absolute_log(c, c->log.access);
     c->log.error = absolute_log(c, c->log.error);
-    if (!c->data || !c->log.access || !c->log.error)
+    if (!c->data || !c->control || !c->log.access || !c->log.error)
         return config_fail(why, "not enough memory");
     return settle_sandbox(c, why) && parse_listen(c, cli, why) && config_settle_changing(c, why);
 }
@@ -562,6 +565,14 @@ bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
     return false;
 }
 
+// Whether the process has become that user before: when it replaces a server that root had started.
+static bool is_already(const struct config *c, const char *user)
+{
+    char why[PRIVS_WHY_MAX];
+    struct identity id;
+    return privs_choose(user, NULL, c->site, &id, why) && id.uid == c->become.uid;
+}
+
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
 {
     struct config *c = out;
@@ -573,7 +584,7 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     privs_current(&c->become);
     if (!find_site(c, cli->dir, why))
         return false;
-    if (cli->user && !c->as_root)
+    if (cli->user && !c->as_root && !is_already(c, cli->user))
         return config_fail(why, "--user needs root: only root can become another user");
     if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
         return false;

@@ -158,6 +158,13 @@ int files_own_socket(const char *path, const struct identity *owner, struct file
     return rc;
 }
 
+void files_know_socket(const char *path, struct file_id *id)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        *id = (struct file_id){st.st_dev, st.st_ino};
+}
+
 void files_remove_socket(const char *path, const struct file_id *id)
 {
     struct stat st;
@@ -186,6 +193,14 @@ int files_open_pid(const char *path)
     if (rc < 0)
         close(fd);
     return rc < 0 ? rc : fd;
+}
+
+int files_take_pid(int fd)
+{
+    if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) != 0 ||
+        dprintf(fd, "%d\n", (int)getpid()) < 0)
+        return -errno;
+    return 0;
 }
 
 // Whether the file still says our pid: a successor that was started while we stopped says its own.

@@ -1,9 +1,12 @@
 // lunette: the commands. What they do is in the other files of this layer; the exit status is 0, 1
 // for what went wrong with a site, 2 for a command line that cannot be understood.
+#include "app/ask.h"
 #include "app/cli.h"
 #include "app/config.h"
+#include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
+#include "app/replace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,15 +39,20 @@ static bool is_unknown_word(const struct cli *cli)
     return !cli->name && !strchr(cli->dir, '/') && stat(cli->dir, &st) != 0;
 }
 
-static int serve(const struct cli *cli)
+static int serve(struct cli *cli, char *const *argv)
 {
     char why[CONFIG_WHY_MAX];
+    static struct inherited in;
     struct config c;
     int status = 1;
+    inherit_read(&in, argv);
+    for (unsigned i = 0; i < in.n && i < CLI_LISTEN_MAX; i++)
+        if (in.socket[i].shared) // systemd's
+            cli->inherited[cli->inherited_count++] = in.socket[i].text;
     if (config_load(cli, &c, why))
-        status = master_run(&c);
+        status = master_run(&c, &in);
     else
-        fprintf(stderr, "lunette: %s\n", why);
+        replace_fail_start(&in, why);
     config_fini(&c);
     return status;
 }
@@ -80,6 +88,9 @@ int main(int argc, char *argv[])
     case CLI_HELP:
     case CLI_SERVE_HELP:
     case CLI_LIMITS_HELP:
+    case CLI_STATUS_HELP:
+    case CLI_RELOAD_HELP:
+    case CLI_STOP_HELP:
         fputs(cli_help(cli.command), stdout);
         return 0;
     case CLI_VERSION:
@@ -90,8 +101,12 @@ int main(int argc, char *argv[])
         return wrong_usage(why);
     case CLI_LIMITS:
         return limits(&cli);
+    case CLI_STATUS:
+    case CLI_RELOAD:
+    case CLI_STOP:
+        return ask_server(&cli);
     case CLI_SERVE:
         break;
     }
-    return is_unknown_word(&cli) ? unknown_word(cli.dir) : serve(&cli);
+    return is_unknown_word(&cli) ? unknown_word(cli.dir) : serve(&cli, argv);
 }

@@ -1,9 +1,6 @@
-// The master: see the header. First a list of steps, as root where root started it:
-//
-//      sockets → pid file → logs → data/ → become the site's user → descriptors → workers
-//
-// then a loop over two descriptors, signals and the pipe on which workers say that they are ready, or
-// that their Lua is lost:
+// The master: see the header. First the steps of master_start.c, then workers, and a loop over a few
+// descriptors: signals, the pipe on which workers say that they are ready, or that their Lua is lost,
+// and the control socket:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -27,6 +24,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,11 +40,9 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 4096, // the kernel cuts it to net.core.somaxconn
     PAUSE_FIRST = 100,
     PAUSE_MOST = 5000,
-    GRACE = 1000,          // what workers get beyond timeouts.stop, and before they are killed
-    SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
+    GRACE = 1000, // what workers get beyond timeouts.stop, and before they are killed
 };
 
 int64_t master_now(void)
@@ -56,175 +52,15 @@ int64_t master_now(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-__attribute__((format(printf, 1, 2))) static bool complain(const char *format, ...)
+bool master_complain(const struct master *m, const char *format, ...)
 {
+    char why[2 * PATH_MAX];
     va_list args;
     va_start(args, format);
-    fputs("lunette: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(why, sizeof why, format, args);
     va_end(args);
+    replace_fail_start(m->inherited, why);
     return false;
-}
-
-// The steps of the start --------------------------------------------------------------------------
-
-static bool open_sockets(struct master *m)
-{
-    const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX];
-    unsigned n = c->listen_addrs + c->side_addrs;
-    m->sockets = calloc(n, sizeof *m->sockets);
-    m->socket_ids = calloc(n, sizeof *m->socket_ids);
-    if (!m->sockets || !m->socket_ids)
-        return complain("not enough memory");
-    for (unsigned i = 0; i < n; i++) {
-        int fd = listener_open(&c->listen[i], BACKLOG);
-        if (fd < 0)
-            return complain("cannot listen on %s: %s", addr_format(&c->listen[i], text),
-                            strerror(-fd));
-        m->sockets[m->socket_count++] = fd;
-        const char *path = c->listen[i].un.sun_path;
-        if (c->listen[i].sa.sa_family != AF_UNIX)
-            continue;
-        int rc =
-            files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
-        if (rc < 0)
-            return complain("cannot hand %s to its user: %s", path, strerror(-rc));
-    }
-    return true;
-}
-
-static bool open_pid_file(struct master *m)
-{
-    const char *path = m->config->pid_file;
-    if (!path)
-        return true;
-    m->pid_fd = files_open_pid(path);
-    if (m->pid_fd >= 0)
-        return true;
-    if (m->pid_fd == -ELOOP)
-        return complain("the pid file %s: the way to it leads through a link that another user "
-                        "could have made",
-                        path);
-    if (m->pid_fd == -EEXIST)
-        return complain("the pid file %s exists and is not a plain file of its own", path);
-    return complain("cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
-}
-
-static bool open_logs(const struct config *c)
-{
-    const char *failed;
-    int err;
-    return logs_open(c, &failed, &err) ||
-           complain("cannot open the log %s: %s", failed, strerror(err));
-}
-
-static bool make_data(const struct config *c)
-{
-    int rc = files_make_data(c->site, c->data, &c->become);
-    struct stat st;
-    if (rc < 0 && stat(c->data, &st) != 0)
-        log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
-    else if (rc < 0)
-        return complain("%s is not a folder", c->data);
-    return true;
-}
-
-static bool become(const struct config *c)
-{
-    char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
-    if (!c->as_root)
-        return true;
-    if (c->dev)
-        return privs_drop_capabilities(why) || complain("%s", why);
-    if (!privs_become(&c->become, why))
-        return complain("%s", why);
-    if (privs_blocked(c->site, R_OK | X_OK, blocked))
-        return complain("%s:%s, whom the server became, may not read %s. Give --user with one who "
-                        "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
-                        "yourself on loopback",
-                        c->become.user, c->become.group, blocked);
-    return true;
-}
-
-// A folder for large bodies that nobody else uses: workers may write all of it.
-static bool choose_temp(struct master *m)
-{
-    static const char pattern[] = "/tmp/lunette-XXXXXX";
-    const struct config *c = m->config;
-    m->temp = c->temp ? c->temp : c->data;
-    if (c->temp || access(c->data, W_OK | X_OK) == 0)
-        return true;
-    memcpy(m->own_temp, pattern, sizeof pattern);
-    if (mkdtemp(m->own_temp)) {
-        m->temp = m->own_temp;
-        return true;
-    }
-    m->own_temp[0] = '\0';
-    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
-              c->data);
-    return true;
-}
-
-// A file that root alone can write may name logs as root would; another one may name what its site
-// can write.
-static bool take_places(struct master *m)
-{
-    const struct config *c = m->config;
-    bool early = !c->as_root || c->file_is_roots;
-    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(c)) && make_data(c) &&
-           become(c) && (early || open_logs(c)) && make_data(c) && choose_temp(m);
-}
-
-static void raise_descriptors(const struct config *c)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
-        return;
-    l.rlim_cur = l.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &l);
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < c->limits.connections + SPARE_DESCRIPTORS)
-        log_write(
-            LOG_WARN,
-            "limits.connections is %u, but a process may open %llu files only: raise the hard "
-            "limit (ulimit -Hn) or lower limits.connections",
-            c->limits.connections, (unsigned long long)l.rlim_cur);
-}
-
-static bool prepare(struct master *m)
-{
-    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
-    sigemptyset(&m->signals);
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
-        sigaddset(&m->signals, handled[i]);
-    sigprocmask(SIG_BLOCK, &m->signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    m->slots = calloc(m->config->workers, sizeof *m->slots);
-    void *shared =
-        mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    m->shared = shared == MAP_FAILED ? NULL : shared;
-    if (m->signal_fd < 0 || !m->slots || !m->shared ||
-        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
-        return complain("cannot start: %s", strerror(errno));
-    const struct config *c = m->config;
-    int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
-                         c->limits.connections_per_ip);
-    if (rc < 0)
-        return complain("cannot start: %s", strerror(-rc));
-    m->cache = cache_new(c->cache_bytes, c->workers + 1); // and a checker
-    if (!m->cache)
-        return complain("cannot start: a cache of %llu bytes: %s",
-                        (unsigned long long)c->cache_bytes, strerror(errno));
-    m->shared->starting = true;
-    char why[SNAPSHOT_WHY_MAX];
-    if (!reload_first(m, why))
-        return complain("%s", why);
-    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
-        return complain("cannot start: memory for the metrics: %s", strerror(errno));
-    return true;
 }
 
 // Workers -----------------------------------------------------------------------------------------
@@ -238,6 +74,15 @@ void master_leave(const struct master *m, struct worker_job *job)
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
+    control_leave(m->control);
+    if (m->control_fd >= 0)
+        close(m->control_fd);
+    if (m->replace.line >= 0)
+        close(m->replace.line);
+    if (m->inherited->line >= 0)
+        close(m->inherited->line);
+    if (m->notify.fd >= 0)
+        close(m->notify.fd);
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -305,6 +150,7 @@ static void start_worker(struct master *m, struct slot *s)
                   describe_end(s->status, end), (int)pid);
     s->pid = pid;
     s->ready = false;
+    s->since = master_now();
 }
 
 static void start_due(struct master *m)
@@ -346,6 +192,8 @@ static void stop_listening(const struct master *m, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         const struct addr *a = &m->config->listen[i];
+        if (m->socket_shared[i])
+            continue; // whoever has it too goes on with it
         shutdown(m->sockets[i], SHUT_RDWR);
         if (a->sa.sa_family == AF_UNIX)
             files_remove_socket(a->un.sun_path, &m->socket_ids[i]);
@@ -356,9 +204,12 @@ static void stop(struct master *m, enum master_state next, int64_t within)
 {
     if (m->state == ENDING) // impatience must not move the deadline
         return;
+    if (m->state < STOPPING)
+        notify_tell(&m->notify, "STOPPING=1\nSTATUS=finishing the requests under way");
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
+    replace_stop(m);
     signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
     if (next == ENDING)
         stop_listening(m, m->socket_count);
@@ -371,6 +222,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     char end[64];
     pid_t pid = s->pid;
     s->pid = 0;
+    s->ends++;
     close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
@@ -407,41 +259,9 @@ static void reap(struct master *m)
         struct slot *s = master_slot(m, pid);
         if (s)
             on_end(m, s, status);
-        else
-            reload_on_end(m, pid);
+        else if (!reload_on_end(m, pid))
+            replace_on_end(m, pid);
     }
-}
-
-// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
-// (Landlock ABI 7, seccomp)", a line for each address.
-static void say_start(const struct master *m)
-{
-    const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX], sandbox[SANDBOX_TEXT_MAX];
-    if (c->quiet)
-        return;
-    sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
-    for (unsigned i = 0; i < c->listen_addrs; i++) {
-        struct addr bound = c->listen[i];
-        socklen_t n = sizeof bound.storage;
-        if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
-            getsockname(m->sockets[i], &bound.sa, &n);
-        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
-                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
-                addr_format(&bound, text), c->workers, c->workers == 1 ? "" : "s", c->become.user,
-                c->become.group, sandbox);
-    }
-}
-
-// A site of scripts alone whose entry is missing: most likely a slip, and served all the same.
-static void warn_if_empty(const struct config *c)
-{
-    char main_lua[PATH_MAX + 32], files[PATH_MAX + 32];
-    snprintf(main_lua, sizeof main_lua, "%s/scripts/main.lua", c->site);
-    snprintf(files, sizeof files, "%s/site", c->site);
-    if (access(main_lua, F_OK) != 0 && errno == ENOENT && access(files, F_OK) != 0 &&
-        errno == ENOENT)
-        log_write(LOG_WARN, "scripts/main.lua is not there, nor site/: nothing but 404s");
 }
 
 bool master_all_ready(const struct master *m)
@@ -465,13 +285,15 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
 static void on_ready(struct master *m, struct slot *s)
 {
     s->ready = true;
+    s->since = master_now();
     s->pause = 0;
     if (m->state != STARTING || !master_all_ready(m))
         return;
     m->state = SERVING;
     m->shared->starting = false;
-    warn_if_empty(m->config);
-    say_start(m);
+    master_say_start(m);
+    replace_take_over(m);
+    master_tell_ready(m);
 }
 
 static void on_words(struct master *m)
@@ -509,6 +331,19 @@ static void reopen_logs(const struct master *m)
 
 // The loop ----------------------------------------------------------------------------------------
 
+void master_leave_to(struct master *m)
+{
+    m->state = STOPPING;
+    m->deadline = master_now() + m->stop_ms + GRACE;
+    reload_stop(m);
+}
+
+void master_stop(struct master *m)
+{
+    if (m->state < STOPPING)
+        stop(m, STOPPING, (int64_t)m->stop_ms + GRACE);
+}
+
 static void on_signal(struct master *m, int signo)
 {
     switch (signo) {
@@ -518,7 +353,7 @@ static void on_signal(struct master *m, int signo)
     case SIGTERM:
     case SIGINT:
         if (m->state < STOPPING)
-            stop(m, STOPPING, (int64_t)m->stop_ms + GRACE);
+            master_stop(m);
         else
             stop(m, ENDING, GRACE);
         break;
@@ -532,7 +367,7 @@ static void on_signal(struct master *m, int signo)
         reopen_logs(m);
         break;
     default:
-        log_write(LOG_WARN, "SIGUSR2: replacing the program is not in this version of lunette yet");
+        replace_ask(m); // USR2
     }
 }
 
@@ -555,6 +390,12 @@ static int next_due(const struct master *m)
             at = m->slots[i].start_at;
     if (reload_due(m) < at)
         at = reload_due(m);
+    if (replace_due(m) < at)
+        at = replace_due(m);
+    if (notify_due(&m->notify) < at)
+        at = notify_due(&m->notify);
+    if (m->control && control_due(m->control) < at)
+        at = control_due(m->control);
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
@@ -562,20 +403,28 @@ static int next_due(const struct master *m)
 
 static void turn(struct master *m)
 {
-    struct pollfd p[] = {{.fd = m->signal_fd, .events = POLLIN},
+    bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
+    struct pollfd p[] = {{.fd = starts ? m->replace.line : -1, .events = POLLIN},
+                         {.fd = serves ? m->inherited->line : -1, .events = POLLIN},
+                         {.fd = m->signal_fd, .events = POLLIN},
                          {.fd = m->ready_pipe[0], .events = POLLIN},
+                         {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN},
                          {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
-    if (poll(p, 3, next_due(m)) < 0)
+    if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
+    if (m->control)
+        control_turn(m->control);
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
     reload_on_saved(m);
     reload_on_turn(m);
+    replace_on_turn(m);
+    notify_turn(&m->notify, master_now());
 }
 
 static void give_back(struct master *m)
@@ -600,19 +449,32 @@ static void give_back(struct master *m)
         log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
     free(m->sockets);
     free(m->socket_ids);
+    free(m->socket_shared);
     free(m->slots);
     log_close();
+    master_stopped(m);
+    notify_close(&m->notify);
+    if (m->replace.line >= 0)
+        close(m->replace.line);
 }
 
-int master_run(const struct config *c)
+int master_run(const struct config *c, struct inherited *in)
 {
-    struct master m = {.config = c, .pid_fd = -1, .signal_fd = -1, .ready_pipe = {-1, -1}};
+    struct master m = {.config = c,
+                       .inherited = in,
+                       .control_fd = -1,
+                       .replace = {.line = -1},
+                       .pid_fd = -1,
+                       .signal_fd = -1,
+                       .ready_pipe = {-1, -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.stop_ms = c->timeouts.stop;
-    if (!take_places(&m) || !prepare(&m)) {
+    m.began = master_now();
+    m.began_wall = time(NULL);
+    notify_open(&m.notify);
+    if (!master_start(&m)) {
         m.status = 1;
     } else {
-        raise_descriptors(c);
         start_due(&m);
         while (m.state <= SERVING || count_workers(&m) > 0)
             turn(&m);

@@ -83,12 +83,31 @@ static void end_checker(struct reload *r)
         kill(r->checker, SIGKILL);
 }
 
-static void over(struct master *m, bool ok)
+// why: all that is to be said where it failed.
+static void over(struct master *m, const char *why)
 {
     struct reload *r = &m->reload;
+    bool ok = !why;
+    struct reload_end *last = &m->last;
     end_checker(r);
     close_told(&r->new);
     r->stage = RELOAD_NONE;
+    last->number = r->new.number;
+    last->ok = ok;
+    last->at = master_now();
+    last->took = last->at - r->began;
+    last->succeeded += ok;
+    snprintf(last->why, sizeof last->why, "%s", ok ? "" : why);
+    char took[64];
+    if (m->state != SERVING)
+        ; // it stops, and has said so
+    else if (ok)
+        notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", last->number);
+    else
+        notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", last->number,
+                    (int)strcspn(why, "\n"), why);
+    snprintf(took, sizeof took, "reloaded in %lld ms", (long long)last->took);
+    control_end_waiting(m->control, r->new.number, ok, ok ? took : why);
     if (m->shared->figures)
         figures_reloaded(m->shared->figures, ok);
 }
@@ -97,9 +116,9 @@ static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
         tell_workers(m, CHANNEL_ABORT, NULL);
-    log_write(LOG_ERROR, "reload %u came to nothing: %s. The scripts that ran before go on",
-              m->reload.new.number, why);
-    over(m, false);
+    log_write(LOG_ERROR, "reload %u came to nothing: %.*s. The scripts that ran before go on",
+              m->reload.new.number, (int)strcspn(why, "\n"), why); // the rest was said before
+    over(m, why);
 }
 
 static void warn_of(void *arg, const char *setting)
@@ -142,7 +161,7 @@ static void commit(struct master *m)
     take_settings(m);
     log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
               (long long)(master_now() - r->began));
-    over(m, true);
+    over(m, NULL);
 }
 
 // CHECKING -----------------------------------------------------------------------------------------
@@ -192,6 +211,8 @@ static void begin(struct master *m)
     r->new.number++;
     r->again = r->passed = false;
     r->began = master_now();
+    notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
+                (long long)r->began * 1000, r->new.number);
     r->new.scripts = read_scripts(m->config, why);
     if (r->new.scripts < 0) {
         fail(m, why);
@@ -218,12 +239,13 @@ static void begin(struct master *m)
     r->deadline = r->began + CHECK_MS;
 }
 
-void reload_ask(struct master *m)
+unsigned reload_ask(struct master *m)
 {
     if (m->state > SERVING)
-        return;
+        return 0;
     m->reload.again = true; // begun by reload_on_turn
     m->reload.saved = false;
+    return m->reload.new.number + 1;
 }
 
 void reload_on_saved(struct master *m)
@@ -244,7 +266,7 @@ void reload_on_checker_word(struct master *m, const struct worker_word *word)
         r->passed = true;
     } else {
         char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
         fail(m, word->says == WORKER_REFUSES ? why : "its Lua does not come back");
     }
 }
@@ -299,7 +321,7 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
         return;
     if (word->says == WORKER_REFUSES) {
         char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", (int)strcspn(word->text, "\n"), word->text);
+        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
         fail(m, why);
         return;
     }
@@ -324,7 +346,8 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                             : "the workers took longer than 30 s");
-    if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING)
+    if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
+        m->replace.stage == REPLACE_NONE)
         begin(m);
     if (r->asked && r->stage == RELOAD_NONE && !r->again) {
         r->asked = false;
@@ -342,4 +365,5 @@ void reload_stop(struct master *m)
     m->reload.again = false;
     if (m->reload.stage != RELOAD_NONE)
         fail(m, "the server stops");
+    control_end_waiting(m->control, m->reload.new.number + 1, false, "the server stops");
 }

@@ -74,6 +74,13 @@ int sides_open(struct sides *s, const struct worker_job *job, struct loop *l, st
     return 0;
 }
 
+void sides_stop_listening(struct sides *s)
+{
+    for (unsigned i = 0; i < CONFIG_SIDES; i++)
+        if (s->side[i].server)
+            server_stop_listening(s->side[i].server);
+}
+
 void sides_close(struct sides *s)
 {
     for (unsigned i = 0; i < CONFIG_SIDES; i++) {

@@ -40,6 +40,7 @@ enum {
     KEPT_FORMS = 16 << 20, // memory for coded forms of files
     TRIM_MS = 10 * 1000,   // between two looks for those that nobody asks for
     UNWRITTEN_MS = 100,    // between two tries to write to an access log that takes nothing
+    LEAVE_MS = 3000,       // in which idle connections may have one more request, after a takeover
     LOG_PATIENCE = 500,    // milliseconds that it gets at the end
     POOL_THREADS = 4,      // of each worker, for calls that would block
     POOL_WAITING = 1024,   // such calls that have no thread yet; one more is a 503
@@ -189,6 +190,16 @@ static void serve_with(struct worker *w, const struct generation *g)
         server_use(w->server, g->handler);
 }
 
+// Another server has the listening sockets now. Nobody is told that this one stops: the site does not.
+static void leave(struct worker *w)
+{
+    sides_stop_listening(&w->sides);
+    if (w->server)
+        server_leave(w->server, LEAVE_MS);
+    else
+        loop_stop(w->loop);
+}
+
 static void on_message(struct worker *w, struct channel_message *m)
 {
     switch (m->kind) {
@@ -209,6 +220,9 @@ static void on_message(struct worker *w, struct channel_message *m)
         break;
     case CHANNEL_CURRENT:
         hold_release(&w->hold);
+        break;
+    case CHANNEL_LEAVE:
+        leave(w);
         break;
     }
 }

@@ -108,6 +108,17 @@ void log_adopt(int error_fd, int access_fd)
     }
 }
 
+static int file_of(const struct log_sink *s)
+{
+    return s->ours && s->kind == SINK_FILE ? s->fd : -1;
+}
+
+void log_files(int *error_fd, int *access_fd)
+{
+    *error_fd = file_of(&the_log.error);
+    *access_fd = file_of(&the_log.access);
+}
+
 void log_close(void)
 {
     log_drain(LAST_PATIENCE);

@@ -153,6 +153,12 @@ struct cache *cache_open(int fd, unsigned workers)
     return give_up(c);
 }
 
+void cache_number_from(struct cache *c, unsigned first)
+{
+    assert(first + c->workers <= CACHE_WORKERS_MAX);
+    c->first = first;
+}
+
 int cache_fd(const struct cache *c)
 {
     return c->fd;
@@ -378,12 +384,25 @@ void cache_stats(struct cache *c, struct cache_stats *out)
     }
 }
 
-void cache_worker_died(struct cache *c, unsigned worker)
+static void abandon(struct cache *c, unsigned from, unsigned to)
 {
     for (uint32_t i = 0; i < c->shards; i++) {
         struct cache_held h = cache_hold(c, i);
-        cache_fill_abandon(&h, worker);
+        for (unsigned worker = from; worker < to; worker++)
+            cache_fill_abandon(&h, worker);
         cache_let_go(&h);
     }
+}
+
+void cache_others_died(struct cache *c)
+{
+    abandon(c, 0, c->first);
+    abandon(c, c->first + c->workers, CACHE_WORKERS_MAX);
+    cache_wake_all(c);
+}
+
+void cache_worker_died(struct cache *c, unsigned worker)
+{
+    abandon(c, c->first + worker, c->first + worker + 1);
     cache_wake_all(c); // also for what it may have ended without coming to wake anybody
 }

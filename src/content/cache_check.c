@@ -100,7 +100,7 @@ static void check_fills(struct look *l)
         if (!s->serial)
             continue;
         filling++;
-        if (s->worker >= l->h.c->workers || s->serial > l->h.c->region->serials)
+        if (s->worker >= CACHE_WORKERS_MAX || s->serial > l->h.c->region->serials)
             complain(l, "a fill that nobody has begun");
     }
     if (filling != l->h.shard->filling)

@@ -61,7 +61,7 @@ static enum cache_look begin(struct cache_held *h, uint64_t hash, unsigned worke
         return CACHE_ALONE;
     s->hash = hash;
     s->needs = 0;
-    s->worker = worker;
+    s->worker = h->c->first + worker;
     memset(s->waiting, 0, sizeof s->waiting);
     s->serial = ++h->c->region->serials;
     h->shard->filling++;
@@ -83,7 +83,7 @@ static enum cache_look hit(struct cache_held *h, uint32_t number, enum cache_kin
 static enum cache_look await(struct cache_held *h, struct cache_slot *s, unsigned worker,
                              struct cache_fill *fill)
 {
-    add_waiting(s, worker);
+    add_waiting(s, h->c->first + worker);
     name(h, s, fill);
     return CACHE_WAIT;
 }
@@ -150,9 +150,11 @@ void cache_fill_end(struct cache *c, const struct cache_fill *fill, bool made)
     if (s)
         end(&h, s, made, &ended);
     cache_let_go(&h);
-    for (unsigned i = 0; i < c->workers; i++)
-        if (ended.waiting[i / 64] >> i % 64 & 1)
+    for (unsigned i = 0; i < c->workers; i++) {
+        unsigned number = c->first + i;
+        if (ended.waiting[number / 64] >> number % 64 & 1)
             cache_wake(c, i);
+    }
 }
 
 void cache_fill_abandon(struct cache_held *h, unsigned worker)
@@ -171,7 +173,7 @@ bool cache_fill_join(struct cache *c, const struct cache_fill *fill, unsigned wo
     struct cache_held h = cache_hold(c, fill->shard);
     struct cache_slot *s = slot_of(&h, fill);
     if (s)
-        add_waiting(s, worker);
+        add_waiting(s, c->first + worker);
     cache_let_go(&h);
     return s != NULL;
 }

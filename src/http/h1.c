@@ -182,6 +182,12 @@ static size_t step_body(struct h1_conn *c, struct str in)
 }
 
 // Gives up what is left of a body that nobody asked for. The answer may be on its way still.
+// Nothing is waited for any more but what is under way.
+static bool leaves(const struct h1_conn *c)
+{
+    return c->env->draining && !c->env->patient;
+}
+
 static void stop_discarding(struct h1_conn *c)
 {
     h1_end_exchange(c, true);
@@ -195,7 +201,7 @@ static size_t step_discard(struct h1_conn *c, struct str in)
     struct h1_fault fault = h1_take_body(c->x, in, &used);
     c->discarded += used;
     bool done = c->x->body_done;
-    if (done && !c->env->draining) {
+    if (done && !leaves(c)) {
         h1_end_exchange(c, true);
         set_state(c, CONN_IDLE);
     } else if (done || fault.status || c->discarded > H1_DISCARD_MAX) {
@@ -294,7 +300,7 @@ static bool worth_discarding(const struct h1_exchange *x)
 static void answer_done(struct h1_conn *c)
 {
     struct h1_exchange *x = c->x;
-    bool close = x->close || c->eof || c->env->draining;
+    bool close = x->close || c->eof || leaves(c);
     if (close || x->body_done) {
         h1_end_exchange(c, true);
         if (close) {
@@ -402,7 +408,7 @@ static void settle(struct h1_conn *c)
         return;
     flush(c);
     bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
-    if (((over && c->eof) || (idle && c->env->draining)) && stream_queued(c->stream) == 0) {
+    if (((over && c->eof) || (idle && leaves(c))) && stream_queued(c->stream) == 0) {
         h1_close(c);
         return;
     }
@@ -567,7 +573,7 @@ bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot)
 
 void h1_drain(struct h1_conn *c)
 {
-    if (c->state == CONN_IDLE && stream_queued(c->stream) == 0)
+    if (c->state == CONN_IDLE && leaves(c) && stream_queued(c->stream) == 0)
         h1_close(c);
 }
 

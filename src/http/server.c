@@ -26,7 +26,8 @@ struct server {
     int64_t said_full; // the second in which the log was last told of a limit
     struct listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
-    struct timeout stop;
+    struct timeout stop, patience;
+    bool closed;       // nothing is accepted any more
     struct watch wake; // on our eventfd in places
 };
 
@@ -100,7 +101,7 @@ static void on_woken(struct watch *w, uint32_t events)
     eventfd_t count;
     (void)events;
     eventfd_read(w->fd, &count);
-    bool accepts = !s->env.draining || s->env.options->stays_open;
+    bool accepts = !s->closed;
     for (unsigned i = 0; i < s->listener_count && accepts; i++)
         listener_wake(s->listeners[i]);
 }
@@ -128,6 +129,20 @@ static void on_stop_timeout(struct timeout *t)
     loop_stop(s->env.loop);
 }
 
+static void drain_connections(struct server *s)
+{
+    for (struct h1_conn *c = s->env.connections; c; c = c->next)
+        h1_drain(c);
+    stop_if_drained(s);
+}
+
+static void on_patience(struct timeout *t)
+{
+    struct server *s = (struct server *)((char *)t - offsetof(struct server, patience));
+    s->env.patient = false;
+    drain_connections(s);
+}
+
 struct server *server_new(struct loop *l, const struct server_options *o, struct places *places,
                           unsigned worker, const struct http_handler *handler, void *self)
 {
@@ -146,6 +161,7 @@ struct server *server_new(struct loop *l, const struct server_options *o, struct
         .streams = stream_pool_new(l),
     };
     timeout_init(&s->stop, on_stop_timeout);
+    timeout_init(&s->patience, on_patience);
     s->wake.fd = -1;
     if (!s->env.fields || !s->env.streams ||
         getrandom(&s->env.id_seed, sizeof s->env.id_seed, 0) != sizeof s->env.id_seed ||
@@ -173,17 +189,36 @@ int server_listen(struct server *s, int fd)
     return 0;
 }
 
+void server_stop_listening(struct server *s)
+{
+    s->closed = true;
+    for (unsigned i = 0; i < s->listener_count; i++)
+        listener_pause(s->listeners[i]);
+}
+
 void server_drain(struct server *s)
+{
+    if (s->env.draining && !s->env.patient)
+        return;
+    bool begins = !s->env.draining;
+    s->env.draining = true;
+    s->env.patient = false;
+    if (begins && !s->env.options->stays_open)
+        server_stop_listening(s);
+    if (begins)
+        timeout_set(s->env.loop, &s->stop, s->env.options->stop_ms);
+    drain_connections(s);
+}
+
+void server_leave(struct server *s, uint32_t patience_ms)
 {
     if (s->env.draining)
         return;
+    server_stop_listening(s);
     s->env.draining = true;
-    for (unsigned i = 0; i < s->listener_count && !s->env.options->stays_open; i++)
-        listener_pause(s->listeners[i]);
-    for (struct h1_conn *c = s->env.connections; c; c = c->next)
-        h1_drain(c);
+    s->env.patient = timeout_set(s->env.loop, &s->patience, patience_ms);
     timeout_set(s->env.loop, &s->stop, s->env.options->stop_ms);
-    stop_if_drained(s);
+    drain_connections(s);
 }
 
 void server_free(struct server *s)
@@ -191,6 +226,7 @@ void server_free(struct server *s)
     for (unsigned i = 0; i < s->listener_count; i++)
         listener_free(s->listeners[i]);
     timeout_remove(s->env.loop, &s->stop);
+    timeout_remove(s->env.loop, &s->patience);
     loop_del(s->env.loop, &s->wake);
     for (struct h1_conn *c = s->env.connections; c; c = c->next)
         h1_close(c);

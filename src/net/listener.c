@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -83,6 +84,28 @@ int listener_open(const struct addr *a, int backlog)
         return fd;
     close(fd);
     return rc;
+}
+
+int listener_adopt(int fd)
+{
+    static const int on = 1, unsent = UNSENT_MAX;
+    int listens = 0, type = 0;
+    struct addr a = {.len = sizeof a.storage};
+    socklen_t n = sizeof listens, m = sizeof type;
+    if (getsockname(fd, &a.sa, &a.len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) < 0)
+        return -errno;
+    if (!listens || type != SOCK_STREAM)
+        return -EINVAL;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        return -errno;
+    if (a.sa.sa_family != AF_UNIX &&
+        (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
+         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) < 0))
+        return -errno;
+    return 0;
 }
 
 // Accepting

@@ -156,6 +156,33 @@ static void the_fills_of_a_dead_worker_are_free(void **state)
     assert_false(cache_fill_over(c, &f));
 }
 
+// As when one server replaces another: numbers are told apart, and each wakes its own.
+static void two_servers_share_the_fills_of_one_memory(void **state)
+{
+    struct cache *c = *state;
+    struct cache_fill old, f, g;
+    struct cache *other = cache_open(dup(cache_fd(c)), 3);
+    assert_non_null(other);
+    cache_number_from(other, CACHE_WORKERS_MAX / 2);
+    assert_int_equal(look(c, "k", 1, &old), CACHE_FILL);
+    assert_int_equal(look(other, "k", 1, &f), CACHE_WAIT);
+    cache_worker_died(other, 1); // not the one that fills
+    assert_false(cache_fill_over(other, &f));
+    assert_true(was_woken(other, 1));
+    assert_int_equal(look(other, "mine", 2, &g), CACHE_FILL);
+    cache_others_died(other);
+    assert_true(cache_fill_over(other, &f) && was_woken(other, 1));
+    assert_false(cache_fill_over(other, &g));
+    assert_int_equal(look(other, "k", 1, &f), CACHE_FILL);
+    assert_int_equal(look(c, "k", 2, &old), CACHE_WAIT);
+    cache_fill_end(other, &f, false);
+    assert_true(cache_fill_over(c, &old));
+    assert_false(was_woken(c, 2)); // this is for its own master to do
+    cache_wake_all(c);
+    assert_true(was_woken(c, 2));
+    cache_free(other);
+}
+
 static void a_fill_that_needs_itself_is_told(void **state)
 {
     struct cache *c = *state;
@@ -308,6 +335,7 @@ int main(void)
         TEST(a_stale_value_is_given_while_one_fills),
         TEST(what_cannot_be_kept_is_not_waited_for),
         TEST(fills_beyond_the_limit_are_done_alone),
+        TEST(two_servers_share_the_fills_of_one_memory),
         TEST(the_fills_of_a_dead_worker_are_free),
         TEST(a_fill_that_needs_itself_is_told),
         TEST(all_waiters_look_again_when_there_is_a_value),

@@ -338,6 +338,46 @@ static void draining_has_an_end(void **state)
     finish();
 }
 
+static void leaving_gives_idle_connections_one_more_request(void **state)
+{
+    (void)state;
+    begin(1, 10, 0);
+    options.stays_open = true; // of a stop, not of this
+    int busy = connect_client(), idle = connect_client();
+    TURN_UNTIL(places.open[0] == 2);
+    say(idle, GET);
+    assert_null(strstr(hear(idle, "hello"), "Connection: close"));
+    server_leave(server, 300);
+    server_leave(server, 300); // harmless twice
+    assert_int_equal(places.open[0], 2);
+    say(busy, GET);
+    assert_non_null(strstr(hear(busy, "hello"), "\r\nConnection: close\r\n"));
+    close(busy);
+    int late = connect_client(); // the successor's
+    say(late, GET);
+    run(); // until the patience with idle is over
+    char byte;
+    assert_int_equal(recv(idle, &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+    finish();
+}
+
+static void a_stop_has_no_patience_left(void **state)
+{
+    (void)state;
+    begin(1, 10, 0);
+    int idle = connect_client();
+    TURN_UNTIL(places.open[0] == 1);
+    server_leave(server, 60000);
+    assert_int_equal(loop_turn(loop, 2), 0);
+    assert_int_equal(places.open[0], 1);
+    server_drain(server);
+    run();
+    char byte;
+    assert_int_equal(recv(idle, &byte, 1, MSG_DONTWAIT), 0);
+    finish();
+}
+
 static void a_server_may_go_with_connections_open(void **state)
 {
     (void)state;
@@ -378,6 +418,8 @@ int main(void)
         cmocka_unit_test(draining_without_connections_stops_at_once),
         cmocka_unit_test(draining_ends_idle_connections_and_accepts_no_more),
         cmocka_unit_test(draining_waits_for_the_answer_under_way),
+        cmocka_unit_test(leaving_gives_idle_connections_one_more_request),
+        cmocka_unit_test(a_stop_has_no_patience_left),
         cmocka_unit_test(draining_has_an_end),
         cmocka_unit_test(a_server_may_go_with_connections_open),
         cmocka_unit_test(a_server_that_cannot_be_made_leaves_nothing),

@@ -1,0 +1,274 @@
+// The control socket: see the header. An epoll of its own, so that the master watches one descriptor;
+// clients lie in an array, where a place that is free has no descriptor:
+//
+//      SAYING ──a word──> (control_word_fn) ──control_wait──> WAITING
+//          └──nonsense──┐        └──control_end──┐                │ control_end_waiting
+//                       └────────────────────────┴──> TAKING <────┘  ──all is taken──> free
+//
+// SAYING and TAKING have a deadline; whoever leaves is forgotten in any state.
+#include "app/control.h"
+
+#include "base/buf.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum state { SAYING, WAITING, TAKING };
+
+struct control_client {
+    struct control *control;
+    int fd; // −1: the place is free
+    enum state state;
+    int64_t deadline; // of SAYING and TAKING
+    unsigned number;  // what WAITING waits for
+    char word[CONTROL_WORD_MAX + 1];
+    size_t said; // bytes of it
+    struct buf answer;
+};
+
+struct control {
+    int listener, epoll;
+    control_word_fn *fn;
+    void *arg;
+    struct control_client client[CONTROL_CLIENTS];
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct control *control_new(int listener, control_word_fn *fn, void *arg)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+    struct control *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    *c = (struct control){.listener = listener, .fn = fn, .arg = arg};
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        c->client[i] = (struct control_client){.control = c, .fd = -1};
+    c->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (c->epoll >= 0 && epoll_ctl(c->epoll, EPOLL_CTL_ADD, listener, &e) == 0)
+        return c;
+    int err = errno;
+    if (c->epoll >= 0)
+        close(c->epoll);
+    free(c);
+    errno = err;
+    return NULL;
+}
+
+static void forget(struct control_client *who)
+{
+    close(who->fd);
+    buf_fini(&who->answer);
+    who->fd = -1;
+}
+
+static void watch(struct control_client *who, int how, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = who};
+    if (epoll_ctl(who->control->epoll, how, who->fd, &e) != 0)
+        forget(who);
+}
+
+static void enter(struct control_client *who, enum state state)
+{
+    who->state = state;
+    who->deadline = now_ms() + CONTROL_MS;
+    watch(who, EPOLL_CTL_MOD, state == TAKING ? EPOLLOUT : 0); // that it leaves is told in any case
+}
+
+// What the peer takes now. False when it is gone.
+static bool give_some(struct control_client *who)
+{
+    while (who->answer.n) {
+        ssize_t n = send(who->fd, who->answer.p, who->answer.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        buf_drop(&who->answer, (size_t)n);
+    }
+    return true;
+}
+
+static void give(struct control_client *who)
+{
+    if (!give_some(who) || who->answer.n == 0)
+        forget(who);
+}
+
+void control_say(struct control_client *to, const char *format, ...)
+{
+    char text[8192];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    // room for the last line stays
+    if (to->answer.n + strlen(text) + 1 + sizeof "failed\n" <= CONTROL_ANSWER_MAX)
+        buf_addf(&to->answer, "%s\n", text);
+}
+
+void control_end(struct control_client *to, bool ok)
+{
+    if (to->fd < 0)
+        return;
+    buf_addf(&to->answer, "%s\n", ok ? "ok" : "failed");
+    enter(to, TAKING);
+    if (to->fd >= 0)
+        give(to);
+}
+
+void control_wait(struct control_client *who, unsigned number)
+{
+    who->number = number;
+    enter(who, WAITING);
+    if (who->fd >= 0 && !give_some(who))
+        forget(who);
+}
+
+void control_end_waiting(struct control *c, unsigned number, bool ok, const char *text)
+{
+    for (int i = 0; c && i < CONTROL_CLIENTS; i++) {
+        struct control_client *who = &c->client[i];
+        if (who->fd < 0 || who->state != WAITING || who->number > number)
+            continue;
+        if (text)
+            control_say(who, "%s", text);
+        control_end(who, ok);
+    }
+}
+
+// The word so far, and what comes of it.
+static void listen_to(struct control_client *who)
+{
+    ssize_t n = recv(who->fd, who->word + who->said, CONTROL_WORD_MAX - who->said, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        forget(who);
+        return;
+    }
+    who->said += (size_t)n;
+    char *end = memchr(who->word, '\n', who->said);
+    if (end) {
+        *end = '\0';
+        who->control->fn(who->control->arg, who, who->word);
+    } else if (who->said == CONTROL_WORD_MAX) {
+        control_say(who, "a word has %d bytes at most", CONTROL_WORD_MAX - 1);
+        control_end(who, false);
+    }
+}
+
+static bool may_speak(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void refuse(int fd, const char *why)
+{
+    send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+static void admit(struct control *c)
+{
+    int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i = 0;
+    if (fd < 0)
+        return;
+    while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
+        i++;
+    if (!may_speak(fd)) {
+        refuse(fd, "only root and the user of the server are heard here\nfailed\n");
+    } else if (i == CONTROL_CLIENTS) {
+        refuse(fd, "too many others talk to this server\nfailed\n");
+    } else {
+        struct control_client *who = &c->client[i];
+        *who = (struct control_client){
+            .control = c, .fd = fd, .state = SAYING, .deadline = now_ms() + CONTROL_MS};
+        buf_init(&who->answer, CONTROL_ANSWER_MAX);
+        watch(who, EPOLL_CTL_ADD, EPOLLIN);
+    }
+}
+
+static void on_event(struct control *c, const struct epoll_event *e)
+{
+    struct control_client *who = e->data.ptr;
+    if (!who)
+        admit(c);
+    else if (who->fd < 0)
+        return; // forgotten in this turn
+    else if (who->state == SAYING)
+        listen_to(who);
+    else if (who->state == TAKING && !(e->events & (EPOLLERR | EPOLLHUP)))
+        give(who);
+    else if (e->events & (EPOLLERR | EPOLLHUP))
+        forget(who);
+}
+
+void control_turn(struct control *c)
+{
+    struct epoll_event events[CONTROL_CLIENTS + 1];
+    int64_t now = now_ms();
+    int n = epoll_wait(c->epoll, events, CONTROL_CLIENTS + 1, 0);
+    for (int i = 0; i < n; i++)
+        on_event(c, &events[i]);
+    for (int i = 0; i < CONTROL_CLIENTS; i++) {
+        struct control_client *who = &c->client[i];
+        if (who->fd >= 0 && who->state != WAITING && now >= who->deadline)
+            forget(who);
+    }
+}
+
+int64_t control_due(const struct control *c)
+{
+    int64_t at = INT64_MAX;
+    for (int i = 0; i < CONTROL_CLIENTS; i++) {
+        const struct control_client *who = &c->client[i];
+        if (who->fd >= 0 && who->state != WAITING && who->deadline < at)
+            at = who->deadline;
+    }
+    return at;
+}
+
+int control_fd(const struct control *c)
+{
+    return c->epoll;
+}
+
+int control_listener(const struct control *c)
+{
+    return c->listener;
+}
+
+void control_leave(const struct control *c)
+{
+    for (int i = 0; c && i < CONTROL_CLIENTS; i++)
+        if (c->client[i].fd >= 0)
+            close(c->client[i].fd);
+    if (c)
+        close(c->listener), close(c->epoll);
+}
+
+void control_free(struct control *c)
+{
+    for (int i = 0; c && i < CONTROL_CLIENTS; i++)
+        if (c->client[i].fd >= 0)
+            forget(&c->client[i]);
+    if (c)
+        close(c->listener), close(c->epoll);
+    free(c);
+}

@@ -1,0 +1,219 @@
+// What the master hears on its control socket: status, reload, stop.
+#include "app/control.h"
+#include "app/master_inside.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FOR_THE_END = UINT_MAX }; // a number that no reload has
+
+// 5 s, 3 min 5 s, 2 h 3 min, 4 d 2 h
+static const char *say_age(int64_t ms, char dst[static 48])
+{
+    long long s = ms / 1000;
+    if (s < 60)
+        snprintf(dst, 48, "%lld s", s);
+    else if (s < 3600)
+        snprintf(dst, 48, "%lld min %lld s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(dst, 48, "%lld h %lld min", s / 3600, s / 60 % 60);
+    else
+        snprintf(dst, 48, "%lld d %lld h", s / 86400, s / 3600 % 24);
+    return dst;
+}
+
+static const char *say_state(const struct master *m)
+{
+    static const char *const names[] = {[STARTING] = "starting",
+                                        [SERVING] = "serving",
+                                        [STOPPING] = "stopping",
+                                        [ENDING] = "ending"};
+    return m->state == SERVING && m->reload.stage != RELOAD_NONE ? "serving, and reloading"
+                                                                 : names[m->state];
+}
+
+static void tell_addresses(const struct master *m, struct control_client *to)
+{
+    const struct config *c = m->config;
+    char text[ADDR_TEXT_MAX];
+    for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++) {
+        master_address(m, i, text);
+        bool unix_socket = c->listen[i].sa.sa_family == AF_UNIX;
+        control_say(to, "listens on   %s%s%s", unix_socket ? "" : "http://", text,
+                    i < c->listen_addrs ? "" : " (metrics, health)");
+    }
+}
+
+static void tell_reloads(const struct master *m, struct control_client *to)
+{
+    const struct reload_end *last = &m->last;
+    char age[48];
+    if (last->number == 0) {
+        control_say(to, "reloads      none yet");
+        return;
+    }
+    control_say(to, "reloads      %u, %u of them failed", last->number,
+                last->number - last->succeeded);
+    say_age(master_now() - last->at, age);
+    if (last->ok)
+        control_say(to, "last reload  %s ago: reloaded in %lld ms", age, (long long)last->took);
+    else
+        control_say(to, "last reload  %s ago: failed: %s", age, last->why);
+}
+
+static void tell_worker(const struct master *m, unsigned i, struct control_client *to)
+{
+    const struct slot *s = &m->slots[i];
+    char age[48];
+    say_age(master_now() - s->since, age);
+    if (!s->pid)
+        control_say(to, "worker %-5u none now, %u ended", i, s->ends);
+    else
+        control_say(to, "worker %-5u pid %d, %s for %s, %u restarts, %u connections", i,
+                    (int)s->pid, s->ready ? "ready" : "starting", age, s->ends,
+                    m->shared->places.open[i]);
+}
+
+static void tell_status(const struct master *m, struct control_client *to)
+{
+    const struct config *c = m->config;
+    char age[48], since[64];
+    struct tm tm;
+    unsigned open = 0;
+    strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&m->began_wall, &tm));
+    for (uint32_t i = 0; i < c->workers; i++)
+        open += m->shared->places.open[i];
+    control_say(to, "site         %s", c->site);
+    control_say(to, "version      %s", LUNETTE_VERSION);
+    control_say(to, "pid          %d", (int)getpid());
+    control_say(to, "state        %s", say_state(m));
+    control_say(to, "since        %s (%s)", since, say_age(master_now() - m->began, age));
+    if (m->inherited->line >= 0)
+        control_say(to, "predecessor  finishes its requests still");
+    tell_addresses(m, to);
+    control_say(to, "connections  %u of %u", open, c->limits.connections);
+    tell_reloads(m, to);
+    for (uint32_t i = 0; i < c->workers; i++)
+        tell_worker(m, i, to);
+    control_end(to, true);
+}
+
+static void begin_reload(struct master *m, struct control_client *from)
+{
+    unsigned number = reload_ask(m);
+    if (number) {
+        control_wait(from, number);
+        return;
+    }
+    control_say(from, "the server stops");
+    control_end(from, false);
+}
+
+// Whoever asks learns which process to watch.
+static void begin_stop(struct master *m, struct control_client *from)
+{
+    control_say(from, "stopping %d", (int)getpid());
+    control_wait(from, FOR_THE_END);
+    log_write(LOG_INFO, "stopping, as lunette stop has asked");
+    master_stop(m);
+}
+
+static void on_word(void *arg, struct control_client *from, const char *word)
+{
+    struct master *m = arg;
+    if (strcmp(word, "status") == 0) {
+        tell_status(m, from);
+    } else if (strcmp(word, "reload") == 0) {
+        begin_reload(m, from);
+    } else if (strcmp(word, "stop") == 0) {
+        begin_stop(m, from);
+    } else {
+        control_say(from, "the words are status, reload and stop");
+        control_end(from, false);
+    }
+}
+
+// Without a socket at the default place the server goes without: there may be two servers of one
+// site, and data/ may be somebody else's.
+static bool go_without(const struct master *m, const char *why)
+{
+    const struct config *c = m->config;
+    if (c->control_is_set)
+        return master_complain(m, "cannot open the control socket %s: %s", c->control, why);
+    log_write(LOG_WARN,
+              "no control socket at %s: %s. lunette status, reload and stop do not reach this "
+              "server; signals do, and so do they when config.lua's control names another place",
+              c->control, why);
+    return true;
+}
+
+static const char *explain(int rc)
+{
+    switch (rc) {
+    case -EADDRINUSE:
+        return "another server answers there";
+    case -EEXIST:
+        return "something that is no socket is there";
+    case -ELOOP:
+        return "the way to it leads through a link that another user could have made";
+    default:
+        return strerror(-rc);
+    }
+}
+
+// The file that the socket of the server before us is at: ours, once we take over.
+static bool is_predecessors(struct master *m)
+{
+    struct file_id id = {0, 0};
+    files_know_socket(m->config->control, &id);
+    if (m->inherited->control < 0 || id.inode != m->inherited->control_inode)
+        return false;
+    m->control_id = id;
+    m->control_fd = inherit_take(&m->inherited->control);
+    return true;
+}
+
+void master_take_control(struct master *m)
+{
+    if (m->control_fd < 0)
+        return;
+    m->control = control_new(m->control_fd, on_word, m);
+    if (m->control)
+        m->control_fd = -1;
+    else
+        log_write(LOG_ERROR, "no control socket any more: %s", strerror(errno));
+}
+
+bool master_open_control(struct master *m)
+{
+    const struct config *c = m->config;
+    if (is_predecessors(m))
+        return true;
+    bool root_gives = c->as_root && !c->dev && geteuid() == 0;
+    int fd = control_bind(c->control, root_gives ? &c->become : NULL, &m->control_id);
+    if (fd < 0)
+        return go_without(m, explain(fd));
+    m->control = control_new(fd, on_word, m);
+    if (m->control)
+        return true;
+    int err = errno;
+    close(fd);
+    files_remove_socket(c->control, &m->control_id);
+    return go_without(m, strerror(err));
+}
+
+void master_stopped(struct master *m)
+{
+    if (m->control_fd >= 0)
+        close(m->control_fd);
+    if (!m->control)
+        return;
+    files_remove_socket(m->config->control, &m->control_id);
+    control_end_waiting(m->control, FOR_THE_END, true, NULL);
+    control_free(m->control);
+    m->control = NULL;
+}

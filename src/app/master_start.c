@@ -1,0 +1,344 @@
+// The steps by which the master starts: as root where root started it.
+//
+//      sockets → pid file → logs → data/ → become the site's user → control socket → descriptors
+//
+// and what is said once all workers are ready.
+#include "app/figures.h"
+#include "app/files.h"
+#include "app/inherit.h"
+#include "app/logs.h"
+#include "app/master_inside.h"
+#include "app/sandbox.h"
+#include "base/log.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096,        // the kernel cuts it to net.core.somaxconn
+    SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
+};
+
+// The steps of the start --------------------------------------------------------------------------
+
+// The i-th address is that of a socket which the program was started with.
+static bool take_inherited(struct master *m, unsigned i)
+{
+    const struct addr *a = &m->config->listen[i];
+    const struct inherited_socket *s = inherit_find(m->inherited, a);
+    if (!s)
+        return false;
+    m->sockets[i] = s->fd;
+    m->socket_shared[i] = s->shared || m->inherited->replaces;
+    m->socket_count++;
+    if (a->sa.sa_family == AF_UNIX)
+        files_know_socket(a->un.sun_path, &m->socket_ids[i]);
+    return true;
+}
+
+static bool open_sockets(struct master *m)
+{
+    const struct config *c = m->config;
+    char text[ADDR_TEXT_MAX];
+    unsigned n = c->listen_addrs + c->side_addrs;
+    m->sockets = calloc(n, sizeof *m->sockets);
+    m->socket_ids = calloc(n, sizeof *m->socket_ids);
+    m->socket_shared = calloc(n, sizeof *m->socket_shared);
+    if (!m->sockets || !m->socket_ids || !m->socket_shared)
+        return master_complain(m, "not enough memory");
+    for (unsigned i = 0; i < n; i++) {
+        if (take_inherited(m, i))
+            continue;
+        int fd = listener_open(&c->listen[i], BACKLOG);
+        if (fd < 0)
+            return master_complain(m, "cannot listen on %s: %s", addr_format(&c->listen[i], text),
+                                   strerror(-fd));
+        m->sockets[m->socket_count++] = fd;
+        const char *path = c->listen[i].un.sun_path;
+        if (c->listen[i].sa.sa_family != AF_UNIX)
+            continue;
+        int rc =
+            files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
+        if (rc < 0)
+            return master_complain(m, "cannot hand %s to its user: %s", path, strerror(-rc));
+    }
+    return true;
+}
+
+static bool open_pid_file(struct master *m)
+{
+    const char *path = m->config->pid_file;
+    if (!path)
+        return true;
+    m->pid_fd = inherit_take(&m->inherited->pid_file); // to be written once we take over
+    if (m->pid_fd < 0)
+        m->pid_fd = files_open_pid(path);
+    if (m->pid_fd >= 0)
+        return true;
+    if (m->pid_fd == -ELOOP)
+        return master_complain(
+            m,
+            "the pid file %s: the way to it leads through a link that another user "
+            "could have made",
+            path);
+    if (m->pid_fd == -EEXIST)
+        return master_complain(m, "the pid file %s exists and is not a plain file of its own",
+                               path);
+    return master_complain(m, "cannot write the pid file %s: %s", path, strerror(-m->pid_fd));
+}
+
+// What root has opened once goes on, where its successor has no right to.
+static bool adopt_logs(struct master *m, const char *failed, int err)
+{
+    struct inherited *in = m->inherited;
+    if (in->error_log < 0 && in->access_log < 0)
+        return false;
+    log_adopt(inherit_take(&in->error_log), inherit_take(&in->access_log));
+    log_set_level((enum log_level)log_level_parse(str_z(m->config->log.level)));
+    log_write(LOG_WARN, "cannot open the log %s: %s. The files that were open before go on", failed,
+              strerror(err));
+    return true;
+}
+
+static bool open_logs(struct master *m)
+{
+    const struct config *c = m->config;
+    const char *failed;
+    int err;
+    if (logs_open(c, &failed, &err) || adopt_logs(m, failed, err))
+        return true;
+    return master_complain(m, "cannot open the log %s: %s", failed, strerror(err));
+}
+
+static bool make_data(struct master *m)
+{
+    const struct config *c = m->config;
+    int rc = files_make_data(c->site, c->data, &c->become);
+    struct stat st;
+    if (rc < 0 && stat(c->data, &st) != 0)
+        log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
+    else if (rc < 0)
+        return master_complain(m, "%s is not a folder", c->data);
+    return true;
+}
+
+static bool become(struct master *m)
+{
+    const struct config *c = m->config;
+    char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
+    if (!c->as_root)
+        return true;
+    if (c->dev)
+        return privs_drop_capabilities(why) || master_complain(m, "%s", why);
+    if (!privs_become(&c->become, why))
+        return master_complain(m, "%s", why);
+    if (privs_blocked(c->site, R_OK | X_OK, blocked))
+        return master_complain(
+            m,
+            "%s:%s, whom the server became, may not read %s. Give --user with one who "
+            "may, change its owner or mode (chown, chmod), or use --dev to serve it to "
+            "yourself on loopback",
+            c->become.user, c->become.group, blocked);
+    return true;
+}
+
+// A folder for large bodies that nobody else uses: workers may write all of it.
+static bool choose_temp(struct master *m)
+{
+    static const char pattern[] = "/tmp/lunette-XXXXXX";
+    const struct config *c = m->config;
+    m->temp = c->temp ? c->temp : c->data;
+    if (c->temp || access(c->data, W_OK | X_OK) == 0)
+        return true;
+    memcpy(m->own_temp, pattern, sizeof pattern);
+    if (mkdtemp(m->own_temp)) {
+        m->temp = m->own_temp;
+        return true;
+    }
+    m->own_temp[0] = '\0';
+    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
+              c->data);
+    return true;
+}
+
+// A file that root alone can write may name logs and the control socket as root would; another one
+// may name what its site can write.
+static bool take_places(struct master *m)
+{
+    const struct config *c = m->config;
+    bool early = !c->as_root || c->file_is_roots;
+    bool early_control = early && c->control_is_set;
+    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(m)) &&
+           (!early_control || master_open_control(m)) && make_data(m) && become(m) &&
+           (early || open_logs(m)) && make_data(m) && (early_control || master_open_control(m)) &&
+           choose_temp(m);
+}
+
+static void raise_descriptors(const struct config *c)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+        return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l);
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < c->limits.connections + SPARE_DESCRIPTORS)
+        log_write(
+            LOG_WARN,
+            "limits.connections is %u, but a process may open %llu files only: raise the hard "
+            "limit (ulimit -Hn) or lower limits.connections",
+            c->limits.connections, (unsigned long long)l.rlim_cur);
+}
+
+// The one of the server that this one replaces, if it is as it would be made now.
+static bool share_cache(struct master *m, unsigned workers)
+{
+    int fd = m->inherited->cache;
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size != m->config->cache_bytes ||
+        workers > CACHE_WORKERS_MAX / 2)
+        return false;
+    m->cache = cache_open(fd, workers);
+    if (!m->cache)
+        return false;
+    inherit_take(&m->inherited->cache);
+    cache_number_from(m->cache, m->inherited->cache_first);
+    m->cache_is_shared = true;
+    return true;
+}
+
+static bool open_cache(struct master *m)
+{
+    const struct config *c = m->config;
+    unsigned workers = c->workers + 1; // and a checker
+    if (share_cache(m, workers))
+        return true;
+    if (m->inherited->replaces)
+        log_write(LOG_WARN, "the cache begins empty: its size or layout is another than before");
+    m->inherited->cache_first = 0;
+    m->cache = cache_new(c->cache_bytes, workers);
+    return m->cache || master_complain(m, "cannot start: a cache of %llu bytes: %s",
+                                       (unsigned long long)c->cache_bytes, strerror(errno));
+}
+
+static bool prepare(struct master *m)
+{
+    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigemptyset(&m->signals);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        sigaddset(&m->signals, handled[i]);
+    sigprocmask(SIG_BLOCK, &m->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    m->slots = calloc(m->config->workers, sizeof *m->slots);
+    void *shared =
+        mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    m->shared = shared == MAP_FAILED ? NULL : shared;
+    if (m->signal_fd < 0 || !m->slots || !m->shared ||
+        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+        return master_complain(m, "cannot start: %s", strerror(errno));
+    const struct config *c = m->config;
+    int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
+                         c->limits.connections_per_ip);
+    if (rc < 0)
+        return master_complain(m, "cannot start: %s", strerror(-rc));
+    if (!open_cache(m))
+        return false;
+    m->shared->starting = true;
+    char why[SNAPSHOT_WHY_MAX];
+    if (!reload_first(m, why))
+        return master_complain(m, "%s", why);
+    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
+        return master_complain(m, "cannot start: memory for the metrics: %s", strerror(errno));
+    return true;
+}
+
+// Who replaces a server has its rights, and no way to others.
+static void warn_of_identity(const struct config *c, const struct inherited *in)
+{
+    char why[PRIVS_WHY_MAX];
+    struct identity now;
+    if (!in->replaces || c->as_root || (!c->user && !c->group))
+        return;
+    if (!privs_choose(c->user, c->group, c->site, &now, why) || now.uid != c->become.uid ||
+        now.gid != c->become.gid)
+        log_write(
+            LOG_WARN,
+            "config.lua names another user or group than %s:%s, as whom the server runs since it "
+            "gave up root: that takes a start, not a replacement",
+            c->become.user, c->become.group);
+}
+
+bool master_start(struct master *m)
+{
+    if (!take_places(m) || !prepare(m))
+        return false;
+    inherit_close_rest(m->inherited); // before a worker could have it, too
+    raise_descriptors(m->config);
+    warn_of_identity(m->config, m->inherited);
+    return true;
+}
+
+void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX])
+{
+    struct addr bound = m->config->listen[i];
+    socklen_t n = sizeof bound.storage;
+    if (addr_port(&bound) == 0 && bound.un.sun_family != AF_UNIX) // the kernel has chosen
+        getsockname(m->sockets[i], &bound.sa, &n);
+    addr_format(&bound, dst);
+}
+
+// "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
+// (Landlock ABI 7, seccomp)", a line for each address.
+static void say_serving(const struct master *m)
+{
+    const struct config *c = m->config;
+    char text[ADDR_TEXT_MAX], sandbox[SANDBOX_TEXT_MAX];
+    if (c->quiet)
+        return;
+    sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
+    for (unsigned i = 0; i < c->listen_addrs; i++) {
+        master_address(m, i, text);
+        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s\n",
+                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
+                text, c->workers, c->workers == 1 ? "" : "s", c->become.user, c->become.group,
+                sandbox);
+    }
+}
+
+// A site of scripts alone whose entry is missing: most likely a slip, and served all the same.
+static void warn_if_empty(const struct config *c)
+{
+    char main_lua[PATH_MAX + 32], files[PATH_MAX + 32];
+    snprintf(main_lua, sizeof main_lua, "%s/scripts/main.lua", c->site);
+    snprintf(files, sizeof files, "%s/site", c->site);
+    if (access(main_lua, F_OK) != 0 && errno == ENOENT && access(files, F_OK) != 0 &&
+        errno == ENOENT)
+        log_write(LOG_WARN, "scripts/main.lua is not there, nor site/: nothing but 404s");
+}
+
+void master_say_start(const struct master *m)
+{
+    warn_if_empty(m->config);
+    say_serving(m);
+}
+
+void master_tell_ready(struct master *m)
+{
+    const struct config *c = m->config;
+    char text[ADDR_TEXT_MAX];
+    master_address(m, 0, text);
+    notify_tell(&m->notify, "READY=1\nMAINPID=%d\nSTATUS=serves %s on %s%s, with %u worker%s",
+                (int)getpid(), c->site, text, c->listen_addrs > 1 ? " and elsewhere" : "",
+                c->workers, c->workers == 1 ? "" : "s");
+}

@@ -1,0 +1,269 @@
+// The program replaces itself: see the header. First the old master's side, then the new one's.
+#include "app/replace.h"
+
+#include "app/channel.h"
+#include "app/master_inside.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    START_MS = 90 * 1000, // that a new one gets: config.lua alone may take 30 s
+    WAKE_MS = 50,         // between two looks of workers for fills of the other server
+    SOCKETS_TEXT = INHERIT_MAX * (ADDR_TEXT_MAX + 16),
+};
+
+static const char READY[] = "ready";
+
+// The old one: begins ------------------------------------------------------------------------------
+
+void replace_ask(struct master *m)
+{
+    if (m->state > SERVING || m->replace.stage == REPLACE_LEAVING)
+        return;
+    if (m->replace.stage == REPLACE_STARTING || m->inherited->line >= 0 || m->state == STARTING)
+        log_write(LOG_INFO, "the program is replaced later: a start or another replacement is not "
+                            "over yet");
+    m->replace.asked = true; // begun by replace_on_turn
+}
+
+static void keep_open(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, 0);
+}
+
+// The names of descriptors, for inherit.c.
+static void set_environment(const struct master *m, int line)
+{
+    static char sockets[SOCKETS_TEXT], handover[512];
+    char text[ADDR_TEXT_MAX];
+    int error, access, cache = cache_fd(m->cache);
+    if (m->config->workers + 1 > CACHE_WORKERS_MAX / 2)
+        cache = -1; // two such servers have no room beside one another
+    unsigned first = m->inherited->cache_first ? 0 : CACHE_WORKERS_MAX / 2;
+    int control = m->control ? control_listener(m->control) : -1;
+    for (unsigned i = 0; i < m->socket_count; i++) {
+        inherit_note(sockets, sizeof sockets, m->sockets[i], m->socket_shared[i],
+                     addr_format(&m->config->listen[i], text));
+        keep_open(m->sockets[i]);
+    }
+    setenv("LUNETTE_SOCKETS", sockets, 1);
+    log_files(&error, &access);
+    const struct {
+        const char *name;
+        int fd;
+    } fds[] = {{"line", line},   {"pid_file", m->pid_fd}, {"control", control},
+               {"cache", cache}, {"error", error},        {"access", access}};
+    int n = snprintf(handover, sizeof handover, "first=%u inode=%llu", first,
+                     (unsigned long long)m->control_id.inode);
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        if (fds[i].fd >= 0)
+            n += snprintf(handover + n, sizeof handover - (size_t)n, " %s=%d", fds[i].name,
+                          fds[i].fd);
+        keep_open(fds[i].fd);
+    }
+    setenv("LUNETTE_HANDOVER", handover, 1);
+    notify_pass_on(&m->notify, (int)getpid());
+}
+
+// In the new process.
+static _Noreturn void execute(const struct master *m, int line)
+{
+    char why[REPLACE_WHY_MAX];
+    set_environment(m, line);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &m->signals, NULL);
+    execv(m->inherited->program, m->inherited->argv);
+    int n = snprintf(why, sizeof why, "%.900s cannot be executed: %s", m->inherited->program,
+                     strerror(errno));
+    send(line, why, (size_t)n, MSG_NOSIGNAL);
+    _exit(1);
+}
+
+static void fail(struct master *m, const char *why)
+{
+    struct replace *r = &m->replace;
+    log_write(LOG_ERROR, "the program was not replaced: %s. The one that ran before goes on", why);
+    if (r->pid)
+        kill(r->pid, SIGKILL);
+    if (r->line >= 0)
+        close(r->line);
+    r->line = -1;
+    r->stage = REPLACE_NONE;
+}
+
+static void begin(struct master *m)
+{
+    struct replace *r = &m->replace;
+    int ends[2] = {-1, -1};
+    r->asked = false;
+    r->why[0] = '\0';
+    log_flush(); // nothing buffered may be written twice
+    fflush(NULL);
+    bool ok = m->inherited->program[0] &&
+              socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0;
+    pid_t pid = ok ? fork() : -1;
+    if (pid == 0)
+        execute(m, ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    r->line = ends[0];
+    r->pid = pid > 0 ? pid : 0;
+    if (pid < 0) {
+        fail(m, m->inherited->program[0] ? strerror(errno) : "its file is not known");
+        return;
+    }
+    r->stage = REPLACE_STARTING;
+    r->deadline = master_now() + START_MS;
+    log_write(LOG_INFO, "replacing the program: %s starts as %d", m->inherited->program, (int)pid);
+}
+
+// The old one: ends --------------------------------------------------------------------------------
+
+static void leave(struct master *m)
+{
+    struct channel_message message = {.kind = CHANNEL_LEAVE, .fds = {-1, -1, -1, -1}};
+    struct replace *r = &m->replace;
+    r->stage = REPLACE_LEAVING;
+    log_write(LOG_INFO, "process %d has taken over; this one ends when its requests are over",
+              (int)r->pid);
+    notify_tell(&m->notify, "READY=1\nMAINPID=%d\nSTATUS=replaced by process %d", (int)r->pid,
+                (int)r->pid);
+    m->notify.every = 0;
+    for (unsigned i = 0; i < m->socket_count; i++)
+        m->socket_shared[i] = true;
+    m->control_id = (struct file_id){0, 0}; // its file is the new one's
+    control_end_waiting(m->control, m->reload.new.number + 1, false,
+                        "the program was replaced meanwhile");
+    control_free(m->control);
+    m->control = NULL;
+    master_leave_to(m);
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        const struct slot *s = &m->slots[i];
+        if (s->pid && channel_send(s->channel, &message) < 0)
+            kill(s->pid, SIGTERM);
+    }
+}
+
+// What the new one has said. Its end is told by reap.
+static void listen_to(struct master *m)
+{
+    struct replace *r = &m->replace;
+    char text[REPLACE_WHY_MAX];
+    ssize_t n = recv(r->line, text, sizeof text - 1, MSG_DONTWAIT);
+    if (n <= 0)
+        return;
+    text[n] = '\0';
+    if (strcmp(text, READY) == 0)
+        leave(m);
+    else
+        snprintf(r->why, sizeof r->why, "%s", text);
+}
+
+bool replace_on_end(struct master *m, pid_t pid)
+{
+    struct replace *r = &m->replace;
+    if (!r->pid || pid != r->pid)
+        return false;
+    if (r->stage == REPLACE_STARTING)
+        listen_to(m);
+    r->pid = 0;
+    cache_others_died(m->cache);
+    if (r->stage == REPLACE_STARTING)
+        fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
+    return true;
+}
+
+void replace_stop(struct master *m)
+{
+    m->replace.asked = false;
+    if (m->replace.stage == REPLACE_STARTING)
+        fail(m, "the server stops");
+}
+
+// Both: while there are two --------------------------------------------------------------------------
+
+// The line to the old one says nothing; its end is the end of that.
+static void watch_predecessor(struct master *m)
+{
+    struct inherited *in = m->inherited;
+    char byte;
+    if (in->line < 0 || m->state == STARTING || recv(in->line, &byte, 1, MSG_DONTWAIT) != 0)
+        return;
+    close(inherit_take(&in->line));
+    if (m->cache_is_shared)
+        cache_others_died(m->cache);
+    m->cache_is_shared = false;
+}
+
+static bool are_two(const struct master *m)
+{
+    return m->cache_is_shared || m->replace.stage != REPLACE_NONE;
+}
+
+void replace_on_turn(struct master *m)
+{
+    struct replace *r = &m->replace;
+    watch_predecessor(m);
+    if (r->stage == REPLACE_STARTING)
+        listen_to(m);
+    if (r->stage == REPLACE_STARTING && master_now() >= r->deadline)
+        fail(m, "it was not ready within 90 s");
+    if (r->asked && r->stage == REPLACE_NONE && !r->pid && m->state == SERVING &&
+        m->inherited->line < 0 && m->reload.stage == RELOAD_NONE)
+        begin(m);
+    if (are_two(m) && master_now() >= r->wake_due) {
+        cache_wake_all(m->cache);
+        r->wake_due = master_now() + WAKE_MS;
+    }
+}
+
+int64_t replace_due(const struct master *m)
+{
+    const struct replace *r = &m->replace;
+    int64_t at = are_two(m) ? r->wake_due : INT64_MAX;
+    return r->stage == REPLACE_STARTING && r->deadline < at ? r->deadline : at;
+}
+
+// The new one --------------------------------------------------------------------------------------
+
+void replace_fail_start(const struct inherited *in, const char *why)
+{
+    fprintf(stderr, "lunette: %s\n", why);
+    if (in && in->line >= 0)
+        send(in->line, why, strnlen(why, REPLACE_WHY_MAX - 1), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void own_sockets(struct master *m)
+{
+    for (unsigned i = 0; i < m->socket_count; i++)
+        for (unsigned k = 0; k < m->inherited->n; k++)
+            if (m->inherited->socket[k].fd == m->sockets[i] && m->inherited->socket[k].taken)
+                m->socket_shared[i] = m->inherited->socket[k].shared;
+}
+
+void replace_take_over(struct master *m)
+{
+    struct inherited *in = m->inherited;
+    if (!in->replaces)
+        return;
+    own_sockets(m);
+    if (m->pid_fd >= 0) {
+        int rc = files_take_pid(m->pid_fd);
+        if (rc < 0)
+            log_write(LOG_ERROR, "the pid file %s cannot be written: %s", m->config->pid_file,
+                      strerror(-rc));
+    }
+    master_take_control(m);
+    if (in->line >= 0 && send(in->line, READY, strlen(READY), MSG_NOSIGNAL) < 0)
+        log_write(LOG_WARN, "the server that this one replaces is gone already");
+}

@@ -1,0 +1,435 @@
+"""USR2: another program takes over, and no connection is lost."""
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import LUNETTE, Server, Wire, eventually, free_port
+from test_control import ask, field
+from test_systemd import Activated, Manager, get, listening
+
+MAIN = """
+    local app = require "lunette"
+    local cache = require "lunette.cache"
+    local task = require "lunette.task"
+    app.get("/", function() return app.text "one" end)
+    app.get("/count", function() return app.text(tostring(cache.incr "n")) end)
+    app.get("/slow", function() task.sleep(1.5) return app.text "slow" end)
+    app.get("/fill", function(req)
+      return app.text(cache.fetch("page", 60, function() task.sleep(1.5) return "filled" end))
+    end)
+    app.post("/", function(req) return app.text(tostring(#req.body)) end)
+    """
+SITE = {"scripts/main.lua": MAIN, "scripts/config.lua": "return { timeouts = { stop = 10 } }"}
+
+
+class Replaced:
+    """A server whose master changes: .pid() says which one it is now."""
+
+    def __init__(self, folder, *arguments, **options):
+        self.pid_file = folder.parent / (folder.name + ".pid")
+        self.server = Server(folder, ("--pid-file", str(self.pid_file), *arguments), **options)
+        self.pids = [self.server.process.pid]
+
+    def pid(self):
+        text = self.pid_file.read_text()
+        return int(text) if text.endswith("\n") else self.pids[-1]
+
+    def replace(self, seconds=20):
+        """USR2; waits for the new master, which it returns."""
+        old = self.pid()
+        os.kill(old, signal.SIGUSR2)
+        eventually(lambda: self.pid() != old, seconds)
+        self.pids.append(self.pid())
+        return self.pids[-1]
+
+    def stop(self):
+        for pid in dict.fromkeys([self.pid() if self.pid_file.exists() else 0, *self.pids]):
+            if pid and alive(pid) and pid != self.server.process.pid:
+                os.kill(pid, signal.SIGTERM)
+        self.server.stop()
+        eventually(lambda: not any(alive(pid) for pid in self.pids[1:]), 20)
+        assert "Sanitizer" not in self.server.errors(), self.server.errors()
+
+
+def alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().split(")")[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def start(make_site):
+    started = []
+
+    def make(site=SITE, *arguments, **options):
+        if "--workers" not in arguments:
+            arguments = (*arguments, "--workers", "2")
+        started.append(Replaced(make_site(dict(site)), *arguments, **options))
+        return started[-1]
+    yield make
+    for r in started:
+        r.stop()
+
+
+def one(server, path="/"):
+    with server.wire() as wire:
+        return wire.get(path, "Connection: close").answer()
+
+
+class Hammer:
+    """Clients that ask all the time, and note what went wrong."""
+
+    def __init__(self, server):
+        self.server, self.lost, self.answers, self.over = server, [], 0, False
+        self.lock = threading.Lock()
+        jobs = [self.close] * 3 + [self.keep] * 3 + [self.pauses, self.posts]
+        self.threads = [threading.Thread(target=self.run, args=(job,)) for job in jobs]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, job):
+        while not self.over:
+            try:
+                job()
+            except (AssertionError, OSError) as e:
+                self.lost.append(f"{job.__name__}: {e!r}")
+
+    def took(self, answer, body=b"one"):
+        assert answer.status == 200 and answer.body == body, answer
+        with self.lock:
+            self.answers += 1
+        return answer.headers.get("connection") != "close"
+
+    def close(self):
+        with self.server.wire(20) as wire:
+            self.took(wire.get("/", "Connection: close").answer())
+
+    def keep(self, pause=0.0):
+        with self.server.wire(20) as wire:
+            while self.took(wire.get("/").answer()) and not self.over:
+                time.sleep(pause)
+
+    def pauses(self):
+        self.keep(0.3)
+
+    def posts(self):
+        with self.server.wire(20) as wire:
+            head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
+            while True:
+                wire.send(head)
+                time.sleep(0.05)
+                if not self.took(wire.send("hello").answer(), b"5") or self.over:
+                    return
+
+    def end(self):
+        self.over = True
+        for thread in self.threads:
+            thread.join(30)
+        return self.lost
+
+
+def test_not_a_connection_is_lost(start):
+    """Ten replacements under clients that keep connections and clients that do not."""
+    r = start()
+    hammer = Hammer(r.server)
+    try:
+        for _ in range(10):
+            before = hammer.answers
+            r.replace()
+            eventually(lambda: hammer.answers > before + 50)
+    finally:
+        lost = hammer.end()
+    assert lost == [] and len(set(r.pids)) == 11
+    assert hammer.answers > 500
+    eventually(lambda: [pid for pid in r.pids if alive(pid)] == r.pids[-1:], 30)
+
+
+def test_requests_under_way_end_where_they_began(start):
+    r = start()
+    with r.server.wire() as slow, r.server.wire() as idle:
+        idle.get("/").answer()
+        slow.get("/slow")
+        time.sleep(0.2)
+        r.replace()
+        # One more on a connection that was idle, once the workers know, and then it is closed
+        said = []
+        while "connection" not in said:
+            answer = idle.get("/").answer()
+            assert answer.body == b"one"
+            said = answer.headers
+        assert said["connection"] == "close"
+        idle.assert_end()
+        assert slow.answer().body == b"slow"
+    assert r.server.ends_within(10) and r.server.process.wait() == 0
+    assert one(r.server).body == b"one"
+
+
+def test_the_cache_goes_on(start):
+    r = start()
+    for n in range(1, 5):
+        assert one(r.server, "/count").body == b"%d" % n
+        r.replace()
+
+
+def test_who_waits_for_a_fill_of_the_old_one_gets_it(start):
+    r = start(SITE, "--workers", "1")
+    with r.server.wire() as old:
+        old.get("/fill")
+        time.sleep(0.3)
+        r.replace()
+        with r.server.wire() as new:
+            new.get("/fill")
+            assert old.answer().body == b"filled"
+            assert new.answer().body == b"filled"
+
+
+def test_the_fill_of_an_old_one_that_is_killed_is_passed_on(start):
+    r = start(SITE, "--workers", "1")
+    old = r.server.workers()[0]
+    with r.server.wire() as filling:
+        filling.get("/fill")
+        time.sleep(0.3)
+        r.replace()
+        with r.server.wire() as new:
+            new.get("/fill")
+            time.sleep(0.2)
+            os.kill(r.server.process.pid, signal.SIGKILL)
+            os.kill(old, signal.SIGKILL)
+            assert new.answer().body == b"filled"
+
+
+def descriptors(pid):
+    """How many of each kind a process has."""
+    kinds = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        name = re.sub(r"\d+", "", os.readlink(f"/proc/{pid}/fd/{fd}"))
+        kinds[name] = kinds.get(name, 0) + 1
+    return kinds
+
+
+def workers_of(pid):
+    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def test_no_descriptor_is_left_over(start):
+    """In the master after several replacements, and in its workers: none of the master's."""
+    r = start(SITE, "--workers", "1")
+    one(r.server)
+    first = [descriptors(r.pid()), descriptors(r.server.workers()[0])]
+    for _ in range(3):
+        old = r.pid()
+        r.replace()
+        eventually(lambda: not alive(old), 20)
+        one(r.server)
+    eventually(lambda: [descriptors(r.pid()), descriptors(workers_of(r.pid())[0])] == first, 10)
+
+
+def test_the_control_socket_and_signals_are_the_new_ones(start):
+    r = start()
+    pid = r.replace()
+    assert field(ask(r.server, "status")[1], "pid") == str(pid)
+    assert ask(r.server, "reload")[0] == 0
+    os.kill(pid, signal.SIGHUP)
+    eventually(lambda: "reloaded (2)" in r.server.errors())
+    assert ask(r.server, "stop") == (0, "", "")
+    assert not alive(pid)
+    assert not (r.server.folder / "data/.control").exists()
+    with pytest.raises(ConnectionRefusedError):
+        r.server.connect()
+
+
+def test_a_second_one_waits_for_the_end_of_the_first(start):
+    """And a third server never meets the first."""
+    r = start()
+    with r.server.wire() as slow:
+        slow.get("/slow")
+        time.sleep(0.2)
+        second = r.replace()
+        os.kill(second, signal.SIGUSR2)
+        time.sleep(0.3)
+        assert r.pid() == second
+        assert slow.answer().body == b"slow"
+    eventually(lambda: r.pid() != second, 20)
+    r.pids.append(r.pid())
+    assert one(r.server).body == b"one"
+
+
+@pytest.mark.parametrize("name,text,why", [
+    ("scripts/main.lua", "error 'not today'", "it ended before it was ready, see above"),
+    ("scripts/config.lua", "return { limits = { body_byte = 1 } }",
+     "scripts/config.lua:1: unknown key 'body_byte'"),
+    ("scripts/config.lua", "return { metrics = '192.0.2.1:80' }",
+     "cannot listen on 192.0.2.1:80: Cannot assign requested address"),
+])
+def test_one_that_fails_changes_nothing(start, name, text, why):
+    r = start()
+    pid, workers = r.pid(), r.server.workers()
+    path = r.server.folder / name
+    good = path.read_text()
+    path.write_text(text)
+    for _ in range(2):
+        seen = len(r.server.errors())
+        os.kill(pid, signal.SIGUSR2)
+        eventually(lambda: "The one that ran before goes on" in r.server.errors()[seen:], 20)
+        assert f"the program was not replaced: {why}" in r.server.errors()[seen:]
+        assert r.pid() == pid and one(r.server).body == b"one"
+    assert r.server.workers() == workers
+    assert ask(r.server, "status")[0] == 0
+    path.write_text(good)
+    assert r.replace() != pid
+    assert one(r.server).body == b"one"
+
+
+def test_what_is_no_program_changes_nothing(start, place, monkeypatch):
+    program = place / "lunette"
+    shutil.copy(LUNETTE, program)
+    monkeypatch.setattr("conftest.LUNETTE", str(program))
+    r = start()
+    program.unlink()
+    program.write_text("nonsense")
+    program.chmod(0o755)
+    os.kill(r.pid(), signal.SIGUSR2)
+    r.server.wait_for("the program was not replaced: .*lunette cannot be executed: Exec format")
+    assert one(r.server).body == b"one"
+    # The program that is there now is the one that is started
+    program.unlink()
+    shutil.copy(LUNETTE, program)
+    r.replace()
+    assert one(r.server).body == b"one"
+
+
+def test_a_stop_during_a_replacement_ends_both(start):
+    site = dict(SITE)
+    r = start(site)
+    (r.server.folder / "scripts/main.lua").write_text("require 'lunette.task'.sleep(20)\n" + MAIN)
+    os.kill(r.pid(), signal.SIGUSR2)
+    r.server.wait_for(r"replacing the program: .* starts as (\d+)")
+    new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
+    time.sleep(0.3)
+    assert ask(r.server, "stop")[0] == 0
+    assert r.server.ends_within(10)
+    eventually(lambda: not alive(new), 5)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_rights_that_were_given_up_are_not_missed(make_site, place):
+    """A low port, a pid file, logs and a user that only root could have had."""
+    site = dict(SITE)
+    site["scripts/config.lua"] = f"""return {{ timeouts = {{ stop = 10 }},
+        log = {{ error = "{place}/logs/error", access = "{place}/logs/access", level = "info" }} }}"""
+    (place / "logs").mkdir(mode=0o755)
+    folder = make_site(site)
+    port = next(p for p in range(700, 1000) if not in_use(p))
+    r = Replaced(folder, "--workers", "1", "--user", "www-data", "--listen", f"127.0.0.1:{port}")
+    try:
+        new = r.replace()
+        assert os.stat(f"/proc/{new}").st_uid == os.stat(folder / "data").st_uid != 0
+        with Wire(socket.create_connection(("127.0.0.1", port), 10)) as wire:
+            assert wire.get("/?again", "Connection: close").answer().body == b"one"
+        eventually(lambda: "/?again" in (place / "logs/access").read_text())
+        assert "The files that were open before go on" in (place / "logs/error").read_text()
+        r.replace()
+    finally:
+        r.stop()
+
+
+def in_use(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def test_a_unix_socket_stays_where_it_is(start, place):
+    os.chmod(place, 0o777)
+    path = str(place / "listen")
+    r = start(SITE, "--listen", f"unix:{path}")
+    inode = os.stat(path).st_ino
+    r.replace()
+    eventually(lambda: not alive(r.pids[0]), 20)
+    assert os.stat(path).st_ino == inode
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(path)
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"one" in s.recv(4096)
+    ask(r.server, "stop")
+    assert not os.path.exists(path)
+
+
+def test_the_service_manager_is_told_of_the_new_one(start, place):
+    manager = Manager(str(place / "notify"))
+    r = start(SITE, env={"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "300000"})
+    assert manager.next()["MAINPID"] == str(r.pid())
+    new = r.replace()
+    told = [manager.next(), manager.next()]  # the new one's, and the old one's, which is believed
+    assert [t["MAINPID"] for t in told] == [str(new)] * 2
+    assert any("replaced" in t["STATUS"] for t in told)
+    for _ in range(3):
+        assert manager.s.recv(4096) == b"WATCHDOG=1"
+    assert ask(r.server, "stop")[0] == 0
+    assert manager.next()["STOPPING"] == "1"
+
+
+def test_sockets_of_the_service_manager_go_on(make_site):
+    folder = make_site(SITE)
+    pid_file = folder.parent / "pid"
+    with listening() as tcp:
+        with Activated(folder, [tcp], "--pid-file", str(pid_file)) as server:
+            os.kill(server.process.pid, signal.SIGUSR2)
+            eventually(lambda: pid_file.read_text().strip() not in ("", str(server.process.pid)), 20)
+            new = int(pid_file.read_text())
+            assert b"one" in get(tcp)
+            os.kill(new, signal.SIGTERM)
+            eventually(lambda: not alive(new), 20)
+        with Activated(folder, [tcp]):
+            assert b"one" in get(tcp)
+
+
+def test_health_is_good_all_the_time(start):
+    """On a path of the site and on an address of its own: the site does not stop."""
+    side = free_port()
+    site = dict(SITE)
+    site["scripts/config.lua"] = f"""return {{ health = "/health", metrics = "127.0.0.1:{side}",
+                                               timeouts = {{ stop = 10 }} }}"""
+    r = start(site)
+
+    def metrics():
+        with Wire(socket.create_connection(("127.0.0.1", side), 10)) as wire:
+            return wire.get("/metrics", "Connection: close").answer()
+    with r.server.wire() as kept, r.server.wire() as slow:
+        assert kept.get("/health").answer().status == 200
+        slow.get("/slow")
+        time.sleep(0.2)
+        r.replace()
+        assert kept.get("/health").answer().status == 200
+        for _ in range(10):
+            assert one(r.server, "/health").status == 200
+            assert metrics().status == 200
+        assert slow.answer().body == b"slow"
+    eventually(lambda: not alive(r.pids[0]), 20)
+    assert metrics().status == 200
+
+
+def test_a_reload_that_waits_hears_of_the_replacement(start):
+    """It was asked for while the new program began: whoever asked may ask again."""
+    r = start()
+    main = r.server.folder / "scripts/main.lua"
+    main.write_text("require 'lunette.task'.sleep(1)\n" + MAIN)
+    old = r.pid()
+    os.kill(old, signal.SIGUSR2)
+    r.server.wait_for("replacing the program")
+    code, out, err = ask(r.server, "reload")
+    assert code == 1 and out == "" and "the program was replaced meanwhile" in err
+    r.pids.append(eventually(lambda: r.pid() != old and r.pid()))
+    assert ask(r.server, "reload")[0] == 0

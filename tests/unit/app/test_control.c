@@ -1,0 +1,242 @@
+// The control socket: where it may be, who is heard, and how words are answered.
+#include "app/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+// after the above
+#include <cmocka.h>
+
+static char folder[32], path[64];
+static struct control *control;
+static struct control_client *waiting;
+static char heard[64];
+
+static void on_word(void *arg, struct control_client *from, const char *word)
+{
+    (void)arg;
+    snprintf(heard, sizeof heard, "%s", word);
+    if (strcmp(word, "wait") == 0) {
+        waiting = from;
+        control_say(from, "a moment");
+        control_wait(from, 5);
+        return;
+    }
+    for (int i = 0; strcmp(word, "much") == 0 && i < 2000; i++)
+        control_say(from, "%0100d", i);
+    control_say(from, "heard %s", word);
+    control_end(from, true);
+}
+
+static int setup(void **state)
+{
+    struct file_id id;
+    (void)state;
+    strcpy(folder, "/tmp/lunette-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/control", folder);
+    int fd = control_bind(path, NULL, &id);
+    control = fd < 0 ? NULL : control_new(fd, on_word, NULL);
+    return control ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    char command[64];
+    (void)state;
+    control_free(control);
+    control = NULL;
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static int say(const char *words)
+{
+    int fd = control_connect(path);
+    assert_true(fd >= 0);
+    assert_int_equal(send(fd, words, strlen(words), MSG_NOSIGNAL), strlen(words));
+    control_turn(control); // it is let in
+    control_turn(control); // and heard
+    return fd;
+}
+
+// What has come; *end: the socket was closed behind it.
+static const char *answer(int fd, bool *end)
+{
+    static char text[2 * CONTROL_ANSWER_MAX];
+    size_t n = 0;
+    ssize_t got;
+    for (int i = 0; i < 200; i++) {
+        while ((got = recv(fd, text + n, sizeof text - 1 - n, MSG_DONTWAIT)) > 0)
+            n += (size_t)got;
+        control_turn(control);
+    }
+    *end = got == 0;
+    text[n] = '\0';
+    return text;
+}
+
+static void expect(int fd, const char *text, bool ends)
+{
+    bool end;
+    assert_string_equal(answer(fd, &end), text);
+    assert_int_equal(end, ends);
+}
+
+static void a_word_is_answered(void **state)
+{
+    (void)state;
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    int fd = say("status\n");
+    expect(fd, "heard status\nok\n", true);
+    close(fd);
+    fd = say("sta");
+    expect(fd, "", false);
+    assert_int_equal(send(fd, "tus\n", 4, 0), 4);
+    expect(fd, "heard status\nok\n", true);
+    close(fd);
+}
+
+static void words_that_are_too_long_fail(void **state)
+{
+    (void)state;
+    int fd = say("0123456789012345678901234567890123456789\n");
+    bool end;
+    assert_non_null(strstr(answer(fd, &end), "31 bytes at most\nfailed\n"));
+    assert_true(end);
+    close(fd);
+}
+
+static void an_answer_may_come_later(void **state)
+{
+    (void)state;
+    int one = say("wait\n"), other = say("wait\n");
+    expect(one, "a moment\n", false);
+    control_end_waiting(control, 4, true, NULL); // not the number they wait for
+    expect(one, "", false);
+    assert_int_equal(control_due(control), INT64_MAX);
+    close(other); // gone meanwhile
+    control_turn(control);
+    control_end_waiting(control, 5, false, "a reason\nof two lines");
+    expect(one, "a reason\nof two lines\nfailed\n", true);
+    close(one);
+}
+
+static void answers_have_a_maximum(void **state)
+{
+    (void)state;
+    bool end;
+    int fd = say("much\n");
+    const char *text = answer(fd, &end);
+    size_t n = strlen(text);
+    assert_true(end && n <= CONTROL_ANSWER_MAX && n > CONTROL_ANSWER_MAX - 200);
+    assert_string_equal(text + n - 4, "\nok\n");
+    close(fd);
+}
+
+static void a_client_that_stalls_holds_nobody_up(void **state)
+{
+    (void)state;
+    int fd[CONTROL_CLIENTS];
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        fd[i] = say("");
+    assert_true(control_due(control) < INT64_MAX);
+    int more = say("");
+    bool end;
+    assert_string_equal(answer(more, &end), "too many others talk to this server\nfailed\n");
+    assert_true(end);
+    close(more);
+    close(fd[0]);
+    control_turn(control);
+    fd[0] = say("status\n");
+    expect(fd[0], "heard status\nok\n", true);
+    for (int i = 0; i < CONTROL_CLIENTS; i++)
+        close(fd[i]);
+}
+
+static void the_place_of_a_living_server_is_taken(void **state)
+{
+    (void)state;
+    struct file_id id;
+    assert_int_equal(control_bind(path, NULL, &id), -EADDRINUSE);
+    control_free(control);
+    control = NULL;
+    assert_int_equal(control_connect(path), -ECONNREFUSED);
+    int fd = control_bind(path, NULL, &id);
+    assert_true(fd >= 0);
+    files_remove_socket(path, &id);
+    assert_int_equal(control_connect(path), -ENOENT);
+    close(fd);
+}
+
+static void what_is_no_socket_stays(void **state)
+{
+    (void)state;
+    struct file_id id;
+    char other[80];
+    snprintf(other, sizeof other, "%s/file", folder);
+    close(open(other, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(control_bind(other, NULL, &id), -EEXIST);
+    assert_int_equal(access(other, F_OK), 0);
+    snprintf(other, sizeof other, "%s/link", folder);
+    assert_int_equal(symlink(path, other), 0);
+    assert_int_equal(control_bind(other, NULL, &id), -EEXIST);
+    snprintf(other, sizeof other, "%s/nowhere/control", folder);
+    assert_int_equal(control_bind(other, NULL, &id), -ENOENT);
+}
+
+static void long_paths_have_room(void **state)
+{
+    (void)state;
+    struct file_id id;
+    char deep[300];
+    int n = snprintf(deep, sizeof deep, "%s/%0120d", folder, 0);
+    assert_int_equal(mkdir(deep, 0700), 0);
+    snprintf(deep + n, sizeof deep - (size_t)n, "/control");
+    int fd = control_bind(deep, NULL, &id), peer = control_connect(deep);
+    assert_true(fd >= 0 && peer >= 0);
+    close(peer);
+    close(fd);
+}
+
+static void one_that_another_user_could_move_is_not_followed(void **state)
+{
+    (void)state;
+    struct file_id id;
+    char open_folder[64], link[80], through[96];
+    snprintf(open_folder, sizeof open_folder, "%s/open", folder);
+    assert_int_equal(mkdir(open_folder, 0700), 0);
+    assert_int_equal(chmod(open_folder, 0777), 0);
+    snprintf(link, sizeof link, "%s/there", open_folder);
+    assert_int_equal(symlink(folder, link), 0);
+    snprintf(through, sizeof through, "%s/control2", link);
+    assert_int_equal(control_bind(through, NULL, &id), -ELOOP);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_word_is_answered),
+        TEST(words_that_are_too_long_fail),
+        TEST(an_answer_may_come_later),
+        TEST(answers_have_a_maximum),
+        TEST(a_client_that_stalls_holds_nobody_up),
+        TEST(the_place_of_a_living_server_is_taken),
+        TEST(what_is_no_socket_stays),
+        TEST(long_paths_have_room),
+        TEST(one_that_another_user_could_move_is_not_followed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
