@@ -19,6 +19,7 @@ local static = require "lunette.static"
 local suggest = require "lunette.suggest"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
+local views = require "lunette.views"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
 
@@ -308,6 +309,12 @@ for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirec
 end
 helpers.events = events.events
 helpers.purge = response_cache.purge
+helpers.render = views.render
+
+function helpers.view(fn)
+    check_open("app.view")
+    views.view(fn)
+end
 
 -- app.abort(status[, message or data][, headers]), app.abort(response): leaves the handler.
 function helpers.abort(status, message, headers)
@@ -393,7 +400,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start", "view", "render" }
+local LATER = { "websocket", "every", "at", "at_start" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()

@@ -1,0 +1,491 @@
+-- Where in a page a template's text ends, so that the value which comes next can be escaped for it.
+--
+-- A state machine over literal text, after the tokenizer of HTML (WHATWG HTML, 13.2.5), simplified
+-- where that is safe. A context is a flat table:
+--   state    text, rcdata (title, textarea), raw (elements that take no values), script, style,
+--            comment, bogus (<!…>, <?…>), open ("<" seen), tag (in its name), before (an attribute),
+--            name (of one), after (a name), equals, value (quoted), unquoted, quoted (a value has just
+--            ended), between (one of before, name, after, quoted: branches differ)
+--   elem     the element's name in lower case; closing: it is an end tag
+--   attr, kind, q    the attribute's name, what its value is, and its quote
+--   url, lit, dyn    where in a URL: start, authority, path, query, unknown, code (javascript:),
+--                    data, hidden (behind entities); the literal text since its start; whether a value came in it
+--   type     of a script element
+--   js, css, slash, nest, why    see template_script.lua
+
+local script = require "lunette.template_script"
+
+local context = {}
+
+local FIELDS = { "state", "elem", "closing", "attr", "kind", "q", "url", "lit", "dyn", "type", "js",
+    "css", "slash", "nest" }
+
+function context.new()
+    return { state = "text" }
+end
+
+function context.copy(ctx)
+    local copy = {}
+    for _, field in ipairs(FIELDS) do copy[field] = ctx[field] end
+    copy.why = ctx.why
+    return copy
+end
+
+-- A text that two contexts share when they are the same.
+function context.key(ctx)
+    local out = {}
+    for i, field in ipairs(FIELDS) do out[i] = tostring(ctx[field]) end
+    return table.concat(out, "\0")
+end
+
+local function same_but(a, b, left)
+    for _, field in ipairs(FIELDS) do
+        if a[field] ~= b[field] and not left[field] then return false end
+    end
+    return true
+end
+
+-- Sentences for messages: where a context is.
+function context.describe(ctx)
+    local state = ctx.state
+    if state == "value" or state == "unquoted" or state == "equals" then
+        return ("the attribute %s of <%s>"):format(ctx.attr, ctx.elem)
+    elseif state == "text" then
+        return "text"
+    elseif state == "comment" or state == "bogus" then
+        return "a comment"
+    elseif state == "rcdata" or state == "raw" or state == "script" or state == "style" then
+        return ("<%s>"):format(ctx.elem)
+    end
+    return ("the tag <%s%s>"):format(ctx.closing and "/" or "", ctx.elem or "")
+end
+
+-- --- attributes ---
+
+local function set(words)
+    local t = {}
+    for word in words:gmatch("%S+") do t[word] = true end
+    return t
+end
+
+local URLS = set [[action archive background cite classid codebase data dynsrc formaction href icon
+    longdesc lowsrc manifest ping poster profile src usemap xlink:href]]
+local ANIMATIONS, ANIMATED = set "animate animatecolor animatemotion animatetransform set",
+    set "by from to values"
+
+-- What the value of an attribute is.
+local function kind_of(elem, attr)
+    if attr:find("?", 1, true) then return "unknown" end
+    if attr:find("^on%a") then return "js" end
+    if attr == "style" then return "css" end
+    if attr == "srcset" or attr == "imagesrcset" then return "srcset" end
+    if attr == "srcdoc" then return "srcdoc" end
+    if attr == "type" and elem == "script" then return "type" end
+    if URLS[attr] or (ANIMATIONS[elem] and ANIMATED[attr]) then return "url" end
+    return "plain"
+end
+
+local ENTITIES = { ["&quot;"] = '"', ["&#34;"] = '"', ["&apos;"] = "'", ["&#39;"] = "'",
+    ["&amp;"] = "&", ["&lt;"] = "<", ["&gt;"] = ">", ["&nbsp;"] = " " }
+
+-- Literal text of an attribute as the browser reads it, and the first entity beside the usual ones:
+-- what those hide would decide how a value after them is escaped.
+local function decode(s)
+    if not s:find("&", 1, true) then return s end
+    local odd = nil
+    s = s:gsub("&#?%w+;?", function(entity)
+        if ENTITIES[entity] then return ENTITIES[entity] end
+        if entity:find("^&#") or entity:sub(-1) == ";" or entity:lower() == "&quot" then
+            odd = odd or entity
+        end
+    end)
+    return s, odd
+end
+
+local function leave_start(ctx, url)
+    ctx.url, ctx.lit, ctx.dyn = url, "", nil
+end
+
+-- The literal text since the start of a URL has one of / ? # : at `at`.
+local function leave_scheme(ctx, text, at, fail)
+    local c = text:sub(at, at)
+    if c == ":" then
+        local scheme = text:sub(1, at - 1):gsub("%s", ""):lower()
+        if ctx.dyn then
+            fail("a URL whose scheme comes from a value: give the whole URL as one value")
+        end
+        if scheme == "javascript" or scheme == "vbscript" then
+            leave_start(ctx, "code")
+        elseif scheme == "data" then
+            leave_start(ctx, text:lower():find("^%s*data:image/") and "query" or "data")
+        else
+            leave_start(ctx, text:find("^//", at + 1) and "authority" or "path")
+        end
+        return text:sub(at + (ctx.url == "authority" and 3 or 1))
+    end
+    local double = c == "/" and not ctx.dyn and text:find("^%s*//")
+    leave_start(ctx, double and "authority" or c == "/" and "path" or "query")
+    return text:sub(at + (double and 2 or 1))
+end
+
+local function feed_url(ctx, s, fail)
+    if ctx.url == "start" then
+        local text = ctx.lit .. s
+        local at = text:find("[/?#:]")
+        if not at then
+            ctx.lit = text:gsub("^%s+", "")
+            return
+        end
+        s = leave_scheme(ctx, text, at, fail)
+    end
+    if ctx.url == "authority" and s:find("[/?#]") then ctx.url = "path" end
+    if ctx.url == "path" and s:find("[?#]") then ctx.url = "query" end
+    if ctx.url == "unknown" and s:find("[?#&=]") then ctx.url = "query" end
+end
+
+local function begin_value(ctx, q)
+    ctx.state, ctx.q, ctx.kind = "value", q, kind_of(ctx.elem, ctx.attr)
+    if ctx.kind == "url" then ctx.url, ctx.lit = "start", "" end
+    if ctx.kind == "js" or ctx.kind == "css" then script.enter(ctx, ctx.kind) end
+    if ctx.kind == "type" then ctx.type = "" end
+end
+
+local function feed_value(ctx, s, fail)
+    local kind = ctx.kind
+    if kind == "type" then ctx.type = ctx.type .. s end
+    if kind ~= "url" and kind ~= "js" and kind ~= "css" then return end
+    local text, odd = decode(s)
+    if kind == "url" then
+        feed_url(ctx, text, fail)
+        if odd then leave_start(ctx, "hidden") end
+    else
+        script.feed(ctx, kind, text)
+        if odd then script.lose(ctx, kind, ("write the character itself for %s"):format(odd)) end
+    end
+end
+
+local function end_value(ctx)
+    script.leave(ctx)
+    ctx.state, ctx.q, ctx.kind, ctx.attr = "quoted", nil, nil, nil
+    ctx.url, ctx.lit, ctx.dyn = nil, nil, nil
+end
+
+-- --- tags ---
+
+local RCDATA, RAW = set "title textarea", set "xmp iframe noembed noframes plaintext"
+
+-- A tag is over: what stands in its element?
+local function end_tag(ctx)
+    local elem, kind = ctx.elem, ctx.type
+    ctx.attr = nil
+    if ctx.closing or not (RCDATA[elem] or RAW[elem] or elem == "script" or elem == "style") then
+        ctx.state, ctx.elem, ctx.closing, ctx.type = "text", nil, nil, nil
+    elseif elem == "script" then
+        ctx.state = "script"
+        script.enter(ctx, "js")
+        local plain = (kind or ""):lower():gsub("[%s;].*", "")
+        if plain ~= "" and plain ~= "module" and plain ~= "importmap" and plain ~= "speculationrules"
+            and not plain:find("javascript") and not plain:find("ecmascript")
+            and not plain:find("json$") then
+            ctx.state = "raw"
+            script.leave(ctx)
+        end
+        ctx.type = nil
+    elseif elem == "style" then
+        ctx.state = "style"
+        script.enter(ctx, "css")
+    else
+        ctx.state = RCDATA[elem] and "rcdata" or "raw"
+    end
+end
+
+local step = {} -- state → function(ctx, s, i, fail, lower) → where to go on
+
+local function begin_tag(ctx, closing)
+    ctx.state, ctx.closing, ctx.elem, ctx.type = "tag", closing or nil, "", nil
+end
+
+function step.text(ctx, s, i)
+    local at = s:find("<", i, true)
+    if not at then return #s + 1 end
+    local mark, past = s:match("^<(/?)()%a", at)
+    if mark then
+        begin_tag(ctx, mark == "/")
+        return past
+    end
+    if s:find("^<!%-%-", at) then
+        local _, closed = s:find("^<!%-%-%-?>", at)
+        if closed then return closed + 1 end
+        ctx.state = "comment"
+        return at + 4
+    end
+    if s:find("^<[!?]", at) or s:find("^</[^>]", at) then
+        ctx.state = "bogus"
+        return at + 2
+    end
+    mark = s:match("^<(/?)$", at)
+    if mark then ctx.state, ctx.closing = "open", mark == "/" or nil end
+    return at + 1
+end
+
+-- A piece of text that goes on after "<".
+function step.open(ctx, s, i)
+    if s:find("^%a", i) then
+        begin_tag(ctx, ctx.closing)
+        return i
+    end
+    if s:find("^/", i) and not ctx.closing then
+        ctx.closing = true
+        return i + 1
+    end
+    ctx.state, ctx.closing = s:find("^[!?]", i) and "bogus" or "text", nil
+    return i
+end
+
+function step.comment(ctx, s, i)
+    local _, at = s:find("%-%-!?>", i)
+    if not at then return #s + 1 end
+    ctx.state = "text"
+    return at + 1
+end
+
+function step.bogus(ctx, s, i)
+    local at = s:find(">", i, true)
+    if not at then return #s + 1 end
+    ctx.state = "text"
+    return at + 1
+end
+
+function step.tag(ctx, s, i)
+    local name, past = s:match("^([^%s/>]*)()", i)
+    ctx.elem = ctx.elem .. name:lower()
+    if past <= #s then ctx.state = "before" end
+    return past
+end
+
+function step.before(ctx, s, i, fail)
+    local past = s:match("^[%s/]*()", i)
+    local c = s:sub(past, past)
+    if c == "" then return past end
+    if c == ">" then
+        end_tag(ctx)
+        return past + 1
+    end
+    if c:find("[\"'=<]") then fail(("a stray %s in %s"):format(c, context.describe(ctx))) end
+    ctx.state, ctx.attr = "name", ""
+    return past
+end
+
+function step.name(ctx, s, i, fail)
+    local name, past = s:match("^([^%s/>=]*)()", i)
+    local stray = name:match("[\"'<]")
+    if stray then fail(("a stray %s in %s"):format(stray, context.describe(ctx))) end
+    ctx.attr = ctx.attr .. name:lower()
+    if past <= #s then
+        local c = s:sub(past, past)
+        ctx.state = c == "=" and "equals" or c:find("%s") and "after" or "before"
+        if c == "=" then return past + 1 end
+    end
+    return past
+end
+
+function step.after(ctx, s, i)
+    local past = s:match("^%s*()", i)
+    local c = s:sub(past, past)
+    if c == "" then return past end
+    ctx.state = c == "=" and "equals" or "before"
+    return c == "=" and past + 1 or past
+end
+
+function step.equals(ctx, s, i)
+    local past = s:match("^%s*()", i)
+    local c = s:sub(past, past)
+    if c == "" then return past end
+    if c == '"' or c == "'" then
+        begin_value(ctx, c)
+        return past + 1
+    end
+    if c == ">" then
+        ctx.state = "before"
+    else
+        ctx.state, ctx.type = "unquoted", kind_of(ctx.elem, ctx.attr) == "type" and "" or ctx.type
+    end
+    return past
+end
+
+function step.value(ctx, s, i, fail)
+    local at = s:find(ctx.q, i, true)
+    feed_value(ctx, s:sub(i, (at or #s + 1) - 1), fail)
+    if at then end_value(ctx) end
+    return (at or #s) + 1
+end
+
+function step.unquoted(ctx, s, i)
+    local value, past = s:match("^([^%s>]*)()", i)
+    if ctx.type and ctx.attr == "type" then ctx.type = ctx.type .. value end
+    if past <= #s then ctx.state, ctx.attr = "before", nil end
+    return past
+end
+
+function step.quoted(ctx, _, i)
+    ctx.state = "before"
+    return i
+end
+
+function step.between(ctx, s, i, fail)
+    if not s:find("^[%s/>]", i) then
+        fail(("what follows in %s must begin with a space"):format(context.describe(ctx)))
+    end
+    ctx.state = "before"
+    return i
+end
+
+-- Text of an element that only its own end tag ends.
+local function element_text(ctx, s, i, fail, lower)
+    local from = i
+    local at, past = lower:find("</" .. ctx.elem, i, true)
+    while at and not s:find("^[%s/>]", past + 1) and past < #s do
+        at, past = lower:find("</" .. ctx.elem, past, true)
+    end
+    local inner = s:sub(from, (at or #s + 1) - 1)
+    if not at and inner:find("</%a*$") or at and past == #s then
+        fail(("the end of %s is cut in two"):format(context.describe(ctx)))
+    end
+    if ctx.js then script.feed(ctx, "js", inner) end
+    if ctx.css then script.feed(ctx, "css", inner) end
+    if not at then return #s + 1 end
+    local elem = ctx.elem
+    script.leave(ctx)
+    begin_tag(ctx, true)
+    ctx.elem = elem
+    return past + 1
+end
+step.rcdata, step.raw, step.script, step.style =
+    element_text, element_text, element_text, element_text
+
+-- Follows literal text. fail(sentence) raises.
+function context.feed(ctx, s, fail)
+    local i, lower = 1, s:lower()
+    while i <= #s do i = step[ctx.state](ctx, s, i, fail, lower) end
+end
+
+-- --- values ---
+
+local URL_REFUSED = {
+    code = "it stands in a javascript: URL", data = "it stands in a data: URL that is no image",
+    unknown = "whether it stands in the path or the query of the URL is not clear",
+    hidden = "characters of the URL before it are written as entities",
+}
+
+local function value_escaper(ctx)
+    local kind = ctx.kind
+    if kind == "plain" then return "attr" end
+    if kind == "srcset" then return "srcset" end
+    if kind == "url" then
+        if URL_REFUSED[ctx.url] then return nil, URL_REFUSED[ctx.url] end
+        return "url_" .. ctx.url
+    end
+    if kind == "js" or kind == "css" then
+        local name, why = script.escaper(ctx, kind)
+        return name and name .. "_attr", why
+    end
+    if kind == "srcdoc" then return nil, "it stands in srcdoc, which is a page of its own" end
+    return nil, ("what the attribute %s is cannot be told"):format(ctx.attr)
+end
+
+local IN_TAG = set "open tag before name after quoted between"
+
+-- The name of the escaper for a value that stands here; or nil and why there can be none.
+function context.escaper(ctx)
+    local state = ctx.state
+    if state == "text" then return "text" end
+    if state == "rcdata" or state == "comment" then return "attr" end
+    if state == "value" then return value_escaper(ctx) end
+    if state == "script" then return script.escaper(ctx, "js") end
+    if state == "style" then return script.escaper(ctx, "css") end
+    if state == "unquoted" or state == "equals" then
+        return nil, ('put the value of the attribute in quotes: %s="{{ … }}"'):format(ctx.attr)
+    end
+    if state == "open" then return nil, 'it stands behind a "<", and would be the name of a tag' end
+    if IN_TAG[state] then
+        return nil, ("it would be a name in %s: write {%% if … then %%} name{%% end %%}"):format(
+            context.describe(ctx))
+    end
+    return nil, ("no value can stand in %s"):format(context.describe(ctx))
+end
+
+-- A value was written. raw: by {{{ }}}, wherever it stood.
+function context.wrote(ctx, raw)
+    if ctx.kind == "url" and ctx.url == "start" then ctx.dyn = true end
+    if ctx.js == "code" then ctx.slash = "div" end
+    if not raw then return end
+    local state = ctx.state
+    if state == "equals" then
+        ctx.state = "unquoted"
+    elseif state == "open" then
+        begin_tag(ctx, ctx.closing)
+        ctx.elem = "?"
+    elseif state == "name" or state == "tag" then
+        local field = state == "name" and "attr" or "elem"
+        ctx[field] = ctx[field] .. "?"
+    elseif IN_TAG[state] then
+        ctx.state = "between"
+    end
+end
+
+-- --- branches ---
+
+local BETWEEN = set "tag before name after quoted between"
+
+local function join_tags(a, b)
+    if not (BETWEEN[a.state] and BETWEEN[b.state]) then return nil end
+    if a.elem ~= b.elem or a.closing ~= b.closing then return nil end
+    local made = { state = "between", elem = a.elem, closing = a.closing }
+    made.type = a.type == b.type and a.type or "?"
+    if a.type == nil and b.type == nil then made.type = nil end
+    return made
+end
+
+local FIXED = set "code data hidden"
+
+local function join_urls(a, b)
+    local made = context.copy(a)
+    local one, two = a.url, b.url
+    local start = one == "start" or two == "start"
+    made.dyn = start and true or nil
+    if a.lit ~= b.lit or FIXED[one] or FIXED[two] then
+        return nil
+    elseif one == two then
+        return made
+    elseif one == "query" or two == "query" or one == "unknown" or two == "unknown" then
+        made.url, made.dyn = "unknown", nil
+    else
+        made.url = start and "start" or "path"
+    end
+    return made
+end
+
+-- The context after branches that end in a and b; nil when no text could follow both.
+function context.join(a, b)
+    if same_but(a, b, {}) then return context.copy(a) end
+    if a.kind == "url" and same_but(a, b, { url = true, lit = true, dyn = true }) then
+        return join_urls(a, b)
+    end
+    if a.js == b.js and same_but(a, b, { slash = true }) then
+        local made = context.copy(a)
+        made.slash = "unknown"
+        return made
+    end
+    return join_tags(a, b)
+end
+
+-- The context at the start of a loop's body, which the end of the body leads back to.
+function context.loop(ctx)
+    local made = context.copy(ctx)
+    if BETWEEN[ctx.state] and ctx.state ~= "before" then made = join_tags(ctx, ctx) end
+    if ctx.js == "code" then made.slash = "unknown" end
+    if ctx.kind == "url" and ctx.url == "start" then made.dyn = true end
+    return made
+end
+
+return context
