@@ -208,7 +208,8 @@ function State:include(env, unit, number, name, vars)
     if self.depth == INCLUDES_MAX then
         misuse("include %q: templates include each other %d deep", name, INCLUDES_MAX)
     end
-    local inner = find(name, unit.contexts[number], {}, "include")
+    local inner, why = find(name, unit.contexts[number], {})
+    if not inner then misuse("include: %s", why) end
     run(inner, inner_env(env, vars), self.out, self.depth + 1)
 end
 
@@ -216,50 +217,49 @@ end
 
 local units, unit_count = {}, 0
 
-local function check_name(name, what)
+-- Why a name cannot be that of a view; nil when it can.
+local function wrong_name(name)
     for segment in (name .. "/"):gmatch("([^/]*)/") do
         if segment == "" or segment == "." or segment == ".." or segment:find("[%c\\]") then
-            misuse("%s: %q is no name of a view, like \"page.html\" or \"mail/welcome.html\"", what,
-                name)
+            return ("%q is no name of a view, like \"page.html\" or \"mail/welcome.html\""):format(name)
         end
     end
 end
 
--- What a template extends, as compile.unit asks for it.
-local function parent_finder(own, chain)
-    chain = table.move(chain, 1, #chain, 1, {})
-    chain[#chain + 1] = own
+-- How compile.unit finds what a template extends. file: the template's name in messages; chain: views
+-- that wait for it.
+local function parent_finder(file, chain)
     return function(name, line)
-        local at = ("scripts/views/%s:%d: "):format(own, line)
+        local function fail(why) error(("%s:%d: extends: %s"):format(file, line, why), 0) end
         for _, other in ipairs(chain) do
             if other == name then
-                error(at .. "templates extend each other in a circle: " .. concat(chain, " → ")
-                    .. " → " .. name, 0)
+                fail("templates extend each other in a circle: " .. concat(chain, " → ") .. " → " .. name)
             end
         end
-        if #chain == EXTENDS_MAX then
-            error(("%smore than %d templates extend each other"):format(at, EXTENDS_MAX), 0)
-        end
-        local ok, unit = pcall(find, name, context.new(), chain, "extends")
-        if ok then return unit end
-        error(tostring(unit):find("^scripts/views/") and unit or at .. tostring(unit), 0)
+        if #chain == EXTENDS_MAX then fail(("more than %d templates do"):format(EXTENDS_MAX)) end
+        local unit, why = find(name, context.new(), chain)
+        return unit or fail(why)
     end
 end
 
-local function check_size(text, what)
-    if #text > TEXT_MAX then misuse("%s has more than %d bytes", what, TEXT_MAX) end
+local function too_large(text)
+    return #text > TEXT_MAX and ("it has more than %d bytes"):format(TEXT_MAX)
 end
 
--- The unit of a view that begins in a context; chain: views that wait for it. what: the call.
-function find(name, start, chain, what)
+-- The unit of a view that begins in a context; or nil and why there is no such view. Raises what is
+-- wrong with the template.
+function find(name, start, chain)
     local key = name .. "\0" .. context.key(start)
-    local unit = units[key]
-    if unit then return unit end
-    check_name(name, what)
+    if units[key] then return units[key] end
+    local wrong = wrong_name(name)
+    if wrong then return nil, wrong end
+    local file = "scripts/views/" .. name
     local text, why = core.script_text("views/" .. name)
-    if not text then misuse("%s: scripts/views/%s cannot be read: %s", what, name, why) end
-    check_size(text, "scripts/views/" .. name)
-    unit = compile.unit(text, "scripts/views/" .. name, start, parent_finder(name, chain))
+    why = text and too_large(text) or why
+    if why then return nil, ("%s cannot be read: %s"):format(file, why) end
+    local inner = table.move(chain, 1, #chain, 1, {})
+    inner[#inner + 1] = name
+    local unit = compile.unit(text, file, start, parent_finder(file, inner))
     if unit_count < UNITS_MAX then
         units[key], unit_count = unit, unit_count + 1
     end
@@ -283,7 +283,9 @@ end
 function template.render_for(what, name, vars)
     expect(name, "string", what .. ": the view")
     vars = check_vars(vars, what)
-    return write(find(name, context.new(), {}, what), vars)
+    local unit, why = find(name, context.new(), {})
+    if not unit then misuse("%s: %s", what, why) end
+    return write(unit, vars)
 end
 
 -- template.render(name[, vars]) → the text of scripts/views/name. Raises what is wrong with the
@@ -297,11 +299,10 @@ end
 function template.compile(text, name)
     expect(text, "string", "template.compile: the text")
     if name ~= nil then expect(name, "string", "template.compile: the name") end
-    check_size(text, "template.compile: the text")
+    local large = too_large(text)
+    if large then misuse("template.compile: %s", large) end
     name = name or "template"
-    local unit = compile.unit(text, name, context.new(), function(parent)
-        return find(parent, context.new(), {}, "extends")
-    end)
+    local unit = compile.unit(text, name, context.new(), parent_finder(name, {}))
     return function(vars) return write(unit, check_vars(vars, name)) end
 end
 

@@ -39,7 +39,7 @@ end
 
 -- Raises Lua's own complaint about an expression.
 local function check_expression(self, piece, code)
-    local fn, why = load("return (" .. code .. "\n)", "=?", "t")
+    local fn, why = load("return (" .. code .. ")", "=?", "t")
     if fn then return end
     local line, text = why:match("^%?:(%d+): (.*)$")
     fail(self, piece.line + (tonumber(line) or 1) - 1, "%s", (text or why):gsub("near '%)'$",
@@ -213,7 +213,9 @@ function write.text(self, piece)
         local _, n = blank:gsub("\n", "")
         refuse_at_top(self, { line = piece.line + n })
     end
-    context.feed(self.ctx, text, function(why) fail(self, piece.line, "%s", why) end)
+    context.feed(self.ctx, text, function(why, lines)
+        fail(self, piece.line + lines, "%s", why)
+    end)
     emit(self, piece.line, (" __o[#__o+1]=%q;"):format(text):gsub("\\\n", "\\n"))
 end
 

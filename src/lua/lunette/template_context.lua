@@ -8,12 +8,12 @@
 --            ended), between (one of before, name, after, quoted: branches differ)
 --   elem     the element's name in lower case; closing: it is an end tag
 --   attr, kind, q    the attribute's name, what its value is, and its quote
---   url, lit, dyn    where in a URL: start, authority, path, query, unknown, code (javascript:),
---                    data, hidden (behind entities); the literal text since its start; whether a value came in it
 --   type     of a script element
+--   url, lit, dyn                see template_url.lua
 --   js, css, slash, nest, why    see template_script.lua
 
 local script = require "lunette.template_script"
+local url = require "lunette.template_url"
 
 local context = {}
 
@@ -102,50 +102,9 @@ local function decode(s)
     return s, odd
 end
 
-local function leave_start(ctx, url)
-    ctx.url, ctx.lit, ctx.dyn = url, "", nil
-end
-
--- The literal text since the start of a URL has one of / ? # : at `at`.
-local function leave_scheme(ctx, text, at, fail)
-    local c = text:sub(at, at)
-    if c == ":" then
-        local scheme = text:sub(1, at - 1):gsub("%s", ""):lower()
-        if ctx.dyn then
-            fail("a URL whose scheme comes from a value: give the whole URL as one value")
-        end
-        if scheme == "javascript" or scheme == "vbscript" then
-            leave_start(ctx, "code")
-        elseif scheme == "data" then
-            leave_start(ctx, text:lower():find("^%s*data:image/") and "query" or "data")
-        else
-            leave_start(ctx, text:find("^//", at + 1) and "authority" or "path")
-        end
-        return text:sub(at + (ctx.url == "authority" and 3 or 1))
-    end
-    local double = c == "/" and not ctx.dyn and text:find("^%s*//")
-    leave_start(ctx, double and "authority" or c == "/" and "path" or "query")
-    return text:sub(at + (double and 2 or 1))
-end
-
-local function feed_url(ctx, s, fail)
-    if ctx.url == "start" then
-        local text = ctx.lit .. s
-        local at = text:find("[/?#:]")
-        if not at then
-            ctx.lit = text:gsub("^%s+", "")
-            return
-        end
-        s = leave_scheme(ctx, text, at, fail)
-    end
-    if ctx.url == "authority" and s:find("[/?#]") then ctx.url = "path" end
-    if ctx.url == "path" and s:find("[?#]") then ctx.url = "query" end
-    if ctx.url == "unknown" and s:find("[?#&=]") then ctx.url = "query" end
-end
-
 local function begin_value(ctx, q)
     ctx.state, ctx.q, ctx.kind = "value", q, kind_of(ctx.elem, ctx.attr)
-    if ctx.kind == "url" then ctx.url, ctx.lit = "start", "" end
+    if ctx.kind == "url" then url.enter(ctx) end
     if ctx.kind == "js" or ctx.kind == "css" then script.enter(ctx, ctx.kind) end
     if ctx.kind == "type" then ctx.type = "" end
 end
@@ -156,8 +115,8 @@ local function feed_value(ctx, s, fail)
     if kind ~= "url" and kind ~= "js" and kind ~= "css" then return end
     local text, odd = decode(s)
     if kind == "url" then
-        feed_url(ctx, text, fail)
-        if odd then leave_start(ctx, "hidden") end
+        url.feed(ctx, text, fail)
+        if odd then url.hide(ctx) end
     else
         script.feed(ctx, kind, text)
         if odd then script.lose(ctx, kind, ("write the character itself for %s"):format(odd)) end
@@ -167,7 +126,7 @@ end
 local function end_value(ctx)
     script.leave(ctx)
     ctx.state, ctx.q, ctx.kind, ctx.attr = "quoted", nil, nil, nil
-    ctx.url, ctx.lit, ctx.dyn = nil, nil, nil
+    url.leave(ctx)
 end
 
 -- --- tags ---
@@ -265,15 +224,15 @@ end
 
 function step.before(ctx, s, i, fail)
     local past = s:match("^[%s/]*()", i)
-    local c = s:sub(past, past)
-    if c == "" then return past end
+    if past > i then return past end
+    local c = s:sub(i, i)
     if c == ">" then
         end_tag(ctx)
-        return past + 1
+        return i + 1
     end
     if c:find("[\"'=<]") then fail(("a stray %s in %s"):format(c, context.describe(ctx))) end
     ctx.state, ctx.attr = "name", ""
-    return past
+    return i
 end
 
 function step.name(ctx, s, i, fail)
@@ -363,28 +322,23 @@ end
 step.rcdata, step.raw, step.script, step.style =
     element_text, element_text, element_text, element_text
 
--- Follows literal text. fail(sentence) raises.
+-- Follows literal text. fail(sentence, lines) raises; lines: how many of s are before that place.
 function context.feed(ctx, s, fail)
     local i, lower = 1, s:lower()
-    while i <= #s do i = step[ctx.state](ctx, s, i, fail, lower) end
+    local function fail_here(why)
+        local _, lines = s:sub(1, i - 1):gsub("\n", "")
+        fail(why, lines)
+    end
+    while i <= #s do i = step[ctx.state](ctx, s, i, fail_here, lower) end
 end
 
 -- --- values ---
-
-local URL_REFUSED = {
-    code = "it stands in a javascript: URL", data = "it stands in a data: URL that is no image",
-    unknown = "whether it stands in the path or the query of the URL is not clear",
-    hidden = "characters of the URL before it are written as entities",
-}
 
 local function value_escaper(ctx)
     local kind = ctx.kind
     if kind == "plain" then return "attr" end
     if kind == "srcset" then return "srcset" end
-    if kind == "url" then
-        if URL_REFUSED[ctx.url] then return nil, URL_REFUSED[ctx.url] end
-        return "url_" .. ctx.url
-    end
+    if kind == "url" then return url.escaper(ctx) end
     if kind == "js" or kind == "css" then
         local name, why = script.escaper(ctx, kind)
         return name and name .. "_attr", why
@@ -446,30 +400,12 @@ local function join_tags(a, b)
     return made
 end
 
-local FIXED = set "code data hidden"
-
-local function join_urls(a, b)
-    local made = context.copy(a)
-    local one, two = a.url, b.url
-    local start = one == "start" or two == "start"
-    made.dyn = start and true or nil
-    if a.lit ~= b.lit or FIXED[one] or FIXED[two] then
-        return nil
-    elseif one == two then
-        return made
-    elseif one == "query" or two == "query" or one == "unknown" or two == "unknown" then
-        made.url, made.dyn = "unknown", nil
-    else
-        made.url = start and "start" or "path"
-    end
-    return made
-end
-
 -- The context after branches that end in a and b; nil when no text could follow both.
 function context.join(a, b)
     if same_but(a, b, {}) then return context.copy(a) end
     if a.kind == "url" and same_but(a, b, { url = true, lit = true, dyn = true }) then
-        return join_urls(a, b)
+        local made = context.copy(a)
+        return url.join(made, b) and made or nil
     end
     if a.js == b.js and same_but(a, b, { slash = true }) then
         local made = context.copy(a)

@@ -20,6 +20,7 @@ local escape = {}
 local function text_of(self) return self.text end
 
 local Safe = { __name = "lunette.safe", __tostring = text_of }
+function Safe.__call(self) return self end -- csrf_field and csrf_field() are the same
 local Json = { __name = "lunette.json text", __tostring = text_of }
 local Done = { __name = "lunette.done", __tostring = text_of }
 
