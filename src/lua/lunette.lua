@@ -22,7 +22,7 @@ core.start {
 
 -- Modules to come: require says so, rather than that it found none.
 for _, name in ipairs { "auth", "channel", "cors", "csrf", "http", "limit", "log", "pg", "redis",
-    "secure", "session", "socket", "sqlite", "test", "validate" } do
+    "secure", "session", "socket", "sqlite", "test" } do
     name = "lunette." .. name
     package.preload[name] = package.preload[name] or function()
         errors.misuse("%s is not in this version of lunette yet", name)
