@@ -77,13 +77,13 @@ end
 -- What the site's own function returned, as a 422 where it names no status.
 local function own_answer(invalid, req, wrong)
     local first, second, third = invalid(req, wrong)
-    if first == nil and second == nil then
+    if first == nil then
         misuse("invalid: the function at %s returned nothing", errors.defined_at(invalid))
     end
     if math.type(first) == "integer" then return first, second, third end
     local res, why = first, nil
     if not response.files[first] then
-        res, why = core.normalise(first, second, third)
+        res, why = core.normalise(first)
         if not res then
             misuse("invalid: %s (the function at %s)", why, errors.defined_at(invalid))
         end
