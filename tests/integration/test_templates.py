@@ -1,5 +1,6 @@
 """Pages out of scripts/views: what a browser makes of hostile values, errors with file and line, reloads."""
 import json
+import random
 import signal
 import threading
 import time
@@ -234,3 +235,133 @@ def test_a_browser_sees_hostile_values_as_values(server, browser, value):
     clean = browser.execute_script("return document.querySelectorAll('*').length")
     browser.get(server.url("/hostile?v=plain"))
     assert browser.execute_script("return document.querySelectorAll('*').length") == clean
+
+
+# --- does a browser agree on where values stand? ---
+
+PIECES = ["{{ v }}", "{{ v }}", "{{ v }}", "{{ v }}", "<p>", "</p>", "<p ", "<a href=\"", "<a href='", "<img src=\"", " title=\"",
+          " title='", " class=x", " onclick=\"", " onclick='", " style=\"", " checked", "\"", "'", "\"", "'", ">", ">", "/>", "=", " ", "\n",
+          "<!--", "-->", "--!>", "<!", "<?", "</", "<", "</ ", "<script>", "</script>", "<style>", "</style>", "<title>", "</title>",
+          "<textarea>", "</textarea>", "<SCRIPT ", "</Script ", "<svg>", "</svg>", "<math>", "<select>", "<table>", "<template>",
+          "<noscript>", "</noscript>", "<xmp>", "</xmp>", "<iframe>", "</iframe>", "&quot;", "&amp;", "a", "/", "?", "#", ":", "//",
+          "javascript:", "`", "${", "}", "{", ";", "\\", "/*", "*/", "(", ")", "url(", "<input ", "<option ", "type=\"", "text/x-y",
+          "{% if w then %}", "{% else %}", "{% end %}", "{% for i = 1, 2 do %}", "{% end %}", "{% end %}", "<!-->", "<!--->", "<plaintext>"]
+CLOSERS = ["", "", "\">", "'>", ">", "-->", "</script>", "</style>", "\"></script>", "{% end %}", "\">{% end %}", "</title>"]
+HARMLESS = "zz"
+TRIES = ["<script>hacked</script>", "\"><script>hacked</script>", "' onfocus=hacked x='", "\" onfocus=hacked x=\"", "` onfocus=hacked",
+         "-->x<script>hacked</script>", "</title></textarea></style></script></xmp></iframe><img hacked>", "javascript:hacked",
+         " onfocus=hacked ", "!--", "/script>", "script", "\\", "=\"x", ">"]
+SHAPE = """
+    const shape = (text) => {
+      const out = [], urls = [];
+      const walk = (node) => {
+        for (const child of [...node.childNodes, ...(node.content ? node.content.childNodes : [])]) {
+          if (child.nodeType == 1) {
+            out.push('<' + child.nodeName, ...child.getAttributeNames());
+            for (const name of ['href', 'src', 'xlink:href', 'action'])
+              if (/^[\\0-\\x20]*(j\\s*a\\s*v\\s*a\\s*s\\s*c\\s*r\\s*i\\s*p\\s*t|d\\s*a\\s*t\\s*a)\\s*:.*hacked/i.test(child.getAttribute(name) || ''))
+                urls.push(child.getAttribute(name));
+            walk(child);
+            out.push('>');
+          } else if (child.nodeType == 8) out.push('!');
+        }
+      };
+      walk(new DOMParser().parseFromString(text, 'text/html'));
+      return [out.join(' '), urls];
+    };
+    return arguments[0].flatMap(({ text, plain, hostile }) => {
+      const [wanted] = shape(plain);
+      return hostile.filter(page => { const [got, urls] = shape(page); return got != wanted || urls.length; })
+        .map(page => [text, page]);
+    });
+    """
+COMPILER = {
+    "scripts/main.lua": """
+        local app = require "lunette"
+        local template = require "lunette.template"
+        app.post("/", { max_body = "16M" }, function(req)
+          local asked, out = req.json, require "lunette.json".array {}
+          for _, text in ipairs(asked.texts) do
+            local ok, write = pcall(template.compile, text)
+            local ran, plain = pcall(ok and write or error, { v = asked.plain, w = asked.w })
+            if ok and ran then
+              local hostile = {}
+              for i, v in ipairs(asked.hostile) do hostile[i] = write { v = v, w = asked.w } end
+              out[#out + 1] = { text = text, plain = plain, hostile = hostile }
+            end
+          end
+          return app.json(out)
+        end)
+        """,
+}
+
+
+def compare(server, browser, rng, count):
+    texts = ["".join(rng.choice(PIECES) for _ in range(rng.randrange(2, 14))) + rng.choice(CLOSERS) for _ in range(count)]
+    texts = [t for t in texts if "{{" in t and "{{{" not in t]
+    answer = requests.post(server.url("/"), timeout=60, json={
+        "texts": texts, "plain": HARMLESS, "hostile": TRIES, "w": rng.random() < 0.5})
+    assert answer.status_code == 200, server.errors()
+    found = answer.json()
+    return len(found), browser.execute_script(SHAPE, found)
+
+
+def test_no_value_changes_what_a_browser_makes_of_a_page(serve, browser):
+    server, rng, compared = serve(COMPILER, "--workers", "1"), random.Random(5), 0
+    browser.get(server.url("/"))
+    for _ in range(4):
+        count, different = compare(server, browser, rng, 1000)
+        compared += count
+        assert different == []
+    assert compared > 250
+
+
+CODE = ["{{ v }}", "{{ v }}", "{{ v }}", "'", "\"", "`", "'", "\"", "`", "${", "}", "{", "/", "/", "//", "/*", "*/", "\n", " ", ";", ";",
+        "a", "1", "(", ")", "[", "]", "=", "+", "++", ",", "\\", "return ", "typeof ", "x = ", "x.y", "g", "if (a) ", "<!--", "-->",
+        "{% if w then %}", "{% else %}", "{% end %}", "=> ", "...", "\u2028"]
+AROUND = [("a = ", ""), ("a = '", "'"), ('a = "', '"'), ("a = `", "`"), ("`${", "}`"), ("a/", "/1"), ("g(", ")"), ("[", "]"),
+          ("// '\n", ""), ("/* ' */ ", ""), ("/x'/.test(a) + ", ""), ("a = {b: ", "}"), ("{", "}"), ("'\\\\", "'"), ("a++ / ", "")]
+CODE_TRIES = ["hack()", "\";hack();\"", "';hack();'", "`;hack();`", "${hack()}", "\nhack()\n", "*/hack()/*", "/;hack();/", "\\",
+              "+hack()+", ");hack();(", "]};hack();", "\u2028hack()", "\\\";hack();//", "--><!--", "x/hack()/x", "\r\nhack();//"]
+RUN = """
+    let hacked;
+    const hack = () => { hacked = true; };
+    const run = (code) => {
+      hacked = false;
+      let f;
+      try { f = new Function('hack', 'var a = 1, x = {}, g = 2; ' + code + '\\n'); } catch { return null; }
+      try { f(hack); } catch {}
+      return hacked;
+    };
+    const code = (text) => new DOMParser().parseFromString(text, 'text/html').querySelector('script,b');
+    const texts = (page) => { const e = code(page); return e.localName == 'b' ? e.getAttribute('onclick') : e.textContent; };
+    let ran = 0;
+    const bad = arguments[0].flatMap(({ text, plain, hostile }) => {
+      ran += run(texts(plain)) === null ? 0 : 1;
+      return hostile.filter(page => run(texts(page))).map(page => [text, page]);
+    });
+    return [ran, bad];
+    """
+
+
+def code_around_a_value(rng):
+    text = "{{ v }}".join("".join(rng.choice(CODE) for _ in range(rng.randrange(2))) for _ in range(2))
+    for _ in range(rng.randrange(1, 4)):
+        before, after = rng.choice(AROUND)
+        text = before + text + after
+    return text + "".join(rng.choice(CODE) for _ in range(rng.randrange(3)))
+
+
+def test_no_value_runs_as_code(serve, browser):
+    server, rng, ran = serve(COMPILER, "--workers", "1"), random.Random(6), 0
+    browser.get(server.url("/"))
+    for _ in range(3):
+        inner = [code_around_a_value(rng) for _ in range(500)]
+        texts = [rng.choice(["<script>%s</script>", "<script>%s</script>", "<b onclick=\"%s\"></b>", "<b onclick='%s'></b>"])
+                 .replace("%s", t) for t in inner if "{{" in t and "{{{" not in t]
+        answer = requests.post(server.url("/"), timeout=60, json={
+            "texts": texts, "plain": HARMLESS, "hostile": CODE_TRIES, "w": rng.random() < 0.5})
+        count, bad = browser.execute_script(RUN, answer.json())
+        ran += count
+        assert bad == []
+    assert ran > 50

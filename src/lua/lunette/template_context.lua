@@ -176,15 +176,16 @@ function step.text(ctx, s, i)
         local _, closed = s:find("^<!%-%-%-?>", at)
         if closed then return closed + 1 end
         ctx.state = "comment"
-        return at + 4
+        return at + 4 > #s and at + 3 or at + 4
     end
     if s:find("^<[!?]", at) or s:find("^</[^>]", at) then
         ctx.state = "bogus"
         return at + 2
     end
     mark = s:match("^<(/?)$", at)
-    if mark then ctx.state, ctx.closing = "open", mark == "/" or nil end
-    return at + 1
+    if not mark then return at + 1 end
+    ctx.state, ctx.closing = "open", mark == "/" or nil
+    return #s + 1
 end
 
 -- A piece of text that goes on after "<".
@@ -201,9 +202,14 @@ function step.open(ctx, s, i)
     return i
 end
 
-function step.comment(ctx, s, i)
+function step.comment(ctx, s, i, fail)
     local _, at = s:find("%-%-!?>", i)
-    if not at then return #s + 1 end
+    if not at then
+        if s:find("%-$") or s:find("%-%-!$") then
+            fail("in a comment, a space must come between - and what follows")
+        end
+        return #s + 1
+    end
     ctx.state = "text"
     return at + 1
 end
@@ -353,7 +359,8 @@ local IN_TAG = set "open tag before name after quoted between"
 function context.escaper(ctx)
     local state = ctx.state
     if state == "text" then return "text" end
-    if state == "rcdata" or state == "comment" then return "attr" end
+    if state == "rcdata" then return "attr" end
+    if state == "comment" then return "comment" end
     if state == "value" then return value_escaper(ctx) end
     if state == "script" then return script.escaper(ctx, "js") end
     if state == "style" then return script.escaper(ctx, "css") end

@@ -61,6 +61,12 @@ function escape.attr(v)
     return html_escape(show(v))
 end
 
+-- In a comment, which dashes end.
+function escape.comment(v)
+    if type(v) == "table" and getmetatable(v) == Done then return v.text end
+    return (html_escape(show(v)):gsub("-", "&#45;"))
+end
+
 -- What {{{ }}} writes.
 escape.raw = show
 
