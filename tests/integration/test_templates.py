@@ -246,7 +246,12 @@ PIECES = ["{{ v }}", "{{ v }}", "{{ v }}", "{{ v }}", "<p>", "</p>", "<p ", "<a 
           "<noscript>", "</noscript>", "<xmp>", "</xmp>", "<iframe>", "</iframe>", "&quot;", "&amp;", "a", "/", "?", "#", ":", "//",
           "javascript:", "`", "${", "}", "{", ";", "\\", "/*", "*/", "(", ")", "url(", "<input ", "<option ", "type=\"", "text/x-y",
           "{% if w then %}", "{% else %}", "{% end %}", "{% for i = 1, 2 do %}", "{% end %}", "{% end %}", "<!-->", "<!--->", "<plaintext>"]
-CLOSERS = ["", "", "\">", "'>", ">", "-->", "</script>", "</style>", "\"></script>", "{% end %}", "\">{% end %}", "</title>"]
+MARKUP = [("<p>", "</p>"), ('<p title="', '">'), ("<a href='", "'>"), ('<a href="/x?', '">x</a>'), ("<!-- ", " -->"),
+          ("<title>", "</title>"), ("<textarea>", "</textarea>"), ("<svg>", "</svg>"), ("{% if w then %}", "{% end %}"),
+          ("<select><option>", "</select>"), ("<script>", "</script>"), ("<style>", "</style>"), ('<b style="', '">'),
+          ("<b onclick='", "'>"), ("<table><td>", "</table>"), ("<p{% if w then %} x{% end %} title='", "'>"), ("< ", ""),
+          ("<iframe src='", "'></iframe>"), ("<math><mi>", "</math>"), ('<img alt=x srcset="', '">'), ("<noscript>", "</noscript>"),
+          ("{% for i = 1, 2 do %}", "{% end %}"), ("<svg><style>", "</style></svg>"), ("<svg><title>", "</title></svg>")]
 HARMLESS = "zz"
 TRIES = ["<script>hacked</script>", "\"><script>hacked</script>", "' onfocus=hacked x='", "\" onfocus=hacked x=\"", "` onfocus=hacked",
          "-->x<script>hacked</script>", "</title></textarea></style></script></xmp></iframe><img hacked>", "javascript:hacked",
@@ -296,8 +301,17 @@ COMPILER = {
 }
 
 
+def around_a_value(rng, pieces, around):
+    """A value or two with random pieces beside it, within some of what surrounds values."""
+    text = "{{ v }}".join("".join(rng.choice(pieces) for _ in range(rng.randrange(3))) for _ in range(rng.randrange(2, 4)))
+    for _ in range(rng.randrange(1, 4)):
+        before, after = rng.choice(around)
+        text = before + text + after
+    return text + "".join(rng.choice(pieces) for _ in range(rng.randrange(3)))
+
+
 def compare(server, browser, rng, count):
-    texts = ["".join(rng.choice(PIECES) for _ in range(rng.randrange(2, 14))) + rng.choice(CLOSERS) for _ in range(count)]
+    texts = [around_a_value(rng, PIECES, MARKUP) for _ in range(count)]
     texts = [t for t in texts if "{{" in t and "{{{" not in t]
     answer = requests.post(server.url("/"), timeout=60, json={
         "texts": texts, "plain": HARMLESS, "hostile": TRIES, "w": rng.random() < 0.5})
@@ -344,19 +358,11 @@ RUN = """
     """
 
 
-def code_around_a_value(rng):
-    text = "{{ v }}".join("".join(rng.choice(CODE) for _ in range(rng.randrange(2))) for _ in range(2))
-    for _ in range(rng.randrange(1, 4)):
-        before, after = rng.choice(AROUND)
-        text = before + text + after
-    return text + "".join(rng.choice(CODE) for _ in range(rng.randrange(3)))
-
-
 def test_no_value_runs_as_code(serve, browser):
     server, rng, ran = serve(COMPILER, "--workers", "1"), random.Random(6), 0
     browser.get(server.url("/"))
     for _ in range(3):
-        inner = [code_around_a_value(rng) for _ in range(500)]
+        inner = [around_a_value(rng, CODE, AROUND) for _ in range(500)]
         texts = [rng.choice(["<script>%s</script>", "<script>%s</script>", "<b onclick=\"%s\"></b>", "<b onclick='%s'></b>"])
                  .replace("%s", t) for t in inner if "{{" in t and "{{{" not in t]
         answer = requests.post(server.url("/"), timeout=60, json={

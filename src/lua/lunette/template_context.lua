@@ -9,6 +9,7 @@
 --   elem     the element's name in lower case; closing: it is an end tag
 --   attr, kind, q    the attribute's name, what its value is, and its quote
 --   type     of a script element
+--   foreign  how many <svg> and <math> are open: titles, styles and scripts are read otherwise there
 --   url, lit, dyn                see template_url.lua
 --   js, css, slash, nest, why    see template_script.lua
 
@@ -18,7 +19,7 @@ local url = require "lunette.template_url"
 local context = {}
 
 local FIELDS = { "state", "elem", "closing", "attr", "kind", "q", "url", "lit", "dyn", "type", "js",
-    "css", "slash", "nest" }
+    "css", "slash", "nest", "foreign" }
 
 function context.new()
     return { state = "text" }
@@ -51,7 +52,7 @@ function context.describe(ctx)
     if state == "value" or state == "unquoted" or state == "equals" then
         return ("the attribute %s of <%s>"):format(ctx.attr, ctx.elem)
     elseif state == "text" then
-        return "text"
+        return ctx.foreign and "text of <svg> or <math>" or "text"
     elseif state == "comment" or state == "bogus" then
         return "a comment"
     elseif state == "rcdata" or state == "raw" or state == "script" or state == "style" then
@@ -133,10 +134,23 @@ end
 
 local RCDATA, RAW = set "title textarea", set "xmp iframe noembed noframes plaintext"
 
--- A tag is over: what stands in its element?
-local function end_tag(ctx)
+local FOREIGN = set "svg math"
+
+local function count_foreign(ctx, empty)
+    if not FOREIGN[ctx.elem] or (empty and not ctx.closing) then return end
+    local n = (ctx.foreign or 0) + (ctx.closing and -1 or 1)
+    ctx.foreign = n > 0 and n or nil
+end
+
+-- A tag is over: what stands in its element? empty: it ended with "/>".
+local function end_tag(ctx, empty, fail)
     local elem, kind = ctx.elem, ctx.type
     ctx.attr = nil
+    count_foreign(ctx, empty)
+    if empty and ctx.foreign and not ctx.closing and (RCDATA[elem] or RAW[elem] or elem == "script"
+        or elem == "style") then
+        fail(("write <%s></%s> instead of <%s/>"):format(elem, elem, elem))
+    end
     if ctx.closing or not (RCDATA[elem] or RAW[elem] or elem == "script" or elem == "style") then
         ctx.state, ctx.elem, ctx.closing, ctx.type = "text", nil, nil, nil
     elseif elem == "script" then
@@ -164,7 +178,7 @@ local function begin_tag(ctx, closing)
     ctx.state, ctx.closing, ctx.elem, ctx.type = "tag", closing or nil, "", nil
 end
 
-function step.text(ctx, s, i)
+function step.text(ctx, s, i, fail)
     local at = s:find("<", i, true)
     if not at then return #s + 1 end
     local mark, past = s:match("^<(/?)()%a", at)
@@ -178,6 +192,7 @@ function step.text(ctx, s, i)
         ctx.state = "comment"
         return at + 4 > #s and at + 3 or at + 4
     end
+    if ctx.foreign and s:find("^<!%[CDATA%[", at) then fail("write text of <svg> without CDATA") end
     if s:find("^<[!?]", at) or s:find("^</[^>]", at) then
         ctx.state = "bogus"
         return at + 2
@@ -233,7 +248,7 @@ function step.before(ctx, s, i, fail)
     if past > i then return past end
     local c = s:sub(i, i)
     if c == ">" then
-        end_tag(ctx)
+        end_tag(ctx, s:sub(i - 1, i - 1) == "/", fail)
         return i + 1
     end
     if c:find("[\"'=<]") then fail(("a stray %s in %s"):format(c, context.describe(ctx))) end
@@ -305,6 +320,21 @@ function step.between(ctx, s, i, fail)
     return i
 end
 
+-- Literal text of such an element. Whether its tags are text depends on what surrounds it (in <svg>
+-- and <select> they are not), so there may be none, but in scripts and styles outside of those.
+local function feed_element(ctx, s, fail)
+    local code = ctx.js and "js" or ctx.css and "css"
+    local plain = s:gsub("<!%[CDATA%[", "")
+    if (not code or ctx.foreign) and (plain:find("<[%a/!?]") or plain:find("<$")) then
+        fail(("write &lt; for < within %s"):format(context.describe(ctx)))
+    end
+    if not code then return end
+    script.feed(ctx, code, s)
+    if ctx.foreign and s:find("&", 1, true) then
+        script.lose(ctx, code, "entities are read in <svg>, and one is before it")
+    end
+end
+
 -- Text of an element that only its own end tag ends.
 local function element_text(ctx, s, i, fail, lower)
     local from = i
@@ -316,8 +346,7 @@ local function element_text(ctx, s, i, fail, lower)
     if not at and inner:find("</%a*$") or at and past == #s then
         fail(("the end of %s is cut in two"):format(context.describe(ctx)))
     end
-    if ctx.js then script.feed(ctx, "js", inner) end
-    if ctx.css then script.feed(ctx, "css", inner) end
+    feed_element(ctx, inner, fail)
     if not at then return #s + 1 end
     local elem = ctx.elem
     script.leave(ctx)

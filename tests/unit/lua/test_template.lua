@@ -136,8 +136,8 @@ for _, case in ipairs {
     { "<form action='%s'>", "javascript:1", "about:blank#blocked" },
     { "<button formaction='%s'>", "javascript:1", "about:blank#blocked" },
     { "<iframe src='%s'></iframe>", "javascript:1", "about:blank#blocked" },
-    { "<svg><a xlink:href='%s'>", "javascript:1", "about:blank#blocked" },
-    { "<svg><animate values='%s'>", "javascript:1", "about:blank#blocked" },
+    { "<svg><a xlink:href='%s'></svg>", "javascript:1", "about:blank#blocked" },
+    { "<svg><animate values='%s'/></svg>", "javascript:1", "about:blank#blocked" },
     { "<img srcset='%s 2x'>", "/a, b", "/a%2C%20b" },
     { "<b style=\"color: %s\">", "red; background: url(x)", "blocked" },
     { "<b style=\"width: %s\">", "10.5px", "10.5px" }, { "<b style=\"color: %s\">", "#fF0", "#fF0" },
@@ -176,6 +176,10 @@ for _, case in ipairs {
     { "<a href='data:text/html,{{ a }}'>", "a data: URL" },
     { "<a href='{{ a }}:{{ a }}'>", "whose scheme comes from a value" },
     { "<a href='/x{% if a then %}?y{% end %}{{ a }}'>", "the path or the query" },
+    { "<title>a <b>{{ a }}</title>", "write &lt; for < within <title>" }, { "<textarea><{{ a }}", "write &lt;" },
+    { "<svg><style><b a='{{ a }}'></style></svg>", "write &lt;" }, { "<svg><style/></svg>", "instead of <style/>" },
+    { "<svg><script>&quot;{{ a }}&quot;</script></svg>", "entities are read" },
+    { "\n<svg>{{ a }}", "ends in text of <svg>" }, { "<svg><![CDATA[ {{ a }} ]]></svg>", "without CDATA" },
     { "<xmp>{{ a }}</xmp>", "no value can stand in <xmp>" },
     { "<p a\"b>", 'a stray " in the tag <p>' }, { "<p>\n<p\n ='x'>", "^template:3: a stray =" },
     { "a\n<script>x", "^template:2: the template ends in <script>" }, { "<p", "ends in the tag" },
@@ -217,7 +221,7 @@ files = {
     ["mid.html"] = "{# mid #}\n{% extends 'base.html' %}\n{% name = 'mid' %}\n"
         .. "{% block c %}{{ super() }} {{ '\"' }}{% endblock %}\n"
         .. "{% block inner %}[{% super %}]{% endblock inner %}\n",
-    ["leaf.html"] = "{% extends 'mid.html' %}{% block title %}<{{ '<' }}{% endblock %}"
+    ["leaf.html"] = "{% extends 'mid.html' %}{% block title %}{{ '<' }}{% endblock %}"
         .. "{% block inner %}({{ super() }}){% endblock %}",
     ["loud.html"] = "{% extends 'base.html' %}\n\ntext",
     ["typo.html"] = "{% extends 'base.html' %}\n{% block titel %}{% endblock %}",
@@ -238,7 +242,7 @@ files = {
 for _, case in ipairs {
     { "base.html", "<title>base</title>\n<body class='b'>\nbasein\n" },
     { "mid.html", "<title>base</title>\n<body class='b &quot;'>\nmid[in]\n" },
-    { "leaf.html", "<title><&lt;</title>\n<body class='b &quot;'>\nmid([in])\n" },
+    { "leaf.html", "<title>&lt;</title>\n<body class='b &quot;'>\nmid([in])\n" },
     { "user.html", "&lt;base&lt;<a href='about:blank#blocked' title='data:&lt;'>data:&lt;" },
     { "tree.html", "r(a(b))(c)" }, { "deep/in.html", "deep" },
     { "loud.html", "^scripts/views/loud.html:3: this is outside of every block", true },
