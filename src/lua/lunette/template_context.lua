@@ -14,7 +14,9 @@
 --   js, css, slash, nest, why    see template_script.lua
 
 local script = require "lunette.template_script"
+local set = require "lunette.words"
 local url = require "lunette.template_url"
+local value = require "lunette.template_value"
 
 local context = {}
 
@@ -59,75 +61,6 @@ function context.describe(ctx)
         return ("<%s>"):format(ctx.elem)
     end
     return ("the tag <%s%s>"):format(ctx.closing and "/" or "", ctx.elem or "")
-end
-
--- --- attributes ---
-
-local function set(words)
-    local t = {}
-    for word in words:gmatch("%S+") do t[word] = true end
-    return t
-end
-
-local URLS = set [[action archive background cite classid codebase data dynsrc formaction href icon
-    longdesc lowsrc manifest ping poster profile src usemap xlink:href]]
-local ANIMATIONS, ANIMATED = set "animate animatecolor animatemotion animatetransform set",
-    set "by from to values"
-
--- What the value of an attribute is.
-local function kind_of(elem, attr)
-    if attr:find("?", 1, true) then return "unknown" end
-    if attr:find("^on%a") then return "js" end
-    if attr == "style" then return "css" end
-    if attr == "srcset" or attr == "imagesrcset" then return "srcset" end
-    if attr == "srcdoc" then return "srcdoc" end
-    if attr == "type" and elem == "script" then return "type" end
-    if URLS[attr] or (ANIMATIONS[elem] and ANIMATED[attr]) then return "url" end
-    return "plain"
-end
-
-local ENTITIES = { ["&quot;"] = '"', ["&#34;"] = '"', ["&apos;"] = "'", ["&#39;"] = "'",
-    ["&amp;"] = "&", ["&lt;"] = "<", ["&gt;"] = ">", ["&nbsp;"] = " " }
-
--- Literal text of an attribute as the browser reads it, and the first entity beside the usual ones:
--- what those hide would decide how a value after them is escaped.
-local function decode(s)
-    if not s:find("&", 1, true) then return s end
-    local odd = nil
-    s = s:gsub("&#?%w+;?", function(entity)
-        if ENTITIES[entity] then return ENTITIES[entity] end
-        if entity:find("^&#") or entity:sub(-1) == ";" or entity:lower() == "&quot" then
-            odd = odd or entity
-        end
-    end)
-    return s, odd
-end
-
-local function begin_value(ctx, q)
-    ctx.state, ctx.q, ctx.kind = "value", q, kind_of(ctx.elem, ctx.attr)
-    if ctx.kind == "url" then url.enter(ctx) end
-    if ctx.kind == "js" or ctx.kind == "css" then script.enter(ctx, ctx.kind) end
-    if ctx.kind == "type" then ctx.type = "" end
-end
-
-local function feed_value(ctx, s, fail)
-    local kind = ctx.kind
-    if kind == "type" then ctx.type = ctx.type .. s end
-    if kind ~= "url" and kind ~= "js" and kind ~= "css" then return end
-    local text, odd = decode(s)
-    if kind == "url" then
-        url.feed(ctx, text, fail)
-        if odd then url.hide(ctx) end
-    else
-        script.feed(ctx, kind, text)
-        if odd then script.lose(ctx, kind, ("write the character itself for %s"):format(odd)) end
-    end
-end
-
-local function end_value(ctx)
-    script.leave(ctx)
-    ctx.state, ctx.q, ctx.kind, ctx.attr = "quoted", nil, nil, nil
-    url.leave(ctx)
 end
 
 -- --- tags ---
@@ -282,27 +215,31 @@ function step.equals(ctx, s, i)
     local c = s:sub(past, past)
     if c == "" then return past end
     if c == '"' or c == "'" then
-        begin_value(ctx, c)
+        ctx.state = "value"
+        value.enter(ctx, c)
         return past + 1
     end
     if c == ">" then
         ctx.state = "before"
     else
-        ctx.state, ctx.type = "unquoted", kind_of(ctx.elem, ctx.attr) == "type" and "" or ctx.type
+        ctx.state, ctx.type = "unquoted", value.kind(ctx.elem, ctx.attr) == "type" and "" or ctx.type
     end
     return past
 end
 
 function step.value(ctx, s, i, fail)
     local at = s:find(ctx.q, i, true)
-    feed_value(ctx, s:sub(i, (at or #s + 1) - 1), fail)
-    if at then end_value(ctx) end
+    value.feed(ctx, s:sub(i, (at or #s + 1) - 1), fail)
+    if at then
+        value.leave(ctx)
+        ctx.state = "quoted"
+    end
     return (at or #s) + 1
 end
 
 function step.unquoted(ctx, s, i)
-    local value, past = s:match("^([^%s>]*)()", i)
-    if ctx.type and ctx.attr == "type" then ctx.type = ctx.type .. value end
+    local text, past = s:match("^([^%s>]*)()", i)
+    if ctx.type and ctx.attr == "type" then ctx.type = ctx.type .. text end
     if past <= #s then ctx.state, ctx.attr = "before", nil end
     return past
 end
@@ -369,19 +306,6 @@ end
 
 -- --- values ---
 
-local function value_escaper(ctx)
-    local kind = ctx.kind
-    if kind == "plain" then return "attr" end
-    if kind == "srcset" then return "srcset" end
-    if kind == "url" then return url.escaper(ctx) end
-    if kind == "js" or kind == "css" then
-        local name, why = script.escaper(ctx, kind)
-        return name and name .. "_attr", why
-    end
-    if kind == "srcdoc" then return nil, "it stands in srcdoc, which is a page of its own" end
-    return nil, ("what the attribute %s is cannot be told"):format(ctx.attr)
-end
-
 local IN_TAG = set "open tag before name after quoted between"
 
 -- The name of the escaper for a value that stands here; or nil and why there can be none.
@@ -390,7 +314,7 @@ function context.escaper(ctx)
     if state == "text" then return "text" end
     if state == "rcdata" then return "attr" end
     if state == "comment" then return "comment" end
-    if state == "value" then return value_escaper(ctx) end
+    if state == "value" then return value.escaper(ctx) end
     if state == "script" then return script.escaper(ctx, "js") end
     if state == "style" then return script.escaper(ctx, "css") end
     if state == "unquoted" or state == "equals" then

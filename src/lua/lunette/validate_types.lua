@@ -4,13 +4,9 @@
 -- on after the field's name: "must be an integer". text: v comes from a query, form or path, where
 -- everything is text. rule holds the options, which were checked.
 
-local types = {}
+local set = require "lunette.words"
 
-local function set(words)
-    local t = {}
-    for word in words:gmatch("%S+") do t[word] = true end
-    return t
-end
+local types = {}
 
 local function plural(n, word) return n == 1 and "1 " .. word or ("%s %ss"):format(n, word) end
 
