@@ -216,6 +216,7 @@ end
 -- --- compiling ---
 
 local units, unit_count = {}, 0
+local START = context.new() -- where what is not included begins
 
 -- Why a name cannot be that of a view; nil when it can.
 local function wrong_name(name)
@@ -237,7 +238,7 @@ local function parent_finder(file, chain)
             end
         end
         if #chain == EXTENDS_MAX then fail(("more than %d templates do"):format(EXTENDS_MAX)) end
-        local unit, why = find(name, context.new(), chain)
+        local unit, why = find(name, START, chain)
         return unit or fail(why)
     end
 end
@@ -249,7 +250,8 @@ end
 -- The unit of a view that begins in a context; or nil and why there is no such view. Raises what is
 -- wrong with the template.
 function find(name, start, chain)
-    local key = name .. "\0" .. context.key(start)
+    start.key = start.key or context.key(start)
+    local key = name .. "\0" .. start.key
     if units[key] then return units[key] end
     local wrong = wrong_name(name)
     if wrong then return nil, wrong end
@@ -283,7 +285,7 @@ end
 function template.render_for(what, name, vars)
     expect(name, "string", what .. ": the view")
     vars = check_vars(vars, what)
-    local unit, why = find(name, context.new(), {})
+    local unit, why = find(name, START, {})
     if not unit then misuse("%s: %s", what, why) end
     return write(unit, vars)
 end
@@ -302,7 +304,7 @@ function template.compile(text, name)
     local large = too_large(text)
     if large then misuse("template.compile: %s", large) end
     name = name or "template"
-    local unit = compile.unit(text, name, context.new(), parent_finder(name, {}))
+    local unit = compile.unit(text, name, START, parent_finder(name, {}))
     return function(vars) return write(unit, check_vars(vars, name)) end
 end
 
