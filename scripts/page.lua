@@ -1,8 +1,7 @@
--- Pages out of scripts/views. In a view, {{name}} is a value, escaped, and {{{name}}} is HTML.
+-- Pages out of scripts/views: each extends layout.html.
 
 local app = require "lunette"
 local html = require "lunette.html"
-local source = require "source"
 
 local page = {}
 
@@ -12,24 +11,9 @@ local POLICY = table.concat({
     "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 }, "; ")
 
--- A view, read now: a function that gives its text with the values of a table in it, and raises for
--- a name that the table does not have.
-function page.view(name)
-    local text = source.read("views/" .. name)
-    return function(vars)
-        return (text:gsub("{({?){([%w_]+)}}}?", function(third, key)
-            local v = vars[key]
-            if v == nil then error(("views/%s: {{%s}} has no value"):format(name, key), 0) end
-            return third == "{" and tostring(v) or html.escape(tostring(v))
-        end))
-    end
-end
-
-local layout = page.view "layout.html"
-
--- A whole page around body, which is HTML.
-function page.answer(title, body)
-    return app.html(layout { title = title, body = body }, { ["Content-Security-Policy"] = POLICY })
+-- The page of a view, with a policy that lets nothing in from elsewhere.
+function page.answer(view, vars)
+    return app.render(view, vars, { ["Content-Security-Policy"] = POLICY })
 end
 
 -- What went wrong, as HTML: "" but under --dev.

@@ -59,6 +59,9 @@ size_t vm_memory(const struct vm *vm); // bytes in use
 int vm_load_file(lua_State *L, const char *relative);
 // Whether there is such a file to load; path is absolute.
 bool vm_has_file(const struct vm *vm, const char *path);
+// Pushes the text of the file at relative (to the site's folder), as vm_load_file would read it. 0 or
+// −errno with nothing pushed. Raises when Lua has no memory for it.
+int vm_push_text(lua_State *L, const char *relative);
 
 // Pushes on L message and the traceback of the thread `of`, with absolute paths beneath the site
 // shortened ("scripts/main.lua:6"). Never raises: without memory it pushes Lua's message for that.

@@ -14,6 +14,7 @@
 #include "script/work.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum { OFFERED_MAX = 32 };
 
@@ -374,6 +375,21 @@ static int core_check(lua_State *L)
     return 2;
 }
 
+// script_text("views/page.html") → the text of a file beneath scripts/, as this generation has it; or
+// nil and why not.
+static int core_script_text(lua_State *L)
+{
+    struct str name = luax_check_str(L, 1);
+    luaL_argcheck(L, strlen(name.p) == name.n, 1, "it holds a NUL");
+    lua_pushfstring(L, "scripts/%s", name.p);
+    int rc = vm_push_text(L, lua_tostring(L, -1));
+    if (rc == 0)
+        return 1;
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(-rc));
+    return 2;
+}
+
 static void push_settings(lua_State *L, const struct handler *h)
 {
     if (h->options.settings.n == 0 || !plain_decode(L, h->options.settings))
@@ -421,6 +437,7 @@ int luaopen_lunette_core(lua_State *L)
         {"added", core_added},
         {"added_since", core_added_since},
         {"sender", core_sender},
+        {"script_text", core_script_text},
         {NULL, NULL},
     };
     struct handler *h = handler_of(L);

@@ -1,5 +1,6 @@
 // Files of Lua code. Those beneath the site's scripts/ come from the snapshot where there is one, and from
 // it alone: what is on the disk by now belongs to another generation.
+#include "script/luax.h"
 #include "script/vm_inside.h"
 
 #include <errno.h>
@@ -107,6 +108,45 @@ int vm_load_path(lua_State *L, const char *path, const char *name)
     int status = load_text(L, str_of(bytes, n), name);
     free(bytes);
     return status;
+}
+
+// Pushes the text at the light userdata.
+static int push_text(lua_State *L)
+{
+    luax_push(L, *(const struct str *)lua_touserdata(L, 1));
+    return 1;
+}
+
+// Pushes malloc'ed bytes and frees them, also when Lua raises for want of memory.
+static void push_and_free(lua_State *L, char *bytes, size_t n)
+{
+    struct str text = str_of(bytes, n);
+    lua_pushcfunction(L, push_text);
+    lua_pushlightuserdata(L, &text);
+    int status = lua_pcall(L, 1, 1, 0);
+    free(bytes);
+    if (status != LUA_OK)
+        lua_error(L);
+}
+
+int vm_push_text(lua_State *L, const char *relative)
+{
+    char path[PATH_MAX], *bytes;
+    int length = snprintf(path, sizeof path, "%s/%s", vm_of(L)->options.site, relative);
+    if (length >= PATH_MAX)
+        return -ENAMETOOLONG;
+    struct str text, kept = name_in_snapshot(vm_of(L), path);
+    if (kept.p) {
+        if (!snapshot_find(vm_of(L)->options.scripts, kept, &text))
+            return -ENOENT;
+        luax_push(L, text);
+        return 0;
+    }
+    size_t n;
+    int rc = read_file(path, &bytes, &n);
+    if (rc == 0)
+        push_and_free(L, bytes, n);
+    return rc;
 }
 
 const char *vm_short_path(const struct vm *vm, const char *path)

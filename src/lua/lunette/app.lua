@@ -19,6 +19,8 @@ local static = require "lunette.static"
 local suggest = require "lunette.suggest"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
+local valid_option = require "lunette.valid_option"
+local views = require "lunette.views"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
 
@@ -83,8 +85,6 @@ local ROUTE_OPTIONS = {
 local GROUP_OPTIONS = {}
 for name in pairs(ROUTE_OPTIONS) do GROUP_OPTIONS[name] = name ~= "name" or nil end
 
-local LATER_OPTIONS = { "query", "form", "json", "params", "invalid" }
-
 -- A list of middleware: a function, an array of them, or nil.
 local function middleware_list(use, what)
     if type(use) == "function" then return { use } end
@@ -109,14 +109,9 @@ local function inner_option(scope, opts, name, fn, what)
 end
 
 -- Checks the options of a route or group and gives them as {name, use, max_body, timeout, strict,
--- stream_body, gzip, cache, etag, files}, over those of the scope.
+-- stream_body, gzip, cache, etag, files, query, form, json, params, invalid}, over those of the scope.
 local function route_options(scope, opts, known, what)
     opts = check_options(opts, known, what)
-    for _, name in ipairs(LATER_OPTIONS) do
-        if opts[name] then
-            misuse("%s: the option %q is not in this version of lunette yet", what, name)
-        end
-    end
     local given = { name = opts.name }
     if opts.name ~= nil then expect(opts.name, "string", what .. ": name") end
     for name, parse_unit in pairs { max_body = units.size, timeout = units.duration } do
@@ -138,18 +133,27 @@ local function route_options(scope, opts, known, what)
     given.cache = inner_option(scope, opts, "cache", cache_option.parse, what)
     given.etag = inner_option(scope, opts, "etag", etags.middleware, what)
     given.files = inner_option(scope, opts, "files", uploads.middleware, what)
-    if given.files and given.stream_body then
-        misuse("%s: files needs the whole body, and stream_body leaves it to the handler", what)
+    for _, source in ipairs(valid_option.sources) do
+        given[source] = inner_option(scope, opts, source, function(fields)
+            return valid_option.schema(source, fields, what)
+        end, what)
+    end
+    given.invalid = inner_option(scope, opts, "invalid", valid_option.invalid, what)
+    for _, name in ipairs { "files", "form", "json" } do
+        if given[name] and given.stream_body then
+            misuse("%s: %s needs the whole body, and stream_body leaves it to the handler", what, name)
+        end
     end
     return given
 end
 
 -- The middleware of a route: the author's, then ours, of which the cache keeps what the others give.
-local function route_uses(route)
+local function route_uses(route, what)
     local uses = table.move(route.use, 1, #route.use, 1, {})
     if route.cache then uses[#uses + 1] = response_cache.middleware(route, route.cache) end
     uses[#uses + 1] = route.etag or nil
     uses[#uses + 1] = route.files or nil
+    uses[#uses + 1] = valid_option.middleware(route, what)
     return uses
 end
 
@@ -175,7 +179,7 @@ local function declare(scope, what, methods, text, opts, handler)
         misuse("%s: %s %s is declared already at %s, as %s", what, method, p.text, other.place,
             other.pattern.text)
     end
-    route.use = route_uses(route)
+    route.use = route_uses(route, what)
     if route.name then add_name(route, what) end
     local routes = scope.tier.routes
     routes[#routes + 1] = route
@@ -308,6 +312,12 @@ for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirec
 end
 helpers.events = events.events
 helpers.purge = response_cache.purge
+helpers.render = views.render
+
+function helpers.view(fn)
+    check_open("app.view")
+    views.view(fn)
+end
 
 -- app.abort(status[, message or data][, headers]), app.abort(response): leaves the handler.
 function helpers.abort(status, message, headers)
@@ -393,7 +403,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start", "view", "render" }
+local LATER = { "websocket", "every", "at", "at_start" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()

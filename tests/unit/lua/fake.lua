@@ -5,7 +5,8 @@ local fake = {}
 
 local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.dispatch", "lunette.errors", "lunette.events",
     "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
-    "lunette.static", "lunette.suggest", "lunette.units" }
+    "lunette.static", "lunette.suggest", "lunette.units", "lunette.uploads", "lunette.valid_option",
+    "lunette.validate", "lunette.validate_types", "lunette.views" }
 
 -- Enough of JSON to see that something was encoded.
 package.preload["lunette.json"] = function()
@@ -20,6 +21,10 @@ package.preload["lunette.json"] = function()
         return "{" .. table.concat(keys, ",") .. "}"
     end
     return json
+end
+
+package.preload["lunette.html"] = function()
+    return { escape = function(s) return s end }
 end
 
 package.preload["lunette.cookie"] = function()

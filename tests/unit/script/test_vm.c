@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 
 // Every block of Lua comes from realloc: this one can be told to fail.
 static long until_failure = -1; // calls that still succeed; negative: all
@@ -224,6 +225,23 @@ static void files_are_loaded(void **state)
     lua_settop(L, 0);
 }
 
+static void texts_are_read(void **state)
+{
+    struct fixture *f = *state;
+    lua_State *L = vm_state(f->vm);
+    write_file(f, "scripts/a.html", "#<p>\n");
+    assert_int_equal(vm_push_text(L, "scripts/a.html"), 0);
+    assert_string_equal(lua_tostring(L, -1), "#<p>\n");
+    lua_settop(L, 0);
+    assert_int_equal(vm_push_text(L, "scripts/none.html"), -ENOENT);
+    assert_int_equal(vm_push_text(L, "scripts"), -EISDIR);
+    char path[PATH_MAX + 1];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    assert_int_equal(vm_push_text(L, path), -ENAMETOOLONG);
+    assert_int_equal(lua_gettop(L), 0);
+}
+
 static void modules_are_required(void **state)
 {
     struct fixture *f = *state;
@@ -424,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rest_ends_with_the_generational_collector, setup, teardown),
         BOTH(what_a_metered_run_spawns_is_not_metered),
         BOTH(files_are_loaded),
+        BOTH(texts_are_read),
         BOTH(modules_are_required),
         BOTH(a_module_is_loaded_once),
         BOTH(a_circle_through_two_handlers_is_found),
