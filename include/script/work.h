@@ -179,7 +179,9 @@ void request_register(lua_State *L, struct handler *h); // makes the metatables
 // Adds what is in the table at idx: functions as methods, {fn} as a field that fn(req) makes when it is
 // first read; nil is not kept.
 void request_methods(lua_State *L, int idx);
-void request_push(lua_State *L, struct work *w);               // a new request table
+void request_push(lua_State *L, struct work *w); // a new request table
+void request_push_own(lua_State *L,
+                      struct work *w); // the one that its coroutine runs with (handler.c)
 struct work *handler_work(struct handler *h, uint64_t handle); // NULL when it is over
 struct work *request_work(lua_State *L, int arg);              // of a live request, or raises
 struct work *request_try(lua_State *L, int arg);               // the same, NULL when it is over

@@ -133,6 +133,22 @@ static int run_answer(lua_State *L, struct work *w);
 // The stack of a request's coroutine: the work, the request table, then results.
 enum { AT_WORK = 1, AT_REQUEST = 2, AT_RESULTS = 3 };
 
+// It lies in the outermost frame of the coroutine, which is run's.
+void request_push_own(lua_State *L, struct work *w)
+{
+    lua_State *base = co_state(w->co);
+    lua_Debug frame;
+    int level = 0;
+    luaL_checkstack(base, 1, "a request");
+    while (lua_getstack(base, level, &frame))
+        level++;
+    bool there = level > 0 && lua_getstack(base, level - 1, &frame) &&
+                 lua_getlocal(base, &frame, AT_REQUEST);
+    assert(there);
+    if (base != L)
+        lua_xmove(base, L, 1);
+}
+
 // Continuation of dispatch and of failed.
 static int run_returned(lua_State *L, int status, lua_KContext ctx)
 {

@@ -260,18 +260,14 @@ static int core_no_coding(lua_State *L)
     return 0;
 }
 
-// current() → a request table for the request whose handler runs, or nil.
+// current() → the request table of the request whose handler runs, or nil.
 static int core_current(lua_State *L)
 {
-    struct handler *h = handler_of(L);
-    struct co *co = co_running(h->vm);
-    for (uint32_t i = 0; i < h->work_count && co; i++) {
-        if (h->works[i]->co == co && h->works[i]->x) {
-            request_push(L, h->works[i]);
-            return 1;
-        }
-    }
-    lua_pushnil(L);
+    struct work *w = work_running(handler_of(L));
+    if (w && w->x && w->co)
+        request_push_own(L, w);
+    else
+        lua_pushnil(L);
     return 1;
 }
 

@@ -1,6 +1,7 @@
 """Pages out of scripts/views: what a browser makes of hostile values, errors with file and line, reloads."""
 import json
 import random
+import re
 import signal
 import threading
 import time
@@ -371,3 +372,37 @@ def test_no_value_runs_as_code(serve, browser):
         ran += count
         assert bad == []
     assert ran > 50
+
+
+def test_a_form_with_its_token_and_what_is_flashed(serve):
+    """Templates know the request that they are rendered for, with all that middleware put there."""
+    server = serve({
+        "scripts/main.lua": """
+            local app = require "lunette"
+            local session, csrf = require "lunette.session", require "lunette.csrf"
+            app.use(session.middleware{})
+            app.use(csrf.middleware{ field = "proof" })
+            app.get("/", function(req)
+              req.user = "me"
+              return coroutine.wrap(function() return app.render("form.html") end)()
+            end)
+            app.post("/", function(req)
+              session.flash(req, "ok", "saved <x>")
+              return app.redirect("/", 303)
+            end)
+            """,
+        "scripts/config.lua": 'return { secret = ("secret"):rep(6) }',
+        "scripts/views/form.html": """
+            <p>{{ req.user }}</p>
+            {% for _, f in ipairs(flashes) do %}<p class="{{ f.kind }}">{{ f.text }}</p>{% end %}
+            <form method="post">{{ csrf_field }}</form>
+            """,
+    })
+    with requests.Session() as visitor:
+        page = visitor.get(server.url("/")).text
+        assert "<p>me</p>" in page
+        token = re.search('name="proof" value="([^"]+)"', page)[1]
+        assert visitor.post(server.url("/"), data={"proof": "x"}).status_code == 403
+        page = visitor.post(server.url("/"), data={"proof": token}).text
+        assert '<p class="ok">saved &lt;x&gt;</p>' in page
+        assert "saved" not in visitor.get(server.url("/")).text

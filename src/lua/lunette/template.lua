@@ -91,9 +91,7 @@ function lazy.url_for() return require "lunette".url_for end
 function lazy.csrf_field()
     local req = request_for "csrf_field"
     local csrf = require "lunette.csrf"
-    if type(csrf) == "table" and csrf.field then return escape.safe(tostring(csrf.field(req))) end
-    return escape.safe(('<input type="hidden" name="csrf_token" value="%s">'):format(
-        escape.attr(req:csrf_token())))
+    return escape.safe(csrf.input(req))
 end
 
 -- flashes or flashes(): the messages kept for this visitor, { kind=, text= } each.
