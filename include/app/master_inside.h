@@ -42,11 +42,12 @@ struct slot {
     pid_t pid;   // 0: none now
     int channel; // to it, while there is one
     bool ready;
-    uint32_t pause;   // before the next start after one that was never ready
-    int64_t start_at; // when pid is 0
-    pid_t replaces;   // the dead one, for the log; 0 at first
-    int status;       // its end
-    bool loaded;      // the scripts of the reload under way
+    uint32_t pause;          // before the next start after one that was never ready
+    int64_t start_at;        // when pid is 0
+    pid_t replaces;          // the dead one, for the log; 0 at first
+    int status;              // its end
+    char held[FLIGHTS_TEXT]; // what it had under way
+    bool loaded;             // the scripts of the reload under way
 };
 
 struct master {

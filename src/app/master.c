@@ -301,8 +301,8 @@ static void start_worker(struct master *m, struct slot *s)
     }
     s->channel = ends[0];
     if (s->replaces)
-        log_write(LOG_WARN, "worker %d %s; started %d", (int)s->replaces,
-                  describe_end(s->status, end), (int)pid);
+        log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
+                  describe_end(s->status, end), s->held, (int)pid);
     s->pid = pid;
     s->ready = false;
 }
@@ -373,13 +373,15 @@ static void on_end(struct master *m, struct slot *s, int status)
     s->pid = 0;
     close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
+    flights_describe(&m->shared->flights[s - m->slots], s->held);
+    flights_reset(&m->shared->flights[s - m->slots]);
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-            log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
-                      describe_end(status, end));
+            log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
+                      describe_end(status, end), s->held);
         return;
     }
     if (m->state == STARTING) {

@@ -5,6 +5,7 @@
 #include "app/worker.h"
 
 #include "app/channel.h"
+#include "app/crash.h"
 #include "app/generations.h"
 #include "app/sandbox.h"
 #include "app/sides.h"
@@ -166,6 +167,7 @@ static void fill_options(struct worker *w, const struct config *c)
         .body_rate = BODY_RATE,
         .access = config_logs_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
         .tally = my_tally(w),
+        .flights = &w->job->shared->flights[w->job->place],
         .stays_open = c->health.path != NULL,
     };
 }
@@ -293,7 +295,11 @@ static bool start_watchdog(struct worker *w)
         .arg = w,
     };
     w->watchdog = watchdog_start(&o);
-    return w->watchdog || fail(w, "the watchdog", errno);
+    if (!w->watchdog)
+        return fail(w, "the watchdog", errno);
+    if (!w->job->checks) // whose place is none
+        crash_watch(&w->job->shared->flights[w->job->place], w->watchdog);
+    return true;
 }
 
 static bool make_server(struct worker *w, const struct generation *g)
@@ -425,6 +431,7 @@ static void take_down(struct worker *w)
     forms_free(w->forms);
     coding_fini();
     mime_system_unload();
+    crash_forget();
     watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
     pool_free(w->slow_pool);
