@@ -8,7 +8,7 @@ NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
               libbrotli-dev libzstd-dev libseccomp-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests \
-              python3-selenium chromium chromium-driver curl
+              python3-selenium chromium chromium-driver curl strace
 # Goals that do without what only tests need.
 BUILDING    = all need serve build/lunette
 

@@ -114,10 +114,13 @@ static int read_settings(int fd, struct buf *out)
         return 0;
     if (!p)
         return -ENOMEM;
-    ssize_t n = pread(fd, p, (size_t)st.st_size, 0);
-    if (n != st.st_size)
-        return n < 0 ? -errno : -EIO;
-    buf_added(out, (size_t)n);
+    for (off_t done = 0; done < st.st_size;) {
+        ssize_t n = pread(fd, p + done, (size_t)(st.st_size - done), done);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return n < 0 ? -errno : -EIO;
+        done += n > 0 ? n : 0;
+    }
+    buf_added(out, (size_t)st.st_size);
     return 0;
 }
 

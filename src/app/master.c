@@ -405,7 +405,9 @@ static void reap(struct master *m)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+        if (pid < 0)
+            continue;
         struct slot *s = master_slot(m, pid);
         if (s)
             on_end(m, s, status);
@@ -479,7 +481,11 @@ static void on_ready(struct master *m, struct slot *s)
 static void on_words(struct master *m)
 {
     struct worker_word word;
-    while (read(m->ready_pipe[0], &word, sizeof word) == sizeof word) {
+    ssize_t n;
+    while ((n = read(m->ready_pipe[0], &word, sizeof word)) == sizeof word ||
+           (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
         struct slot *s = master_slot(m, word.pid);
         if (!s)
             reload_on_checker_word(m, &word);

@@ -48,7 +48,10 @@ static int open_unlinked(const char *folder)
 
 static int open_temporary(const char *folder)
 {
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600); // O_EXCL: never linkable
+    int fd;
+    do
+        fd = open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600); // O_EXCL: never linkable
+    while (fd < 0 && errno == EINTR); // where the file system is another machine's
     if (fd >= 0)
         return fd;
     if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)
