@@ -207,7 +207,7 @@ def test_calls_that_are_interrupted_are_made_again(unharmed, call):
 def test_calls_of_the_master_that_are_interrupted(unharmed, call):
     """A reload needs all of them."""
     done = unharmed.errors().count("reloaded (")
-    with injected(unharmed.process.pid, f"{call}:error=EINTR:when=1+2"):
+    with injected(unharmed.process.pid, f"{call}:error=EINTR:when=1+3"):
         unharmed.process.send_signal(1)
         with contextlib.suppress(AssertionError):
             eventually(lambda: unharmed.errors().count("reloaded (") == done + 1, 10)
