@@ -75,7 +75,8 @@ int64_t master_now(void); // milliseconds
 struct slot *master_slot(struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
-void master_leave(const struct master *m, struct worker_job *job);
+// mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
 
 // reload.c
 bool reload_first(struct master *m,

@@ -229,7 +229,15 @@ static bool prepare(struct master *m)
 
 // Workers -----------------------------------------------------------------------------------------
 
-void master_leave(const struct master *m, struct worker_job *job)
+static void close_others(const struct told *t, const struct told *mine)
+{
+    if (t->scripts >= 0 && t->scripts != mine->scripts)
+        close(t->scripts);
+    if (t->settings >= 0 && t->settings != mine->settings)
+        close(t->settings);
+}
+
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid)
@@ -238,6 +246,8 @@ void master_leave(const struct master *m, struct worker_job *job)
     close(m->ready_pipe[0]);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
+    close_others(&m->told, mine);
+    close_others(&m->reload.new, mine);
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -246,6 +256,9 @@ void master_leave(const struct master *m, struct worker_job *job)
         .temp = m->temp,
         .channel = -1,
         .ready_fd = m->ready_pipe[1],
+        .number = mine->number,
+        .scripts = mine->scripts,
+        .settings = mine->settings,
     };
 }
 
@@ -253,13 +266,10 @@ void master_leave(const struct master *m, struct worker_job *job)
 static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
 {
     struct worker_job job;
-    master_leave(m, &job);
+    master_leave(m, &m->told, &job);
     job.place = place;
     job.channel = channel;
     job.master = master;
-    job.number = m->told.number;
-    job.scripts = m->told.scripts;
-    job.settings = m->told.settings;
     exit(worker_run(&job));
 }
 

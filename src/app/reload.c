@@ -160,13 +160,10 @@ static _Noreturn void check(struct master *m, pid_t master)
         .pid = getpid(), .says = WORKER_REFUSES, .number = m->reload.new.number};
     struct worker_job job;
     struct buf settings;
-    master_leave(m, &job);
+    master_leave(m, &m->reload.new, &job);
     job.place = m->config->workers;
     job.master = master;
     job.checks = true;
-    job.number = m->reload.new.number;
-    job.scripts = m->reload.new.scripts;
-    job.settings = m->reload.new.settings;
     buf_init(&settings, CONFIG_SETTINGS_MAX);
     bool ok = config_read_again(m->config, &settings, why);
     if (ok && !write_all(job.settings, buf_str(&settings)))

@@ -375,6 +375,9 @@ static void load(struct worker *w)
     generations_init(&w->generations);
     log_ask_for_id(generations_running_id, &w->generations);
     generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
+    close(w->job->scripts); // mapped, and read: kept open they would outlive every reload
+    if (w->job->settings >= 0)
+        close(w->job->settings);
 }
 
 // Before there is a thread, and before anything that a visitor or a script could have a hand in.

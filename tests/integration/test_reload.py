@@ -253,3 +253,19 @@ def test_memory_does_not_grow(serve):
     assert rss(worker) - before < 3 << 20
     assert len(os.listdir(f"/proc/{worker}/fd")) == files
     assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
+
+
+def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
+    """A worker that is started later, or during a reload, has as many as one of the start."""
+    server = serve(SITE, "--workers", "2")
+    assert not server.open_files("/memfd:lunette-s")  # scripts and settings
+    for number in range(1, 4):
+        put(server, "scripts/part.lua", f'return "part {number}"')
+        server.process.send_signal(signal.SIGHUP)
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for(rf"worker {victim} .*; started \d+")
+        server.wait_for(rf"reloaded \({number}\)|reload {number} came to nothing")
+    reload(server, 4)
+    assert pages(server) == {"part 3"}
+    assert eventually(lambda: not server.open_files("/memfd:lunette-s"))

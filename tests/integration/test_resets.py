@@ -11,6 +11,7 @@ import pytest
 
 from conftest import eventually, post, read_all, together
 from running import running
+from test_ends import SANITIZED
 
 MAIN = """
     local app = require "lunette"
@@ -201,7 +202,7 @@ def test_five_thousand_idle_connections_beside_others(serve):
         each = (sum(map(resident, server.workers())) - before) / count
         print(f"{count} idle connections: {each:.0f} bytes of a worker each, 100 answers beside them "
               f"in {took * 1000:.0f} ms")
-        assert each < 4096 and took < 5
+        assert (each < 4096 or SANITIZED) and took < 5
         idle[0].sendall(get("/hello"))
         assert idle[0].recv(12) == b"HTTP/1.1 200"
     finally:
@@ -232,4 +233,5 @@ def test_twenty_thousand_connections_opened_and_closed(serve):
     eventually(lambda: len(server.open_files()) == files)
     grown = sum(map(resident, server.workers())) - before
     print(f"20,000 connections opened and closed in {took:.1f} s: the workers grew by {grown} bytes")
-    assert grown < 1 << 20 and figures(server)[0] == 1
+    assert SANITIZED or grown < 1 << 20  # a sanitizer keeps what was freed
+    assert figures(server)[0] == 1
