@@ -255,6 +255,23 @@ def test_memory_does_not_grow(serve):
     assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
 
 
+def test_reloads_in_a_row_lose_no_request(serve):
+    """However many they are: the oldest scripts are not given up while they answer."""
+    server = serve(SITE, "--workers", "2")
+    answers = []
+    slow = [threading.Thread(target=lambda: answers.append(page(server, "/slow"))) for _ in range(8)]
+    for thread in slow:
+        thread.start()
+    time.sleep(0.2)
+    for number in range(1, 6):
+        put(server, "scripts/part.lua", f'return "part {number}"')
+        reload(server, number)
+    for thread in slow:
+        thread.join()
+    assert answers == ["one"] * 8
+    assert pages(server) == {"part 5"} and "broken off" not in server.errors()
+
+
 def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
     """A worker that is started later, or during a reload, has as many as one of the start."""
     server = serve(SITE, "--workers", "2")

@@ -77,10 +77,11 @@ class Client:
     def __init__(self, port, number):
         self.port, self.rng, self.name = port, random.Random(number), f"c{number}"
         self.counts = {"fine": 0, "lost": 0, "wrong": 0}
-        self.examples = []
+        self.examples, self.asked = [], ""
 
     def exchange(self, w):
         kind = choose(self.rng)
+        self.asked = kind if isinstance(kind, str) else kind[0]
         if kind == "echo":
             size = self.rng.choice([0, 10, 1000, 50_000])
             expected = BIG[:size]
@@ -113,7 +114,7 @@ class Client:
                 self.converse(going)
             except (OSError, AssertionError) as e:  # the end before or within an answer
                 self.counts["lost"] += 1
-                self.examples.append(repr(e))
+                self.examples.append(f"{self.asked} at {time.strftime('%T')}: {e!r}"[:200])
                 time.sleep(0.01)
 
 
