@@ -33,6 +33,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -208,6 +209,16 @@ static void on_message(struct worker *w, struct channel_message *m)
     }
 }
 
+// What it would have done: the address is free at once, whatever this worker has to finish. That it is to
+// end comes as a signal.
+static void on_master_gone(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    loop_del(w->loop, &w->channel);
+    for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++)
+        shutdown(w->job->sockets[i], SHUT_RDWR);
+}
+
 static void on_channel(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, channel));
@@ -216,8 +227,8 @@ static void on_channel(struct watch *watch, uint32_t events)
     (void)events;
     while ((rc = channel_receive(watch->fd, &m)) > 0)
         on_message(w, &m);
-    if (rc < 0) // the master is gone, and tells so by a signal too
-        loop_del(w->loop, watch);
+    if (rc < 0)
+        on_master_gone(w);
 }
 
 static bool take_channel(struct worker *w)

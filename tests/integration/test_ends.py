@@ -3,12 +3,14 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from conftest import Server, eventually, post
+from conftest import Server, Wire, eventually, post
+from running import unix_get
 from test_stop import refused
 
 SITE = {
@@ -239,7 +241,8 @@ def test_a_killed_master_leaves_nothing_behind(make_site):
     """The workers end, the port is free, nothing stays in /dev/shm or /tmp, a new one can start."""
     before = left_behind()
     folder = make_site(SITE)
-    server = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid"))
+    address = f"unix:{folder}/socket"
+    server = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen", address))
     workers = server.workers()
     with Load(server):
         time.sleep(0.3)
@@ -248,8 +251,44 @@ def test_a_killed_master_leaves_nothing_behind(make_site):
         eventually(lambda: all(is_gone(p) for p in workers), 15)
         assert refused(server)
     again = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen",
-                            f"127.0.0.1:{server.port}"))
-    with again.wire() as w:
+                            f"127.0.0.1:{server.port}", "--listen", address))
+    with Wire(socket.create_connection(("127.0.0.1", server.port), 10)) as w:
         assert w.get("/hello").answer().body == b"hello"
+    assert unix_get(f"{folder}/socket", "/hello").body == b"hello"
     again.stop()
     assert left_behind() <= before
+
+
+def test_the_port_of_a_killed_master_is_free_at_once(make_site):
+    """Its workers finish what they have, for as long as it takes, and listen no more."""
+    server = Server(make_site(SITE), ("--workers", "2"))
+    workers = server.workers()
+    with server.wire() as slow:
+        slow.get("/sleep/2500")
+        time.sleep(0.3)
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: refused(server), 2)
+        assert not all(is_gone(p) for p in workers)
+        again = Server(make_site(SITE), ("--workers", "1", "--listen", f"127.0.0.1:{server.port}"))
+        with Wire(socket.create_connection(("127.0.0.1", server.port), 10)) as w:
+            assert w.get("/hello").answer().body == b"hello"
+        assert slow.answer().body == b"slept"
+    again.stop()
+    eventually(lambda: all(is_gone(p) for p in workers))
+
+
+def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
+    server = serve({**SITE, "scripts/main.lua": SITE["scripts/main.lua"] + """
+        local began = os.clock()
+        while os.clock() - began < 0.5 do end
+        """}, "--workers", "1")
+    [worker] = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    checker = eventually(lambda: [p for p in server.workers() if p != worker])[0]
+    time.sleep(0.1)
+    os.kill(checker, signal.SIGKILL)
+    server.wait_for("reload 1 came to nothing: the process that tried the new scripts ended without a word")
+    assert server.workers() == [worker]
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"reloaded \(2\)")
