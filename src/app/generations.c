@@ -215,7 +215,8 @@ bool generations_commit(struct generations *g, unsigned number)
         handler_end_all(old->handler);
         drop(g, old);
     }
-    timeout_set(g->host.loop, &g->sweep, SWEEP_MS);
+    if (!g->sweep.armed) // who reloads ever faster must not put it off
+        timeout_set(g->host.loop, &g->sweep, SWEEP_MS);
     return true;
 }
 

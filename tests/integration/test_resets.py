@@ -11,7 +11,7 @@ import pytest
 
 from conftest import eventually, post, read_all, together
 from running import running
-from test_ends import SANITIZED
+from test_ends import SANITIZED, cpu_seconds
 
 MAIN = """
     local app = require "lunette"
@@ -235,3 +235,42 @@ def test_twenty_thousand_connections_opened_and_closed(serve):
     print(f"20,000 connections opened and closed in {took:.1f} s: the workers grew by {grown} bytes")
     assert SANITIZED or grown < 1 << 20  # a sanitizer keeps what was freed
     assert figures(server)[0] == 1
+
+
+def test_connections_without_descriptors_for_them_wait(serve):
+    """Accepting pauses, at no cost, and goes on as soon as somebody leaves."""
+    server = serve(SITE, "--workers", "1", limit=(resource.RLIMIT_NOFILE, 80))
+    server.get("/hello")
+    files = eventually(lambda: steady(server))
+    wires = [server.wire() for _ in range(150)]
+    server.wait_for("cannot accept connections, trying again every 100 ms: Too many open files")
+    assert wires[0].get("/hello").answer().body == b"hello"
+    [worker] = server.workers()
+    before = cpu_seconds(worker)
+    time.sleep(1)
+    assert cpu_seconds(worker) - before < 0.3
+    for w in wires[:100]:
+        w.s.close()
+    for w in wires[100:]:
+        assert w.get("/hello").answer().body == b"hello"
+        w.s.close()
+    eventually(lambda: len(server.open_files()) == files)
+
+
+def test_an_overload_is_refused_before_memory_grows(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { limits = { connections = 50 } }"},
+                   "--workers", "2")
+    held = [server.wire() for _ in range(50)]
+    for w in held:
+        assert w.get("/hello").answer().status == 200
+    before = sum(map(resident, server.workers()))
+    refused = 0
+    for _ in range(3000):
+        with server.wire() as w:
+            a = w.answer()
+            refused += a.status == 503 and int(a.headers["retry-after"]) > 0
+    assert refused == 3000
+    assert SANITIZED or sum(map(resident, server.workers())) - before < 512 * 1024
+    for w in held:
+        assert w.get("/hello").answer().status == 200
+        w.s.close()
