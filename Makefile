@@ -8,7 +8,7 @@ NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
               libbrotli-dev libzstd-dev libseccomp-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-jwt \
-              python3-cryptography openssl python3-selenium chromium chromium-driver curl
+              python3-cryptography openssl python3-selenium chromium chromium-driver curl strace
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall build/lunette
 
@@ -174,10 +174,12 @@ integration: need $(B)/lunette
 	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
-# Gigabytes and minutes; needs 8 GiB of disk where /tmp is.
+# Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS
+# are how long, and how often.
 soak: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 3600 \
-	  /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider tests/integration/soak.py
+	  /usr/bin/python3 -m pytest -q -s -x -p no:cacheprovider tests/integration/soak.py \
+  tests/integration/soak_faults.py
 
 # libFuzzer, with clang: make fuzz [ONE=h1_parse] [RUNS=1000000]
 RUNS ?= 1000000

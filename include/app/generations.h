@@ -5,8 +5,9 @@
 //                             └─────generations_abort──> freed
 //
 // An older one goes when its requests and tasks are over, or tasks alone are left and TASKS_MS have
-// passed; and at once when there would be more than limits.generations: its answers under way are then
-// broken off.
+// passed; and when there would be more than limits.generations: its answers under way are then broken
+// off. Before that they get CROWDED_MS (generations.c), in which the reload waits: whoever reloads
+// again and again loses streams that do not end, and no request.
 #ifndef LUNETTE_APP_GENERATIONS_H
 #define LUNETTE_APP_GENERATIONS_H
 
@@ -20,6 +21,8 @@ struct generations {
     struct generation *next;    // NULL: none is made
     struct generation *dropped; // linked by older; to be freed from the loop
     struct timeout sweep;
+    struct timeout crowd; // armed while next waits for the oldest to be over
+    uint64_t crowded_since;
     // Called when the scripts of next are loaded (error NULL) or not; next is then dropped.
     void (*loaded)(void *arg, unsigned number, const char *error);
     void *arg;

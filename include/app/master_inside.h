@@ -59,13 +59,14 @@ struct slot {
     pid_t pid;   // 0: none now
     int channel; // to it, while there is one
     bool ready;
-    uint32_t pause;   // before the next start after one that was never ready
-    int64_t start_at; // when pid is 0
-    pid_t replaces;   // the dead one, for the log; 0 at first
-    int status;       // its end
-    bool loaded;      // the scripts of the reload under way
-    int64_t since;    // when it was started, or was ready
-    unsigned ends;    // of workers in this place, so far
+    uint32_t pause;          // before the next start after one that was never ready
+    int64_t start_at;        // when pid is 0
+    pid_t replaces;          // the dead one, for the log; 0 at first
+    int status;              // its end
+    char held[FLIGHTS_TEXT]; // what it had under way
+    bool loaded;             // the scripts of the reload under way
+    int64_t since;           // when it was started, or was ready
+    unsigned ends;           // of workers in this place, so far
 };
 
 struct master {
@@ -105,7 +106,8 @@ int64_t master_now(void); // milliseconds
 struct slot *master_slot(struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
-void master_leave(const struct master *m, struct worker_job *job);
+// mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
 
 // reload.c
 bool reload_first(struct master *m,

@@ -16,7 +16,8 @@ struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
-    struct figures *figures; // of metrics; NULL: nobody asks
+    struct figures *figures;                    // of metrics; NULL: nobody asks
+    struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
 };
 
 // What a worker says to the master, in one write.

@@ -65,6 +65,7 @@ struct h1_exchange {
     uint64_t body_waited;       // milliseconds that earlier exchange_reads waited for it
     bool reading;               // by exchange_read: body bytes go to on_data, not to the spool
     struct str request_line;    // for the access log
+    unsigned flight;            // its place among those under way
     bool expects_continue;      // the client waits for 100 Continue, or a final status
     bool body_done;             // the whole body was read (or there is none)
     bool answered;              // exchange_respond was called

@@ -4,6 +4,7 @@
 #define LUNETTE_HTTP_SERVER_H
 
 #include "http/exchange.h"
+#include "http/flights.h"
 #include "http/h1_parse.h"
 #include "http/places.h"
 #include "net/loop.h"
@@ -24,6 +25,7 @@ struct server_options {
     bool quiet;                // no lines there
     bool stays_open;           // draining goes on to accept: the handler says that it is the end
     struct tally *tally;       // where requests and connections are counted; NULL: nowhere
+    struct flights *flights;   // where those under way are; NULL: nowhere
 };
 
 struct server;

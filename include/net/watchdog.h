@@ -57,6 +57,10 @@ void watchdog_stop(struct watchdog *w);
 void watchdog_begin(struct watchdog *w, void *subject);
 void watchdog_end(struct watchdog *w);
 
+// For a signal handler of a process that is about to end: what the run that is under way says of itself, as
+// when it is lost. False when this thread runs nothing.
+bool watchdog_what(struct watchdog *w, struct watchdog_words *words);
+
 // The signal: for tests, which send it at the wrong moment.
 int watchdog_signal(void);
 

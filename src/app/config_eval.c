@@ -62,11 +62,11 @@ static bool read_source(const struct config_evaluation *e, struct buf *source, s
         ssize_t n = room ? read(fd, room, source->max - source->n < 65536 ? 1 : 65536) : -1;
         if (!room)
             wrong = "it is larger than 1 MiB";
-        else if (n < 0)
+        else if (n < 0 && errno != EINTR)
             wrong = strerror(errno);
         else if (n == 0)
             break;
-        else
+        else if (n > 0)
             buf_added(source, (size_t)n);
     }
     close(fd);

@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 enum {
-    SWEEP_MS = 100,  // between two looks at those that are to go
-    TASKS_MS = 5000, // what tasks get when the last request of their generation is over
+    SWEEP_MS = 100,    // between two looks at those that are to go
+    CROWDED_MS = 2000, // what the oldest gets before it makes room
+    CROWD_MS = 20,     // between two looks whether it has
+    TASKS_MS = 5000,   // what tasks get when the last request of their generation is over
 };
 
 static void drop(struct generations *g, struct generation *one)
@@ -68,9 +70,42 @@ static void on_sweep(struct timeout *t)
         timeout_set(g->host.loop, t, SWEEP_MS);
 }
 
+// Whether next would break off answers if it were committed now.
+static bool is_crowded(const struct generations *g)
+{
+    unsigned count = 1;
+    for (const struct generation *one = g->current; one; one = one->older)
+        if (++count > g->next->config->limits.generations && !generation_is_idle(one))
+            return true;
+    return false;
+}
+
+static void say_loaded(struct generations *g)
+{
+    bool patient = loop_now(g->host.loop) - g->crowded_since < CROWDED_MS;
+    if (is_crowded(g) && patient && timeout_set(g->host.loop, &g->crowd, CROWD_MS))
+        return;
+    g->loaded(g->arg, g->next->number, NULL);
+}
+
+static void on_crowd(struct timeout *t)
+{
+    struct generations *g = (struct generations *)((char *)t - offsetof(struct generations, crowd));
+    if (g->next)
+        say_loaded(g);
+}
+
+static void drop_next(struct generations *g)
+{
+    timeout_clear(&g->crowd);
+    drop(g, g->next);
+    g->next = NULL;
+}
+
 void generations_init(struct generations *g)
 {
     timeout_init(&g->sweep, on_sweep);
+    timeout_init(&g->crowd, on_crowd);
 }
 
 void generations_fini(struct generations *g)
@@ -78,7 +113,9 @@ void generations_fini(struct generations *g)
     if (g->host.loop)
         timeout_remove(g->host.loop, &g->sweep);
     if (g->next)
-        drop(g, g->next);
+        drop_next(g);
+    if (g->host.loop)
+        timeout_remove(g->host.loop, &g->crowd);
     while (g->current) {
         struct generation *one = g->current;
         g->current = one->older;
@@ -97,10 +134,12 @@ static void on_loaded(void *arg, const char *error)
     struct generations *g = arg;
     unsigned number = g->next->number;
     if (error) {
-        drop(g, g->next);
-        g->next = NULL;
+        drop_next(g);
+        g->loaded(g->arg, number, error);
+        return;
     }
-    g->loaded(g->arg, number, error);
+    g->crowded_since = loop_now(g->host.loop);
+    say_loaded(g);
 }
 
 // The bytes of the file. 0 or −errno.
@@ -114,10 +153,13 @@ static int read_settings(int fd, struct buf *out)
         return 0;
     if (!p)
         return -ENOMEM;
-    ssize_t n = pread(fd, p, (size_t)st.st_size, 0);
-    if (n != st.st_size)
-        return n < 0 ? -errno : -EIO;
-    buf_added(out, (size_t)n);
+    for (off_t done = 0; done < st.st_size;) {
+        ssize_t n = pread(fd, p + done, (size_t)(st.st_size - done), done);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return n < 0 ? -errno : -EIO;
+        done += n > 0 ? n : 0;
+    }
+    buf_added(out, (size_t)st.st_size);
     return 0;
 }
 
@@ -140,7 +182,7 @@ void generations_load(struct generations *g, unsigned number, int scripts, int s
 {
     char why[GENERATION_WHY_MAX] = "";
     if (g->next)
-        drop(g, g->next);
+        drop_next(g);
     g->next = settings < 0 ? generation_new(&g->host, g->start, scripts, why)
                            : renew(g, scripts, settings, why);
     if (!g->next) {
@@ -173,7 +215,8 @@ bool generations_commit(struct generations *g, unsigned number)
         handler_end_all(old->handler);
         drop(g, old);
     }
-    timeout_set(g->host.loop, &g->sweep, SWEEP_MS);
+    if (!g->sweep.armed) // who reloads ever faster must not put it off
+        timeout_set(g->host.loop, &g->sweep, SWEEP_MS);
     return true;
 }
 
@@ -181,8 +224,7 @@ void generations_abort(struct generations *g, unsigned number)
 {
     if (!g->next || g->next->number != number)
         return;
-    drop(g, g->next);
-    g->next = NULL;
+    drop_next(g);
 }
 
 // Of all of them -----------------------------------------------------------------------------------

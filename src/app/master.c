@@ -65,7 +65,15 @@ bool master_complain(const struct master *m, const char *format, ...)
 
 // Workers -----------------------------------------------------------------------------------------
 
-void master_leave(const struct master *m, struct worker_job *job)
+static void close_others(const struct told *t, const struct told *mine)
+{
+    if (t->scripts >= 0 && t->scripts != mine->scripts)
+        close(t->scripts);
+    if (t->settings >= 0 && t->settings != mine->settings)
+        close(t->settings);
+}
+
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid)
@@ -83,6 +91,8 @@ void master_leave(const struct master *m, struct worker_job *job)
         close(m->inherited->line);
     if (m->notify.fd >= 0)
         close(m->notify.fd);
+    close_others(&m->told, mine);
+    close_others(&m->reload.new, mine);
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -91,6 +101,9 @@ void master_leave(const struct master *m, struct worker_job *job)
         .temp = m->temp,
         .channel = -1,
         .ready_fd = m->ready_pipe[1],
+        .number = mine->number,
+        .scripts = mine->scripts,
+        .settings = mine->settings,
     };
 }
 
@@ -98,13 +111,10 @@ void master_leave(const struct master *m, struct worker_job *job)
 static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
 {
     struct worker_job job;
-    master_leave(m, &job);
+    master_leave(m, &m->told, &job);
     job.place = place;
     job.channel = channel;
     job.master = master;
-    job.number = m->told.number;
-    job.scripts = m->told.scripts;
-    job.settings = m->told.settings;
     exit(worker_run(&job));
 }
 
@@ -146,8 +156,8 @@ static void start_worker(struct master *m, struct slot *s)
     }
     s->channel = ends[0];
     if (s->replaces)
-        log_write(LOG_WARN, "worker %d %s; started %d", (int)s->replaces,
-                  describe_end(s->status, end), (int)pid);
+        log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
+                  describe_end(s->status, end), s->held, (int)pid);
     s->pid = pid;
     s->ready = false;
     s->since = master_now();
@@ -225,13 +235,15 @@ static void on_end(struct master *m, struct slot *s, int status)
     s->ends++;
     close(s->channel);
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
+    flights_describe(&m->shared->flights[s - m->slots], s->held);
+    flights_reset(&m->shared->flights[s - m->slots]);
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-            log_write(LOG_ERROR, "worker %d %s while it stopped", (int)pid,
-                      describe_end(status, end));
+            log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
+                      describe_end(status, end), s->held);
         return;
     }
     if (m->state == STARTING) {
@@ -255,7 +267,9 @@ static void reap(struct master *m)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+        if (pid < 0)
+            continue;
         struct slot *s = master_slot(m, pid);
         if (s)
             on_end(m, s, status);
@@ -299,7 +313,11 @@ static void on_ready(struct master *m, struct slot *s)
 static void on_words(struct master *m)
 {
     struct worker_word word;
-    while (read(m->ready_pipe[0], &word, sizeof word) == sizeof word) {
+    ssize_t n;
+    while ((n = read(m->ready_pipe[0], &word, sizeof word)) == sizeof word ||
+           (n < 0 && errno == EINTR)) {
+        if (n < 0)
+            continue;
         struct slot *s = master_slot(m, word.pid);
         if (!s)
             reload_on_checker_word(m, &word);

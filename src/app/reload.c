@@ -166,6 +166,17 @@ static void commit(struct master *m)
 
 // CHECKING -----------------------------------------------------------------------------------------
 
+static bool write_all(int fd, struct str bytes)
+{
+    for (size_t done = 0; done < bytes.n;) {
+        ssize_t n = write(fd, bytes.p + done, bytes.n - done);
+        if (n < 0 && errno != EINTR)
+            return false;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
 // In the new process. Everything that can be wrong with the new scripts and settings is said here.
 static _Noreturn void check(struct master *m, pid_t master)
 {
@@ -174,16 +185,13 @@ static _Noreturn void check(struct master *m, pid_t master)
         .pid = getpid(), .says = WORKER_REFUSES, .number = m->reload.new.number};
     struct worker_job job;
     struct buf settings;
-    master_leave(m, &job);
+    master_leave(m, &m->reload.new, &job);
     job.place = m->config->workers;
     job.master = master;
     job.checks = true;
-    job.number = m->reload.new.number;
-    job.scripts = m->reload.new.scripts;
-    job.settings = m->reload.new.settings;
     buf_init(&settings, CONFIG_SETTINGS_MAX);
     bool ok = config_read_again(m->config, &settings, why);
-    if (ok && settings.n && write(job.settings, settings.p, settings.n) != (ssize_t)settings.n)
+    if (ok && !write_all(job.settings, buf_str(&settings)))
         ok = snprintf(why, sizeof why, "its settings cannot be kept: %s", strerror(errno)) < 0;
     buf_fini(&settings);
     if (ok)

@@ -5,6 +5,7 @@
 #include "app/worker.h"
 
 #include "app/channel.h"
+#include "app/crash.h"
 #include "app/generations.h"
 #include "app/hold.h"
 #include "app/sandbox.h"
@@ -33,6 +34,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -169,6 +171,7 @@ static void fill_options(struct worker *w, const struct config *c)
         .body_rate = BODY_RATE,
         .access = config_logs_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
         .tally = my_tally(w),
+        .flights = &w->job->shared->flights[w->job->place],
         .stays_open = c->health.path != NULL,
     };
 }
@@ -227,6 +230,16 @@ static void on_message(struct worker *w, struct channel_message *m)
     }
 }
 
+// What it would have done: the address is free at once, whatever this worker has to finish. That it is to
+// end comes as a signal.
+static void on_master_gone(struct worker *w)
+{
+    const struct config *c = w->job->config;
+    loop_del(w->loop, &w->channel);
+    for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++)
+        shutdown(w->job->sockets[i], SHUT_RDWR);
+}
+
 static void on_channel(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)((char *)watch - offsetof(struct worker, channel));
@@ -235,8 +248,8 @@ static void on_channel(struct watch *watch, uint32_t events)
     (void)events;
     while ((rc = channel_receive(watch->fd, &m)) > 0)
         on_message(w, &m);
-    if (rc < 0) // the master is gone, and tells so by a signal too
-        loop_del(w->loop, watch);
+    if (rc < 0)
+        on_master_gone(w);
 }
 
 static bool take_channel(struct worker *w)
@@ -314,7 +327,11 @@ static bool start_watchdog(struct worker *w)
         .arg = w,
     };
     w->watchdog = watchdog_start(&o);
-    return w->watchdog || fail(w, "the watchdog", errno);
+    if (!w->watchdog)
+        return fail(w, "the watchdog", errno);
+    if (!w->job->checks) // whose place is none
+        crash_watch(&w->job->shared->flights[w->job->place], w->watchdog);
+    return true;
 }
 
 static bool ask_master(void *arg)
@@ -406,6 +423,9 @@ static void load(struct worker *w)
     generations_init(&w->generations);
     log_ask_for_id(generations_running_id, &w->generations);
     generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
+    close(w->job->scripts); // mapped, and read: kept open they would outlive every reload
+    if (w->job->settings >= 0)
+        close(w->job->settings);
 }
 
 // Before there is a thread, and before anything that a visitor or a script could have a hand in.
@@ -462,6 +482,7 @@ static void take_down(struct worker *w)
     forms_free(w->forms);
     coding_fini();
     mime_system_unload();
+    crash_forget();
     watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
     pool_free(w->slow_pool);

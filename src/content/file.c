@@ -52,7 +52,7 @@ static int open_last(int dir, char *name)
         *slash = '\0';
         flags |= O_DIRECTORY;
     }
-    int fd = openat(dir, name, flags);
+    int fd = (int)TEMP_FAILURE_RETRY(openat(dir, name, flags));
     return fd < 0 ? -errno : fd;
 }
 
@@ -62,7 +62,7 @@ static int open_walking(int root, char *name)
     int dir = root;
     for (char *slash; (slash = strchr(name, '/')) && slash[1]; name = slash + 1) {
         *slash = '\0';
-        int next = openat(dir, name, STEP_FLAGS);
+        int next = (int)TEMP_FAILURE_RETRY(openat(dir, name, STEP_FLAGS));
         int err = next < 0 ? -errno : 0;
         if (dir != root)
             close(dir);

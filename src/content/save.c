@@ -32,7 +32,7 @@ static int step_into(int *dir, const char *name)
         return 0;
     if (mkdirat(*dir, name, FOLDER_MODE) != 0 && errno != EEXIST)
         return -errno;
-    int fd = openat(*dir, name, FOLDER_FLAGS | O_NOFOLLOW);
+    int fd = (int)TEMP_FAILURE_RETRY(openat(*dir, name, FOLDER_FLAGS | O_NOFOLLOW));
     if (fd < 0)
         return errno == ELOOP || errno == ENOTDIR ? -EXDEV : -errno;
     close(*dir);
@@ -88,7 +88,7 @@ static int make_name(char name[static NAME_SIZE])
 static int open_new(int dir, char name[static NAME_SIZE])
 {
     name[0] = '\0';
-    int fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE);
+    int fd = (int)TEMP_FAILURE_RETRY(openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, FILE_MODE));
     if (fd >= 0)
         return fd;
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)
@@ -96,7 +96,8 @@ static int open_new(int dir, char name[static NAME_SIZE])
     int err = make_name(name);
     if (err)
         return err;
-    fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+    fd = (int)TEMP_FAILURE_RETRY(
+        openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, FILE_MODE));
     return fd < 0 ? -errno : fd;
 }
 

@@ -56,6 +56,7 @@ void h1_tell_end(struct h1_conn *c, bool sent)
 {
     struct h1_exchange *x = c->x;
     x->ended = true;
+    flights_end(c->env->options->flights, x->flight);
     if (x->source) {
         x->source->ops->close(x->source);
         x->source = NULL;
@@ -85,23 +86,36 @@ static struct str given_id(struct exchange *x)
     return forwarded_is_id(given) ? given : STR("");
 }
 
-struct str exchange_id(struct exchange *x)
+static struct h1_env *conn_env(struct exchange *x)
+{
+    return ((struct h1_exchange *)x)->conn->env;
+}
+
+static struct str new_id(struct exchange *x)
 {
     enum { DIGITS = 16 };
-    struct h1_env *env = ((struct h1_exchange *)x)->conn->env;
-    if (x->id.n)
-        return x->id;
-    x->id = given_id(x);
-    char *text = x->id.n ? NULL : arena_alloc(&x->arena, DIGITS);
+    struct h1_env *env = conn_env(x);
+    char *text = arena_alloc(&x->arena, DIGITS);
     if (!text)
-        return x->id;
+        return STR("");
     uint64_t z = env->id_seed + ++env->id_count * 0x9e3779b97f4a7c15u; // splitmix64: one to one
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     z ^= z >> 31;
     for (int i = DIGITS; i-- > 0; z >>= 4)
         text[i] = "0123456789abcdef"[z & 15];
-    return x->id = str_of(text, DIGITS);
+    return str_of(text, DIGITS);
+}
+
+struct str exchange_id(struct exchange *x)
+{
+    if (x->id.n)
+        return x->id;
+    x->id = given_id(x);
+    if (x->id.n == 0)
+        x->id = new_id(x);
+    flights_name(conn_env(x)->options->flights, ((struct h1_exchange *)x)->flight, x->id);
+    return x->id;
 }
 
 // Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
@@ -162,6 +176,7 @@ const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct
             give_exchange(c->env, x);
         return why;
     }
+    x->flight = flights_begin(c->env->options->flights, x->request_line);
     x->began = access_begin(c->env->options);
     x->close = !h->keep_alive || c->env->draining;
     x->expects_continue = h->expect_continue;

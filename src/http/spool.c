@@ -48,7 +48,8 @@ static int open_unlinked(const char *folder)
 
 static int open_temporary(const char *folder)
 {
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600); // O_EXCL: never linkable
+    int flags = O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC;         // O_EXCL: never linkable
+    int fd = (int)TEMP_FAILURE_RETRY(open(folder, flags, 0600)); // on another machine's disk
     if (fd >= 0)
         return fd;
     if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)

@@ -89,7 +89,10 @@ static struct pool_job *next_job(struct pool *p)
 static void tell_loop(struct pool *p)
 {
     uint64_t one = 1;
-    ssize_t n = write(p->event, &one, sizeof one);
+    ssize_t n;
+    do
+        n = write(p->event, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
     assert(n == sizeof one); // the counter is far from full
 }
 

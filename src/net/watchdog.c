@@ -114,6 +114,14 @@ static void on_signal(int signo)
     errno = error;
 }
 
+bool watchdog_what(struct watchdog *w, struct watchdog_words *words)
+{
+    if (!pthread_equal(pthread_self(), w->worker) || atomic_load(&w->run) % 2 == 0)
+        return false;
+    w->options.interrupt(w->subject, WATCHDOG_LOST, words);
+    return true;
+}
+
 int watchdog_signal(void)
 {
     return SIGRTMIN;

@@ -95,7 +95,8 @@ def test_scripts_that_fail_change_nothing(serve, text, why):
     reload(server)
     server.wait_for("reload 1 came to nothing: .*The scripts that ran before go on")
     assert why in server.errors()
-    assert pages(server) == {"one"} and server.workers() == workers
+    assert pages(server) == {"one"}
+    eventually(lambda: server.workers() == workers)  # the process that tried them is on its way out
     put(server, "scripts/part.lua", 'return "mended"')
     reload(server, 2)
     assert pages(server) == {"mended"}
@@ -253,3 +254,36 @@ def test_memory_does_not_grow(serve):
     assert rss(worker) - before < 3 << 20
     assert len(os.listdir(f"/proc/{worker}/fd")) == files
     assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
+
+
+def test_reloads_in_a_row_lose_no_request(serve):
+    """However many they are: the oldest scripts are not given up while they answer."""
+    server = serve(SITE, "--workers", "2")
+    answers = []
+    slow = [threading.Thread(target=lambda: answers.append(page(server, "/slow"))) for _ in range(8)]
+    for thread in slow:
+        thread.start()
+    time.sleep(0.2)
+    for number in range(1, 6):
+        put(server, "scripts/part.lua", f'return "part {number}"')
+        reload(server, number)
+    for thread in slow:
+        thread.join()
+    assert answers == ["one"] * 8
+    assert pages(server) == {"part 5"} and "broken off" not in server.errors()
+
+
+def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
+    """A worker that is started later, or during a reload, has as many as one of the start."""
+    server = serve(SITE, "--workers", "2")
+    assert not server.open_files("/memfd:lunette-s")  # scripts and settings
+    for number in range(1, 4):
+        put(server, "scripts/part.lua", f'return "part {number}"')
+        server.process.send_signal(signal.SIGHUP)
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for(rf"worker {victim} .*; started \d+")
+        server.wait_for(rf"reloaded \({number}\)|reload {number} came to nothing")
+    reload(server, 4)
+    assert pages(server) == {"part 3"}
+    assert eventually(lambda: not server.open_files("/memfd:lunette-s"))

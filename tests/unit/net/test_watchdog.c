@@ -2,6 +2,7 @@
 // signal handler wrote; only their ends are bounded by the clock, generously.
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -188,6 +189,29 @@ static void the_thread_sleeps_while_nothing_runs(void **state)
     watchdog_end(dog);
 }
 
+static void *ask_elsewhere(void *words)
+{
+    return watchdog_what(dog, words) ? words : NULL;
+}
+
+static void what_runs_is_said_in_its_own_thread_alone(void **state)
+{
+    (void)state;
+    struct watchdog_words words = {.n = 0};
+    pthread_t thread;
+    void *said;
+    assert_false(watchdog_what(dog, &words)); // nothing runs
+    watchdog_begin(dog, &there);
+    assert_int_equal(pthread_create(&thread, NULL, ask_elsewhere, &words), 0);
+    assert_int_equal(pthread_join(thread, &said), 0);
+    assert_null(said);
+    assert_true(watchdog_what(dog, &words));
+    assert_string_equal(words.text, "line 4071");
+    assert_ptr_equal(last_subject, &there);
+    watchdog_end(dog);
+    assert_false(watchdog_what(dog, &words));
+}
+
 static void words_have_a_bound(void **state)
 {
     (void)state;
@@ -211,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_run_has_its_own_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_that_comes_too_late_does_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(the_thread_sleeps_while_nothing_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_runs_is_said_in_its_own_thread_alone, setup, teardown),
         cmocka_unit_test(words_have_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

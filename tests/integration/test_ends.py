@@ -1,0 +1,294 @@
+"""Processes that end as nobody asked them to: what the log says of it, what is lost, what is left."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import Server, Wire, eventually, post
+from running import unix_get
+from test_stop import refused
+
+SITE = {
+    "scripts/main.lua": """
+        local app = require "lunette"
+        local task = require "lunette.task"
+        app.get("/hello", function() return app.text "hello" end)
+        app.get("/pid", function() return app.text((io.open "/proc/self/stat":read "n")) end)
+        app.get("/sleep/:ms{int}", function(req)
+          task.sleep(req.params.ms / 1000)
+          return app.text "slept"
+        end)
+        app.get("/named", function(req)
+          task.sleep(60)
+          return app.text(req.id)
+        end)
+        app.get("/find", function()
+          return app.text(tostring(("a"):rep(40):find(("a*"):rep(20) .. "b")))
+        end)
+        app.post("/echo", function(req) return app.text(req.body) end)
+        """,
+    "scripts/config.lua": "return { timeouts = { cpu = 60 } }",
+}
+# Under a sanitizer a signal that was sent is reported, and then an exit: nothing else differs.
+SANITIZED = "asan" in os.environ.get("LUNETTE", "")
+
+
+def dies(server, worker, signo):
+    """The line of the log about its end."""
+    os.kill(worker, signo)
+    server.wait_for(rf"worker {worker} .*; started \d+")
+    return re.search(rf"worker {worker} .*; started \d+", server.errors()).group()
+
+
+def under_way(server, *paths):
+    wires = []
+    for path in paths:
+        wires.append(server.wire().get(path))
+    time.sleep(0.3)
+    return wires
+
+
+# --- why, and with what ---
+
+def test_the_log_names_what_a_killed_worker_held(serve):
+    server = serve(SITE, "--workers", "1")
+    [worker] = server.workers()
+    wires = under_way(server, "/sleep/60000?token=secret", "/sleep/50000")
+    line = dies(server, worker, signal.SIGKILL)
+    assert "was killed by signal 9 (SIGKILL), with 2 requests under way: " in line
+    assert {"GET /sleep/60000", "GET /sleep/50000"} == set(re.findall(r"GET [^ ,;]+", line))
+    assert "secret" not in line
+    for w in wires:
+        w.assert_end()
+
+
+def test_a_worker_that_held_nothing_is_said_to_have_died_and_no_more(serve):
+    server = serve(SITE, "--workers", "1")
+    assert b"hello" in server.get("/hello")
+    [worker] = server.workers()
+    line = dies(server, worker, signal.SIGKILL)
+    assert re.fullmatch(rf"worker {worker} was killed by signal 9 \(SIGKILL\); started \d+", line)
+
+
+def test_the_names_of_paths_cannot_forge_a_line(serve):
+    server = serve(SITE, "--workers", "1")
+    with server.wire() as w:
+        w.send(b"POST /\x80\xff%0aworker HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        w.send(post("/echo" + "/x" * 500, "abc")[:-1])
+        [worker] = server.workers()
+        line = dies(server, worker, signal.SIGKILL)
+    assert "\n" not in line and len(line) < 400, line
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer ends the process in its own words")
+@pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE,
+                                   signal.SIGILL])
+def test_a_crash_says_what_ran_and_where(make_site, signo):
+    server = Server(make_site(SITE), ("--workers", "1"))
+    [worker] = server.workers()
+    wires = under_way(server, "/sleep/60000", "/find")  # which Lua does not come back from
+    line = dies(server, worker, signo)
+    name = signal.Signals(signo).name
+    assert f"was killed by signal {int(signo)} ({name}), in GET /find" in line, line
+    where = SITE["scripts/main.lua"][:SITE["scripts/main.lua"].index(":find(")].count("\n")
+    assert f"called at scripts/main.lua:{where + 1}," in line, line
+    assert "with 2 requests under way: GET /sleep/60000, GET /find; started" in line, line
+    for w in wires:
+        w.s.close()
+    assert b"hello" in server.get("/hello")
+    end_of_crashed(server)
+
+
+def end_of_crashed(server):
+    """Without the look at the log for crashes that stop() has."""
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer ends the process in its own words")
+def test_a_crash_while_nothing_runs(make_site):
+    server = Server(make_site(SITE), ("--workers", "1"))
+    [worker] = server.workers()
+    line = dies(server, worker, signal.SIGSEGV)
+    assert re.fullmatch(rf"worker {worker} was killed by signal 11 \(SIGSEGV\); started \d+", line)
+    end_of_crashed(server)
+
+
+# --- back-off ---
+
+def test_a_worker_that_dies_at_start_is_not_started_in_a_loop(serve):
+    site = {"scripts/main.lua": """
+        local app = require "lunette"
+        app.get("/", function() return app.text "up" end)
+        local f = io.open(app.data .. "/broken")
+        if f then error "broken" end
+        """}
+    server = serve(site, "--workers", "1")
+    assert b"up" in server.get("/")
+    broken = server.folder / "data/broken"
+    broken.write_text("")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    time.sleep(3)
+    started = len(re.findall(r"; started \d+", server.errors()))
+    assert 3 <= started <= 7, server.errors()  # at once, then after 0.1, 0.2, 0.4, 0.8, 1.6 s
+    assert cpu_seconds(server.process.pid) < 0.5
+    broken.unlink()
+    assert eventually(lambda: answers(server, "/"), 8)
+    os.kill(server.workers()[0], signal.SIGKILL)  # having served, it is replaced at once
+    before = time.monotonic()
+    assert eventually(lambda: answers(server, "/"), 8)
+    assert time.monotonic() - before < 2
+
+
+def answers(server, path):
+    try:
+        return server.get(path).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- kill -9 of each process in turn ---
+
+class Load:
+    """Clients that ask one thing after the other, a connection each, until they are told to stop."""
+
+    def __init__(self, server, clients=4):
+        self.server, self.going = server, True
+        self.fine = self.lost = 0
+        self.wrong = []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.ask_on) for _ in range(clients)]
+
+    def ask_on(self):
+        while self.going:
+            try:
+                with self.server.wire() as w:
+                    for _ in range(20):
+                        a = w.get("/sleep/2").answer()
+                        self.count(a.status == 200 and a.body == b"slept", a)
+                        if not self.going:
+                            break
+            except (OSError, AssertionError):  # the end before or within an answer
+                with self.lock:
+                    self.lost += 1
+                time.sleep(0.01)
+
+    def count(self, fine, answer):
+        with self.lock:
+            self.fine += fine
+            if not fine:
+                self.wrong.append(answer)
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.going = False
+        for t in self.threads:
+            t.join()
+
+
+def test_a_killed_worker_loses_what_it_held_and_nothing_else(serve):
+    server = serve(SITE, "--workers", "2")
+    kills = 10
+    with Load(server) as load:
+        for n in range(kills):
+            time.sleep(0.15)
+            os.kill(server.workers()[n % 2], signal.SIGKILL)
+            eventually(lambda: server.errors().count("; started") == n + 1)
+    assert not load.wrong and load.fine > 100
+    assert load.lost <= kills * 4, load.lost  # four clients, one request each
+    children = eventually(lambda: len(server.workers()) == 2 and server.workers())
+    assert not [p for p in children if is_zombie(p)]
+
+
+def is_zombie(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def is_gone(pid):
+    try:
+        return is_zombie(pid)  # its parent's to reap, which is not ours
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def left_behind():
+    """Names in /tmp and /dev/shm that the server could have made: its folders are nobody else's to read."""
+    names = {f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if "lunette" in name}
+    for folder in pathlib.Path("/tmp").glob("lunette-*"):
+        try:
+            if not folder.stat().st_mode & 0o055:
+                names.add(str(folder))
+        except FileNotFoundError:  # of tests beside this one
+            pass
+    return names
+
+
+def test_a_killed_master_leaves_nothing_behind(make_site):
+    """The workers end, the port is free, nothing stays in /dev/shm or /tmp, a new one can start."""
+    before = left_behind()
+    folder = make_site(SITE)
+    address = f"unix:{folder}/socket"
+    server = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen", address))
+    workers = server.workers()
+    with Load(server):
+        time.sleep(0.3)
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: all(is_gone(p) for p in workers), 15)
+        assert refused(server)
+    again = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen",
+                            f"127.0.0.1:{server.port}", "--listen", address))
+    with Wire(socket.create_connection(("127.0.0.1", server.port), 10)) as w:
+        assert w.get("/hello").answer().body == b"hello"
+    assert unix_get(f"{folder}/socket", "/hello").body == b"hello"
+    again.stop()
+    assert left_behind() <= before
+
+
+def test_the_port_of_a_killed_master_is_free_at_once(make_site):
+    """Its workers finish what they have, for as long as it takes, and listen no more."""
+    server = Server(make_site(SITE), ("--workers", "2"))
+    workers = server.workers()
+    with server.wire() as slow:
+        slow.get("/sleep/2500")
+        time.sleep(0.3)
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: refused(server), 2)
+        assert not all(is_gone(p) for p in workers)
+        again = Server(make_site(SITE), ("--workers", "1", "--listen", f"127.0.0.1:{server.port}"))
+        with Wire(socket.create_connection(("127.0.0.1", server.port), 10)) as w:
+            assert w.get("/hello").answer().body == b"hello"
+        assert slow.answer().body == b"slept"
+    again.stop()
+    eventually(lambda: all(is_gone(p) for p in workers))
+
+
+def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
+    server = serve({**SITE, "scripts/main.lua": SITE["scripts/main.lua"] + """
+        local began = os.clock()
+        while os.clock() - began < 0.5 do end
+        """}, "--workers", "1")
+    [worker] = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    checker = eventually(lambda: [p for p in server.workers() if p != worker])[0]
+    time.sleep(0.1)
+    os.kill(checker, signal.SIGKILL)
+    server.wait_for("reload 1 came to nothing: the process that tried the new scripts ended without a word")
+    assert server.workers() == [worker]
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"reloaded \(2\)")
