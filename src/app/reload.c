@@ -116,8 +116,9 @@ static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
         tell_workers(m, CHANNEL_ABORT, NULL);
-    log_write(LOG_ERROR, "reload %u came to nothing: %.*s. The scripts that ran before go on",
-              m->reload.new.number, (int)strcspn(why, "\n"), why); // the rest was said before
+    log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
+              (int)strcspn(why, "\n"), why, // the rest was said before
+              m->state <= SERVING ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
 
@@ -204,6 +205,21 @@ static bool is_same(int a, int b)
     return same;
 }
 
+// A folder that is being replaced, or an entry that an editor is about to rename, must not be taken for a
+// site without scripts.
+static bool lost_entry(const struct master *m)
+{
+    const struct str entry = STR("main.lua");
+    struct str text;
+    struct snapshot *before = snapshot_open(m->told.scripts);
+    struct snapshot *after = snapshot_open(m->reload.new.scripts);
+    bool lost =
+        before && after && snapshot_find(before, entry, &text) && !snapshot_find(after, entry, &text);
+    snapshot_close(before);
+    snapshot_close(after);
+    return lost;
+}
+
 static void begin(struct master *m)
 {
     struct reload *r = &m->reload;
@@ -221,6 +237,10 @@ static void begin(struct master *m)
     if (r->saved && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
+        return;
+    }
+    if (lost_entry(m)) {
+        fail(m, "scripts/main.lua is not there any more");
         return;
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);

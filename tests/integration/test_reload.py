@@ -253,3 +253,16 @@ def test_memory_does_not_grow(serve):
     assert rss(worker) - before < 3 << 20
     assert len(os.listdir(f"/proc/{worker}/fd")) == files
     assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
+
+
+def test_scripts_that_are_gone_are_no_new_scripts(serve):
+    """As between the two renames of a deployment."""
+    server = serve(SITE, "--workers", "1")
+    (server.folder / "scripts").rename(server.folder / "away")
+    reload(server)
+    server.wait_for("reload 1 came to nothing: scripts/main.lua is not there any more")
+    assert page(server) == "one"
+    (server.folder / "away").rename(server.folder / "scripts")
+    put(server, "scripts/part.lua", 'return "two"')
+    reload(server, 2)
+    assert page(server) == "two"
