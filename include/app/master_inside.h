@@ -37,6 +37,7 @@ struct reload {
     bool again;      // it was asked for once more meanwhile
     bool saved;      // by what was saved, with --dev: nothing is to be done if that changed nothing
     bool asked;      // a worker waits for CHANNEL_CURRENT
+    int64_t asked_at;
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     bool passed;     // the checker has said so

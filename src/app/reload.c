@@ -18,6 +18,7 @@
 enum {
     CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
     LOAD_MS = 30 * 1000,  // that all workers get
+    HOLD_MS = 5 * 1000,   // that a request waits, while more and more is saved, for a moment without changes
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -333,6 +334,8 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
 {
     struct reload *r = &m->reload;
     if (word->says == WORKER_ASKS) {
+        if (!r->asked)
+            r->asked_at = master_now();
         r->asked = true;
         reload_on_saved(m); // what was saved before the request came
         return;
@@ -358,6 +361,17 @@ void reload_on_worker_end(struct master *m)
 
 // Time ---------------------------------------------------------------------------------------------
 
+static void tell_current(struct master *m)
+{
+    struct reload *r = &m->reload;
+    if (!r->asked || r->stage != RELOAD_NONE)
+        return;
+    if (!r->again || master_now() - r->asked_at >= HOLD_MS) {
+        r->asked = false;
+        tell_workers(m, CHANNEL_CURRENT, NULL);
+    }
+}
+
 void reload_on_turn(struct master *m)
 {
     struct reload *r = &m->reload;
@@ -366,13 +380,11 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                             : "the workers took longer than 30 s");
+    tell_current(m);
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
         m->replace.stage == REPLACE_NONE)
         begin(m);
-    if (r->asked && r->stage == RELOAD_NONE && !r->again) {
-        r->asked = false;
-        tell_workers(m, CHANNEL_CURRENT, NULL);
-    }
+    tell_current(m);
 }
 
 int64_t reload_due(const struct master *m)
