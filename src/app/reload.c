@@ -18,7 +18,9 @@
 enum {
     CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
     LOAD_MS = 30 * 1000,  // that all workers get
-    HOLD_MS = 5 * 1000,   // that a request waits, while more and more is saved, for a moment without changes
+    HOLD_MS =
+        5 *
+        1000, // that a request waits, while more and more is saved, for a moment without changes
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -214,8 +216,8 @@ static bool lost_entry(const struct master *m)
     struct str text;
     struct snapshot *before = snapshot_open(m->told.scripts);
     struct snapshot *after = snapshot_open(m->reload.new.scripts);
-    bool lost =
-        before && after && snapshot_find(before, entry, &text) && !snapshot_find(after, entry, &text);
+    bool lost = before && after && snapshot_find(before, entry, &text) &&
+                !snapshot_find(after, entry, &text);
     snapshot_close(before);
     snapshot_close(after);
     return lost;
