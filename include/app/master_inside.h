@@ -34,9 +34,10 @@ struct told {
 // Whatever goes wrong on the way, the end of a worker included, leads to NONE with an abort.
 struct reload {
     enum reload_stage { RELOAD_NONE, RELOAD_CHECKING, RELOAD_WAITING, RELOAD_LOADING } stage;
-    bool again;      // it was asked for once more meanwhile
-    bool saved;      // by what was saved, with --dev: nothing is to be done if that changed nothing
-    bool asked;      // a worker waits for CHANNEL_CURRENT
+    bool again; // it was asked for once more meanwhile
+    bool saved; // by what was saved, with --dev: nothing is to be done if that changed nothing
+    bool asked; // a worker waits for CHANNEL_CURRENT
+    int64_t asked_at;
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     bool passed;     // the checker has said so

@@ -100,8 +100,9 @@ struct h1_env {
     struct h1_conn *connections; // all that are open
     unsigned connection_count;
     struct h1_pumps pumps;
-    bool draining; // every answer that begins says that it is the last
-    bool patient;  // while draining: connections on which none was said may still have one
+    bool draining;        // every answer that begins says that it is the last
+    bool patient;         // while draining: connections on which none was said may still have one
+    uint32_t patience_ms; // that each gets for that after an answer, milliseconds; 0: none
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends
     uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for
@@ -118,6 +119,8 @@ struct h1_conn {
         *partial; // parser state of a head that has come in part, with its fields behind it
     struct timeout timer;
     struct h1_conn *pump_next;
+    uint64_t
+        patient_until; // loop_now; while draining it may have one more request, env->patience_ms
     struct deferred later; // advances the connection after an answer from outside a step
     uint64_t timer_sent;   // stream_sent when the send timer was set: no progress if still the same
     uint64_t discarded;    // bytes dropped in CONN_DISCARD or CONN_LINGER

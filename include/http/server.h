@@ -44,7 +44,8 @@ int server_listen(struct server *s, int fd);
 void server_drain(struct server *s);
 // The same for one whose successor listens already: accepts nothing more in any case, and for patience_ms
 // leaves idle connections open for one more request, whose answer then says that it is the last:
-// a client that was just about to send it is answered.
+// a client that was just about to send it is answered. Connections with an answer under way that did not
+// say so get the same time after it.
 void server_leave(struct server *s, uint32_t patience_ms);
 // Accepts nothing more; what is open stays.
 void server_stop_listening(struct server *s);

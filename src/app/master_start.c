@@ -245,7 +245,9 @@ static bool prepare(struct master *m)
         mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     m->shared = shared == MAP_FAILED ? NULL : shared;
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
-        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
+        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0 ||
+        fchmod(m->ready_pipe[0], 0) !=
+            0) // no script opens it by /proc/self/fd and speaks for a worker
         return master_complain(m, "cannot start: %s", strerror(errno));
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,

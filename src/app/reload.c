@@ -18,6 +18,9 @@
 enum {
     CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
     LOAD_MS = 30 * 1000,  // that all workers get
+    HOLD_MS =
+        5 *
+        1000, // that a request waits, while more and more is saved, for a moment without changes
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -116,8 +119,9 @@ static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
         tell_workers(m, CHANNEL_ABORT, NULL);
-    log_write(LOG_ERROR, "reload %u came to nothing: %.*s. The scripts that ran before go on",
-              m->reload.new.number, (int)strcspn(why, "\n"), why); // the rest was said before
+    log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
+              (int)strcspn(why, "\n"), why, // the rest was said before
+              m->state <= SERVING ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
 
@@ -212,6 +216,21 @@ static bool is_same(int a, int b)
     return same;
 }
 
+// A folder that is being replaced, or an entry that an editor is about to rename, must not be taken for a
+// site without scripts.
+static bool lost_entry(const struct master *m)
+{
+    const struct str entry = STR("main.lua");
+    struct str text;
+    struct snapshot *before = snapshot_open(m->told.scripts);
+    struct snapshot *after = snapshot_open(m->reload.new.scripts);
+    bool lost = before && after && snapshot_find(before, entry, &text) &&
+                !snapshot_find(after, entry, &text);
+    snapshot_close(before);
+    snapshot_close(after);
+    return lost;
+}
+
 static void begin(struct master *m)
 {
     struct reload *r = &m->reload;
@@ -229,6 +248,10 @@ static void begin(struct master *m)
     if (r->saved && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
+        return;
+    }
+    if (lost_entry(m)) {
+        fail(m, "scripts/main.lua is not there any more");
         return;
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -321,6 +344,8 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
 {
     struct reload *r = &m->reload;
     if (word->says == WORKER_ASKS) {
+        if (!r->asked)
+            r->asked_at = master_now();
         r->asked = true;
         reload_on_saved(m); // what was saved before the request came
         return;
@@ -346,6 +371,17 @@ void reload_on_worker_end(struct master *m)
 
 // Time ---------------------------------------------------------------------------------------------
 
+static void tell_current(struct master *m)
+{
+    struct reload *r = &m->reload;
+    if (!r->asked || r->stage != RELOAD_NONE)
+        return;
+    if (!r->again || master_now() - r->asked_at >= HOLD_MS) {
+        r->asked = false;
+        tell_workers(m, CHANNEL_CURRENT, NULL);
+    }
+}
+
 void reload_on_turn(struct master *m)
 {
     struct reload *r = &m->reload;
@@ -354,13 +390,11 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                             : "the workers took longer than 30 s");
+    tell_current(m);
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
         m->replace.stage == REPLACE_NONE)
         begin(m);
-    if (r->asked && r->stage == RELOAD_NONE && !r->again) {
-        r->asked = false;
-        tell_workers(m, CHANNEL_CURRENT, NULL);
-    }
+    tell_current(m);
 }
 
 int64_t reload_due(const struct master *m)

@@ -92,7 +92,8 @@ static _Noreturn void execute(const struct master *m, int line)
 static void fail(struct master *m, const char *why)
 {
     struct replace *r = &m->replace;
-    log_write(LOG_ERROR, "the program was not replaced: %s. The one that ran before goes on", why);
+    log_write(LOG_ERROR, "the program was not replaced: %s%s", why,
+              m->state <= SERVING ? ". The one that ran before goes on" : "");
     if (r->pid)
         kill(r->pid, SIGKILL);
     if (r->line >= 0)

@@ -312,10 +312,14 @@ static bool make_pool(struct worker *w)
     return (w->pool && w->slow_pool) || fail(w, "the thread pool", errno);
 }
 
-// Called in the watchdog's thread. The master ends this process.
+// Called in the watchdog's thread. The master ends this process; where that is gone nobody else would, and
+// the next server could not listen where this one does.
 static bool tell_lost(void *arg, const char *text)
 {
-    return say(arg, WORKER_LOST, 0, *text ? text : "somewhere");
+    const struct worker *w = arg;
+    if (getppid() != w->job->master)
+        _exit(1);
+    return say(w, WORKER_LOST, 0, *text ? text : "somewhere");
 }
 
 static bool start_watchdog(struct worker *w)

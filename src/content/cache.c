@@ -92,7 +92,8 @@ static struct cache *give_up(struct cache *c)
 }
 
 // A file in memory, for a later program to map; where a limit on file sizes (RLIMIT_FSIZE) refuses
-// that, memory without a file, which ends with the processes that share it.
+// that, memory without a file, which ends with the processes that share it. Its mode is 0: a script that
+// opens /proc/self/fd/N, to which no rule of the sandbox applies, does not get at what the master reads.
 static bool make_memory(struct cache *c)
 {
     c->fd = memfd_create("lunette-cache", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -105,7 +106,8 @@ static bool make_memory(struct cache *c)
         c->fd = -1;
         return map(c);
     }
-    return fcntl(c->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 && map(c);
+    return fcntl(c->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 &&
+           fchmod(c->fd, 0) == 0 && map(c);
 }
 
 static bool init_region(struct cache *c)

@@ -53,6 +53,13 @@ static void arm_send(struct h1_conn *c)
     arm(c, c->env->options->send_ms);
 }
 
+static uint32_t idle_ms(const struct h1_conn *c)
+{
+    const struct server_options *o = c->env->options;
+    uint32_t ms = c->served ? o->idle_ms : o->header_ms, patience = c->env->patience_ms;
+    return patience && patience < ms ? patience : ms;
+}
+
 // Sets the deadline that the state calls for (the table in h1_conn.h).
 static void arm_for_state(struct h1_conn *c)
 {
@@ -63,7 +70,7 @@ static void arm_for_state(struct h1_conn *c)
         if (queued)
             arm_send(c);
         else
-            arm(c, c->served ? o->idle_ms : o->header_ms);
+            arm(c, idle_ms(c));
         break;
     case CONN_HEAD:
         arm(c, o->header_ms);
@@ -185,7 +192,16 @@ static size_t step_body(struct h1_conn *c, struct str in)
 // Nothing is waited for any more but what is under way.
 static bool leaves(const struct h1_conn *c)
 {
-    return c->env->draining && !c->env->patient;
+    const struct h1_env *env = c->env;
+    return env->draining && !env->patient &&
+           (!env->patience_ms || loop_now(env->loop) >= c->patient_until);
+}
+
+// An answer that began before the end was known has not said that it is the last, and the client may
+// send its next request right behind it.
+static void be_patient(struct h1_conn *c)
+{
+    c->patient_until = loop_now(c->env->loop) + c->env->patience_ms;
 }
 
 static void stop_discarding(struct h1_conn *c)
@@ -300,6 +316,7 @@ static bool worth_discarding(const struct h1_exchange *x)
 static void answer_done(struct h1_conn *c)
 {
     struct h1_exchange *x = c->x;
+    be_patient(c);
     bool close = x->close || c->eof || leaves(c);
     if (close || x->body_done) {
         h1_end_exchange(c, true);

@@ -198,11 +198,12 @@ void server_stop_listening(struct server *s)
 
 void server_drain(struct server *s)
 {
-    if (s->env.draining && !s->env.patient)
+    if (s->env.draining && !s->env.patience_ms)
         return;
     bool begins = !s->env.draining;
     s->env.draining = true;
     s->env.patient = false;
+    s->env.patience_ms = 0;
     if (begins && !s->env.options->stays_open)
         server_stop_listening(s);
     if (begins)
@@ -217,6 +218,7 @@ void server_leave(struct server *s, uint32_t patience_ms)
     server_stop_listening(s);
     s->env.draining = true;
     s->env.patient = timeout_set(s->env.loop, &s->patience, patience_ms);
+    s->env.patience_ms = patience_ms;
     timeout_set(s->env.loop, &s->stop, s->env.options->stop_ms);
     drain_connections(s);
 }

@@ -123,3 +123,24 @@ def test_files_are_answered_too(serve):
     for i in range(5):
         put(server, "site/page.txt", f"page {i}")
         assert requests.get(server.url("/page.txt"), timeout=20).text == f"page {i}"
+
+
+def test_who_saves_all_the_time_gets_pages_too(serve):
+    server = serve(SITE, "--dev")
+    answered, n = threading.Event(), 0
+
+    def ask():
+        assert page(server).startswith("part ")
+        answered.set()
+
+    put(server, "scripts/part.lua", 'return "part 0"')
+    thread = threading.Thread(target=ask)
+    thread.start()
+    end = time.monotonic() + 18
+    while not answered.is_set() and time.monotonic() < end:
+        n += 1
+        put(server, "scripts/.new", f'return "part {n}"')
+        os.rename(server.folder / "scripts/.new", server.folder / "scripts/part.lua")
+        time.sleep(0.001)
+    assert answered.is_set()
+    thread.join()

@@ -287,3 +287,16 @@ def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
     reload(server, 4)
     assert pages(server) == {"part 3"}
     assert eventually(lambda: not server.open_files("/memfd:lunette-s"))
+
+
+def test_scripts_that_are_gone_are_no_new_scripts(serve):
+    """As between the two renames of a deployment."""
+    server = serve(SITE, "--workers", "1")
+    (server.folder / "scripts").rename(server.folder / "away")
+    reload(server)
+    server.wait_for("reload 1 came to nothing: scripts/main.lua is not there any more")
+    assert page(server) == "one"
+    (server.folder / "away").rename(server.folder / "scripts")
+    put(server, "scripts/part.lua", 'return "two"')
+    reload(server, 2)
+    assert page(server) == "two"

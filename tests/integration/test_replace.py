@@ -19,6 +19,9 @@ MAIN = """
     local task = require "lunette.task"
     app.get("/", function() return app.text "one" end)
     app.get("/count", function() return app.text(tostring(cache.incr "n")) end)
+    app.get("/stream", function()
+      return app.stream(function(write) write "a" task.sleep(5) write "b" end)
+    end)
     app.get("/slow", function() task.sleep(1.5) return app.text "slow" end)
     app.get("/fill", function(req)
       return app.text(cache.fetch("page", 60, function() task.sleep(1.5) return "filled" end))
@@ -169,6 +172,26 @@ def test_requests_under_way_end_where_they_began(start):
         assert slow.answer().body == b"slow"
     assert r.server.ends_within(10) and r.server.process.wait() == 0
     assert one(r.server).body == b"one"
+
+
+def test_behind_a_stream_there_is_room_for_one_more_request(start):
+    """Its head did not say that it is the last answer: the client cannot know."""
+    r = start()
+    with r.server.wire() as wire:
+        wire.get("/stream")
+        wire.begin()
+        r.replace()
+        answer = wire.answer()
+        assert answer.body == b"ab" and "connection" not in answer.headers
+        answer = wire.get("/").answer()
+        assert answer.body == b"one" and answer.headers["connection"] == "close"
+        wire.assert_end()
+    with r.server.wire() as wire:
+        wire.get("/stream")
+        wire.begin()
+        r.replace(40)
+        assert wire.answer().body == b"ab"
+        wire.assert_end()  # soon, where no request comes
 
 
 def test_the_cache_goes_on(start):

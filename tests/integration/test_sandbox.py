@@ -519,3 +519,23 @@ def test_a_kernel_with_neither(outside):
         assert re.search(r"^CapEff:\t0+$", status, re.M)
     finally:
         server.stop()
+
+
+def shared_memory_and_pipes(pid):
+    """Descriptors of a worker that /proc/self/fd/N can open anew, and that are the server's alone."""
+    links = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    given = {link for fd, link in links.items() if fd <= 2}
+    return {fd: link for fd, link in links.items() if link not in given and
+            (link.startswith("pipe:") or link.startswith("/memfd:lunette-cache"))}
+
+
+def test_what_processes_share_is_not_opened_by_its_descriptor(serve):
+    server = serve({"scripts/main.lua": MAIN}, "--workers", "1")
+    worker, = server.workers()
+    shared = shared_memory_and_pipes(worker)
+    assert len(shared) >= 2, shared
+    for fd in shared:
+        for mode in ("r", "r+", "a", "w"):
+            answer = attempt(server, f'return io.open("/proc/self/fd/{fd}", "{mode}")')
+            assert answer.startswith("true | nil | /proc/self/fd/"), (shared[fd], mode, answer)
+    assert server.workers() == [worker]

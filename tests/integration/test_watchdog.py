@@ -355,3 +355,21 @@ def test_a_stop_does_not_wait_for_ever_for_finalizers(serve):
                     **CONFIG})
     assert ask(server, "/hello").status == 200
     server.stop(seconds=10)
+
+
+def test_a_worker_that_c_holds_ends_without_its_master():
+    """It would keep the address from the next server."""
+    with running({"scripts/main.lua": """
+            local app = require "lunette"
+            app.get("/hold", function()
+              debug.sethook()
+              while true do debug.sethook() end
+            end)
+            """, **CONFIG}, "--workers", "1") as server:
+        worker, = server.workers()
+        with server.wire() as wire:
+            wire.get("/hold")
+            time.sleep(0.2)
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+            eventually(lambda: not os.path.exists(f"/proc/{worker}"), 10)
