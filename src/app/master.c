@@ -364,6 +364,7 @@ static void on_signal(struct master *m, int signo)
         reload_ask(m);
         break;
     case SIGUSR1:
+        m->replace.rotated = m->replace.stage == REPLACE_STARTING;
         reopen_logs(m);
         break;
     default:
