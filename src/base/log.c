@@ -41,9 +41,11 @@ static struct {
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
+// A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.
 int log_open_file(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+    int fd = open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0)
         return -errno;
     struct stat st; // a second name may have been given to a file that is not a log
