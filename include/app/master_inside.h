@@ -120,6 +120,8 @@ void reload_on_saved(struct master *m); // the watch may have something to tell
 void reload_on_turn(struct master *m);
 int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
+// In a worker that was just forked: what a reload under way has open is not its own.
+void reload_leave(struct master *m);
 void reload_give_back(struct master *m);
 
 // master_start.c

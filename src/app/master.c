@@ -83,6 +83,8 @@ void master_leave(const struct master *m, struct worker_job *job)
         close(m->inherited->line);
     if (m->notify.fd >= 0)
         close(m->notify.fd);
+    if (m->watch)
+        close(watch_fd(m->watch));
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -99,6 +101,7 @@ static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, 
 {
     struct worker_job job;
     master_leave(m, &job);
+    reload_leave(m);
     job.place = place;
     job.channel = channel;
     job.master = master;
