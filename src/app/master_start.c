@@ -25,8 +25,9 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 4096,        // the kernel cuts it to net.core.somaxconn
-    SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
+    BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
+    SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
+    PIPE_MOST = 1 << 20     // fs.pipe-max-size, of those who are not root
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -230,6 +231,14 @@ static bool open_cache(struct master *m)
                                        (unsigned long long)c->cache_bytes, strerror(errno));
 }
 
+// What all workers may say at once has room: a page holds three words. Without the right to that much
+// it stays as it is.
+static void widen_ready_pipe(const struct master *m)
+{
+    int bytes = (int)(m->config->workers + 1) * 4096;
+    fcntl(m->ready_pipe[1], F_SETPIPE_SZ, bytes < PIPE_MOST ? bytes : PIPE_MOST);
+}
+
 static bool prepare(struct master *m)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -247,6 +256,7 @@ static bool prepare(struct master *m)
     if (m->signal_fd < 0 || !m->slots || !m->shared ||
         pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0)
         return master_complain(m, "cannot start: %s", strerror(errno));
+    widen_ready_pipe(m);
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);
