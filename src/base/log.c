@@ -155,6 +155,12 @@ int log_level_parse(struct str name)
     return -1;
 }
 
+// U+0080 to U+009F, which terminals take for control characters, too.
+static bool is_upper_control(const char *text)
+{
+    return (unsigned char)text[0] == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80;
+}
+
 // Line feeds become continuation lines, other control bytes \xNN. Returns the length in dst.
 static size_t one_record(char *dst, size_t cap, const char *text)
 {
@@ -167,7 +173,7 @@ static size_t one_record(char *dst, size_t cap, const char *text)
                 dst[n++] = '\n';
                 dst[n++] = '\t';
             }
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+        } else if ((c < 0x20 && c != '\t') || c == 0x7f || is_upper_control(text)) {
             dst[n++] = '\\';
             dst[n++] = 'x';
             dst[n++] = hex[c >> 4];

@@ -93,9 +93,9 @@ static void no_line_can_be_forged(void **state)
 {
     (void)state;
     open_logs("off", LOG_INFO);
-    log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f\n");
+    log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f \xc2\x9b[0m \xc2\xa9\n");
     read_back(error_path);
-    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f\n"));
+    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\x9b[0m \xc2\xa9\n"));
     assert_null(strstr(text, "\n\n"));
 }
 
