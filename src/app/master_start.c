@@ -1,6 +1,6 @@
 // The steps by which the master starts: as root where root started it.
 //
-//      sockets → pid file → logs → data/ → become the site's user → control socket → descriptors
+//      sockets → pid file → data/ → logs → become the site's user → control socket → descriptors
 //
 // and what is said once all workers are ready.
 #include "app/figures.h"
@@ -179,10 +179,9 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     bool early_control = early && c->control_is_set;
-    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(m)) &&
-           (!early_control || master_open_control(m)) && make_data(m) && become(m) &&
-           (early || open_logs(m)) && make_data(m) && (early_control || master_open_control(m)) &&
-           choose_temp(m);
+    return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
+           (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
+           (early || open_logs(m)) && (early_control || master_open_control(m)) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)

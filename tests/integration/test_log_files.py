@@ -362,3 +362,13 @@ def test_a_fifo_without_a_reader_in_place_of_a_log(owned):
                       or "No such device or address" in owned.errors(), 5)
     owned.process.send_signal(signal.SIGTERM)
     assert owned.process.wait(10) == 0
+
+
+def test_logs_beneath_data_at_the_first_start():
+    """data/ is made before they are opened."""
+    config = 'return { log = { access = "data/access.log", error = "data/error.log" } }'
+    with running({"scripts/main.lua": MAIN, "scripts/config.lua": config}) as server:
+        with server.wire() as wire:
+            assert wire.get("/big", "Connection: close").answer().status == 200
+        log = server.folder / "data/access.log"
+        assert eventually(lambda: "GET /big" in log.read_text(), 5)
