@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static struct {
     enum log_level level;
     struct str (*id_fn)(void *arg);
     void *id_arg;
+    pthread_t id_thread;   // whose records it is asked about; others know of no request
     bool error_stuck;      // it took nothing last time: no patience again
     bool error_cut;        // a record ended in the middle of its line
     uint64_t error_losses; // not told yet
@@ -250,7 +252,8 @@ void log_write(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    write_record(the_log.id_fn ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    bool asks = the_log.id_fn && pthread_equal(the_log.id_thread, pthread_self());
+    write_record(asks ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
     va_end(args);
 }
 
@@ -268,6 +271,7 @@ void log_ask_for_id(struct str (*fn)(void *arg), void *arg)
 {
     the_log.id_fn = fn;
     the_log.id_arg = arg;
+    the_log.id_thread = pthread_self();
 }
 
 // --- the access log ---
