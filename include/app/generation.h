@@ -35,6 +35,7 @@ struct generation {
     uint64_t idle_since;      // loop_now() since when its requests are over; 0: they are not
     unsigned number;          // of the reload that made it; 0 at the start
     struct generation *older; // the worker's list
+    struct generations *list; // that is told when its scripts are loaded
     const struct config *config;
     struct config *own_config; // the same where it is this generation's to free; else NULL
     struct snapshot *scripts;

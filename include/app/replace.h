@@ -21,8 +21,9 @@ enum { REPLACE_WHY_MAX = 1024 };
 struct replace {
     enum replace_stage { REPLACE_NONE, REPLACE_STARTING, REPLACE_LEAVING } stage;
     bool asked;
-    pid_t pid; // the new master; 0: none
-    int line;  // to it; −1
+    bool rotated; // while STARTING, logs were opened again: the new one may have the old ones
+    pid_t pid;    // the new master; 0: none
+    int line;     // to it; −1
     int64_t deadline, wake_due;
     char why[REPLACE_WHY_MAX]; // it could not start
 };

@@ -48,8 +48,8 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 // bytes is none.
 void log_about(struct str id, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-// log_write asks this function for the id of the request that runs now, when a record is written.
-// NULL: there is none.
+// log_write asks this function for the id of the request that runs now, when a record is written by the
+// thread that calls here. NULL: there is none.
 void log_ask_for_id(struct str (*fn)(void *arg), void *arg);
 bool log_enabled(enum log_level level);
 void log_set_level(enum log_level level); // from now on, in this process

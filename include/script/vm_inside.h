@@ -59,7 +59,8 @@ struct vm {
     unsigned passings;
     lua_CFunction pcall, xpcall, find_loader; // for co_obstacle.c and cut.c
 
-    lua_CFunction originals[GUARDED], loadlib, searchers[2]; // of Lua's, for lua_guard.c
+    lua_CFunction originals[GUARDED], loadlib, searchpath,
+        searchers[2]; // of Lua's, for lua_guard.c
     struct guard_seen seen[GUARD_SEEN];
 };
 

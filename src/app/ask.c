@@ -44,11 +44,13 @@ static int collect(int fd, struct buf *answer, int *end)
             return 0;
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return errno == ECONNRESET ? 0 : -errno;
-        if (n > 0)
-            buf_added(answer, (size_t)n);
+        if (n <= 0)
+            continue;
+        buf_added(answer, (size_t)n);
+        bool line = answer->p[answer->n - 1] == '\n';
+        answer->p[answer->n] = '\0'; // buf_room leaves a byte for it
         int pid;
-        if (n > 0 && *end < 0 && answer->p[answer->n - 1] == '\n' &&
-            sscanf(answer->p, "stopping %d\n", &pid) == 1)
+        if (line && *end < 0 && sscanf(answer->p, "stopping %d\n", &pid) == 1)
             *end = pidfd_open(pid, 0);
     }
 }

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { PAUSE_MS = 100 }; // without a descriptor for the next client
+
 enum state { SAYING, WAITING, TAKING };
 
 struct control_client {
@@ -36,6 +38,7 @@ struct control_client {
 
 struct control {
     int listener, epoll;
+    int64_t resume; // when it accepts again; 0: it does
     control_word_fn *fn;
     void *arg;
     struct control_client client[CONTROL_CLIENTS];
@@ -184,9 +187,24 @@ static void refuse(int fd, const char *why)
     close(fd);
 }
 
+static void listen_for(struct control *c, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = NULL};
+    epoll_ctl(c->epoll, EPOLL_CTL_MOD, c->listener, &e);
+}
+
+// Who waits stays in the queue, which would wake the master again at once.
+static void pause_accepting(struct control *c)
+{
+    listen_for(c, 0);
+    c->resume = now_ms() + PAUSE_MS;
+}
+
 static void admit(struct control *c)
 {
     int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i = 0;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+        pause_accepting(c);
     if (fd < 0)
         return;
     while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
@@ -223,6 +241,10 @@ void control_turn(struct control *c)
 {
     struct epoll_event events[CONTROL_CLIENTS + 1];
     int64_t now = now_ms();
+    if (c->resume && now >= c->resume) {
+        c->resume = 0;
+        listen_for(c, EPOLLIN);
+    }
     int n = epoll_wait(c->epoll, events, CONTROL_CLIENTS + 1, 0);
     for (int i = 0; i < n; i++)
         on_event(c, &events[i]);
@@ -235,7 +257,7 @@ void control_turn(struct control *c)
 
 int64_t control_due(const struct control *c)
 {
-    int64_t at = INT64_MAX;
+    int64_t at = c->resume ? c->resume : INT64_MAX;
     for (int i = 0; i < CONTROL_CLIENTS; i++) {
         const struct control_client *who = &c->client[i];
         if (who->fd >= 0 && who->state != WAITING && who->deadline < at)

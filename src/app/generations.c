@@ -129,10 +129,14 @@ void generations_fini(struct generations *g)
 
 // Making the next one ------------------------------------------------------------------------------
 
+// One that was dropped meanwhile may come to its end before the sweep: nobody waits for that.
 static void on_loaded(void *arg, const char *error)
 {
-    struct generations *g = arg;
-    unsigned number = g->next->number;
+    struct generation *one = arg;
+    struct generations *g = one->list;
+    unsigned number = one->number;
+    if (one != g->next)
+        return;
     if (error) {
         drop_next(g);
         g->loaded(g->arg, number, error);
@@ -190,7 +194,8 @@ void generations_load(struct generations *g, unsigned number, int scripts, int s
         return;
     }
     g->next->number = number;
-    handler_load(g->next->handler, on_loaded, g);
+    g->next->list = g;
+    handler_load(g->next->handler, on_loaded, g->next);
 }
 
 bool generations_commit(struct generations *g, unsigned number)

@@ -93,6 +93,8 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         close(m->notify.fd);
     close_others(&m->told, mine);
     close_others(&m->reload.new, mine);
+    if (m->watch)
+        close(watch_fd(m->watch));
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -382,6 +384,7 @@ static void on_signal(struct master *m, int signo)
         reload_ask(m);
         break;
     case SIGUSR1:
+        m->replace.rotated = m->replace.stage == REPLACE_STARTING;
         reopen_logs(m);
         break;
     default:

@@ -1,6 +1,6 @@
 // The steps by which the master starts: as root where root started it.
 //
-//      sockets → pid file → logs → data/ → become the site's user → control socket → descriptors
+//      sockets → pid file → data/ → logs → become the site's user → control socket → descriptors
 //
 // and what is said once all workers are ready.
 #include "app/figures.h"
@@ -25,8 +25,9 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 4096,        // the kernel cuts it to net.core.somaxconn
-    SPARE_DESCRIPTORS = 64 // of a worker: logs, files, databases
+    BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
+    SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
+    PIPE_MOST = 1 << 20     // fs.pipe-max-size, of those who are not root
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -178,10 +179,9 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     bool early_control = early && c->control_is_set;
-    return open_sockets(m) && open_pid_file(m) && (!early || open_logs(m)) &&
-           (!early_control || master_open_control(m)) && make_data(m) && become(m) &&
-           (early || open_logs(m)) && make_data(m) && (early_control || master_open_control(m)) &&
-           choose_temp(m);
+    return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
+           (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
+           (early || open_logs(m)) && (early_control || master_open_control(m)) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)
@@ -230,6 +230,14 @@ static bool open_cache(struct master *m)
                                        (unsigned long long)c->cache_bytes, strerror(errno));
 }
 
+// What all workers may say at once has room: a page holds three words. Without the right to that much
+// it stays as it is.
+static void widen_ready_pipe(const struct master *m)
+{
+    int bytes = (int)(m->config->workers + 1) * 4096;
+    fcntl(m->ready_pipe[1], F_SETPIPE_SZ, bytes < PIPE_MOST ? bytes : PIPE_MOST);
+}
+
 static bool prepare(struct master *m)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -249,6 +257,7 @@ static bool prepare(struct master *m)
         fchmod(m->ready_pipe[0], 0) !=
             0) // no script opens it by /proc/self/fd and speaks for a worker
         return master_complain(m, "cannot start: %s", strerror(errno));
+    widen_ready_pipe(m);
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);

@@ -238,16 +238,16 @@ static void begin(struct master *m)
     r->new.number++;
     r->again = r->passed = false;
     r->began = master_now();
-    notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
-                (long long)r->began * 1000, r->new.number);
     r->new.scripts = read_scripts(m->config, why);
-    if (r->new.scripts < 0) {
-        fail(m, why);
-        return;
-    }
-    if (r->saved && is_same(r->new.scripts, m->told.scripts)) {
+    if (r->saved && r->new.scripts >= 0 && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
+        return;
+    }
+    notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
+                (long long)r->began * 1000, r->new.number);
+    if (r->new.scripts < 0) {
+        fail(m, why);
         return;
     }
     if (lost_entry(m)) {

@@ -106,7 +106,7 @@ static void begin(struct master *m)
 {
     struct replace *r = &m->replace;
     int ends[2] = {-1, -1};
-    r->asked = false;
+    r->asked = r->rotated = false;
     r->why[0] = '\0';
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -130,6 +130,15 @@ static void begin(struct master *m)
 
 // The old one: ends --------------------------------------------------------------------------------
 
+// What was asked of this one while the other started: that one may have read its files before.
+static void pass_signals_on(const struct master *m)
+{
+    if (m->reload.again)
+        kill(m->replace.pid, SIGHUP);
+    if (m->replace.rotated)
+        kill(m->replace.pid, SIGUSR1);
+}
+
 static void leave(struct master *m)
 {
     struct channel_message message = {.kind = CHANNEL_LEAVE, .fds = {-1, -1, -1, -1}};
@@ -147,6 +156,7 @@ static void leave(struct master *m)
                         "the program was replaced meanwhile");
     control_free(m->control);
     m->control = NULL;
+    pass_signals_on(m);
     master_leave_to(m);
     for (uint32_t i = 0; i < m->config->workers; i++) {
         const struct slot *s = &m->slots[i];

@@ -92,6 +92,15 @@ static const int signalling[] = {SCMP_SYS(tkill), SCMP_SYS(pidfd_send_signal)};
 static const int signals_to[] = {SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
                                  SCMP_SYS(rt_tgsigqueueinfo)};
 
+// What processes may use, and when they run: their own alone, which is 0 in the argument.
+static const struct {
+    int call;
+    unsigned argument;
+} shares_of[] = {{SCMP_SYS(prlimit64), 0},      {SCMP_SYS(setpriority), 1},
+                 {SCMP_SYS(ioprio_set), 1},     {SCMP_SYS(sched_setattr), 0},
+                 {SCMP_SYS(sched_setparam), 0}, {SCMP_SYS(sched_setscheduler), 0},
+                 {SCMP_SYS(migrate_pages), 0},  {SCMP_SYS(move_pages), 0}};
+
 static const unsigned namespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
                                       CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
 
@@ -161,6 +170,18 @@ static int refuse_signals(scmp_filter_ctx filter)
     return rc;
 }
 
+// Limits and priorities of anybody else: no processor time for the master would be its end.
+static int refuse_shares(scmp_filter_ctx filter)
+{
+    int rc = 0;
+    for
+        EACH(i, shares_of)
+    if (rc == 0)
+        rc = seccomp_rule_add(filter, REFUSE, shares_of[i].call, 1,
+                              (struct scmp_arg_cmp){shares_of[i].argument, SCMP_CMP_GT, 0, 0});
+    return rc;
+}
+
 int sandbox_refuse_calls(bool may_exec)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -182,6 +203,8 @@ int sandbox_refuse_calls(bool may_exec)
         rc = refuse_terminal(filter);
     if (rc == 0)
         rc = refuse_personality(filter);
+    if (rc == 0)
+        rc = refuse_shares(filter);
     if (rc == 0 && !may_exec)
         rc = refuse_list(filter, programs, sizeof programs / sizeof *programs);
     if (rc == 0 && !may_exec)

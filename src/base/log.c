@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static struct {
     enum log_level level;
     struct str (*id_fn)(void *arg);
     void *id_arg;
+    pthread_t id_thread;   // whose records it is asked about; others know of no request
     bool error_stuck;      // it took nothing last time: no patience again
     bool error_cut;        // a record ended in the middle of its line
     uint64_t error_losses; // not told yet
@@ -41,9 +43,11 @@ static struct {
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
+// A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.
 int log_open_file(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+    int fd = open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0)
         return -errno;
     struct stat st; // a second name may have been given to a file that is not a log
@@ -153,6 +157,12 @@ int log_level_parse(struct str name)
     return -1;
 }
 
+// U+0080 to U+009F, which terminals take for control characters, too.
+static bool is_upper_control(const char *text)
+{
+    return (unsigned char)text[0] == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80;
+}
+
 // Line feeds become continuation lines, other control bytes \xNN. Returns the length in dst.
 static size_t one_record(char *dst, size_t cap, const char *text)
 {
@@ -165,7 +175,7 @@ static size_t one_record(char *dst, size_t cap, const char *text)
                 dst[n++] = '\n';
                 dst[n++] = '\t';
             }
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+        } else if ((c < 0x20 && c != '\t') || c == 0x7f || is_upper_control(text)) {
             dst[n++] = '\\';
             dst[n++] = 'x';
             dst[n++] = hex[c >> 4];
@@ -242,7 +252,8 @@ void log_write(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    write_record(the_log.id_fn ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    bool asks = the_log.id_fn && pthread_equal(the_log.id_thread, pthread_self());
+    write_record(asks ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
     va_end(args);
 }
 
@@ -260,6 +271,7 @@ void log_ask_for_id(struct str (*fn)(void *arg), void *arg)
 {
     the_log.id_fn = fn;
     the_log.id_arg = arg;
+    the_log.id_thread = pthread_self();
 }
 
 // --- the access log ---

@@ -298,15 +298,17 @@ static int load_library(lua_State *L)
     return 3;
 }
 
-// Searchers 3 and 4: the library of a module, or of the first part of its name.
+// Searchers 3 and 4: the library of a module, or of the first part of its name. What is judged is what
+// Lua's own will load: a script may have put another searchpath, or a metatable, in the package table.
 static int search_library(lua_State *L, lua_CFunction original, bool root)
 {
     const char *name = luaL_checkstring(L, 1);
     lua_settop(L, 1);
-    lua_getfield(L, lua_upvalueindex(1), "searchpath");
+    lua_pushcfunction(L, vm_of(L)->searchpath);
     lua_pushlstring(L, name, root ? strcspn(name, ".") : strlen(name));
     const char *searched = lua_tostring(L, -1);
-    if (lua_getfield(L, lua_upvalueindex(1), "cpath") != LUA_TSTRING)
+    lua_pushliteral(L, "cpath");
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TSTRING)
         return luaL_error(L, "'package.cpath' must be a string");
     const char *cpath = lua_tostring(L, -1);
     lua_pushvalue(L, -1);
@@ -339,7 +341,9 @@ static void guard_package(lua_State *L, struct vm *vm)
     lua_getglobal(L, LUA_LOADLIBNAME);
     lua_getfield(L, -1, "loadlib");
     vm->loadlib = lua_tocfunction(L, -1);
-    lua_pop(L, 1);
+    lua_getfield(L, -2, "searchpath");
+    vm->searchpath = lua_tocfunction(L, -1);
+    lua_pop(L, 2);
     lua_pushcfunction(L, load_library);
     lua_setfield(L, -2, "loadlib");
     lua_getfield(L, -1, "searchers");

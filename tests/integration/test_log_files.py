@@ -348,3 +348,27 @@ def test_a_full_disk_is_said_once():
         assert b" 200 " in server.get("/n/1")
         server.wait_for("the access log cannot be written: No space left on device")
         assert server.errors().count("cannot be written") == 1
+
+
+def test_a_fifo_without_a_reader_in_place_of_a_log(owned):
+    """To wait for one would be the end of the server: it says so, and goes on."""
+    log = owned.folder / "logs/access.log"
+    log.unlink()
+    os.mkfifo(log)
+    give(log)
+    owned.process.send_signal(signal.SIGUSR1)
+    assert eventually(lambda: "No such device or address" in
+                      (owned.folder / "logs/error.log").read_text()
+                      or "No such device or address" in owned.errors(), 5)
+    owned.process.send_signal(signal.SIGTERM)
+    assert owned.process.wait(10) == 0
+
+
+def test_logs_beneath_data_at_the_first_start():
+    """data/ is made before they are opened."""
+    config = 'return { log = { access = "data/access.log", error = "data/error.log" } }'
+    with running({"scripts/main.lua": MAIN, "scripts/config.lua": config}) as server:
+        with server.wire() as wire:
+            assert wire.get("/big", "Connection: close").answer().status == 200
+        log = server.folder / "data/access.log"
+        assert eventually(lambda: "GET /big" in log.read_text(), 5)

@@ -300,3 +300,24 @@ def test_scripts_that_are_gone_are_no_new_scripts(serve):
     put(server, "scripts/part.lua", 'return "two"')
     reload(server, 2)
     assert page(server) == "two"
+
+
+def test_an_end_of_loading_that_nobody_waits_for(serve):
+    """One worker refuses; the other, busy, has loaded its own when it hears that it is over."""
+    server = serve({**SITE, "scripts/main.lua": """
+        local app = require "lunette"
+        local task = require "lunette.task"
+        local n = require "lunette.cache".incr "loads"
+        if n == 4 then task.sleep(0.3) error "one refuses" end
+        if n == 5 then
+          task.spawn(function() task.sleep(0.1) local t = os.clock() while os.clock() < t + 1 do end end)
+          task.sleep(0.6)
+        end
+        app.get("/", function() return app.text "served" end)
+        """}, "--workers", "2")
+    workers = server.workers()
+    reload(server)
+    server.wait_for("reload 1 came to nothing: scripts/main.lua:5: one refuses")
+    time.sleep(1.5)
+    assert pages(server) == {"served"} and server.workers() == workers
+    reload(server, 2)

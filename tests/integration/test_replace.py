@@ -456,3 +456,28 @@ def test_a_reload_that_waits_hears_of_the_replacement(start):
     assert code == 1 and out == "" and "the program was replaced meanwhile" in err
     r.pids.append(eventually(lambda: r.pid() != old and r.pid()))
     assert ask(r.server, "reload")[0] == 0
+
+
+def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):
+    """HUP and USR1 while the new program began, which may have read the files before."""
+    folder = make_site({**SITE, "logs/.keep": "", "scripts/config.lua": """
+        return { timeouts = { stop = 10 }, log = { access = "logs/access.log" } }"""})
+    main, log = folder / "scripts/main.lua", folder / "logs/access.log"
+    if os.getuid() == 0:
+        shutil.chown(folder / "logs", "nobody", "nogroup")
+    r = Replaced(folder, "--workers", "2")
+    try:
+        main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
+        old = r.pid()
+        os.kill(old, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        time.sleep(0.5)
+        main.write_text(MAIN.replace('"one"', '"two"'))
+        log.rename(folder / "logs/access.log.1")
+        os.kill(old, signal.SIGHUP)
+        os.kill(old, signal.SIGUSR1)
+        r.pids.append(eventually(lambda: r.pid() != old and r.pid()))
+        assert eventually(lambda: one(r.server).body == b"two", 10)
+        assert eventually(lambda: "GET / " in log.read_text(), 10)
+    finally:
+        r.stop()

@@ -240,6 +240,19 @@ def test_what_the_site_writes_is_not_loaded_as_a_library(site, library):
     code = f'package.cpath = "{path.parent}/?.so" return pcall(require, "evil")'
     assert "module 'evil' is not loaded" in attempt(site, code)
     assert "module 'evil.part' is not loaded" in attempt(site, code.replace('"evil")', '"evil.part")'))
+    own = f'package.searchpath = function() return "/usr/lib/other.so" end {code}'
+    assert "module 'evil' is not loaded" in attempt(site, own)
+    turns = f"""
+        local n = 0
+        package.cpath = nil
+        setmetatable(package, {{ __index = function(_, key)
+          n = n + (key == "cpath" and 1 or 0)
+          return key == "cpath" and (n == 1 and "/usr/lib/?.so" or "{path.parent}/?.so") or nil
+        end }})
+        local ok, why = pcall(require, "evil")
+        setmetatable(package, nil)
+        return ok, why"""
+    assert "'package.cpath' must be a string" in attempt(site, turns)
     # A link in between, and the originals by way of hooks and upvalues.
     attempt(site, 'package.cpath = ""')
     hooked = """

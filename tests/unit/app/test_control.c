@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -224,6 +227,32 @@ static void one_that_another_user_could_move_is_not_followed(void **state)
     assert_int_equal(control_bind(through, NULL, &id), -ELOOP);
 }
 
+// Without a descriptor for it a client waits in the queue, and wakes nobody meanwhile.
+static void without_a_descriptor_a_client_waits(void **state)
+{
+    struct rlimit before, few;
+    struct pollfd p = {.fd = control_fd(control), .events = POLLIN};
+    bool end;
+    (void)state;
+    int fd = control_connect(path), last = dup(fd);
+    assert_true(fd >= 0 && last >= 0);
+    close(last);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){(rlim_t)last, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(poll(&p, 1, 0), 1);
+    control_turn(control);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_true(control_due(control) != INT64_MAX);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    usleep(150 * 1000);
+    assert_int_equal(send(fd, "hello\n", 6, MSG_NOSIGNAL), 6);
+    control_turn(control);
+    control_turn(control);
+    assert_string_equal(answer(fd, &end), "heard hello\nok\n");
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -233,6 +262,7 @@ int main(void)
         TEST(an_answer_may_come_later),
         TEST(answers_have_a_maximum),
         TEST(a_client_that_stalls_holds_nobody_up),
+        TEST(without_a_descriptor_a_client_waits),
         TEST(the_place_of_a_living_server_is_taken),
         TEST(what_is_no_socket_stays),
         TEST(long_paths_have_room),

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -290,6 +291,12 @@ static int check_calls(void)
 #ifndef __SANITIZE_ADDRESS__
     HOLD(26, refused(syscall(SYS_ptrace, 0, 0, 0, 0), EPERM)); // PTRACE_TRACEME
 #endif
+    struct rlimit none = {0, 0}, own;
+    HOLD(29, refused(prlimit(getppid(), RLIMIT_CPU, &none, NULL), EPERM));
+    HOLD(30, refused(setpriority(PRIO_PROCESS, (id_t)getppid(), 19), EPERM));
+    HOLD(31, refused(sched_setscheduler(getppid(), SCHED_IDLE, &(struct sched_param){0}), EPERM));
+    HOLD(32, getrlimit(RLIMIT_NOFILE, &own) == 0 && setrlimit(RLIMIT_NOFILE, &own) == 0);
+    HOLD(33, setpriority(PRIO_PROCESS, 0, 1) == 0);
     // Still there: children, and what the C library does with clone.
     pid_t pid = fork();
     HOLD(27, pid >= 0);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,9 +94,9 @@ static void no_line_can_be_forged(void **state)
 {
     (void)state;
     open_logs("off", LOG_INFO);
-    log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f\n");
+    log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f \xc2\x9b[0m \xc2\xa9\n");
     read_back(error_path);
-    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f\n"));
+    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\x9b[0m \xc2\xa9\n"));
     assert_null(strstr(text, "\n\n"));
 }
 
@@ -239,6 +240,12 @@ static struct str give_id(void *arg)
     return str_z(arg);
 }
 
+static void *write_elsewhere(void *arg)
+{
+    log_write(LOG_INFO, "elsewhere");
+    return arg;
+}
+
 static void the_id_is_asked_for_when_a_record_is_written(void **state)
 {
     (void)state;
@@ -246,11 +253,16 @@ static void the_id_is_asked_for_when_a_record_is_written(void **state)
     open_logs("off", LOG_INFO);
     log_ask_for_id(give_id, id);
     log_write(LOG_INFO, "within");
+    pthread_t thread; // a pool's: it knows nothing of requests
+    assert_int_equal(pthread_create(&thread, NULL, write_elsewhere, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
     log_ask_for_id(NULL, NULL);
     log_write(LOG_INFO, "outside");
     read_back(error_path);
     assert_non_null(strstr(text, "] [running] within\n"));
     assert_non_null(strstr(text, "] outside\n"));
+    assert_null(strstr(text, "] [running] elsewhere"));
+    assert_non_null(strstr(text, "] elsewhere\n"));
 }
 
 static void an_adopted_log_goes_on_where_the_old_one_ended(void **state)
