@@ -355,9 +355,6 @@ static void hold_requests(struct worker *w, struct handler *site)
 static bool make_server(struct worker *w, const struct generation *g)
 {
     const struct config *c = w->job->config;
-    int rc = sides_open(&w->sides, w->job, w->loop, g->handler);
-    if (rc < 0)
-        return fail(w, "the listener of metrics or health", -rc);
     if (c->dev)
         hold_requests(w, g->handler);
     fill_options(w, g->config);
@@ -367,7 +364,7 @@ static bool make_server(struct worker *w, const struct generation *g)
     if (!w->server)
         return fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
-        rc = server_listen(w->server, w->job->sockets[i]);
+        int rc = server_listen(w->server, w->job->sockets[i]);
         if (rc < 0)
             return fail(w, "a listening socket", -rc);
     }
@@ -459,6 +456,13 @@ static bool enter_sandbox(struct worker *w)
     return false;
 }
 
+// Before there is a handler: health says "starting" meanwhile.
+static bool open_sides(struct worker *w)
+{
+    int rc = w->job->checks ? 0 : sides_open(&w->sides, w->job, w->loop, NULL);
+    return rc == 0 || fail(w, "the listener of metrics or health", -rc);
+}
+
 static bool start(struct worker *w)
 {
     if (!enter_sandbox(w))
@@ -469,7 +473,7 @@ static bool start(struct worker *w)
     loop_at_turn_end(w->loop, end_turn, w);
     load_media_types(); // before there are threads
     if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !start_watchdog(w) ||
-        !open_cache(w))
+        !open_cache(w) || !open_sides(w))
         return false;
     load(w);
     end_turn(w); // of what was no turn yet
