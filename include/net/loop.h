@@ -56,6 +56,9 @@ void loop_at_turn_end(struct loop *l, void (*fn)(void *arg), void *arg);
 
 // Milliseconds of a monotonic clock, read once a turn.
 uint64_t loop_now(const struct loop *l);
+// By how much loop_now() is behind the clock at the moment, in milliseconds rounded up: what a timeout
+// needs on top that must not come early, however long its turn has lasted.
+uint64_t loop_behind(const struct loop *l);
 // The wall clock of the turn, in seconds since 1970 (UTC).
 int64_t loop_wall(const struct loop *l);
 // Reads the clocks again, for code that runs outside a turn or long within one.

@@ -197,6 +197,11 @@ uint64_t loop_now(const struct loop *l)
     return l->now;
 }
 
+uint64_t loop_behind(const struct loop *l)
+{
+    return monotonic_ms() + 1 - l->now;
+}
+
 int64_t loop_wall(const struct loop *l)
 {
     return l->wall;

@@ -53,9 +53,10 @@ static void unlisten(struct listener *l)
     l->task = NULL;
 }
 
-static uint64_t milliseconds(double seconds)
+// From loop_now() to when so many seconds have passed from this moment: never less.
+static uint64_t milliseconds(const struct loop *l, double seconds)
 {
-    return (uint64_t)ceil(seconds * 1000);
+    return (uint64_t)ceil(seconds * 1000) + loop_behind(l);
 }
 
 // sleep
@@ -105,7 +106,7 @@ static int task_sleep(lua_State *L)
     timeout_init(&s->timeout, slept);
     if (seconds <= 0)
         loop_defer(s->loop, &s->turn);
-    else if (!timeout_set(s->loop, &s->timeout, milliseconds(seconds)))
+    else if (!timeout_set(s->loop, &s->timeout, milliseconds(s->loop, seconds)))
         return luaL_error(L, "not enough memory");
     return co_wait(L, &s->wait);
 }
@@ -481,7 +482,7 @@ static int task_timeout(lua_State *L)
                         .listener = {.ended = limited_ended},
                         .loop = vm_options(vm_of(L))->loop};
     timeout_init(&m->timeout, limit_passed);
-    if (!timeout_set(m->loop, &m->timeout, milliseconds(seconds))) {
+    if (!timeout_set(m->loop, &m->timeout, milliseconds(m->loop, seconds))) {
         cancel(t, CANCELLED);
         return luaL_error(L, "not enough memory");
     }

@@ -251,7 +251,7 @@ def test_memory_does_not_grow(serve):
     for number in range(21, 61):
         reload(server, number)
     time.sleep(0.5)
-    assert rss(worker) - before < 10 << 20  # a generation has more than one of them
+    assert rss(worker) - before < 3 << 20
     assert len(os.listdir(f"/proc/{worker}/fd")) == files
     assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 20
 

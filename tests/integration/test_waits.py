@@ -1,4 +1,5 @@
 """Waiting suspends one handler and nobody else; where Lua cannot wait, it says so."""
+import requests
 import concurrent.futures
 import re
 import time
@@ -486,3 +487,23 @@ def test_a_handler_over_its_time_is_a_503(serve):
     assert "closed" in site.errors() and "timeouts.handler" in log_of(site, "/")
     answer = ask(site, "/stubborn")
     assert answer.status == 503 and b"too late" not in answer.body
+
+
+def test_a_sleep_is_never_short(serve):
+    """It counted from the millisecond in which its turn began, however long that had lasted."""
+    server = serve({"scripts/main.lua": """
+        local app = require "lunette"
+        local task, time = require "lunette.task", require "lunette.time"
+        app.get("/", function()
+          local shortest = 1
+          for _ = 1, 20 do
+            local begin = time.now()
+            while time.now() < begin + 0.005 do end
+            begin = time.now()
+            task.sleep(0.01)
+            shortest = math.min(shortest, time.now() - begin)
+          end
+          return app.json { shortest = shortest }
+        end)
+        """}, "--workers", "1")
+    assert requests.get(server.url("/")).json()["shortest"] >= 0.01
