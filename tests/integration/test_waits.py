@@ -1,10 +1,10 @@
 """Waiting suspends one handler and nobody else; where Lua cannot wait, it says so."""
-import requests
 import concurrent.futures
 import re
 import time
 
 import pytest
+import requests
 
 from conftest import read_all, read_until
 from running import Answer, ask, log_of, new_folder, running
