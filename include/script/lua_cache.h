@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "content/cache_client.h"
 
+#include <lauxlib.h>
 #include <lua.h>
 
 // What its functions share in one state: a userdata, their first upvalue.
@@ -41,6 +42,9 @@ void lua_cache_push(lua_State *L, struct lua_cache *c, enum cache_kind kind);
 
 // Pushes the struct lua_cache of this state. Raises where vm_options.cache is NULL.
 void lua_cache_push_state(lua_State *L);
+
+// Pushes a module of the functions, which share the state, and of fetch in the form that own says.
+int lua_cache_module(lua_State *L, const luaL_Reg *functions, bool own);
 
 // lua_cache_fetch.c: adds fetch to the table below the struct lua_cache on top; or the form of it
 // that only the library uses, see there.

@@ -3,6 +3,7 @@
 #include "app/figures.h"
 #include "app/master_inside.h"
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -170,17 +171,6 @@ static void commit(struct master *m)
 
 // CHECKING -----------------------------------------------------------------------------------------
 
-static bool write_all(int fd, struct str bytes)
-{
-    for (size_t done = 0; done < bytes.n;) {
-        ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-        if (n < 0 && errno != EINTR)
-            return false;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 // In the new process. Everything that can be wrong with the new scripts and settings is said here.
 static _Noreturn void check(struct master *m, pid_t master)
 {
@@ -195,8 +185,11 @@ static _Noreturn void check(struct master *m, pid_t master)
     job.checks = true;
     buf_init(&settings, CONFIG_SETTINGS_MAX);
     bool ok = config_read_again(m->config, &settings, why);
-    if (ok && !write_all(job.settings, buf_str(&settings)))
-        ok = snprintf(why, sizeof why, "its settings cannot be kept: %s", strerror(errno)) < 0;
+    int rc = ok ? io_write_all(job.settings, buf_str(&settings)) : 0;
+    if (rc < 0) {
+        snprintf(why, sizeof why, "its settings cannot be kept: %s", strerror(-rc));
+        ok = false;
+    }
     buf_fini(&settings);
     if (ok)
         exit(worker_run(&job));

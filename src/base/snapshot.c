@@ -6,6 +6,7 @@
 #include "base/snapshot.h"
 
 #include "base/buf.h"
+#include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +18,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 static const char MAGIC[8] = "lunette\1";
 
@@ -183,21 +186,7 @@ static int by_name(const void *a, const void *b, void *names)
     return compare(str_of(p + x->name_at, x->name_n), str_of(p + y->name_at, y->name_n));
 }
 
-static bool write_all(int fd, const void *bytes, size_t n)
-{
-    for (const char *p = bytes; n > 0;) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        p += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
-static bool write_down(struct reading *r, int fd)
+static int write_down(struct reading *r, int fd)
 {
     struct head head = {.count = r->count};
     memcpy(head.magic, MAGIC, sizeof head.magic);
@@ -208,19 +197,28 @@ static bool write_down(struct reading *r, int fd)
         r->entries[i].name_at += names_at;
         r->entries[i].text_at += names_at + r->names.n;
     }
-    return write_all(fd, &head, sizeof head) &&
-           write_all(fd, r->entries, r->count * sizeof *r->entries) &&
-           write_all(fd, r->names.p, r->names.n) && write_all(fd, r->texts.p, r->texts.n) &&
-           fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
+    const struct str pieces[] = {
+        {(const char *)&head, sizeof head},
+        {(const char *)r->entries, r->count * sizeof *r->entries},
+        buf_str(&r->names),
+        buf_str(&r->texts),
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof pieces / sizeof *pieces; i++)
+        rc = io_write_all(fd, pieces[i]);
+    if (rc == 0 && fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+        rc = -errno;
+    return rc;
 }
 
 static int make(struct reading *r)
 {
     int fd = memfd_create("lunette-scripts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd >= 0 && write_down(r, fd))
+    int rc = fd < 0 ? -errno : write_down(r, fd);
+    if (rc == 0)
         return fd;
     snprintf(r->why, SNAPSHOT_WHY_MAX, "cannot keep the files of %s in memory: %s", r->path,
-             strerror(errno));
+             strerror(-rc));
     if (fd >= 0)
         close(fd);
     return -1;

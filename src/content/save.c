@@ -2,6 +2,8 @@
 // lead out of the folder, whoever makes one meanwhile.
 #include "content/save.h"
 
+#include "base/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -101,19 +103,6 @@ static int open_new(int dir, char name[static NAME_SIZE])
     return fd < 0 ? -errno : fd;
 }
 
-static int write_all(int fd, struct str bytes)
-{
-    while (bytes.n) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        bytes = str_of(bytes.p + n, bytes.n - (size_t)n);
-    }
-    return 0;
-}
-
 // By way of memory, where the kernel cannot copy between the two files.
 static int copy_by_hand(const struct save *s, int to, off_t at, uint64_t left)
 {
@@ -123,7 +112,7 @@ static int copy_by_hand(const struct save *s, int to, off_t at, uint64_t left)
         ssize_t n = pread(s->fd, block, left < COPY_BLOCK ? (size_t)left : COPY_BLOCK, at);
         if (n < 0 && errno == EINTR)
             continue;
-        err = n <= 0 ? (n < 0 ? -errno : -EIO) : write_all(to, str_of(block, (size_t)n));
+        err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(to, str_of(block, (size_t)n));
         if (n > 0) {
             at += n;
             left -= (uint64_t)n;
@@ -138,7 +127,7 @@ static int copy(const struct save *s, int to)
     off_t at = s->at;
     uint64_t left = s->n;
     if (s->fd < 0)
-        return write_all(to, s->bytes);
+        return io_write_all(to, s->bytes);
     while (left) {
         size_t step = left < 1 << 30 ? (size_t)left : 1 << 30;
         ssize_t n = copy_file_range(s->fd, &at, to, NULL, step, 0);

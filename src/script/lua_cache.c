@@ -283,19 +283,24 @@ void lua_cache_push_state(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &kept);
 }
 
+int lua_cache_module(lua_State *L, const luaL_Reg *functions, bool own)
+{
+    lua_newtable(L);
+    lua_cache_push_state(L);
+    lua_pushvalue(L, -1);
+    lua_insert(L, -3);
+    luaL_setfuncs(L, functions, 1);
+    lua_insert(L, -2);
+    lua_cache_fetch_open(L, own);
+    lua_pop(L, 1);
+    return 1;
+}
+
 int luaopen_lunette_cache(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"get", get}, {"set", set},     {"add", add},     {"incr", incr}, {"delete", delete},
         {"ttl", ttl}, {"clear", clear}, {"stats", stats}, {NULL, NULL},
     };
-    luaL_newlibtable(L, functions);
-    lua_cache_push_state(L);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
-    luaL_setfuncs(L, functions, 1);
-    lua_insert(L, -2);
-    lua_cache_fetch_open(L, false);
-    lua_pop(L, 1);
-    return 1;
+    return lua_cache_module(L, functions, false);
 }

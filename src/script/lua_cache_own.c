@@ -144,13 +144,5 @@ int luaopen_lunette_cache_own(lua_State *L)
         {"once", once},     {"largest", largest}, {"stamp", stamp}, {"renew", renew},
         {"moment", moment}, {"since", since},     {"take", take},   {NULL, NULL},
     };
-    luaL_newlibtable(L, functions);
-    lua_cache_push_state(L);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
-    luaL_setfuncs(L, functions, 1);
-    lua_insert(L, -2);
-    lua_cache_fetch_open(L, true);
-    lua_pop(L, 1);
-    return 1;
+    return lua_cache_module(L, functions, true);
 }

@@ -94,8 +94,8 @@ function js.code(ctx, s, i)
     return i + 1
 end
 
--- A string in quotes of one line.
-local function quoted(quote)
+-- A string in quotes of one line, of the language that field of the context names.
+local function quoted(language, quote)
     local stop = "[\\\n" .. quote .. "]"
     return function(ctx, s, i)
         local at = s:find(stop, i)
@@ -103,14 +103,14 @@ local function quoted(quote)
         local c = s:sub(at, at)
         if c == "\\" then return at + 2 end
         if c == quote then
-            ctx.js = "code"
+            ctx[language] = "code"
         else
-            lose(ctx, "js", "a string before it is not closed on its line")
+            lose(ctx, language, "a string before it is not closed on its line")
         end
         return at + 1
     end
 end
-js.dq, js.sq = quoted('"'), quoted("'")
+js.dq, js.sq = quoted("js", '"'), quoted("js", "'")
 
 function js.tpl(ctx, s, i)
     local at = s:find("[\\`$]", i)
@@ -189,22 +189,7 @@ function css.code(ctx, s, i)
     return at + 1
 end
 
-local function css_string(quote)
-    local stop = "[\\\n" .. quote .. "]"
-    return function(ctx, s, i)
-        local at = s:find(stop, i)
-        if not at then return #s + 1 end
-        local c = s:sub(at, at)
-        if c == "\\" then return at + 2 end
-        if c == quote then
-            ctx.css = "code"
-        else
-            lose(ctx, "css", "a string before it is not closed on its line")
-        end
-        return at + 1
-    end
-end
-css.dq, css.sq = css_string('"'), css_string("'")
+css.dq, css.sq = quoted("css", '"'), quoted("css", "'")
 
 function css.comment(ctx, s, i)
     local _, at = s:find("*/", i, true)
