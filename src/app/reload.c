@@ -19,9 +19,8 @@
 enum {
     CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
     LOAD_MS = 30 * 1000,  // that all workers get
-    HOLD_MS =
-        5 *
-        1000, // that a request waits, while more and more is saved, for a moment without changes
+    // That a request waits, while more and more is saved, for a moment without changes.
+    HOLD_MS = 5 * 1000,
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -87,33 +86,44 @@ static void end_checker(struct reload *r)
         kill(r->checker, SIGKILL);
 }
 
-// why: all that is to be said where it failed.
+// For `lunette status`.
+static void remember(struct master *m, const char *why)
+{
+    struct reload_end *last = &m->last;
+    last->number = m->reload.new.number;
+    last->ok = !why;
+    last->at = master_now();
+    last->took = last->at - m->reload.began;
+    last->succeeded += last->ok;
+    snprintf(last->why, sizeof last->why, "%s", why ? why : "");
+}
+
+// A server that stops has said so already.
+static void tell_service(struct master *m, const char *why)
+{
+    if (m->state != SERVING)
+        return;
+    if (why)
+        notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", m->last.number,
+                    (int)strcspn(why, "\n"), why);
+    else
+        notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", m->last.number);
+}
+
+// why: all that is to be said where it failed; NULL: it went well.
 static void over(struct master *m, const char *why)
 {
     struct reload *r = &m->reload;
-    bool ok = !why;
-    struct reload_end *last = &m->last;
+    char took[64];
     end_checker(r);
     close_told(&r->new);
     r->stage = RELOAD_NONE;
-    last->number = r->new.number;
-    last->ok = ok;
-    last->at = master_now();
-    last->took = last->at - r->began;
-    last->succeeded += ok;
-    snprintf(last->why, sizeof last->why, "%s", ok ? "" : why);
-    char took[64];
-    if (m->state != SERVING)
-        ; // it stops, and has said so
-    else if (ok)
-        notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", last->number);
-    else
-        notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", last->number,
-                    (int)strcspn(why, "\n"), why);
-    snprintf(took, sizeof took, "reloaded in %lld ms", (long long)last->took);
-    control_end_waiting(m->control, r->new.number, ok, ok ? took : why);
+    remember(m, why);
+    tell_service(m, why);
+    snprintf(took, sizeof took, "reloaded in %lld ms", (long long)m->last.took);
+    control_end_waiting(m->control, r->new.number, !why, why ? why : took);
     if (m->shared->figures)
-        figures_reloaded(m->shared->figures, ok);
+        figures_reloaded(m->shared->figures, !why);
 }
 
 static void fail(struct master *m, const char *why)
