@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 from conftest import eventually, together
 
@@ -113,18 +114,22 @@ def from_both(server, path):
 
 
 def lines_to(server, worker, n):
-    """So many connections that this worker has accepted: which one does is nobody's to say."""
-    lines = []
-    for _ in range(1000):
-        line = HTTPConnection("127.0.0.1", server.port, timeout=20)
-        line.request("GET", "/pid")
-        if int(line.getresponse().read()) == worker:
-            lines.append(line)
-        else:
-            line.close()
-        if len(lines) == n:
-            return lines
-    raise AssertionError(f"worker {worker} accepts next to nothing")
+    """So many connections that this worker has accepted: the others are stopped meanwhile, since
+    the kernel may give every connection to one and the same worker."""
+    others = [pid for pid in server.workers() if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for pid in others:
+            eventually(lambda pid=pid: "State:\tT" in Path(f"/proc/{pid}/status").read_text())
+        lines = [HTTPConnection("127.0.0.1", server.port, timeout=20) for _ in range(n)]
+        for line in lines:
+            line.request("GET", "/pid")
+            assert int(line.getresponse().read()) == worker
+        return lines
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
 
 
 def stats(server):
