@@ -12,6 +12,7 @@
 #include "app/worker.h"
 #include "base/snapshot.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,8 +100,11 @@ struct master {
     int64_t began;
     time_t began_wall;
     struct control *control; // NULL: none
+    char control_path[PATH_MAX];
     struct file_id control_id;
-    int control_fd; // of the server that this one replaces, until it is ready; −1
+    int64_t control_look; // when its file is looked for again
+    bool control_lost;    // that it is gone for good was said
+    int control_fd;       // of the server that this one replaces, until it is ready; −1
 };
 
 int64_t master_now(void); // milliseconds
@@ -132,7 +136,10 @@ void master_tell_ready(struct master *m);      // the service manager
 void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
 
 // master_control.c: what is heard on the control socket
-bool master_open_control(struct master *m); // false, said on stderr: the start fails
+void master_place_control(struct master *m); // as root: makes the folder for its user
+bool master_open_control(struct master *m);  // false, said on stderr: the start fails
+void master_keep_control(struct master *m);  // a file that is gone is made anew
+int64_t master_control_due(const struct master *m);
 void master_take_control(struct master *m); // that of the server that this one replaces
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 

@@ -415,8 +415,8 @@ static int next_due(const struct master *m)
         at = replace_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
-    if (m->control && control_due(m->control) < at)
-        at = control_due(m->control);
+    if (master_control_due(m) < at)
+        at = master_control_due(m);
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
@@ -439,6 +439,7 @@ static void turn(struct master *m)
         on_signal(m, (int)info.ssi_signo);
     if (m->control)
         control_turn(m->control);
+    master_keep_control(m);
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);

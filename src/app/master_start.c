@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -178,7 +179,8 @@ static bool take_places(struct master *m)
 {
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
-    bool early_control = early && c->control_is_set;
+    bool early_control = early && c->control;
+    master_place_control(m);
     return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
            (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
            (early || open_logs(m)) && (early_control || master_open_control(m)) && choose_temp(m);
@@ -245,6 +247,7 @@ static bool prepare(struct master *m)
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
         sigaddset(&m->signals, handled[i]);
     sigprocmask(SIG_BLOCK, &m->signals, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // what a script leaves behind stays known as our kin
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);

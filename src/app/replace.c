@@ -211,6 +211,8 @@ static void watch_predecessor(struct master *m)
     if (in->line < 0 || m->state == STARTING || recv(in->line, &byte, 1, MSG_DONTWAIT) != 0)
         return;
     close(inherit_take(&in->line));
+    if (m->control)
+        control_shun(m->control, 0);
     if (m->cache_is_shared)
         cache_others_died(m->cache);
     m->cache_is_shared = false;
