@@ -41,6 +41,7 @@ struct reload {
     int64_t asked_at;
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
+    int line;        // from it; −1
     bool passed;     // the checker has said so
     int64_t began, deadline;
 };
@@ -60,6 +61,7 @@ enum master_state { STARTING, SERVING, STOPPING, ENDING };
 struct slot {
     pid_t pid;   // 0: none now
     int channel; // to it, while there is one
+    bool deaf;   // it says nothing more on it
     bool ready;
     uint32_t pause;          // before the next start after one that was never ready
     int64_t start_at;        // when pid is 0
@@ -86,7 +88,6 @@ struct master {
     const char *temp;  // where large bodies wait
     char own_temp[32]; // the same, where we made it; else ""
     int pid_fd, signal_fd;
-    int ready_pipe[2];
     enum master_state state;
     int64_t deadline; // of STOPPING and ENDING
     int status;
@@ -110,6 +111,8 @@ struct master {
 int64_t master_now(void); // milliseconds
 struct slot *master_slot(struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
+// What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
+int master_hear(int channel, struct worker_word *word);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
 // mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
 void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
@@ -120,7 +123,7 @@ bool reload_first(struct master *m,
 // The number of the reload that will answer it; 0: none will, the server stops.
 unsigned reload_ask(struct master *m);
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word);
-void reload_on_checker_word(struct master *m, const struct worker_word *word);
+void reload_on_checker_word(struct master *m); // there may be one
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
 void reload_on_worker_end(struct master *m);
 void reload_on_saved(struct master *m); // the watch may have something to tell

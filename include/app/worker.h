@@ -20,7 +20,7 @@ struct worker_shared {
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
 };
 
-// What a worker says to the master, in one write.
+// What a worker says to the master, on its channel.
 enum worker_says {
     WORKER_READY,   // it serves
     WORKER_LOST,    // its Lua does not come back: text says where it is
@@ -30,7 +30,6 @@ enum worker_says {
 };
 enum { WORKER_TEXT = 1024 };
 struct worker_word {
-    pid_t pid;
     enum worker_says says;
     uint32_t number;
     char text[WORKER_TEXT];
@@ -49,8 +48,7 @@ struct worker_job {
     unsigned place;  // which of the workers this is: its number in shared->places and cache
     bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is
                   // none of a worker's, and settings are for it to write
-    int channel;  // from the master (app/channel.h)
-    int ready_fd; // the pipe for struct worker_word; non-blocking
+    int channel; // to the master (app/channel.h)
     pid_t master;
 };
 

@@ -1,6 +1,6 @@
 // The master: see the header. First the steps of master_start.c, then workers, and a loop over a few
-// descriptors: signals, the pipe on which workers say that they are ready, or that their Lua is lost,
-// and the control socket:
+// descriptors: signals, the channels on which workers say that they are ready, or that their Lua is
+// lost, and the control socket:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -43,6 +43,7 @@ enum {
     PAUSE_FIRST = 100,
     PAUSE_MOST = 5000,
     GRACE = 1000, // what workers get beyond timeouts.stop, and before they are killed
+    WORDS = 16,   // of one worker in a turn: others are to be heard as well
 };
 
 int64_t master_now(void)
@@ -79,7 +80,8 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         if (m->slots[i].pid)
             close(m->slots[i].channel);
     close(m->signal_fd);
-    close(m->ready_pipe[0]);
+    if (m->reload.line >= 0)
+        close(m->reload.line);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
     control_leave(m->control);
@@ -102,7 +104,6 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         .cache = m->cache,
         .temp = m->temp,
         .channel = -1,
-        .ready_fd = m->ready_pipe[1],
         .number = mine->number,
         .scripts = mine->scripts,
         .settings = mine->settings,
@@ -157,6 +158,7 @@ static void start_worker(struct master *m, struct slot *s)
         return;
     }
     s->channel = ends[0];
+    s->deaf = false;
     if (s->replaces)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
@@ -265,6 +267,8 @@ static void on_end(struct master *m, struct slot *s, int status)
         pause_slot(s, master_now());
 }
 
+static void hear(struct master *m, struct slot *s, bool ended);
+
 static void reap(struct master *m)
 {
     int status;
@@ -274,7 +278,7 @@ static void reap(struct master *m)
             continue;
         struct slot *s = master_slot(m, pid);
         if (s)
-            on_end(m, s, status);
+            hear(m, s, true), on_end(m, s, status);
         else if (!reload_on_end(m, pid))
             replace_on_end(m, pid);
     }
@@ -312,24 +316,40 @@ static void on_ready(struct master *m, struct slot *s)
     master_tell_ready(m);
 }
 
-static void on_words(struct master *m)
+int master_hear(int channel, struct worker_word *word)
+{
+    int rc = channel_hear(channel, word, sizeof *word);
+    word->text[sizeof word->text - 1] = '\0';
+    return rc;
+}
+
+// Who says what cannot be understood is not listened to any more. ended: it is gone, and these are its
+// last words.
+static void hear(struct master *m, struct slot *s, bool ended)
 {
     struct worker_word word;
-    ssize_t n;
-    while ((n = read(m->ready_pipe[0], &word, sizeof word)) == sizeof word ||
-           (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
-        struct slot *s = master_slot(m, word.pid);
-        if (!s)
-            reload_on_checker_word(m, &word);
-        else if (word.says == WORKER_READY)
+    int rc = 0;
+    for (int i = 0; i < WORDS && !s->deaf && (rc = master_hear(s->channel, &word)) > 0; i++) {
+        if (word.says == WORKER_READY)
             on_ready(m, s);
-        else if (word.says == WORKER_LOST)
-            end_lost(m, s, word.text);
-        else
+        else if (word.says != WORKER_LOST)
             reload_on_word(m, s, &word);
+        else if (!ended)
+            end_lost(m, s, word.text);
     }
+    if (rc == -EPROTO)
+        log_write(LOG_ERROR, "worker %d says what no worker says: it is ended", (int)s->pid);
+    if (rc == -EPROTO && !ended)
+        kill(s->pid, SIGKILL);
+    s->deaf |= rc < 0;
+}
+
+static void on_words(struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            hear(m, &m->slots[i], false);
+    reload_on_checker_word(m);
 }
 
 // The logs were rotated: the master, which may have the rights, opens them for everybody.
@@ -425,14 +445,21 @@ static int next_due(const struct master *m)
 static void turn(struct master *m)
 {
     bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
-    struct pollfd p[] = {{.fd = starts ? m->replace.line : -1, .events = POLLIN},
-                         {.fd = serves ? m->inherited->line : -1, .events = POLLIN},
-                         {.fd = m->signal_fd, .events = POLLIN},
-                         {.fd = m->ready_pipe[0], .events = POLLIN},
-                         {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN},
-                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN}};
+    int own[] = {starts ? m->replace.line : -1,
+                 serves ? m->inherited->line : -1,
+                 m->signal_fd,
+                 m->reload.line,
+                 m->control ? control_fd(m->control) : -1,
+                 m->watch ? watch_fd(m->watch) : -1};
+    enum { OWN = sizeof own / sizeof *own };
+    struct pollfd p[OWN + PLACES_WORKERS_MAX];
     struct signalfd_siginfo info;
-    if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
+    for (uint32_t i = 0; i < OWN + m->config->workers; i++) {
+        const struct slot *s = i < OWN ? NULL : &m->slots[i - OWN];
+        p[i] = (struct pollfd){.fd = !s ? own[i] : s->pid && !s->deaf ? s->channel : -1,
+                               .events = POLLIN};
+    }
+    if (poll(p, OWN + m->config->workers, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
@@ -458,8 +485,6 @@ static void give_back(struct master *m)
         files_close_pid(m->config->pid_file, m->pid_fd);
     if (m->signal_fd >= 0)
         close(m->signal_fd);
-    if (m->ready_pipe[0] >= 0)
-        close(m->ready_pipe[0]), close(m->ready_pipe[1]);
     reload_give_back(m);
     cache_free(m->cache);
     if (m->shared) {
@@ -488,7 +513,7 @@ int master_run(const struct config *c, struct inherited *in)
                        .replace = {.line = -1},
                        .pid_fd = -1,
                        .signal_fd = -1,
-                       .ready_pipe = {-1, -1}};
+                       .reload = {.line = -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.stop_ms = c->timeouts.stop;
     m.began = master_now();

@@ -28,7 +28,6 @@
 enum {
     BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
     SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
-    PIPE_MOST = 1 << 20     // fs.pipe-max-size, of those who are not root
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -232,14 +231,6 @@ static bool open_cache(struct master *m)
                                        (unsigned long long)c->cache_bytes, strerror(errno));
 }
 
-// What all workers may say at once has room: a page holds three words. Without the right to that much
-// it stays as it is.
-static void widen_ready_pipe(const struct master *m)
-{
-    int bytes = (int)(m->config->workers + 1) * 4096;
-    fcntl(m->ready_pipe[1], F_SETPIPE_SZ, bytes < PIPE_MOST ? bytes : PIPE_MOST);
-}
-
 static bool prepare(struct master *m)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -255,12 +246,8 @@ static bool prepare(struct master *m)
     void *shared =
         mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     m->shared = shared == MAP_FAILED ? NULL : shared;
-    if (m->signal_fd < 0 || !m->slots || !m->shared ||
-        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0 ||
-        fchmod(m->ready_pipe[0], 0) !=
-            0) // no script opens it by /proc/self/fd and speaks for a worker
+    if (m->signal_fd < 0 || !m->slots || !m->shared)
         return master_complain(m, "cannot start: %s", strerror(errno));
-    widen_ready_pipe(m);
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);

@@ -88,9 +88,9 @@ struct worker {
 // False when the master does not listen any more.
 static bool say(const struct worker *w, enum worker_says what, unsigned number, const char *text)
 {
-    struct worker_word word = {.pid = getpid(), .says = what, .number = number};
+    struct worker_word word = {.says = what, .number = number};
     stpncpy(word.text, text, sizeof word.text - 1);
-    return write(w->job->ready_fd, &word, sizeof word) == sizeof word;
+    return channel_say(w->job->channel, &word, sizeof word) == 0;
 }
 
 // While the server starts, all workers fail for the same reason: the first one tells it. What a checker
@@ -254,7 +254,7 @@ static void on_channel(struct watch *watch, uint32_t events)
 
 static bool take_channel(struct worker *w)
 {
-    if (w->job->channel < 0)
+    if (w->job->checks) // which is told nothing
         return true;
     int rc = loop_add(w->loop, &w->channel, w->job->channel, EPOLLIN, on_channel);
     return rc == 0 || fail(w, "the channel from the master", -rc);
@@ -381,7 +381,7 @@ static void begin(struct worker *w, unsigned number, const char *error)
         say(w, WORKER_LOADED, number, "");
     else if (generations_commit(&w->generations, number) &&
              make_server(w, w->generations.current) && !say(w, WORKER_READY, number, ""))
-        fail(w, "the pipe to the master", errno);
+        fail(w, "the channel to the master", errno);
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);
 }
