@@ -123,7 +123,7 @@ bool reload_first(struct master *m,
 // The number of the reload that will answer it; 0: none will, the server stops.
 unsigned reload_ask(struct master *m);
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word);
-void reload_on_checker_word(struct master *m); // there may be one
+void reload_on_checker_word(struct master *m);   // there may be one
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
 void reload_on_worker_end(struct master *m);
 void reload_on_saved(struct master *m); // the watch may have something to tell
@@ -149,6 +149,7 @@ void master_stopped(struct master *m);      // who waits for that hears it, and 
 // master.c, for those
 void master_stop(struct master *m);     // as TERM does
 void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
+void master_tell_of_cache(bool sound);  // what cache_worker_died and others found
 bool master_complain(const struct master *m, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // false
 

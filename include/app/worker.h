@@ -46,8 +46,8 @@ struct worker_job {
     int settings; // of config.lua, when they were reloaded last: a file's descriptor; −1: as in config
     uint32_t number; // of the last reload
     unsigned place;  // which of the workers this is: its number in shared->places and cache
-    bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is
-                  // none of a worker's, and settings are for it to write
+    bool checks; // loads the scripts for a reload, says whether that went well, and ends: place is
+                 // none of a worker's, and settings are for it to write
     int channel; // to the master (app/channel.h)
     pid_t master;
 };

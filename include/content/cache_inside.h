@@ -94,6 +94,7 @@ struct cache_held {
 uint64_t cache_now(const struct cache *c);
 uint64_t cache_hash(const struct cache *c, struct str key); // never 0
 void cache_wake(const struct cache *c, unsigned worker);
+bool cache_init_region(struct cache *c); // the head and the locks; false with errno
 
 // cache_shard.c
 int cache_lock_init(pthread_mutex_t *lock);

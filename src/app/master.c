@@ -231,6 +231,13 @@ static void stop(struct master *m, enum master_state next, int64_t within)
         stop_listening(m, m->config->listen_addrs); // after the workers know why
 }
 
+void master_tell_of_cache(bool sound)
+{
+    if (!sound)
+        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
+                             "begins empty");
+}
+
 static void on_end(struct master *m, struct slot *s, int status)
 {
     char end[64];
@@ -241,7 +248,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
-    cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    master_tell_of_cache(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
@@ -456,7 +463,9 @@ static void turn(struct master *m)
     struct signalfd_siginfo info;
     for (uint32_t i = 0; i < OWN + m->config->workers; i++) {
         const struct slot *s = i < OWN ? NULL : &m->slots[i - OWN];
-        p[i] = (struct pollfd){.fd = !s ? own[i] : s->pid && !s->deaf ? s->channel : -1,
+        p[i] = (struct pollfd){.fd = !s                   ? own[i]
+                                     : s->pid && !s->deaf ? s->channel
+                                                          : -1,
                                .events = POLLIN};
     }
     if (poll(p, OWN + m->config->workers, next_due(m)) < 0)

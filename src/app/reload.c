@@ -344,7 +344,7 @@ bool reload_on_end(struct master *m, pid_t pid)
     reload_on_checker_word(m); // its last
     forget_checker(r);
     r->checker = 0;
-    cache_worker_died(m->cache, m->config->workers);
+    master_tell_of_cache(cache_worker_died(m->cache, m->config->workers));
     if (r->stage != RELOAD_CHECKING)
         return true;
     if (r->passed) {

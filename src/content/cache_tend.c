@@ -1,0 +1,82 @@
+// What a master does in the shared memory: see the header, at cache_worker_died.
+//
+// Its workers write there, and what one of them has broken (by a library in C, say) must not break
+// their master: not the locks, whose words the C library believes, nor the numbers. So a child takes
+// the locks. One that dies of it, or does not come back, shows that the memory is not sound; then the
+// master writes it anew, without reading any of it.
+#include "content/cache_inside.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TEND_MS = 2000 }; // that a child gets for what takes less than one
+
+// The fills of workers from … to − 1 have failed.
+static void abandon(struct cache *c, unsigned from, unsigned to)
+{
+    for (uint32_t i = 0; i < c->shards; i++) {
+        struct cache_held h = cache_hold(c, i);
+        for (unsigned worker = from; worker < to; worker++)
+            cache_fill_abandon(&h, worker);
+        cache_let_go(&h);
+    }
+}
+
+// Whether the child came to its end; it is ended in any case.
+static bool comes_to_its_end(pid_t pid)
+{
+    int status = -1, end = pidfd_open(pid, 0);
+    struct pollfd p = {.fd = end, .events = POLLIN};
+    int came;
+    while ((came = end < 0 ? 0 : poll(&p, 1, TEND_MS)) < 0 && errno == EINTR)
+        continue;
+    if (end >= 0)
+        close(end);
+    if (came <= 0)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void begin_anew(struct cache *c)
+{
+    memset(c->bucket, 0, (size_t)c->shards * c->buckets * sizeof *c->bucket);
+    memset(c->shard, 0, c->shards * sizeof *c->shard);
+    c->region->ahead = 0;
+    cache_init_region(c);
+}
+
+// False: it was not sound, and begins empty. Where no child can be made, nothing is known, and the fills
+// of the dead stay.
+static bool tend(struct cache *c, unsigned from, unsigned to, unsigned more_from, unsigned more_to)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_DUMPABLE, 0); // its end is no news for a collector of core dumps
+        abandon(c, from, to);
+        abandon(c, more_from, more_to);
+        _exit(0);
+    }
+    bool sound = pid < 0 || comes_to_its_end(pid);
+    if (!sound)
+        begin_anew(c);
+    cache_wake_all(c); // also for what the dead may have ended without coming to wake anybody
+    return sound;
+}
+
+bool cache_others_died(struct cache *c)
+{
+    return tend(c, 0, c->first, c->first + c->workers, CACHE_WORKERS_MAX);
+}
+
+bool cache_worker_died(struct cache *c, unsigned worker)
+{
+    return tend(c, c->first + worker, c->first + worker + 1, 0, 0);
+}
