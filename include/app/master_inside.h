@@ -59,9 +59,10 @@ enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
 struct slot {
-    pid_t pid;   // 0: none now
-    int channel; // to it, while there is one
-    bool deaf;   // it says nothing more on it
+    pid_t pid;     // 0: none now
+    int channel;   // to it, while there is one
+    bool deaf;     // it says nothing more on it
+    bool logs_due; // it has the logs of before they were opened again, and no room for a message
     bool ready;
     uint32_t pause;          // before the next start after one that was never ready
     int64_t start_at;        // when pid is 0
@@ -98,6 +99,9 @@ struct master {
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
     struct replace replace;
     struct reload_end last;
+    int log_fds
+        [2]; // the error log and the access log as they were opened again; −1: as at the start
+    int64_t logs_due; // when workers that have old logs are told again; INT64_MAX: none has
     int64_t began;
     time_t began_wall;
     struct control *control; // NULL: none

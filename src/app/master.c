@@ -42,8 +42,9 @@
 enum {
     PAUSE_FIRST = 100,
     PAUSE_MOST = 5000,
-    GRACE = 1000, // what workers get beyond timeouts.stop, and before they are killed
-    WORDS = 16,   // of one worker in a turn: others are to be heard as well
+    GRACE = 1000,   // what workers get beyond timeouts.stop, and before they are killed
+    WORDS = 16,     // of one worker in a turn: others are to be heard as well
+    AGAIN_MS = 100, // between two tries to give a worker the new logs
 };
 
 int64_t master_now(void)
@@ -158,7 +159,7 @@ static void start_worker(struct master *m, struct slot *s)
         return;
     }
     s->channel = ends[0];
-    s->deaf = false;
+    s->deaf = s->logs_due = false;
     if (s->replaces)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
@@ -359,20 +360,44 @@ static void on_words(struct master *m)
     reload_on_checker_word(m);
 }
 
-// The logs were rotated: the master, which may have the rights, opens them for everybody.
-static void reopen_logs(const struct master *m)
+// Gives one worker the logs that the master writes to. One that does not read its channel, because it
+// is stuck or stopped, is told once it does.
+static void give_logs(struct master *m, struct slot *s)
 {
-    struct channel_message message = {.kind = CHANNEL_LOGS, .fds = {-1, -1, -1, -1}};
-    logs_reopen(m->config, &message.fds[0], &message.fds[1]);
-    if (message.fds[0] < 0 && message.fds[1] < 0)
+    struct channel_message message = {.kind = CHANNEL_LOGS,
+                                      .fds = {m->log_fds[0], m->log_fds[1], -1, -1}};
+    int rc = channel_send(s->channel, &message);
+    if (rc < 0 && rc != -EPIPE && !s->logs_due)
+        log_write(LOG_WARN, "worker %d does not get the new logs yet: %s", (int)s->pid,
+                  strerror(-rc));
+    s->logs_due = rc < 0 && rc != -EPIPE;
+    if (s->logs_due)
+        m->logs_due = master_now() + AGAIN_MS;
+}
+
+static void give_due_logs(struct master *m)
+{
+    if (master_now() < m->logs_due)
         return;
-    for (uint32_t i = 0; i < m->config->workers; i++) {
-        int rc = m->slots[i].pid ? channel_send(m->slots[i].channel, &message) : 0;
-        if (rc < 0)
-            log_write(LOG_ERROR, "worker %d did not get the new logs: %s", (int)m->slots[i].pid,
-                      strerror(-rc));
-    }
-    log_adopt(message.fds[0], message.fds[1]);
+    m->logs_due = INT64_MAX;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid && m->slots[i].logs_due)
+            give_logs(m, &m->slots[i]);
+}
+
+// The logs were rotated: the master, which may have the rights, opens them for everybody.
+static void reopen_logs(struct master *m)
+{
+    int error, access;
+    logs_reopen(m->config, &error, &access);
+    if (error < 0 && access < 0)
+        return;
+    log_adopt(error, access); // whose descriptors they are from here on
+    m->log_fds[0] = error < 0 ? m->log_fds[0] : error;
+    m->log_fds[1] = access < 0 ? m->log_fds[1] : access;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            give_logs(m, &m->slots[i]);
     log_write(LOG_INFO, "the logs were opened again");
 }
 
@@ -442,6 +467,8 @@ static int next_due(const struct master *m)
         at = replace_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
+    if (m->logs_due < at)
+        at = m->logs_due;
     if (master_control_due(m) < at)
         at = master_control_due(m);
     if (at == INT64_MAX)
@@ -479,6 +506,7 @@ static void turn(struct master *m)
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
+    give_due_logs(m);
     reload_on_saved(m);
     reload_on_turn(m);
     replace_on_turn(m);
@@ -522,6 +550,8 @@ int master_run(const struct config *c, struct inherited *in)
                        .replace = {.line = -1},
                        .pid_fd = -1,
                        .signal_fd = -1,
+                       .log_fds = {-1, -1},
+                       .logs_due = INT64_MAX,
                        .reload = {.line = -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.stop_ms = c->timeouts.stop;
