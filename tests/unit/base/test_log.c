@@ -17,7 +17,7 @@
 #include "base/log.h"
 
 static char folder[40], error_path[60], access_path[60];
-static char text[300 * 1024]; // of the file read last
+static char text[2 << 20]; // of the file read last
 
 static int setup(void **state)
 {
@@ -386,7 +386,7 @@ static void escaping(void **state)
     assert_int_equal(n, 5); // no room for a whole escape: none
 }
 
-enum { WRITERS = 4, RECORDS = 2000 };
+enum { WRITERS = 4, RECORDS = 4000 };
 
 static void *write_records(void *arg)
 {
@@ -413,7 +413,7 @@ static void count_records(const char *path, int next[static WRITERS])
 // While the file changes under them, again and again.
 static void records_of_threads_are_whole_and_all_there(void **state)
 {
-    enum { FILES = 40 };
+    enum { FILES = 1500 };
     (void)state;
     pthread_t threads[WRITERS];
     int numbers[WRITERS] = {0, 1, 2, 3}, next[WRITERS] = {0};
@@ -427,7 +427,6 @@ static void records_of_threads_are_whole_and_all_there(void **state)
         int fd = log_open_file(path[i]);
         assert_true(fd >= 0);
         log_adopt(fd, -1);
-        usleep(500);
     }
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
