@@ -510,8 +510,10 @@ static void on_eof(void *owner)
 
 static void on_broken(void *owner, int error)
 {
+    struct h1_conn *c = owner;
     (void)error;
-    h1_close(owner);
+    c->left = true;
+    h1_close(c);
 }
 
 static void on_closed(void *owner)
@@ -548,6 +550,7 @@ static void on_timer(struct timeout *t)
     } else if (c->state == CONN_DISCARD) {
         stop_discarding(c);
     } else {
+        c->left = c->state == CONN_HANDLE; // it was waited for after its FIN, and no answer came
         h1_close(c);
     }
 }

@@ -2,6 +2,8 @@
 import datetime
 import json
 import re
+import socket
+import struct
 
 import pytest
 
@@ -19,6 +21,7 @@ MAIN = """
     app.get("/stream", function()
       return app.stream(function(write) write "12345" write "678" end)
     end)
+    app.any("/long", function() print "long begun" require "lunette.task".sleep(20) return 204 end)
     app.get("/slow", function() require "lunette.task".sleep(0.2) return 204 end)
     """
 SITE = {
@@ -91,6 +94,16 @@ def test_what_is_no_request_has_nulls(site):
     for name in ["id", "method", "target", "protocol", "host", "route", "referer", "user_agent"]:
         assert line[name] is None
     assert line["remote_addr"] == "127.0.0.1"
+
+
+def test_who_left_before_the_answer(site):
+    with site.wire() as w:
+        w.get("/long?mark=left")
+        site.wait_for("long begun")
+        w.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    (line,) = lines_about(site, "mark=left")
+    assert (line["status"], line["bytes"], line["route"]) == (499, 0, "/long")
+    assert line["duration"] > 0 and list(line) == NAMES
 
 
 def raw_line(server, mark):
