@@ -84,12 +84,23 @@ def test_long_fields_are_cut_and_the_line_stays_whole(serve):
     assert short[0] == "GET /hello HTTP/1.1"
 
 
-def test_bad_requests_are_in_the_access_log_too(serve):
-    server = serve(SITE)
-    for data in ["nonsense\r\n\r\n", "GET /hello HTTP/1.1\r\n\r\n", "GET /\x01 HTTP/1.1\r\n\r\n"]:
-        with server.wire() as w:
-            assert w.send(data).answer().status == 400
-    assert [(line[0], line[1]) for line in lines_of(server, 3)] == [("-", "400")] * 3
+@pytest.mark.parametrize("data, status, line", [
+    ("nonsense\r\n\r\n", 400, "nonsense"),
+    ("GET /hello HTTP/1.1\r\n\r\n", 400, "GET /hello HTTP/1.1"),
+    ("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400, r"GET /\x01 HTTP/1.1"),
+    ('\r\nGET /" \xe9\t', 408, r"GET /\x22 \xe9\x09"),
+    ("POST /x HTTP/1.0\r\nHost: a\r\n\r\n", 411, "POST /x HTTP/1.0"),
+    ("GET /%zz?a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "GET /%zz?a HTTP/1.1"),
+    ("GET /" + "x" * 9000 + " HTTP/1.1\r\nHost: a\r\n\r\n", 414, "GET /" + "x" * 1495),
+    ("GET / HTTP/1.1\r\nHost: a\r\n" + "X: y\r\n" * 101 + "\r\n", 431, "GET / HTTP/1.1"),
+    ("GET / HTTP/1.1\r\nX: " + "y" * 20000 + "\r\n\r\n", 431, "GET / HTTP/1.1"),
+    ("GET /three HTTP/3.0\r\nHost: a\r\n\r\n", 505, "GET /three HTTP/3.0"),
+])
+def test_bad_requests_are_in_the_access_log_with_what_came_of_them(serve, data, status, line):
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { header = 1 } }"})
+    with server.wire() as w:
+        assert w.send(data).answer().status == status
+    assert lines_of(server, 1)[0][:2] == (line, str(status))
 
 
 def test_lines_of_many_workers_do_not_mix(serve):
