@@ -195,6 +195,21 @@ def test_a_connection_that_cannot_be_watched_is_closed(unharmed, fault):
         assert ask(unharmed, "/hello").body == b"hello"
 
 
+@tracing
+def test_a_connection_that_cannot_be_watched_is_not_counted_as_accepted():
+    with running({"scripts/config.lua": "return { metrics = '/metrics' }", "site/a.txt": "a"},
+                 "--workers", "1", env=NO_LEAKS) as server:
+        def accepted():
+            text = ask(server, "/metrics").body.decode()
+            return int(re.search(r"^lunette_connections_accepted_total (\d+)$", text, re.M)[1])
+        before = accepted()
+        with injected(server.workers()[0], "epoll_ctl:error=ENOMEM:when=1"):
+            with server.wire() as w:
+                with contextlib.suppress(ConnectionError):
+                    w.get("/a.txt").assert_end()
+        assert accepted() == before + 1  # that one itself
+
+
 # --- interrupted calls ---
 
 @tracing

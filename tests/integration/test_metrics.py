@@ -321,6 +321,7 @@ def test_health_while_serving(both):
         assert (answer.status, answer.body) == (200, b"ok\n")
         assert answer["content-type"] == "text/plain; charset=utf-8"
         assert answer["cache-control"] == "no-store" and "etag" not in answer.headers
+        assert "retry-after" not in answer.headers
 
 
 def wait_request(server):
@@ -340,6 +341,7 @@ def test_health_while_stopping_on_its_own_address():
         time.sleep(0.1)
         answer = http_get(port, "/")
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         with pytest.raises(ConnectionRefusedError):
             server.connect()
         assert w.answer().body == b"waited"
@@ -355,8 +357,10 @@ def test_health_while_stopping_on_a_path():
         time.sleep(0.1)
         answer = http_get(server.port, "/health")
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         answer = http_get(server.port, "/notes/1")  # its turn is over
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         assert answer["connection"] == "close"
         assert w.answer().body == b"waited"
         w.s.close()
@@ -379,6 +383,7 @@ def test_health_before_the_workers_are_ready():
         eventually(early)
         answer = early()
         assert (answer.status, answer.body) == (503, b"starting\n")
+        assert answer["retry-after"] == "1"
         server.wait_for("serves")
         assert http_get(port, "/").body == b"ok\n"
     finally:
