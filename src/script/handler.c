@@ -325,8 +325,12 @@ static void answer_plainly(struct handler *h, struct exchange *x, unsigned statu
     struct buf *page = &h->text;
     buf_clear(page);
     page_html(page, status, str_of(NULL, 0));
+    fields_clear(&h->fields);
+    if (status == 503)
+        fields_add(&h->fields, STR("Retry-After"), STR("1"));
     struct http_response r = {
         .status = status,
+        .fields = &h->fields,
         .default_type = STR("text/html; charset=utf-8"),
         .body = BODY_BYTES,
         .bytes = buf_str(page),
@@ -464,10 +468,9 @@ static void set_stage(struct work *w, enum work_stage stage, uint64_t ms)
 }
 
 // The coroutine caught its cancel, or does not come to its answer: the client gets one all the same.
-static void answer_for(struct work *w)
+static void answer_for(struct work *w, const char *why)
 {
-    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s: the handler went on after timeouts.handler",
-              STR_ARG(w->x->request.target));
+    log_about(exchange_id(w->x), LOG_ERROR, "503 %.*s: %s", STR_ARG(w->x->request.target), why);
     stream_forget(w);
     w->stream.closed = true;
     answer_plainly(w->h, w->x, 503);
@@ -492,7 +495,7 @@ static void on_deadline(struct timeout *t)
         if (answered)
             return;
         if (w->x)
-            answer_for(w);
+            answer_for(w, "the handler went on after timeouts.handler");
         set_stage(w, WORK_GIVEN_UP, GRACE_MS);
         break;
     case WORK_GIVEN_UP:
@@ -698,7 +701,27 @@ unsigned handler_busy(const struct handler *h)
     return h->busy;
 }
 
+bool handler_has_requests(const struct handler *h)
+{
+    for (uint32_t i = 0; i < h->work_count; i++)
+        if (h->works[i]->x)
+            return true;
+    return false;
+}
+
 void handler_end_all(struct handler *h)
+{
+    for (uint32_t i = 0; i < h->work_count; i++) {
+        struct work *w = h->works[i];
+        if (w->x && w->x->status == 0)
+            answer_for(w, "its scripts had to make room for those of a reload "
+                          "(limits.generations)");
+        else if (w->x)
+            exchange_abort(w->x);
+    }
+}
+
+void handler_break_off(struct handler *h)
 {
     for (uint32_t i = 0; i < h->work_count; i++)
         if (h->works[i]->x)
