@@ -220,7 +220,9 @@ static void stop(struct master *m, enum master_state next, int64_t within)
     if (m->state == ENDING) // impatience must not move the deadline
         return;
     if (m->state < STOPPING)
-        notify_tell(&m->notify, "STOPPING=1\nSTATUS=finishing the requests under way");
+        notify_tell(&m->notify,
+                    "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=finishing the requests under way",
+                    (long long)(within + 2 * GRACE) * 1000); // whatever TimeoutStopSec says
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
