@@ -220,19 +220,33 @@ static bool is_same(int a, int b)
     return same;
 }
 
-// A folder that is being replaced, or an entry that an editor is about to rename, must not be taken for a
-// site without scripts.
-static bool lost_entry(const struct master *m)
+static bool is_blank(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!strchr(" \t\r\n", text.p[i]) || text.p[i] == '\0')
+            return false;
+    return true;
+}
+
+// A folder that is being replaced, and an entry that an editor is about to rename or to write, must not be
+// taken for a site without scripts. NULL, or what is wrong.
+static const char *lost_entry(const struct master *m)
 {
     const struct str entry = STR("main.lua");
-    struct str text;
+    struct str old, new;
+    const char *wrong = NULL;
     struct snapshot *before = snapshot_open(m->told.scripts);
     struct snapshot *after = snapshot_open(m->reload.new.scripts);
-    bool lost = before && after && snapshot_find(before, entry, &text) &&
-                !snapshot_find(after, entry, &text);
+    bool had = before && after && snapshot_find(before, entry, &old);
+    if (had && !snapshot_find(after, entry, &new))
+        wrong = "scripts/main.lua is not there any more";
+    else if (had && is_blank(new) && !is_blank(old))
+        wrong =
+            "scripts/main.lua is empty, as while it is being written (a comment in it makes a site "
+            "without routes)";
     snapshot_close(before);
     snapshot_close(after);
-    return lost;
+    return wrong;
 }
 
 // Starts the process that tries them. 0 or −errno.
@@ -282,8 +296,9 @@ static void begin(struct master *m)
         fail(m, why);
         return;
     }
-    if (lost_entry(m)) {
-        fail(m, "scripts/main.lua is not there any more");
+    const char *lost = lost_entry(m);
+    if (lost) {
+        fail(m, lost);
         return;
     }
     int rc = start_checker(m);

@@ -332,6 +332,33 @@ def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
     assert eventually(lambda: not server.open_files("/memfd:lunette-s"))
 
 
+@pytest.mark.parametrize("text", ["", "\n \t\r\n"])
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_main_lua_without_a_word_is_no_new_script(serve, text, dev):
+    """As an editor leaves it that empties the file before it writes it."""
+    server = serve(SITE, *(["--dev"] if dev else ["--workers", "2"]))
+    main = server.folder / "scripts/main.lua"
+    good = main.read_text()
+    main.write_text(text)
+    if not dev:
+        reload(server)
+    server.wait_for("reload 1 came to nothing: scripts/main.lua is empty, as while it is being written "
+                    r".*\. The scripts that ran before go on")
+    assert pages(server) == {"one"}
+    main.write_text(good.replace("app.text(part)", "app.text(part .. '!')"))
+    if dev:
+        eventually(lambda: page(server) == "one!")
+    else:
+        reload(server, 2)
+        assert pages(server) == {"one!"}
+    main.write_text("-- nothing\n")  # what is meant
+    if dev:
+        eventually(lambda: requests.get(server.url("/"), timeout=10).status_code == 404)
+    else:
+        reload(server, 3)
+        assert requests.get(server.url("/"), timeout=10).status_code == 404
+
+
 def test_scripts_that_are_gone_are_no_new_scripts(serve):
     """As between the two renames of a deployment."""
     server = serve(SITE, "--workers", "1")
