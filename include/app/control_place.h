@@ -30,6 +30,9 @@ bool control_place(unsigned i, const char *site, uid_t uid, char path[static PAT
 // folders that are somebody else's, or that others may write.
 int control_place_make(const char *path, const struct identity *owner);
 
+// Removes the folder of a place, BASE/NAME, and in /tmp BASE, where they are empty and that is allowed.
+void control_place_leave(const char *path);
+
 // For who looks for a server of uid: 0, or −EPERM where another one could have made the place.
 int control_place_check(const char *path, uid_t uid);
 

@@ -8,6 +8,7 @@
 #include "app/inherit.h"
 #include "app/notify.h"
 #include "app/replace.h"
+#include "app/temp.h"
 #include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
@@ -86,8 +87,8 @@ struct master {
     struct cache *cache;
     bool cache_is_shared; // with the server that this one replaces, while that lives
     struct slot *slots;
-    const char *temp;  // where large bodies wait
-    char own_temp[32]; // the same, where we made it; else ""
+    const char *temp;     // where large bodies wait
+    struct temp own_temp; // the same, where we made it
     int pid_fd, signal_fd;
     enum master_state state;
     int64_t deadline; // of STOPPING and ENDING

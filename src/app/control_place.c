@@ -129,6 +129,19 @@ int control_place_make(const char *path, const struct identity *owner)
     return rc;
 }
 
+void control_place_leave(const char *path)
+{
+    static const char tmp[] = "/tmp/lunette-";
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    cut(folder);
+    if (rmdir(folder) != 0)
+        return;
+    cut(folder);
+    if (strncmp(folder, tmp, sizeof tmp - 1) == 0 && strchr(folder + sizeof tmp - 1, '/') == NULL)
+        rmdir(folder);
+}
+
 int control_place_check(const char *path, uid_t uid)
 {
     char folder[PATH_MAX];

@@ -85,6 +85,8 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         close(m->reload.line);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
+    if (m->own_temp.fd >= 0)
+        close(m->own_temp.fd);
     control_leave(m->control);
     if (m->control_fd >= 0)
         close(m->control_fd);
@@ -531,8 +533,7 @@ static void give_back(struct master *m)
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }
-    if (m->own_temp[0] && rmdir(m->own_temp) != 0)
-        log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
+    temp_close(&m->own_temp);
     free(m->sockets);
     free(m->socket_ids);
     free(m->socket_shared);
@@ -549,6 +550,7 @@ int master_run(const struct config *c, struct inherited *in)
     struct master m = {.config = c,
                        .inherited = in,
                        .control_fd = -1,
+                       .own_temp = {.fd = -1},
                        .replace = {.line = -1},
                        .pid_fd = -1,
                        .signal_fd = -1,

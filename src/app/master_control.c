@@ -310,6 +310,8 @@ void master_stopped(struct master *m)
     if (!m->control)
         return;
     files_remove_socket(m->control_path, &m->control_id);
+    if (!m->config->control)
+        control_place_leave(m->control_path);
     control_end_waiting(m->control, FOR_THE_END, true, NULL);
     control_free(m->control);
     m->control = NULL;

@@ -156,19 +156,18 @@ static bool become(struct master *m)
 // A folder for large bodies that nobody else uses: workers may write all of it.
 static bool choose_temp(struct master *m)
 {
-    static const char pattern[] = "/tmp/lunette-XXXXXX";
     const struct config *c = m->config;
     m->temp = c->temp ? c->temp : c->data;
     if (c->temp || access(c->data, W_OK | X_OK) == 0)
         return true;
-    memcpy(m->own_temp, pattern, sizeof pattern);
-    if (mkdtemp(m->own_temp)) {
-        m->temp = m->own_temp;
-        return true;
-    }
-    m->own_temp[0] = '\0';
-    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
-              c->data);
+    int rc = temp_open(&m->own_temp, c->site);
+    if (rc == 0)
+        m->temp = m->own_temp.path;
+    else
+        log_write(LOG_WARN,
+                  "large request bodies have no folder: %s cannot be written, nor be made in /tmp: "
+                  "%s: %s. config.lua's temp can name one",
+                  c->data, m->own_temp.path, strerror(-rc));
     return true;
 }
 
