@@ -239,9 +239,11 @@ static void its_own_children_are_not_heard(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         int fd = control_connect(path);
-        ssize_t n = fd < 0 ? -1 : recv(fd, text, sizeof text, 0);
+        struct pollfd has_come = {.fd = fd, .events = POLLIN};
+        ssize_t n = poll(&has_come, 1, 10000) == 1 ? recv(fd, text, sizeof text, 0) : -1;
         _exit(n > 0 && write(result[1], text, (size_t)n) == n ? 0 : 1);
     }
+    close(result[1]);
     struct pollfd p = {.fd = control_fd(control), .events = POLLIN};
     assert_int_equal(poll(&p, 1, 10000), 1);
     control_turn(control);
@@ -249,7 +251,7 @@ static void its_own_children_are_not_heard(void **state)
     assert_string_equal(
         text, "the server's own workers, and what they start, are not heard here\nfailed\n");
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    close(result[0]), close(result[1]);
+    close(result[0]);
 }
 
 static void nor_are_those_of_the_process_that_it_shuns(void **state)
