@@ -10,7 +10,7 @@ struct meta_file {
     const char *text;
     size_t n;
 };
-extern const struct meta_file meta_files[]; // made by the build from src/meta; ends with a NULL name
+extern const struct meta_file meta_files[]; // made by the build from src/meta; a NULL name ends it
 
 // Writes them all beneath folder, which is made, as are the folders above it; what is there under a
 // name of theirs is replaced. 0, or −errno of the first that cannot be written.

@@ -69,11 +69,16 @@ def test_options_are_there_without_a_command_and_behind_a_folder():
     assert complete("lunette --") == complete("lunette serve --") | {"--version"}
     assert complete("lunette --ve") == {"--version"}
     assert complete("lunette mysite --d") == {"--dev"}
+    assert complete("lunette --config serve --dev che") == {"check"}
+    assert complete("lunette --dev test --t") == {"--tap"}
 
 
 def test_values(tmp_path):
     (tmp_path / "config with a blank.lua").touch()
     assert complete("lunette serve --config c", tmp_path) == {"config with a blank.lua"}
+    assert complete("lunette serve --config = c", tmp_path) == {"config with a blank.lua"}
+    assert complete("lunette serve --config =", tmp_path) == {"config with a blank.lua"}
+    assert complete("lunette --config = x --v", tmp_path) == {"--version"}
     assert "root" in complete("lunette serve --user ro")
     assert complete("lunette serve --workers ") == set()
     assert complete("lunette why P") == {"POST", "PUT", "PATCH"}

@@ -163,3 +163,22 @@ def test_the_guide_is_served_by_root(top, monkeypatch):
     assert "nobody" in log and " error " not in log, log
     data = top / "usr/share/lunette/guide/data"
     assert data.stat().st_uid != 0 and not list(data.iterdir())
+
+
+def test_a_purge_leaves_nothing(package, place):
+    top = place / "root"
+    (top / "var/lib/dpkg/info").mkdir(parents=True)
+    (top / "var/lib/dpkg/updates").mkdir()
+    (top / "var/lib/dpkg/status").touch()
+    dpkg = ("dpkg", f"--root={top}", "--force-script-chrootless", "--force-depends", "--force-not-root",
+            f"--log={place}/log")
+    run(*dpkg, "-i", package)
+    guide = top / "usr/share/lunette/guide"
+    assert (guide / "scripts/main.lua").exists() and (top / "usr/bin/lunette").exists()
+    (guide / "data").mkdir()
+    (guide / "data/demo.db").touch()
+    run(*dpkg, "-r", "lunette")
+    assert (guide / "data/demo.db").exists() and not (guide / "scripts").exists()
+    run(*dpkg, "-P", "lunette")
+    assert not [p for p in top.rglob("*") if "var/lib/dpkg" not in str(p.relative_to(top))
+                and str(p.relative_to(top)) not in ("var", "var/lib")]
