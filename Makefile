@@ -34,7 +34,7 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
              -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
-LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
+LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
 META  := $(sort $(wildcard src/meta/*/*.lua))
 OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
@@ -81,22 +81,24 @@ $(B)/obj/%.o: src/%.c | need
 
 $(B)/obj/content/coder_%.o: CPPFLAGS += $(CODINGS)
 
-# Files inside the program: $(call embed,SYMBOL,SED,FILES) makes a table of names, which SED makes of
-# theirs, and texts, one .incbin each. The Lua library is one (script/vm.h), and so are the
-# annotations of it for editors (app/meta.h).
-embed = { echo '.section .rodata'; n=0; for f in $(3); do \
-     m=$$(echo $$f | sed '$(2)'); n=$$((n+1)); \
-     printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
-   echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl $(1)'; echo '$(1):'; \
-   n=0; for f in $(3); do n=$$((n+1)); \
-     printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
-   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; }
+# Files inside the program: one .incbin each, and a table of { name, text, bytes }. $(call
+# embed,TABLE,FILES,SED): SED makes names of paths.
+embed = { echo '.section .rodata'; n=0; for f in $(2); do \
+            m=$$(echo $$f | sed '$(3)'); n=$$((n+1)); \
+            printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
+          echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl $(1)'; echo '$(1):'; \
+          n=0; for f in $(2); do n=$$((n+1)); \
+            printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
+          echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; }
+
+# The Lua library: vm_modules (script/vm.h).
 $(B)/modules.S: $(LUA) Makefile
 	@mkdir -p $(@D)
-	@$(call embed,vm_modules,s|^src/lua/||; s|\.lua$$||; s|/|.|g; s|\.init$$||,$(LUA)) > $@
+	@$(call embed,vm_modules,$(LUA),s|^src/lua/||; s|\.lua$$||; s|/|.|g; s|\.init$$||) > $@
+# The annotations for editors: meta_files (app/meta.h).
 $(B)/meta.S: $(META) Makefile
 	@mkdir -p $(@D)
-	@$(call embed,meta_files,s|^src/meta/||,$(META)) > $@
+	@$(call embed,meta_files,$(META),s|^src/meta/||) > $@
 $(B)/obj/modules.o: $(LUA)
 $(B)/obj/meta.o: $(META)
 $(B)/obj/%.o: $(B)/%.S | need

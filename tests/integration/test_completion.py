@@ -81,6 +81,8 @@ def test_values(tmp_path):
     assert complete("lunette --config = x --v", tmp_path) == {"--version"}
     assert "root" in complete("lunette serve --user ro")
     assert complete("lunette serve --workers ") == set()
+    assert complete("lunette help re") == {"repl", "reload"}
+    assert complete("lunette help serve ") == set()
     assert complete("lunette why P") == {"POST", "PUT", "PATCH"}
 
 

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
-from running import running
+from conftest import LUNETTE, ROOT
+from running import make_folder, running
 from test_man import schema_names
 
 META = ROOT / "src/meta/lunette"
@@ -40,6 +40,16 @@ LIST = """
         return not ok and tostring(why):find("LATER", 1, true) ~= nil
     end
 
+    -- Methods of sqlite's objects.
+    local function sqlite_methods()
+        local ok, sqlite = pcall(require, "lunette.sqlite")
+        if not ok then return nil end
+        local db, methods = sqlite.open ":memory:", {}
+        methods.database = names_in(getmetatable(db).__index)
+        db:transaction(function(tx) methods.transaction = names_in(getmetatable(tx).__index) end)
+        return methods
+    end
+
     local calls = names_in(app)
     for _, name in ipairs { "websocket", "every", "at", "at_start" } do
         if is_later(name) then calls[name] = "later" end
@@ -53,6 +63,7 @@ LIST = """
             response = names_in(getmetatable(app.text "").__index),
             schema = names_in(getmetatable(require "lunette.validate".schema {}).__index),
             task = names_in(getmetatable(require "lunette.task".spawn(function() end)).__index),
+            sqlite = sqlite_methods(),
         }
     end)
 
@@ -147,9 +158,10 @@ MODULES = set("""lunette lunette.auth lunette.cache lunette.cookie lunette.cors 
     lunette.validate""".split())
 # What modules have for the rest of the library.
 INSIDE = {
-    "lunette.session": {"field", "state"}, "lunette.secure": {"field"},
-    "lunette.template": {"add_view", "render_for"}, "lunette.validate": {"schema_for"},
+    "lunette.session": {"field", "own_secret", "state"}, "lunette.secure": {"field"},
+    "lunette.template": {"add_view", "render_for", "unit"}, "lunette.validate": {"schema_for"},
 }
+FOR_TESTS = "lunette.test is for the files in tests/"
 
 
 def test_every_module_has_annotations():
@@ -163,12 +175,56 @@ def test_a_module_has_what_is_annotated(real, name):
     found = real["modules"][name]
     if found == "later":
         assert name in ("lunette.sqlite", "lunette.test")
+    elif isinstance(found, str):
+        assert FOR_TESTS in found and name == "lunette.test"
+    else:
+        check(name, set(found) - INSIDE.get(name, set()))
+        for field, kind in META_OF.fields(name).items():
+            assert (found[field] == "function") == (kind == "function"), field
+
+
+def check(owner, found):
+    """The class has the names that were found, and no others."""
+    assert differences(set(META_OF.fields(owner)), set(found)) == []
+
+
+LIST_OF_TEST = """
+    local test = require "lunette.test"
+    local json = require "lunette.json"
+
+    test("names", function()
+        local function names_in(t)
+            local names = json.array {}
+            for name in pairs(t) do names[#names + 1] = name end
+            return names
+        end
+        error("NAMES" .. json.encode {
+            ["lunette.test"] = names_in(test), ["lunette.TestClient"] = names_in(test.client),
+            ["lunette.Expectation"] = names_in(test.expect(1)),
+            ["lunette.TestAnswer"] = names_in(test.client.get("/", { headers = { accept = "*/*" } })),
+        } .. "END")
+    end)
+"""
+
+
+def test_the_module_for_tests_has_what_is_annotated(real):
+    if real["modules"]["lunette.test"] == "later":
         return
-    assert isinstance(found, dict), found
-    annotated = META_OF.fields(name)
-    assert differences(set(annotated), set(found) - INSIDE.get(name, set())) == []
-    for field, kind in annotated.items():
-        assert (found[field] == "function") == (kind == "function") or found[field] == "table", field
+    folder = make_folder({"scripts/main.lua": "require 'lunette'.get('/', function() return {} end)",
+                          "tests/names_test.lua": LIST_OF_TEST})
+    done = subprocess.run([LUNETTE, "test", str(folder)], capture_output=True, text=True, timeout=60,
+                          check=False)
+    found = json.loads(re.search(r"NAMES(\{.*?\})END", done.stdout + done.stderr)[1])
+    for owner, names in found.items():
+        # read on first use, or nil in this answer
+        check(owner, set(names) | ({"json", "location"} if owner == "lunette.TestAnswer" else set()))
+
+
+def test_databases_have_what_is_annotated(real):
+    if real["modules"]["lunette.sqlite"] == "later":
+        return
+    for kind, methods in real["sqlite"].items():
+        check("lunette." + kind.capitalize(), {name for name in methods if not name.startswith("__")})
 
 
 def test_the_app_has_what_is_annotated(real):

@@ -15,14 +15,17 @@
 ---Makes a body piece by piece. A table that it returns is trailers.
 ---@alias lunette.Stream fun(write: fun(chunk: string)): table<string, string>?
 
----What a handler returns: a response; a string (a page); a table (JSON); or a status, with headers and
----body behind it. Nothing, or `nil, message`, is a 500.
----@alias lunette.Handler fun(req: lunette.Request): (lunette.Response|string|table|integer), (lunette.Headers|string|nil), lunette.Body?
+---What a handler returns first: a response; a string (a page); a table (JSON); or a status, with headers
+---and body, or a body alone, behind it.
+---@alias lunette.Result lunette.Response|string|table|integer
+
+---Nothing returned, or `nil, message`, is a 500.
+---@alias lunette.Handler fun(req: lunette.Request): lunette.Result, lunette.Headers|string|nil, lunette.Body?
 
 ---`handle(req)` gives the finished response of what is inside, and never raises.
----@alias lunette.Middleware fun(req: lunette.Request, handle: fun(req: lunette.Request): lunette.Response): (lunette.Response|string|table|integer), (lunette.Headers|string|nil), lunette.Body?
+---@alias lunette.Middleware fun(req: lunette.Request, handle: fun(req: lunette.Request): lunette.Response): lunette.Result, lunette.Headers|string|nil, lunette.Body?
 
----@alias lunette.ErrorPage fun(req: lunette.Request, err: lunette.Error): (lunette.Response|string|table|integer), (lunette.Headers|string|nil), lunette.Body?
+---@alias lunette.ErrorPage fun(req: lunette.Request, err: lunette.Error): lunette.Result, lunette.Headers|string|nil, lunette.Body?
 
 ---What a page of `app.on_error` is told.
 ---@class lunette.Error
@@ -48,7 +51,7 @@
 ---@field json lunette.Schema|lunette.Fields|false|nil
 ---@field params lunette.Schema|lunette.Fields|false|nil
 ---@field files table<string, lunette.FileRule>|false|nil What the file inputs of a form have to be
----@field invalid (fun(req: lunette.Request, errors: table<string, string>): (lunette.Response|string|table|integer), (lunette.Headers|string|nil), lunette.Body?)|false|nil The answer to fields that do not fit, 422 unless it names a status
+---@field invalid (fun(req: lunette.Request, errors: table<string, string>): lunette.Result, lunette.Headers|string|nil, lunette.Body?)|false|nil The answer to fields that do not fit, 422 unless it names a status
 
 ---@class lunette.RouteOptions: lunette.GroupOptions
 ---@field name string? For `app.url_for`

@@ -1,6 +1,7 @@
 ---@meta _
 
----What a handler receives. Fields are made when they are first read, and then kept; you may add some.
+---What a handler receives. Fields are made when they are first read, and then kept. You may add some: a
+---`---@class lunette.Request` in a file of yours, with a `---@field` for each, says so.
 ---@class lunette.Request
 ---@field method lunette.Method|string
 ---@field path string Decoded and normalised

@@ -6,21 +6,37 @@ local sqlite = {}
 ---A value of SQL: nil is NULL, `sqlite.blob(s)` bytes.
 ---@alias lunette.SqlValue string|number|boolean|userdata|nil
 
----What raises where SQL fails.
+---What raises where SQL fails; tostring makes a line of it.
 ---@class lunette.SqlError
----@field kind string "constraint", "busy", …
+---@field kind string "constraint", "busy", "full", "readonly", "corrupt", "io", "open", "sql", "denied", "misuse", …
 ---@field message string
+---@field code string "SQLITE_CONSTRAINT_UNIQUE"
+---@field sql string?
+---@field place string? "scripts/main.lua:6"
+---@field step integer? Of `db:migrate`
 
 ---@class lunette.SqlResult
 ---@field changes integer Rows that were changed
 ---@field last_id integer The rowid of the last insert
 
----Opens a database below data/, or ":memory:".
+---@class lunette.SqlOptions
+---@field timeout lunette.Duration? For the turn of a call: 5 seconds unless given
+---@field readers integer? Connections that read: 3 unless given
+---@field statements integer? Kept prepared by each connection: 64 unless given
+---@field synchronous "normal"|"full"|nil "normal" unless given
+
+---Opens a database beneath data/, or ":memory:".
 ---@param path string
----@param opts table?
+---@param opts lunette.SqlOptions?
 ---@return lunette.Database
 ---@nodiscard
 function sqlite.open(path, opts) end
+
+---Whether e is an error of a database.
+---@param e any
+---@return boolean
+---@nodiscard
+function sqlite.is_error(e) end
 
 ---Bytes as a BLOB, rather than text.
 ---@param s string
@@ -28,7 +44,7 @@ function sqlite.open(path, opts) end
 ---@nodiscard
 function sqlite.blob(s) end
 
----What a transaction has, too. Parameters: for each "?" one, or one table for ":name". Errors raise
+---What is inside a transaction. Values: for each "?" one, or one table for ":name". Errors raise
 ---(lunette.SqlError).
 ---@class lunette.Transaction
 local Transaction = {}
@@ -74,8 +90,12 @@ function Transaction:transaction(fn) end
 ---@class lunette.Database: lunette.Transaction
 local Database = {}
 
----Brings the database up to date: each step runs once, in order.
+---Brings the database to the version #steps: each step is done once, by whichever worker comes first.
 ---@param steps (string|fun(tx: lunette.Transaction))[]
+---@return integer before The version that it had
 function Database:migrate(steps) end
+
+---Gives the connections back. A database that nobody has any more is closed by itself.
+function Database:close() end
 
 return sqlite
