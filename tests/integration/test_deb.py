@@ -10,7 +10,8 @@ import pytest
 
 import conftest
 from conftest import ROOT, Server
-from running import new_folder
+from running import ask, new_folder
+from test_own_site import Page
 
 
 def run(*command, **options):
@@ -117,19 +118,20 @@ def test_the_same_program_gives_the_same_package(package):
 
 
 def serve_guide(top, monkeypatch, user=None):
-    """The installed server on the installed guide: what it answers, and its log."""
+    """The installed server on the installed guide: what its links lead to, a large body, its log."""
     monkeypatch.setattr(conftest, "LUNETTE", str(top / "usr/bin/lunette"))
     folder = new_folder()
     folder.chmod(0o777)
-    guide = top / "usr/share/lunette/guide"
-    server = GuideServer(guide, folder, ("--workers", "1"), user=user)
+    server = GuideServer(top / "usr/share/lunette/guide", folder, ("--workers", "1"), user=user)
     try:
-        assert server.get("/").startswith(b"HTTP/1.1 200"), server.errors()
-        assert server.get("/style.css").startswith(b"HTTP/1.1 200")
-        body = b"x" * 200000  # more than is kept in memory
-        head = (f"POST /no-such-page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n")
-        assert server.raw(head.encode() + body).startswith(b"HTTP/1.1 4")
+        start = ask(server, "/")
+        assert start.status == 200, server.errors()
+        links = [link for link in Page(start.body.decode()).links if re.match("/[^/]|/$", link[0])]
+        assert len(links) > 3
+        for path, status in links:  # 503: what needs a folder to write to may say so
+            assert ask(server, path.partition("#")[0]).status in (status, 503), path
+        large = ask(server, "/no-such-page", method="POST", body=b"x" * 200000)
+        assert large.status in (404, 405, 413)
     finally:
         server.stop()
     return server.errors()
