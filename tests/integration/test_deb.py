@@ -118,7 +118,8 @@ def test_the_same_program_gives_the_same_package(package):
 
 
 def serve_guide(top, monkeypatch, user=None):
-    """The installed server on the installed guide: what its links lead to, a large body, its log."""
+    """The installed server on the installed guide: what its links lead to, and a large body. Its log,
+    without the errors that are there to be seen."""
     monkeypatch.setattr(conftest, "LUNETTE", str(top / "usr/bin/lunette"))
     folder = new_folder()
     folder.chmod(0o777)
@@ -130,11 +131,12 @@ def serve_guide(top, monkeypatch, user=None):
         assert len(links) > 3
         for path, status in links:  # 503: what needs a folder to write to may say so
             assert ask(server, path.partition("#")[0]).status in (status, 503), path
+        meant = [f" 500 GET {path}: " for path, status in links if status == 500]
         large = ask(server, "/no-such-page", method="POST", body=b"x" * 200000)
         assert large.status in (404, 405, 413)
     finally:
         server.stop()
-    return server.errors()
+    return "\n".join(line for line in server.errors().splitlines() if not any(m in line for m in meant))
 
 
 class GuideServer(Server):
