@@ -21,15 +21,20 @@ def run(*command, **options):
     return done.stdout
 
 
-# As umask 022 would have it: others look into these folders.
+def build():
+    """The package of the program that is there, in a folder of its own."""
+    folder = new_folder()
+    shutil.copy(conftest.LUNETTE, folder / "lunette")
+    said = run("make", "-C", ROOT, "-s", "--no-print-directory", "NEED=:", f"B={folder}", "deb-files",
+               env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+    path = pathlib.Path(said.strip())
+    assert {p.name for p in folder.iterdir()} == {"lunette", path.name}
+    return path
+
+
 @pytest.fixture(scope="module")
 def package():
-    build = new_folder()
-    shutil.copy(conftest.LUNETTE, build / "lunette")
-    path = pathlib.Path(run("make", "-C", ROOT, "-s", "--no-print-directory", "NEED=:", f"B={build}",
-                            "deb-files").strip())
-    assert sorted(p.name for p in build.iterdir()) == sorted(["lunette", path.name])
-    return path
+    return build()
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +115,7 @@ def test_the_unit_serves_any_folder(top):
 
 
 def test_the_same_program_gives_the_same_package(package):
-    build = new_folder()
-    shutil.copy(conftest.LUNETTE, build / "lunette")
-    again = run("make", "-C", ROOT, "-s", "--no-print-directory", "NEED=:", f"B={build}",
-                "deb-files").strip()
-    assert pathlib.Path(again).read_bytes() == package.read_bytes()
+    assert build().read_bytes() == package.read_bytes()
 
 
 def serve_guide(top, monkeypatch, user=None):
