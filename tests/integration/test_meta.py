@@ -21,10 +21,19 @@ LIST = """
     local app = require "lunette"
     local json = require "lunette.json"
 
-    -- Names of a table's fields → their types.
+    -- "function" of C, "function 2" of Lua with so many parameters, or another type.
+    local function kind(value)
+        local info = type(value) == "function" and debug.getinfo(value, "Su")
+        if info and info.what == "Lua" and not info.isvararg then
+            return "function " .. info.nparams
+        end
+        return type(value)
+    end
+
+    -- Names of a table's fields → their kinds.
     local function names_in(t)
         local names = {}
-        for name, value in pairs(t) do names[name] = type(value) end
+        for name, value in pairs(t) do names[name] = kind(value) end
         return names
     end
 
@@ -115,6 +124,10 @@ class Annotations:
                 self.modules[module] = of[m[1]]
             comment = [*comment, line] if line.startswith("---") else []
 
+    def functions_of(self, module):
+        """Those of the file of a module."""
+        return [f for f in self.functions if f[0].startswith(module.split(".")[-1] + ".lua:")]
+
     def fields(self, name):
         """Those of a class, and of those that it inherits from."""
         parent = self.parents[name]
@@ -180,7 +193,11 @@ def test_a_module_has_what_is_annotated(real, name):
     else:
         check(name, set(found) - INSIDE.get(name, set()))
         for field, kind in META_OF.fields(name).items():
-            assert (found[field] == "function") == (kind == "function"), field
+            assert found[field].startswith("function") == (kind == "function"), field
+        parameters = {function: len(named) for _, function, named, _ in META_OF.functions_of(name)}
+        for field, kind in found.items():
+            if m := re.match(r"function (\d)", kind):
+                assert field in INSIDE.get(name, set()) or parameters[field] == int(m[1]), field
 
 
 def check(owner, found):
