@@ -166,8 +166,7 @@ def test_the_guide_is_served_to_whoever_may_not_write_there(top, monkeypatch):
 def test_the_guide_is_served_by_root(top, monkeypatch):
     log = serve_guide(top, monkeypatch)
     assert "nobody" in log and " error " not in log, log
-    data = top / "usr/share/lunette/guide/data"
-    assert data.stat().st_uid != 0 and not list(data.iterdir())
+    assert (top / "usr/share/lunette/guide/data").stat().st_uid != 0
 
 
 def test_a_purge_leaves_nothing(package, place):
