@@ -33,7 +33,7 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
              -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
-LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
+LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
 OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
