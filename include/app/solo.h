@@ -9,11 +9,15 @@
 #define LUNETTE_APP_SOLO_H
 
 #include "app/config.h"
+#include "script/lua_trial.h"
 
 struct solo_job {
     const char *module;      // "lunette.command.routes": gives function(given) → exit status
     const char *const *word; // given.words; ends with NULL
     bool tap, watch;         // given.tap, given.watch: the options of that name
+    // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
+    // kept for that module, and its clock can be set. The last four fields are set here.
+    struct trial *trial;
 };
 
 // given also has `error`: what main.lua failed with, with its traceback; nil when all is well. The

@@ -8,6 +8,7 @@
 #include "app/master.h"
 #include "app/replace.h"
 #include "app/solo.h"
+#include "app/trial.h"
 #include "script/lua_console.h"
 
 #include <errno.h>
@@ -121,7 +122,7 @@ int main(int argc, char *argv[])
     case CLI_LIMITS:
         return limits(&cli);
     case CLI_SOLO:
-        return solo(&cli);
+        return strcmp(cli.name, "test") == 0 ? trial_run(&cli) : solo(&cli);
     case CLI_STATUS:
     case CLI_RELOAD:
     case CLI_STOP:
