@@ -34,7 +34,8 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o
+NEW   := $(sort $(shell find src/new -type f))
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/new.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -79,17 +80,27 @@ $(B)/obj/%.o: src/%.c | need
 
 $(B)/obj/content/coder_%.o: CPPFLAGS += $(CODINGS)
 
-# The Lua library, inside the program: one .incbin a module, and a table of names (script/vm.h).
+# Files inside the program: one .incbin each, and a table of { name, text, bytes }. $(call
+# embed,TABLE,FILES,SED): SED makes names of paths.
+embed = { echo '.section .rodata'; n=0; for f in $(2); do \
+            m=$$(echo $$f | sed '$(3)'); n=$$((n+1)); \
+            printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
+          echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl $(1)'; echo '$(1):'; \
+          n=0; for f in $(2); do n=$$((n+1)); \
+            printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
+          echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; }
+
+# The Lua library: vm_modules (script/vm.h).
 $(B)/modules.S: $(LUA) Makefile
 	@mkdir -p $(@D)
-	@{ echo '.section .rodata'; n=0; for f in $(LUA); do \
-	     m=$$(echo $$f | sed 's,^src/lua/,,; s,\.lua$$,,; s,/,.,g; s,\.init$$,,'); n=$$((n+1)); \
-	     printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
-	   echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl vm_modules'; echo 'vm_modules:'; \
-	   n=0; for f in $(LUA); do n=$$((n+1)); \
-	     printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
-	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
-$(B)/obj/modules.o: $(B)/modules.S $(LUA) | need
+	@$(call embed,vm_modules,$(LUA),s|^src/lua/||; s|\.lua$$||; s|/|.|g; s|\.init$$||) > $@
+# The site that `lunette new` makes: new_files (app/new.h).
+$(B)/new.S: $(NEW) Makefile
+	@mkdir -p $(@D)
+	@$(call embed,new_files,$(NEW),s|^src/new/||) > $@
+$(B)/obj/modules.o: $(LUA)
+$(B)/obj/new.o: $(NEW)
+$(B)/obj/%.o: $(B)/%.S | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 

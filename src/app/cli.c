@@ -69,6 +69,12 @@ static const char limits_help[] =
     "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
     "make a difference.\n";
 
+static const char new_help[] =
+    "lunette new DIR\n"
+    "\n"
+    "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
+    "a test. DIR is made; one that is there must be empty.\n";
+
 #define WHERE                                                                                         \
     "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
     "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
@@ -121,8 +127,11 @@ static const char test_help[] =
     "\n"
     "Runs the site's own tests, DIR/tests/*.lua, without a socket.\n"
     "\n"
+    "Each file with the site freshly loaded; each test with data/ and the cache empty: data/ is a\n"
+    "temporary folder, beneath TMPDIR or /tmp. What the site logs is printed for tests that fail.\n"
+    "\n"
     "  --tap    print the results in the Test Anything Protocol\n"
-    "  --watch  run them again whenever something beneath DIR is saved\n"
+    "  --watch  run them again whenever something beneath scripts/, site/ or tests/ is saved\n"
     "\n" SOLO;
 
 static const char repl_help[] =
@@ -138,6 +147,8 @@ const char *cli_help(enum cli_command which)
         return serve_help;
     case CLI_LIMITS_HELP:
         return limits_help;
+    case CLI_NEW_HELP:
+        return new_help;
     case CLI_STATUS_HELP:
         return status_help;
     case CLI_RELOAD_HELP:
@@ -326,6 +337,7 @@ static const struct {
     enum cli_command command, page;
     unsigned words;
 } known[] = {
+    {"new", CLI_NEW, CLI_NEW_HELP, 0},
     {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0},
     {"status", CLI_STATUS, CLI_STATUS_HELP, 0}, {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0},
     {"stop", CLI_STOP, CLI_STOP_HELP, 0},       {"check", CLI_SOLO, CLI_CHECK_HELP, 0},
@@ -375,6 +387,10 @@ static bool settle(struct cli *c, char why[static CLI_WHY_MAX])
         c->command = known[i].page;
     else if (i >= 0 && c->command == CLI_SERVE)
         c->command = known[i].command;
+    if (c->command == CLI_NEW && !c->dir) {
+        snprintf(why, CLI_WHY_MAX, "new takes the folder that is to be made: lunette new DIR");
+        return false;
+    }
     if (!c->dir)
         c->dir = ".";
     if (i < 0 || c->command != known[i].command || c->words == known[i].words)

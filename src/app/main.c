@@ -6,6 +6,7 @@
 #include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
+#include "app/new.h"
 #include "app/replace.h"
 #include "app/solo.h"
 #include "app/trial.h"
@@ -103,6 +104,7 @@ int main(int argc, char *argv[])
     case CLI_HELP:
     case CLI_SERVE_HELP:
     case CLI_LIMITS_HELP:
+    case CLI_NEW_HELP:
     case CLI_STATUS_HELP:
     case CLI_RELOAD_HELP:
     case CLI_STOP_HELP:
@@ -119,6 +121,8 @@ int main(int argc, char *argv[])
     case CLI_LATER:
         snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
         return wrong_usage(why);
+    case CLI_NEW:
+        return new_run(cli.dir);
     case CLI_LIMITS:
         return limits(&cli);
     case CLI_SOLO:

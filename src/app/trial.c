@@ -93,7 +93,7 @@ static bool make_folders(struct run *r)
     const char *top = getenv("TMPDIR");
     if (!top || top[0] != '/')
         top = "/tmp";
-    if (snprintf(r->folder, sizeof r->folder, "%s/lunette-test-XXXXXX", top) >= PATH_MAX ||
+    if (snprintf(r->folder, sizeof r->folder, "%s/lunette-tests-XXXXXX", top) >= PATH_MAX ||
         !mkdtemp(r->folder)) {
         complain("%s: %s", r->folder, strerror(errno));
         r->folder[0] = '\0';
