@@ -24,6 +24,7 @@ static const char help[] =
     "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
     "\n"
     "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
+    "  lunette new DIR                   make a small site that works, with a test\n"
     "  lunette check [DIR]               load everything, and say what is wrong with it\n"
     "  lunette routes [DIR]              the table of routes\n"
     "  lunette why METHOD PATH [DIR]     which route answers a request, and why not the others\n"

@@ -47,6 +47,21 @@ local function difference(a, b, path, pairs_seen)
     return nil
 end
 
+local LONG, BEFORE = 120, 30 -- bytes of a text that is shown in part, and how many before the difference
+
+-- Where two long texts differ, and how both go on from a bit before that; nil for short ones.
+local function difference_of_texts(a, b)
+    if type(a) ~= "string" or type(b) ~= "string" or (#a <= LONG and #b <= LONG) then return nil end
+    local at = 1
+    while a:byte(at) == b:byte(at) do at = at + 1 end
+    local from = math.max(1, at - BEFORE)
+    local function part(s)
+        return (from > 1 and "…" or "") .. show.value(s:sub(from, from + LONG))
+            .. (#s > from + LONG and "…" or "")
+    end
+    return at, part(a), part(b)
+end
+
 local function equal(a, b)
     return difference(a, b, "", {}) == nil
 end
@@ -61,6 +76,11 @@ local checks = {}
 function checks.equals(got, want)
     local path, x, y = difference(got, want, "", {})
     if not path then return true, nil, "expected anything but " .. show.value(want) end
+    local at, got_part, want_part = difference_of_texts(x, y)
+    if at then
+        return false, ("they differ at%s byte %d of %d and %d\nexpected: %s\ngot:      %s"):format(
+            path ~= "" and " " .. path .. "," or "", at, #y, #x, want_part, got_part)
+    end
     if path == "" then
         return false, ("expected %s, got %s"):format(show.value(want), show.value(got))
     end

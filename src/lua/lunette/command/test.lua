@@ -26,8 +26,10 @@ local function run(fn, seconds, fallback)
     if why == "timeout" then
         task.sleep(0) -- it ends in a later turn, and tells where it waited
         task.sleep(0)
-        return { message = ("%s: it took longer than its timeout of %g s"):format(fallback, seconds),
-            place = fallback, traceback = failure and failure.traceback or "" }
+        local waited = failure and failure.traceback:match("^%s*(%S+%.lua:%d+): ")
+        return { message = ("%s: the test took longer than its timeout of %g s"):format(
+            waited or fallback, seconds), place = waited or fallback,
+            traceback = failure and failure.traceback or "" }
     end
     local cause = failure.cause
     local place = type(cause) == "table" and rawget(cause, "place")
