@@ -178,7 +178,8 @@ static bool make(const char *dir, bool exists)
 // As a word of a shell's command line.
 static void print_word(const char *word)
 {
-    if (word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-")] == 0) {
+    if (word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-")] ==
+        0) {
         fputs(word, stdout);
         return;
     }

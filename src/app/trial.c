@@ -106,7 +106,8 @@ static bool make_folders(struct run *r)
 
 static bool share_score(struct run *r)
 {
-    void *p = mmap(NULL, sizeof *r->score, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, sizeof *r->score, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return complain("out of memory");
     r->score = p;

@@ -94,8 +94,8 @@ static int trial_reset(lua_State *L)
 static void age_cache(const struct trial *t, const struct timespec *before)
 {
     struct timespec now = wall_now();
-    double ms = (double)(now.tv_sec - before->tv_sec) * 1e3 +
-                (double)(now.tv_nsec - before->tv_nsec) / 1e6;
+    double ms =
+        (double)(now.tv_sec - before->tv_sec) * 1e3 + (double)(now.tv_nsec - before->tv_nsec) / 1e6;
     if (ms > 0)
         cache_advance(t->cache, (uint64_t)ms);
 }

@@ -36,7 +36,7 @@ local function join_chunks(bytes, at)
     local pieces = {}
     while true do
         local size, from = bytes:match("^(%x+)[^\r]*\r\n()", at)
-        local n = size and tonumber(size, 16)
+        local n = size and #size <= 8 and tonumber(size, 16)
         if not n then return nil end
         if n == 0 then return table.concat(pieces) end
         if from + n + 1 > #bytes then return nil end

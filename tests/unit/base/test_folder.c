@@ -96,7 +96,7 @@ static void test_what_is_there_gives_way(void **state)
     put("to/a", "longer than it was");
     put("to/more", "x");
     unlink(in("to/d/b"));
-    mkdir(in("to/d/b"), 0700);  // another kind
+    mkdir(in("to/d/b"), 0700); // another kind
     put("to/d/b/deep", "x");
     mkdir(in("to/other"), 0500);
     assert_int_equal(folder_mirror(in("from"), in("to")), 0);
