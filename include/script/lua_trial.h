@@ -2,6 +2,7 @@
 // (lunette/command/test.lua, lunette/test.lua).
 //
 //   file, tap               the file, "tests/notes_test.lua"; whether TAP is wanted
+//   data_name               what data/ is called beneath the site's folder; nil: it is elsewhere
 //   started()               the site is loaded: its tests are what is at fault from here on
 //   begin(name)             the test of that name runs
 //   count(passed) → number  it is over; how many there were, over all files
@@ -40,6 +41,7 @@ struct trial_score {
 struct trial {
     const char *file;
     bool tap;
+    const char *data_name;   // of the site's own data; NULL: it is not in its folder
     const char *data, *kept; // absolute paths: the folder of the site's data, and one like it
     struct trial_score *score;
     // What the site runs with:

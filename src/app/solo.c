@@ -243,7 +243,7 @@ static int register_modules(lua_State *L)
         return 0;
     trial_register(L, trial);
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "lunette.test_clock"); // before a script can keep a function of the clock
+    lua_pushliteral(L, "lunette.test_world"); // before a script can keep what it changes
     lua_call(L, 1, 0);
     return 0;
 }

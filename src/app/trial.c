@@ -127,14 +127,25 @@ static void block_signals(struct run *r)
 
 // One file ----------------------------------------------------------------------------------------------
 
+// What the site's data are called beneath its folder, or NULL.
+static const char *data_name(const struct config *c)
+{
+    size_t n = strlen(c->site);
+    return strncmp(c->data, c->site, n) == 0 && c->data[n] == '/' ? c->data + n + 1 : NULL;
+}
+
 // The child. The file's data begins empty, and so does the folder that it is kept in.
 static int run_file(struct run *r, const char *name, pid_t parent)
 {
     static const char *const no_words[] = {NULL};
     char file[NAME_MAX + 8];
     snprintf(file, sizeof file, "tests/%s", name);
-    struct trial trial = {
-        .file = file, .tap = r->tap, .data = r->data, .kept = r->kept, .score = r->score};
+    struct trial trial = {.file = file,
+                          .tap = r->tap,
+                          .data_name = data_name(&r->config),
+                          .data = r->data,
+                          .kept = r->kept,
+                          .score = r->score};
     struct solo_job job = {.module = "lunette.command.test", .word = no_words, .trial = &trial};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -230,6 +241,7 @@ static int run_files(struct run *r)
         say("TAP version 14\n");
     if (!find_files(r) || !share_score(r))
         return 1;
+    signal(SIGPIPE, SIG_IGN); // who reads no more must not keep it from removing the folder
     block_signals(r);
     if (make_folders(r))
         for (int i = 0; i < r->files && !r->signal && !r->stopped; i++)

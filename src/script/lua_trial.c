@@ -166,6 +166,8 @@ static int open_module(lua_State *L)
     lua_setfield(L, -2, "file");
     lua_pushboolean(L, t->tap);
     lua_setfield(L, -2, "tap");
+    lua_pushstring(L, t->data_name);
+    lua_setfield(L, -2, "data_name");
     return 1;
 }
 

@@ -513,6 +513,28 @@ def test_data_and_cache_are_empty_and_data_is_as_it_was_loaded(temporary):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+def test_files_of_data_are_those_of_the_test(temporary):
+    folder = with_tests(r"""
+        for i = 1, 2 do test("files " .. i, function()
+            expect(client.get("/file").status).equals(404)
+            expect(client.get("/up/x").status).equals(404)
+            client.get("/append")
+            for _, path in ipairs { "/file", "/up/x", "/absolute", "/rooted" } do
+                expect(client.get(path).body).equals("x")
+            end
+            expect(client.get("/other").body).equals("text")
+        end) end
+    """, {**SITE, "data/x": "mine", "files/y": "text", "scripts/main.lua": SITE["scripts/main.lua"] + """
+    app.static("/up", "data")
+    app.get("/file", function() return app.file("data/x") end)
+    app.get("/absolute", function() return app.file("/data/x") end)
+    app.get("/rooted", function() return app.file("x", { root = app.data }) end)
+    app.get("/other", function() return app.file("files/y", { max_age = 5 }) end)
+    """})
+    run(folder, env=temporary, code=0)
+    assert (folder / "data/x").read_text() == "mine"
+
+
 def test_before_each():
     passes(r"""
         local n = 0
@@ -630,6 +652,27 @@ def test_a_signal_ends_it_and_the_folder_goes(temporary, number):
         process.send_signal(number)
         assert process.wait(20) == -number
         assert b"passed" not in process.stdout.read()
+
+
+def test_nobody_who_reads_is_no_reason_to_leave_the_folder(temporary):
+    folder = with_tests('test("a", function() end)', **{"tests/b.lua": HEAD + 'test("b", function() end)'})
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([LUNETTE, "test", folder], stdin=subprocess.DEVNULL, stdout=write, timeout=60,
+                          stderr=subprocess.PIPE, env={**os.environ, **temporary}, check=False)
+    os.close(write)
+    assert done.returncode == 1 and b"Broken pipe" in done.stderr
+
+
+def test_a_folder_for_temporary_files_may_be_a_link():
+    with tempfile.TemporaryDirectory() as top:
+        (pathlib.Path(top) / "there").mkdir()
+        (pathlib.Path(top) / "link").symlink_to("there")
+        folder = with_tests('test("a", function() expect(client.get("/append").body).equals("x") end)')
+        run(folder, env={"TMPDIR": f"{top}/link"}, code=0)
+        assert list((pathlib.Path(top) / "there").iterdir()) == []
+        done = run(folder, env={"TMPDIR": f"{top}/none"}, code=1)
+        assert f"{top}/none/lunette-tests-" in done.stderr and "No such file" in done.stderr
 
 
 def test_all_processes_end_when_the_first_is_killed():
