@@ -148,6 +148,36 @@ def test_an_error_has_its_traceback():
     assert "tests/a_test.lua:7: in function" in out
 
 
+ODD = [
+    ("error({})", "(error object is a table value)"), ("error()", "(error object is a nil value)"),
+    ('error(setmetatable({}, { __tostring = function() return "own words" end }))', "own words"),
+    ('error("no place", 0)', "no place"), ("local x = ('x'):rep(1e9)", "not enough memory"),
+    ("local function f() return 1 + f() end f()", "stack overflow"), ("os.exit(0)", "os.exit would stop"),
+    ("coroutine.yield()", "attempt to yield from outside a coroutine"), ("app.abort(404)", "404 Not Found"),
+]
+
+
+def test_whatever_is_raised_is_told_with_a_line():
+    out = fails("".join(f'test("{i}", function() {code} end)\n' for i, (code, _) in enumerate(ODD))
+                + 'test("good", function() end)')
+    parts = out.split("FAIL  ")[1:]
+    assert len(parts) == len(ODD)
+    for i, (part, (_, sentence)) in enumerate(zip(parts, ODD)):
+        assert f"tests/a_test.lua:{5 + i}: {sentence}" in part
+    assert "1 passed, 9 failed" in out
+
+
+def test_many_requests_at_once():
+    passes("""
+        local task = require "lunette.task"
+        test("all", function()
+            local fns = {}
+            for i = 1, 200 do fns[i] = function() return client.get("/hello/" .. i).body end end
+            for i, body in ipairs(task.all(fns)) do expect(body).equals("Hello, " .. i) end
+        end)
+    """)
+
+
 def test_files_in_order_and_each_with_a_fresh_site():
     counter = "return { n = 0 }"
     text = textwrap.dedent(HEAD) + """
@@ -286,7 +316,7 @@ def test_bodies():
                 filename = "a.png", content = ("x"):rep(300000), type = "image/png" } } }).json
             expect(echo.photo).equals { name = "a.png", size = 300000, type = "image/png" }
             expect(echo.form).equals { a = 'x"y' }
-            expect(client.post("/echo", { files = { photo = { { content = "a" }, { content = "b" } } } })
+            expect(client.post("/echo", { files = { photo = { { content = "a" }, "b" } } })
                 .json.photos).equals(2)
         end)
         test("large", function()

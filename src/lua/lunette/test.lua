@@ -15,8 +15,12 @@
 --   cache    empty: lunette.cache, kept answers, sessions in the cache, rates of lunette.limit
 --   client   without cookies
 --   clock    the system's
--- It may wait, for 10 seconds in all unless it has another timeout; Lua that runs for timeouts.cpu
--- without waiting is ended, too. What is logged meanwhile, print included, is shown when it fails.
+-- It may wait, for 10 seconds in all unless it has another timeout (the file itself for a minute); Lua
+-- that runs for timeouts.cpu without waiting is ended, too. What is logged meanwhile, print included, is
+-- shown when it fails, and only then. What a handler has spawned goes on into the next test.
+--
+-- The site runs as with --dev: app.dev is true, error pages show tracebacks. Folders of sandbox.write are
+-- what they are.
 --
 -- test(name[, {timeout=}], fn)   declares a test; test.test is the same
 -- test.before_each(fn)           runs before every test of the file, as part of it

@@ -4,6 +4,7 @@
 --   local answer = client.get("/notes", { query = { page = 2 } })
 --   client.post(path, { form = { text = "milk" } })      urlencoded; with files, multipart
 --   client.post(path, { files = { photo = { filename = "a.png", content = bytes, type = "image/png" } } })
+--                                    an array of such for several; a string for the content alone
 --   client.put(path, { json = { id = 7 } })               client.patch, delete, head, options
 --   client.request("PROPFIND", path, opts)
 --

@@ -93,6 +93,7 @@ end
 local FILE = { filename = true, content = true, type = true }
 
 local function add_file(out, boundary, name, file, what)
+    if type(file) == "string" then file = { content = file } end
     expect(file, "table", ("%s: files.%s"):format(what, name))
     errors.check_options(file, FILE, ("%s: files.%s"):format(what, name))
     local content, kind = file.content or "", file.type or "application/octet-stream"
@@ -115,8 +116,7 @@ local function multipart(form, files, what)
     end
     for _, name in ipairs(sorted(files)) do
         local given = files[name]
-        expect(given, "table", ("%s: files.%s"):format(what, name))
-        for _, file in ipairs(given[1] and given or { given }) do
+        for _, file in ipairs(type(given) == "table" and given[1] and given or { given }) do
             add_file(out, boundary, name, file, what)
         end
     end

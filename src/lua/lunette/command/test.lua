@@ -10,6 +10,16 @@ local trial = require "lunette.trial"
 
 local LOADING = 60 -- seconds that the code outside of tests may take
 
+-- A failure whose message begins with its place: the one that it has, or the innermost of the traceback.
+local function told(message, traceback, fallback)
+    local place = message:match("^(%S+%.lua:%d+): ")
+    if not place then
+        place = traceback:match("^%s*(%S+%.lua:%d+): ") or fallback
+        message = place .. ": " .. message
+    end
+    return { message = message, place = place, traceback = traceback }
+end
+
 -- Runs fn in a coroutine of its own, for so many seconds at most. nil when all is well, else
 -- { message =, place =, traceback = }.
 local function run(fn, seconds, fallback)
@@ -21,20 +31,13 @@ local function run(fn, seconds, fallback)
         return false
     end
     local ok, done, why = pcall(task.timeout, seconds, body)
-    if not ok then return { message = errors.text_of(done), place = fallback, traceback = "" } end
+    if not ok then return told(errors.text_of(done), "", fallback) end -- cut, or out of memory
     if done then return nil end
-    if why == "timeout" then
-        task.sleep(0) -- it ends in a later turn, and tells where it waited
-        task.sleep(0)
-        local waited = failure and failure.traceback:match("^%s*(%S+%.lua:%d+): ")
-        return { message = ("%s: the test took longer than its timeout of %g s"):format(
-            waited or fallback, seconds), place = waited or fallback,
-            traceback = failure and failure.traceback or "" }
-    end
-    local cause = failure.cause
-    local place = type(cause) == "table" and rawget(cause, "place")
-        or failure.message:match("^(%S+%.lua:%d+): ")
-    return { message = failure.message, place = place or fallback, traceback = failure.traceback }
+    if why ~= "timeout" then return told(failure.message, failure.traceback, fallback) end
+    task.sleep(0) -- it ends in a later turn, and tells where it waited
+    task.sleep(0)
+    return told(("the test took longer than its timeout of %g s"):format(seconds),
+        failure and failure.traceback or "", fallback)
 end
 
 local function start_anew()
@@ -59,14 +62,12 @@ end
 -- The file itself: it declares its tests. false, told, when it fails.
 local function load_file()
     local chunk, why = trial.load(trial.file)
-    local failure = not chunk and { message = why, place = trial.file, traceback = "" }
+    local failure = not chunk and told(why, "", trial.file)
         or run(chunk, LOADING, trial.file)
     suite.closed = true
     if not failure then
         local ok, mirror = trial.keep()
-        if not ok then
-            failure = { message = "data/ cannot be kept: " .. mirror, place = trial.file, traceback = "" }
-        end
+        if not ok then failure = told("data/ cannot be kept: " .. mirror, "", trial.file) end
     end
     if not failure then return true end
     report.result(trial.count(false), "the file is loaded", failure, trial.log())
