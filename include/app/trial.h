@@ -13,8 +13,8 @@
 #include "app/cli.h"
 
 // Exit status: 0 when there were tests and all have passed, else 1. Ends by the signal when it gets
-// INT, TERM or HUP. With cli->watch it runs them again whenever something beneath scripts/, site/ or
-// tests/ was saved, until such a signal comes.
+// INT, TERM, HUP or QUIT. With cli->watch it runs them again whenever something beneath scripts/, site/
+// or tests/ was saved, until such a signal comes.
 int trial_run(struct cli *cli);
 
 #endif

@@ -32,7 +32,7 @@ struct run {
     int files; // −1: there is no tests/
     char folder[PATH_MAX], data[PATH_MAX + 8], kept[PATH_MAX + 8];
     struct trial_score *score; // shared with the child
-    sigset_t before;           // the signals that were blocked
+    sigset_t taken, before;    // the signals that are waited for; those that were blocked before
     int signal;                // that ended it; 0: none
     bool stopped;              // the site cannot be loaded: no file can be run
 };
@@ -116,13 +116,11 @@ static bool share_score(struct run *r)
 
 static void block_signals(struct run *r)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, &r->before);
+    static const int numbers[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    sigemptyset(&r->taken);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaddset(&r->taken, numbers[i]);
+    sigprocmask(SIG_BLOCK, &r->taken, &r->before);
 }
 
 // One file ----------------------------------------------------------------------------------------------
@@ -159,12 +157,10 @@ static int run_file(struct run *r, const char *name, pid_t parent)
 // The child's status; a signal in r->signal when one came for us.
 static int wait_for(struct run *r, pid_t child)
 {
-    sigset_t set;
-    int status, got;
-    sigfillset(&set);
+    int status;
     while (waitpid(child, &status, WNOHANG) != child) {
-        got = sigwaitinfo(&set, NULL);
-        if (got != SIGINT && got != SIGTERM && got != SIGHUP)
+        int got = sigwaitinfo(&r->taken, NULL);
+        if (got < 0 || got == SIGCHLD)
             continue;
         r->signal = got;
         kill(child, SIGKILL);

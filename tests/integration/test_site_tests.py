@@ -672,7 +672,7 @@ def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
     assert "not ok 2 - tests/a_test.lua: dies" in run(folder, "--tap", env=temporary, code=1).stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it_and_the_folder_goes(temporary, number):
     folder = with_tests('test("hangs", function() client.get("/append") client.get("/hangs") end)')
     with subprocess.Popen([LUNETTE, "test", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -752,6 +752,32 @@ def test_watch_runs_again_after_a_save_and_ends_with_ctrl_c(temporary):
         watching.wait_for("1 passed, 1 failed")
         os.killpg(watching.process.pid, signal.SIGINT)  # as a terminal does
         assert watching.process.wait(20) == 1
+    finally:
+        watching.process.kill()
+        watching.process.wait()
+
+
+def test_folders_that_come_while_it_watches(temporary):
+    folder = make_folder(SITE)
+    watching = Watching(folder, temporary)
+    try:
+        watching.wait_for("there are no tests")
+        watching.wait_for("waiting for something to be saved")
+        (folder / "data").mkdir()
+        (folder / "notes.txt").write_text("x")
+        write_site(folder, {"tests/a_test.lua": HEAD + 'test("good", function() end)'})
+        watching.wait_for("1 passed, 0 failed")
+        watching.wait_for("waiting for something to be saved")
+        (folder / "tests").rename(folder / "other")
+        watching.wait_for("there are no tests")
+        watching.wait_for("waiting for something to be saved")
+        (folder / "other").rename(folder / "tests")
+        watching.wait_for("1 passed, 0 failed")
+        watching.wait_for("waiting for something to be saved")
+        write_site(folder, {"tests/b.lua": HEAD + 'test("more", function() end)'})
+        watching.wait_for("2 passed, 0 failed")
+        watching.process.terminate()
+        assert watching.process.wait(20) == 0
     finally:
         watching.process.kill()
         watching.process.wait()
