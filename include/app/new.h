@@ -1,6 +1,7 @@
 // `lunette new DIR`: a small site that works, with a test.
 //
-// Its files lie in src/new, and the build puts them into the program.
+// Its files lie in src/new, and the build puts them into the program. With them come the annotations for
+// editors (app/meta.h).
 #ifndef LUNETTE_APP_NEW_H
 #define LUNETTE_APP_NEW_H
 

@@ -2,6 +2,7 @@
 // then renamed; in an empty folder that is there already, beneath it, and then moved up.
 #include "app/new.h"
 
+#include "app/meta.h"
 #include "base/folder.h"
 #include "base/io.h"
 
@@ -109,6 +110,14 @@ static int write_files(const char *folder)
 
 // Into its place -----------------------------------------------------------------------------------
 
+// The annotations of the API, for editors: .luarc.json names their folder.
+static int write_meta(const char *folder)
+{
+    char path[PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/.lunette/meta", folder);
+    return meta_write(path);
+}
+
 // mkdtemp's folders are for their owner alone; this one is to be as mkdir makes it.
 static int open_to_others(const char *folder)
 {
@@ -168,6 +177,8 @@ static bool make(const char *dir, bool exists)
     if (!mkdtemp(made))
         return complain("%s cannot be made: %s", dir, strerror(errno));
     int rc = write_files(made);
+    if (rc == 0)
+        rc = write_meta(made);
     if (rc == 0)
         rc = exists ? move_up(made, dir) : rename_whole(made, dir);
     if (rc < 0)

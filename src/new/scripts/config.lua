@@ -1,5 +1,6 @@
 -- The settings of this site. `lunette limits` prints all limits and timeouts that are in force.
 
+---@type lunette.Config
 return {
     listen = { "127.0.0.1:8080" },       -- also "[::]:8080", "unix:/run/notes.sock"
     -- workers = "auto",                 -- processes that answer; by default one for each core
