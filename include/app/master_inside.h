@@ -100,8 +100,7 @@ struct master {
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
     struct replace replace;
     struct reload_end last;
-    int log_fds
-        [2]; // the error log and the access log as they were opened again; −1: as at the start
+    int log_fds[2];   // the error and the access log, opened again; −1: as at the start
     int64_t logs_due; // when workers that have old logs are told again; INT64_MAX: none has
     int64_t began;
     time_t began_wall;

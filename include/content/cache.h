@@ -207,7 +207,7 @@ struct cache_taken cache_take(struct cache *c, struct str key, const struct cach
 // The process with that number is gone, by whatever end: its fills have failed, the shard whose
 // lock it held is emptied, and every worker looks again at what it waits for. This and the functions
 // that make, wake and free are a master's, and believe nothing that is in the memory: false when it was
-// not sound (a worker has broken it), and everything was forgotten. May take some seconds then.
+// not sound (a worker has broken it), and everything was forgotten. May take 5 seconds then.
 bool cache_worker_died(struct cache *c, unsigned worker);
 
 // For tests ---------------------------------------------------------------------------------------

@@ -37,8 +37,8 @@ void handler_free(struct handler *h);
 
 // Requests that are under way, or whose coroutines are.
 unsigned handler_busy(const struct handler *h);
-// Requests without an answer get a 503, which is handed over by the end of the loop's next turn; answers that
-// have begun are broken off: the connections are closed.
+// Requests without an answer get a 503, which is handed over by the end of the loop's next turn;
+// answers that have begun are broken off: the connections are closed.
 void handler_end_all(struct handler *h);
 bool handler_has_requests(const struct handler *h); // exchanges that are not over
 void handler_break_off(struct handler *h);          // closes the connections of all of them

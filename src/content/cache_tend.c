@@ -7,15 +7,17 @@
 #include "content/cache_inside.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TEND_MS = 2000 }; // that a child gets for what takes less than one
+enum {
+    TEND_MS = 5000, // that a child gets for what takes less than one
+    LOOK_US = 200,  // between two looks whether it has ended
+};
 
 // The fills of workers from … to − 1 have failed.
 static void abandon(struct cache *c, unsigned from, unsigned to)
@@ -28,20 +30,26 @@ static void abandon(struct cache *c, unsigned from, unsigned to)
     }
 }
 
-// Whether the child came to its end; it is ended in any case.
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+// Whether the child came to its end; it is ended in any case. Needs no descriptor, since there may be none.
 static bool comes_to_its_end(pid_t pid)
 {
-    int status = -1, end = pidfd_open(pid, 0);
-    struct pollfd p = {.fd = end, .events = POLLIN};
-    int came;
-    while ((came = end < 0 ? 0 : poll(&p, 1, TEND_MS)) < 0 && errno == EINTR)
-        continue;
-    if (end >= 0)
-        close(end);
-    if (came <= 0)
+    int status = -1;
+    int64_t end = now_ms() + TEND_MS;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && now_ms() < end)
+        usleep(LOOK_US);
+    if (ended == 0) {
         kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
