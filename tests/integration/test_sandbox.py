@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import subprocess
@@ -465,7 +466,10 @@ def test_a_site_without_a_data_folder_of_its_own(outside):
 @needs_landlock
 def test_a_folder_for_bodies_that_a_killed_server_left_is_taken_again(outside):
     """Each such server left one in /tmp, for ever."""
-    folders = lambda: set(pathlib.Path("/tmp").glob("lunette-*/*/bodies"))
+    user = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else os.getuid()
+
+    def folders():
+        return set(pathlib.Path(f"/tmp/lunette-{user}").glob("*/bodies"))
     before = folders()
     folder = make_folder(with_config(f'return {{ data = "{outside}/none/data" }}'))
     for _ in range(2):
