@@ -151,9 +151,9 @@ void master_take_control(struct master *m); // that of the server that this one 
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 
 // master.c, for those
-void master_stop(struct master *m);     // as TERM does
-void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
-void master_tell_of_cache(bool sound);  // what cache_worker_died and others found
+void master_stop(struct master *m);         // as TERM does
+void master_leave_to(struct master *m);     // another has taken over: stops, but not the workers
+bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
 bool master_complain(const struct master *m, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // false
 

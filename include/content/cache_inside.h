@@ -79,6 +79,8 @@ struct cache {
     unsigned workers;
     unsigned first; // the number of worker 0 in what is shared
     int wake[CACHE_WORKERS_MAX];
+    uint64_t dead[CACHE_WORKERS_MAX / 64]; // of cache_tend
+    bool untended;                         // there are some
 };
 
 // A shard while this process holds its lock.

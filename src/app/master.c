@@ -140,10 +140,18 @@ static void pause_slot(struct slot *s, int64_t now)
     s->start_at = now + s->pause;
 }
 
+bool master_tended(enum cache_tended what)
+{
+    if (what == CACHE_EMPTIED)
+        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
+                             "begins empty");
+    return what != CACHE_UNTENDED;
+}
+
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    int ends[2] = {-1, -1}, rc = channel_open(ends);
+    int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -153,9 +161,11 @@ static void start_worker(struct master *m, struct slot *s)
         close(ends[0]);
         be_worker(m, (unsigned)(s - m->slots), master, ends[1]);
     }
-    close(ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
     if (rc < 0) {
-        close(ends[0]);
+        if (ends[0] >= 0)
+            close(ends[0]);
         log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
         pause_slot(s, master_now());
         return;
@@ -236,13 +246,6 @@ static void stop(struct master *m, enum master_state next, int64_t within)
         stop_listening(m, m->config->listen_addrs); // after the workers know why
 }
 
-void master_tell_of_cache(bool sound)
-{
-    if (!sound)
-        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
-                             "begins empty");
-}
-
 static void on_end(struct master *m, struct slot *s, int status)
 {
     char end[64];
@@ -253,7 +256,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
-    master_tell_of_cache(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
+    master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {

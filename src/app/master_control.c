@@ -237,8 +237,8 @@ static int open_somewhere(struct master *m)
             continue;
         memcpy(m->control_path, path, sizeof path);
         rc = control_place_make(path, NULL);
-        if (rc == 0)
-            rc = open_here(m);
+        if (rc == 0 && (rc = open_here(m)) < 0)
+            control_place_leave(path); // if nobody has it
     }
     return rc;
 }

@@ -256,7 +256,8 @@ static int start_checker(struct master *m)
     pid_t master = getpid();
     int ends[2];
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int rc = r->new.settings < 0 ? -errno : channel_open(ends);
+    int rc =
+        r->new.settings < 0 || !master_tended(cache_tend(m->cache)) ? -errno : channel_open(ends);
     if (rc < 0)
         return rc;
     log_flush(); // nothing buffered may be written twice
@@ -359,7 +360,7 @@ bool reload_on_end(struct master *m, pid_t pid)
     reload_on_checker_word(m); // its last
     forget_checker(r);
     r->checker = 0;
-    master_tell_of_cache(cache_worker_died(m->cache, m->config->workers));
+    master_tended(cache_worker_died(m->cache, m->config->workers));
     if (r->stage != RELOAD_CHECKING)
         return true;
     if (r->passed) {

@@ -19,13 +19,26 @@ enum {
     LOOK_US = 200,  // between two looks whether it has ended
 };
 
-// The fills of workers from … to − 1 have failed.
-static void abandon(struct cache *c, unsigned from, unsigned to)
+static bool is_dead(const struct cache *c, unsigned worker)
+{
+    return c->dead[worker / 64] >> worker % 64 & 1;
+}
+
+static void note_death(struct cache *c, unsigned from, unsigned to)
+{
+    for (unsigned worker = from; worker < to; worker++)
+        c->dead[worker / 64] |= (uint64_t)1 << worker % 64;
+    c->untended = true;
+}
+
+// The fills of the dead have failed.
+static void abandon(struct cache *c)
 {
     for (uint32_t i = 0; i < c->shards; i++) {
         struct cache_held h = cache_hold(c, i);
-        for (unsigned worker = from; worker < to; worker++)
-            cache_fill_abandon(&h, worker);
+        for (unsigned worker = 0; worker < CACHE_WORKERS_MAX; worker++)
+            if (is_dead(c, worker))
+                cache_fill_abandon(&h, worker);
         cache_let_go(&h);
     }
 }
@@ -61,30 +74,36 @@ static void begin_anew(struct cache *c)
     cache_init_region(c);
 }
 
-// False: it was not sound, and begins empty. Where no child can be made, nothing is known, and the fills
-// of the dead stay.
-static bool tend(struct cache *c, unsigned from, unsigned to, unsigned more_from, unsigned more_to)
+enum cache_tended cache_tend(struct cache *c)
 {
+    if (!c->untended)
+        return CACHE_TENDED;
     pid_t pid = fork();
+    if (pid < 0)
+        return CACHE_UNTENDED;
     if (pid == 0) {
         prctl(PR_SET_DUMPABLE, 0); // its end is no news for a collector of core dumps
-        abandon(c, from, to);
-        abandon(c, more_from, more_to);
+        abandon(c);
         _exit(0);
     }
-    bool sound = pid < 0 || comes_to_its_end(pid);
+    bool sound = comes_to_its_end(pid);
     if (!sound)
         begin_anew(c);
+    memset(c->dead, 0, sizeof c->dead);
+    c->untended = false;
     cache_wake_all(c); // also for what the dead may have ended without coming to wake anybody
-    return sound;
+    return sound ? CACHE_TENDED : CACHE_EMPTIED;
 }
 
-bool cache_others_died(struct cache *c)
+enum cache_tended cache_others_died(struct cache *c)
 {
-    return tend(c, 0, c->first, c->first + c->workers, CACHE_WORKERS_MAX);
+    note_death(c, 0, c->first);
+    note_death(c, c->first + c->workers, CACHE_WORKERS_MAX);
+    return cache_tend(c);
 }
 
-bool cache_worker_died(struct cache *c, unsigned worker)
+enum cache_tended cache_worker_died(struct cache *c, unsigned worker)
 {
-    return tend(c, c->first + worker, c->first + worker + 1, 0, 0);
+    note_death(c, c->first + worker, c->first + worker + 1);
+    return cache_tend(c);
 }

@@ -419,7 +419,7 @@ static void a_death_takes_nothing_of_what_is_sound(void **state)
 {
     struct cache *c = *state;
     put_text(c, "a", "b");
-    assert_true(cache_worker_died(c, 0));
+    assert_int_equal(cache_worker_died(c, 0), CACHE_TENDED);
     assert_true(has(c, "a"));
 }
 
@@ -475,12 +475,12 @@ static void a_damaged_cache_begins_empty_and_its_master_lives(void **state)
         assert_non_null(c);
         put_text(c, "a", "b");
         pid_t pid = damage(c, how);
-        assert_false(cache_worker_died(c, 0));
+        assert_int_equal(cache_worker_died(c, 0), CACHE_EMPTIED);
         assert_false(has(c, "a"));
         put_text(c, "a", "b");
         assert_true(has(c, "a"));
         assert_null(cache_check(c));
-        assert_true(cache_worker_died(c, 1));
+        assert_int_equal(cache_worker_died(c, 1), CACHE_TENDED);
         if (pid)
             kill(pid, SIGKILL);
         assert_true(pid == 0 || waitpid(pid, NULL, 0) == pid);
