@@ -1,0 +1,479 @@
+-- require "lunette.sqlite": SQLite databases beneath data/.
+--
+--   local db = sqlite.open("notes.db")         -- or ":memory:"
+--   db:migrate { "CREATE TABLE note (id INTEGER PRIMARY KEY, title TEXT NOT NULL)" }
+--   local r = db:exec("INSERT INTO note (title) VALUES (?)", title)     -- r.changes, r.last_id
+--   local notes = db:rows("SELECT * FROM note WHERE title LIKE :q", { q = "%moon%" })
+--
+-- Statements run in the worker's threads, so that a slow one suspends only its own handler. The first
+-- that fails raises an error, a table: kind, message, code ("SQLITE_CONSTRAINT_UNIQUE"), sql, place
+-- ("scripts/main.lua:6"); tostring makes a line of it. kind is one of "constraint", "busy" (no turn
+-- within `timeout`), "full", "readonly", "corrupt", "io", "open", "sql" (a mistake in the SQL), "denied"
+-- (SQL that is not for scripts, see below), "misuse" (of these functions), "too_big", "mismatch",
+-- "memory", "interrupt", "abort", "version" (see migrate), "other".
+--
+-- Values: nil is NULL, booleans are 1 and 0, integers stay 64-bit integers; strings are text, and
+-- sqlite.blob(s) is a blob. In rows a NULL is absent; of columns with the same name the last counts. A ?
+-- takes the next value; :name, @name and $name take theirs from one table, where what is absent is NULL
+-- and what the SQL does not name is an error.
+--
+-- Each file is in WAL mode, so that those who read never wait for one who writes. Of those who write
+-- one goes at a time, in the order in which they came, and a transaction from its begin to its end.
+-- `timeout` is how long a call waits for its turn, whichever worker has it. What a handler that is
+-- cancelled was doing is broken off, and its transaction rolled back.
+--
+-- ":memory:" is a database of this worker and these scripts alone: other workers have their own, and a
+-- reload begins with an empty one. It has one connection: whoever reads it waits for a transaction, too.
+--
+-- SQL of scripts cannot ATTACH, VACUUM INTO, BEGIN and COMMIT by itself, make TEMP tables, or set pragmas
+-- that change a connection (sqlite_guard.h has the list). Nothing else in the server may open a
+-- database's file, not even io.open: closing it gives up SQLite's locks.
+
+local core = require "lunette.sqlite_core"
+local errors = require "lunette.errors"
+local lunette_core = require "lunette.core"
+local units = require "lunette.units"
+
+local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
+
+local sqlite = {}
+
+-- Bytes of the SQL in an error's field, and in its text.
+local SQL_KEPT, SQL_SHOWN = 1000, 120
+
+-- Errors ------------------------------------------------------------------------------------------
+
+local Error = { __name = "lunette.sqlite error" }
+
+function Error.__tostring(e)
+    local sql = e.sql and e.sql:gsub("%s+", " ")
+    if sql and #sql > SQL_SHOWN then sql = sql:sub(1, utf8.offset(sql, 0, SQL_SHOWN) - 1) .. "…" end
+    return (e.place and e.place .. ": " or "") .. e.message .. (sql and " (in: " .. sql .. ")" or "")
+end
+
+local function raise(kind, message, code, sql)
+    local e = { kind = kind, message = message, code = code, place = errors.place() }
+    if type(sql) == "string" then e.sql = sql:sub(1, SQL_KEPT) end
+    error(setmetatable(e, Error), 0)
+end
+
+-- Whether e is an error of a database.
+function sqlite.is_error(e)
+    return getmetatable(e) == Error
+end
+
+-- What a call of the core returned, without the first; or its failure, raised.
+local function checked(sql, ok, a, b, c)
+    if ok == nil then raise(a, b, c, sql) end
+    return ok, a, b
+end
+
+-- Statements --------------------------------------------------------------------------------------
+
+local NOT_TAKEN = {
+    closed = { "misuse", "the database is closed", "SQLITE_MISUSE" },
+    late = { "busy", "the database was not free in time", "SQLITE_BUSY" },
+    own = {
+        "misuse",
+        "this handler is in a transaction of the database, and would wait for itself: use tx",
+        "SQLITE_MISUSE",
+    },
+}
+
+-- A lease of a connection, to be closed.
+local function take(database, use, sql)
+    local lease, why = core.take(database, use)
+    if lease then return lease end
+    local kind, message, code = table.unpack(NOT_TAKEN[why])
+    raise(kind, message, code, sql)
+end
+
+-- Runs one statement; "rows" gets all batches.
+local function run(lease, mode, sql, ...)
+    local ok, result, cursor = checked(sql, core.query(lease, mode, sql, ...))
+    while cursor do
+        ok, result, cursor = checked(sql, core.more(lease, cursor, result))
+    end
+    return ok, result
+end
+
+-- What statements begin with that mostly read. SQLite says what they do; this saves asking twice.
+local READS = { SELECT = true, WITH = true, VALUES = true, EXPLAIN = true, PRAGMA = true }
+
+local function seems_to_read(sql)
+    local word = type(sql) == "string" and sql:match "^[%s(]*(%a+)"
+    return not word or READS[word:upper()] or false
+end
+
+local function write(database, mode, sql, ...)
+    local lease <close> = take(database, "write", sql)
+    local _, result = run(lease, mode, sql, ...)
+    return result
+end
+
+local function read(database, mode, sql, ...)
+    if seems_to_read(sql) then
+        local lease <close> = take(database, "read", sql)
+        local ok, result = run(lease, mode, sql, ...)
+        if ok then return result end -- else it writes
+    end
+    return write(database, mode, sql, ...)
+end
+
+-- Loops over rows: an iterator for `for`, and the state that ends them when the loop is left.
+
+local Loop = {}
+Loop.__index = Loop
+
+function Loop.__close(self)
+    if self.own then
+        core.release(self.lease)
+    elseif self.cursor then
+        core.leave(self.lease, self.cursor)
+    end
+    self.over = true
+end
+
+-- The next batch of rows in self.rows.
+local function fetch(self, ...)
+    local ok, rows, cursor = checked(self.sql, ...)
+    self.rows, self.cursor, self.at = rows, cursor, 0
+    return ok
+end
+
+local function next_row(self)
+    if self.over then return nil end
+    while self.at == #self.rows do
+        if not self.cursor then
+            Loop.__close(self)
+            return nil
+        end
+        if self.check then self.check() end
+        fetch(self, core.more(self.lease, self.cursor))
+    end
+    self.at = self.at + 1
+    local row = self.rows[self.at]
+    self.rows[self.at] = false -- it is the loop's
+    return row
+end
+
+local function iterate(self)
+    return function() return next_row(self) end, nil, nil, self
+end
+
+local function over_rows(rows)
+    return iterate(setmetatable({ rows = rows, at = 0 }, Loop))
+end
+
+-- Transactions ------------------------------------------------------------------------------------
+
+local Tx = {}
+Tx.__index = Tx
+Tx.__name = "lunette.sqlite transaction"
+
+function Tx.__close(self)
+    self.over = true
+end
+
+-- The lease of a transaction's method.
+local function inside(self, name)
+    if getmetatable(self) ~= Tx then misuse("call with a colon: tx:%s()", name) end
+    if self.over then
+        raise("misuse", ("tx:%s: the transaction is over"):format(name), "SQLITE_MISUSE")
+    end
+    return self.lease
+end
+
+function Tx:exec(sql, ...)
+    local _, result = run(inside(self, "exec"), "exec", sql, ...)
+    return result
+end
+
+function Tx:rows(sql, ...)
+    local _, result = run(inside(self, "rows"), "rows", sql, ...)
+    return result
+end
+
+function Tx:row(sql, ...)
+    local _, result = run(inside(self, "row"), "row", sql, ...)
+    return result
+end
+
+function Tx:value(sql, ...)
+    local _, result = run(inside(self, "value"), "value", sql, ...)
+    return result
+end
+
+function Tx:each(sql, ...)
+    local loop = setmetatable({ lease = inside(self, "each"), sql = sql }, Loop)
+    function loop.check() inside(self, "each") end
+    fetch(loop, core.query(loop.lease, "rows", sql, ...))
+    return iterate(loop)
+end
+
+-- Runs BEGIN, COMMIT and the like.
+local function control(lease, sql)
+    checked(sql, core.query(lease, "do", sql))
+end
+
+local Savepoint = {}
+
+-- An error leaves the function of a savepoint, or it is released already. What cannot be undone must
+-- not be kept: the whole transaction fails then.
+function Savepoint.__close(self)
+    if self.released then return end
+    local tx = self.tx
+    tx.broken = true
+    if core.query(tx.lease, "do", self.undo) then tx.broken = false end
+end
+
+local function release(point, sql, ...)
+    control(point.tx.lease, sql)
+    point.released = true
+    return ...
+end
+
+-- fn(tx) in a savepoint: what it did is undone when it raises.
+function Tx:transaction(fn)
+    local lease = inside(self, "transaction")
+    expect(fn, "function", "tx:transaction: the argument")
+    local depth = self.depth + 1
+    control(lease, ("SAVEPOINT lunette_%d"):format(depth))
+    local undo = ("ROLLBACK TO lunette_%d; RELEASE lunette_%d"):format(depth, depth)
+    local point <close> = setmetatable({ tx = self.outermost, undo = undo }, Savepoint)
+    local tx <close> =
+        setmetatable({ lease = lease, depth = depth, outermost = self.outermost }, Tx)
+    return release(point, ("RELEASE lunette_%d"):format(depth), fn(tx))
+end
+
+local function commit(tx, ...)
+    if tx.broken then
+        raise("abort", "a savepoint could not be undone: the transaction is rolled back",
+            "SQLITE_ABORT")
+    end
+    control(tx.lease, "COMMIT")
+    return ...
+end
+
+-- Databases ---------------------------------------------------------------------------------------
+
+local Db = {}
+Db.__index = Db
+Db.__name = "lunette.sqlite database"
+
+function Db.__tostring(self)
+    return ("database %s"):format(self.path)
+end
+
+local function handle(self, name)
+    if getmetatable(self) ~= Db then misuse("call with a colon: db:%s()", name) end
+    return self.database
+end
+
+-- Runs a statement → { changes = rows that were inserted, updated or deleted; last_id = the rowid of
+-- the last that was inserted, if one was }. Without values it takes several statements, which are done
+-- as one transaction.
+function Db:exec(sql, ...)
+    return write(handle(self, "exec"), "exec", sql, ...)
+end
+
+-- → an array of all rows, each a table by column.
+function Db:rows(sql, ...)
+    return read(handle(self, "rows"), "rows", sql, ...)
+end
+
+-- → the first row, or nil.
+function Db:row(sql, ...)
+    return read(handle(self, "row"), "row", sql, ...)
+end
+
+-- → the first column of the first row; nil for NULL, and when there is none.
+function Db:value(sql, ...)
+    return read(handle(self, "value"), "value", sql, ...)
+end
+
+-- for row in db:each(sql, …) do … end: the rows as they were when the loop began, some at a time,
+-- however many there are. It holds a connection until it ends or is left. Rows of a statement that
+-- writes, and of :memory:, are all read first.
+function Db:each(sql, ...)
+    local database = handle(self, "each")
+    if self.path == ":memory:" or not seems_to_read(sql) then
+        return over_rows(read(database, "rows", sql, ...))
+    end
+    local lease = take(database, "loop", sql)
+    local loop = setmetatable({ lease = lease, sql = sql, own = true }, Loop)
+    local guard <close> = setmetatable({ loop }, { -- an error must not wait for the collector
+        __close = function(self) if self[1] then Loop.__close(self[1]) end end,
+    })
+    if not fetch(loop, core.query(lease, "rows", sql, ...)) then
+        return over_rows(write(database, "rows", sql, ...))
+    end
+    guard[1] = nil
+    return iterate(loop)
+end
+
+-- fn(tx) with the database's writing connection for itself, → what fn returns, once it is committed.
+-- An error, an abort, a client that leaves roll back. tx has exec, rows, row, value, each, and
+-- transaction, which is a savepoint. Only tx is inside: db is another connection, which sees what was
+-- before, and which cannot write meanwhile.
+function Db:transaction(fn)
+    local database = handle(self, "transaction")
+    expect(fn, "function", "db:transaction: the argument")
+    local lease <close> = take(database, "transaction", "BEGIN IMMEDIATE")
+    control(lease, "BEGIN IMMEDIATE")
+    local tx <close> = setmetatable({ lease = lease, depth = 0 }, Tx)
+    tx.outermost = tx
+    return commit(tx, fn(tx))
+end
+
+local function check_steps(steps)
+    expect(steps, "table", "db:migrate: the argument")
+    for key, step in pairs(steps) do
+        if math.type(key) ~= "integer" or key < 1 or key > #steps then
+            misuse("db:migrate: a list of SQL or functions is expected, without other keys")
+        end
+        if type(step) ~= "string" and type(step) ~= "function" then
+            misuse("db:migrate: step %d must be SQL or a function(tx), not a %s", key, type(step))
+        end
+    end
+end
+
+local function check_version(version, count)
+    if version <= count then return end
+    raise("version", ("the database is at version %d, and these scripts know %d")
+        :format(version, count), "SQLITE_ERROR")
+end
+
+local function apply(tx, number, count, step)
+    local version = tx:value "PRAGMA user_version"
+    check_version(version, count)
+    if version >= number then return end -- another worker was first
+    local where <close> = setmetatable({}, {
+        __close = function(_, e)
+            if sqlite.is_error(e) and not e.step then
+                e.step, e.message = number, ("step %d of migrate: %s"):format(number, e.message)
+            end
+        end,
+    })
+    if type(step) == "string" then tx:exec(step) else step(tx) end
+    tx:exec(("PRAGMA user_version = %d"):format(number))
+end
+
+-- Brings the database to the version #steps: step n, SQL or function(tx), is done in a transaction of
+-- its own by whichever worker comes first, if the database's user_version is below n. Steps that were
+-- ever released stay as they are; new ones come behind them. → the version before.
+function Db:migrate(steps)
+    handle(self, "migrate")
+    check_steps(steps)
+    local before = self:value "PRAGMA user_version"
+    check_version(before, #steps)
+    for number = before + 1, #steps do
+        self:transaction(function(tx) apply(tx, number, #steps, steps[number]) end)
+    end
+    return before
+end
+
+-- Databases that are open, by path: whoever opens one again has the same.
+local opened = setmetatable({}, { __mode = "v" })
+
+-- Gives the connections back: those that are used when they are free. A database that nobody has any
+-- more is closed by itself.
+function Db:close()
+    local database = handle(self, "close")
+    if opened[self.path] == self then opened[self.path] = nil end
+    core.close(database)
+end
+
+-- Opening -----------------------------------------------------------------------------------------
+
+local OPTIONS = { timeout = true, readers = true, statements = true, synchronous = true }
+
+local function check_number(opts, name, least, most, unset)
+    local n = opts[name]
+    if n == nil then return unset end
+    if math.type(n) ~= "integer" or n < least or n > most then
+        misuse("sqlite.open: %s must be an integer from %d to %d, not %s", name, least, most,
+            errors.kind(n))
+    end
+    return n
+end
+
+local function check_opts(opts)
+    opts = check_options(opts, OPTIONS, "sqlite.open")
+    local timeout = units.duration(opts.timeout == nil and 5 or opts.timeout)
+    if not timeout or timeout > 3600 then
+        misuse("sqlite.open: timeout must be a duration up to an hour, not %s",
+            errors.kind(opts.timeout))
+    end
+    local sync = opts.synchronous
+    if sync ~= nil and sync ~= "normal" and sync ~= "full" then
+        misuse('sqlite.open: synchronous must be "normal" or "full", not %s', errors.kind(sync))
+    end
+    return {
+        timeout_ms = math.ceil(timeout * 1000),
+        readers = check_number(opts, "readers", 2, 32, 3),
+        statements = check_number(opts, "statements", 0, 1000, 64),
+        full = sync == "full",
+    }
+end
+
+local function same(a, b)
+    for name, value in pairs(a) do
+        if b[name] ~= value then return false end
+    end
+    return true
+end
+
+local function check_path(path)
+    expect(path, "string", "sqlite.open: the path")
+    if path:find("\0", 1, true) then misuse("sqlite.open: the path has a NUL byte") end
+    if path:sub(1, 1) == "/" or path == "" then
+        misuse("sqlite.open: the path is beneath data/: %q", path)
+    end
+    local parts = {}
+    for part in path:gmatch "[^/]+" do
+        if part == ".." then misuse("sqlite.open: the path leads out of data/: %q", path) end
+        if part ~= "." then parts[#parts + 1] = part end
+    end
+    if #parts == 0 or path:sub(-1) == "/" then misuse("sqlite.open: %q names no file", path) end
+    return table.concat(parts, "/")
+end
+
+-- The one that is open already, if it is what was asked for.
+local function find_opened(path, settings, opts)
+    local db = opened[path]
+    if db and opts ~= nil and not same(settings, db.settings) then
+        misuse("sqlite.open: %s is open with other options", path)
+    end
+    return db
+end
+
+-- A database in data/path, which is made when it is missing; or ":memory:". Options: timeout (for a
+-- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads one is left),
+-- statements (kept prepared by each connection: 64), synchronous ("normal": what was committed in the
+-- last moments before a power failure may be lost, the file stays whole; "full": none is lost).
+function sqlite.open(path, opts)
+    path = check_path(path)
+    local settings = check_opts(opts)
+    local db = find_opened(path, settings, opts)
+    if db then return db end
+    local file = path ~= ":memory:" and path or nil
+    local database, message = core.open(lunette_core.data, file, settings)
+    if not database then
+        raise("open", ("%s cannot be opened: %s"):format(path, message), "SQLITE_CANTOPEN")
+    end
+    db = setmetatable({ database = database, path = path, settings = settings }, Db)
+    read(database, "value", "PRAGMA schema_version") -- it is a database
+    local meanwhile = find_opened(path, settings, opts)
+    if meanwhile then return meanwhile end
+    opened[path] = db
+    return db
+end
+
+-- s as a value that is kept as a blob.
+function sqlite.blob(s)
+    expect(s, "string", "sqlite.blob: the argument")
+    return core.blob(s)
+end
+
+return sqlite
