@@ -302,10 +302,11 @@ static bool add_need(lua_State *L, struct need *n, int idx, const char *what)
         return true;
     }
     if (wrong)
-        lua_pushfstring(L,
-                        "value %s is %s, which is not kept: nil, a boolean, a number, a string or "
-                        "sqlite.blob(s)",
-                        what, wrong);
+        lua_pushfstring(
+            L,
+            "value %s is %s%s, which is not kept: nil, a boolean, a number, a string or "
+            "sqlite.blob(s)",
+            what, strcmp(wrong, "NaN") == 0 ? "" : "a ", wrong);
     else
         lua_pushfstring(L, "there are more than %d values", VALUES_MAX);
     return misuse(L);
