@@ -49,7 +49,8 @@ struct sqlite_conn {
     uint64_t cursors_begun;
     uint64_t deadline; // on sqlite_conn_now(): until when it waits for other connections' locks
     atomic_bool stop;  // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
-    bool transaction;  // begun by sqlite_conn_do
+    bool transaction;  // begun by QUERY_DO
+    bool unchecked;    // so are foreign keys that are not looked at
     bool bad;          // a failure after which it is not used again
 };
 

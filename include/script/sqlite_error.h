@@ -22,7 +22,7 @@ void sqlite_fail(struct sqlite_failure *f, int code, const char *format, ...)
 void sqlite_fail_db(struct sqlite_failure *f, int code, struct sqlite3 *db);
 
 // The word for a code that sites branch on: "constraint", "busy", "full", "readonly", "corrupt",
-// "sql", "misuse", "interrupt", "io", …; README lists them.
+// "sql", "misuse", "interrupt", "io", …; src/lua/lunette/sqlite.lua lists them.
 const char *sqlite_kind(int code);
 // "SQLITE_CONSTRAINT_UNIQUE"
 const char *sqlite_code_name(int code);

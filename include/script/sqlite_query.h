@@ -9,8 +9,8 @@
 #include "script/sqlite_conn.h"
 
 enum {
-    BATCH_BYTES = 64 << 10,    // of encoded rows: as soon as there are so many they are handed over
-    ROW_BYTES_MAX = 128 << 20, // of one row of a result
+    BATCH_BYTES = 64 << 10, // of encoded rows: as soon as there are so many they are handed over
+    ROW_BYTES_MAX = VALUE_BYTES_MAX + (1 << 20), // of one row of a result
 };
 
 enum sqlite_mode {

@@ -298,7 +298,7 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
 
 bool sqlite_conn_is_untidy(const struct sqlite_conn *c)
 {
-    return c->cursors || c->transaction;
+    return c->cursors || c->transaction || c->unchecked;
 }
 
 void sqlite_conn_tidy(struct sqlite_conn *c)
@@ -309,7 +309,9 @@ void sqlite_conn_tidy(struct sqlite_conn *c)
         sqlite_conn_end(c, c->cursors);
     if (c->db && !sqlite3_get_autocommit(c->db) && !sqlite_conn_do(c, "ROLLBACK", &ignored))
         c->bad = true; // closing it rolls back
-    c->transaction = false;
+    if (c->unchecked && !sqlite_conn_do(c, "PRAGMA foreign_keys=ON", &ignored))
+        c->bad = true;
+    c->transaction = c->unchecked = false;
 }
 
 void sqlite_conn_close(struct sqlite_conn *c)
@@ -321,6 +323,6 @@ void sqlite_conn_close(struct sqlite_conn *c)
     int rc = sqlite3_close(c->db); // NULL is fine
     assert(rc == SQLITE_OK);       // all of its statements are finalized
     c->db = NULL;
-    c->transaction = c->bad = false;
+    c->transaction = c->unchecked = c->bad = false;
     atomic_store_explicit(&c->stop, false, memory_order_relaxed);
 }

@@ -117,22 +117,15 @@ static bool bind_by_name(struct sqlite_conn *c, struct sqlite_query *q, struct s
 
 // Statements --------------------------------------------------------------------------------------
 
-static void too_large(struct sqlite_query *q)
-{
-    if (q->rows.max - q->rows.n < VALUE_BYTES_MAX)
-        sqlite_fail(&q->failure, SQLITE_TOOBIG, "a row of the result has more than %d bytes",
-                    ROW_BYTES_MAX);
-    else
-        sqlite_fail(&q->failure, SQLITE_NOMEM, "not enough memory");
-}
-
 static bool add_row(struct sqlite_query *q, struct sqlite3_stmt *stmt)
 {
     bool named = q->row_count > 0 || sqlite_add_names(&q->rows, stmt);
     q->row_count++;
     if (named && sqlite_add_row(&q->rows, stmt))
         return true;
-    too_large(q);
+    sqlite_fail(&q->failure, SQLITE_TOOBIG,
+                "a row of the result has more than %d bytes, or there is no memory for it",
+                ROW_BYTES_MAX);
     return false;
 }
 
@@ -252,8 +245,11 @@ static void go_on(struct sqlite_conn *c, struct sqlite_query *q)
 
 static void do_ours(struct sqlite_conn *c, struct sqlite_query *q)
 {
+    int checks = 1;
     sqlite_conn_do(c, q->sql.p, &q->failure);
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &checks);
     c->transaction = !sqlite3_get_autocommit(c->db);
+    c->unchecked = !checks;
 }
 
 static void end_left(struct sqlite_conn *c, const struct sqlite_query *q)

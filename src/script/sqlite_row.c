@@ -28,13 +28,15 @@ bool sqlite_add_names(struct buf *b, struct sqlite3_stmt *stmt)
     return ok;
 }
 
+// Without memory the pointer is NULL; that of an empty blob is NULL, too.
 static bool add_text(struct buf *b, struct sqlite3_stmt *stmt, int i)
 {
-    const void *p = sqlite3_column_type(stmt, i) == SQLITE_BLOB
-                        ? sqlite3_column_blob(stmt, i)
-                        : (const void *)sqlite3_column_text(stmt, i);
-    int n = sqlite3_column_bytes(stmt, i);
-    return (p || n == 0) && add_bytes(b, p, (size_t)n);
+    bool blob = sqlite3_column_type(stmt, i) == SQLITE_BLOB;
+    const void *p =
+        blob ? sqlite3_column_blob(stmt, i) : (const void *)sqlite3_column_text(stmt, i);
+    if (!p && (!blob || sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM))
+        return false;
+    return add_bytes(b, p, (size_t)sqlite3_column_bytes(stmt, i));
 }
 
 static bool add_column(struct buf *b, struct sqlite3_stmt *stmt, int i)

@@ -255,6 +255,16 @@ local function commit(tx, ...)
     return ...
 end
 
+-- fn(tx) in a transaction. unchecked: without a look at foreign keys; the lease's end puts that right.
+local function transact(database, fn, unchecked)
+    local lease <close> = take(database, "transaction", "BEGIN IMMEDIATE")
+    if unchecked then control(lease, "PRAGMA foreign_keys=OFF") end
+    control(lease, "BEGIN IMMEDIATE")
+    local tx <close> = setmetatable({ lease = lease, depth = 0 }, Tx)
+    tx.outermost = tx
+    return commit(tx, fn(tx))
+end
+
 -- Databases ---------------------------------------------------------------------------------------
 
 local Db = {}
@@ -319,11 +329,7 @@ end
 function Db:transaction(fn)
     local database = handle(self, "transaction")
     expect(fn, "function", "db:transaction: the argument")
-    local lease <close> = take(database, "transaction", "BEGIN IMMEDIATE")
-    control(lease, "BEGIN IMMEDIATE")
-    local tx <close> = setmetatable({ lease = lease, depth = 0 }, Tx)
-    tx.outermost = tx
-    return commit(tx, fn(tx))
+    return transact(database, fn)
 end
 
 local function check_steps(steps)
@@ -344,6 +350,14 @@ local function check_version(version, count)
         :format(version, count), "SQLITE_ERROR")
 end
 
+-- What a step has left without its other half.
+local function check_references(tx)
+    local lost = tx:row "PRAGMA foreign_key_check"
+    if not lost then return end
+    raise("constraint", ("row %s of table %s refers to nothing in %s")
+        :format(lost.rowid or "?", lost.table, lost.parent), "SQLITE_CONSTRAINT_FOREIGNKEY")
+end
+
 local function apply(tx, number, count, step)
     local version = tx:value "PRAGMA user_version"
     check_version(version, count)
@@ -356,19 +370,22 @@ local function apply(tx, number, count, step)
         end,
     })
     if type(step) == "string" then tx:exec(step) else step(tx) end
+    check_references(tx)
     tx:exec(("PRAGMA user_version = %d"):format(number))
 end
 
 -- Brings the database to the version #steps: step n, SQL or function(tx), is done in a transaction of
 -- its own by whichever worker comes first, if the database's user_version is below n. Steps that were
--- ever released stay as they are; new ones come behind them. → the version before.
+-- ever released stay as they are; new ones come behind them. Foreign keys are checked at the end of a
+-- step: within it a table may be made anew without taking along the rows that refer to it. → the version
+-- before.
 function Db:migrate(steps)
     handle(self, "migrate")
     check_steps(steps)
     local before = self:value "PRAGMA user_version"
     check_version(before, #steps)
     for number = before + 1, #steps do
-        self:transaction(function(tx) apply(tx, number, #steps, steps[number]) end)
+        transact(self.database, function(tx) apply(tx, number, #steps, steps[number]) end, true)
     end
     return before
 end
