@@ -378,7 +378,8 @@ end
 -- its own by whichever worker comes first, if the database's user_version is below n. Steps that were
 -- ever released stay as they are; new ones come behind them. Foreign keys are checked at the end of a
 -- step: within it a table may be made anew without taking along the rows that refer to it. → the version
--- before.
+-- before. Where it stands among what is loaded, the process that tries new scripts at a reload is the first
+-- to do it, while the old ones still serve.
 function Db:migrate(steps)
     handle(self, "migrate")
     check_steps(steps)
