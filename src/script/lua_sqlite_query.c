@@ -8,13 +8,10 @@
 #include "script/luax.h"
 #include "script/sqlite_query.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUES_MAX = 32766 };           // SQLite's bound on parameters
-enum { LEASE = 1, MODE, SQL, VALUES }; // the stack of query; values follow
+enum { LEASE = 1, MODE, SQL }; // the stack of query; values follow
 
 struct query_job {
     struct job job;
@@ -209,180 +206,7 @@ static struct sqlite_lease *check_lease(lua_State *L)
     return NULL;
 }
 
-// Values ------------------------------------------------------------------------------------------
-
-static bool is_blob(lua_State *L, int idx)
-{
-    return luaL_testudata(L, idx, LUA_SQLITE_BLOB) != NULL;
-}
-
-// What the value at idx is, if it is nothing to keep; else NULL. Pushes nothing.
-static const char *problem(lua_State *L, int idx)
-{
-    switch (lua_type(L, idx)) {
-    case LUA_TNIL:
-    case LUA_TBOOLEAN:
-    case LUA_TSTRING:
-        return NULL;
-    case LUA_TNUMBER:
-        return isnan(lua_tonumber(L, idx)) ? "NaN" : NULL;
-    case LUA_TUSERDATA:
-        return is_blob(L, idx) || json_is_null(L, idx) ? NULL : "userdata";
-    default:
-        return luaL_typename(L, idx);
-    }
-}
-
-static struct str bytes_at(lua_State *L, int idx)
-{
-    if (!is_blob(L, idx))
-        return luax_str(L, idx);
-    lua_getiuservalue(L, idx, 1);
-    struct str s = luax_str(L, -1); // the userdata keeps it
-    lua_pop(L, 1);
-    return s;
-}
-
-// Memory from which the job's copies are cut.
-struct cut {
-    char *p;
-};
-
-static struct str cut_copy(struct cut *c, struct str s)
-{
-    struct str to = str_of(c->p, s.n);
-    if (s.n)
-        memcpy(c->p, s.p, s.n);
-    c->p[s.n] = '\0';
-    c->p += s.n + 1;
-    return to;
-}
-
-static struct sqlite_value value_at(lua_State *L, int idx, struct cut *c)
-{
-    switch (lua_type(L, idx)) {
-    case LUA_TBOOLEAN:
-        return (struct sqlite_value){.type = VALUE_INTEGER, .integer = lua_toboolean(L, idx)};
-    case LUA_TNUMBER:
-        if (lua_isinteger(L, idx))
-            return (struct sqlite_value){.type = VALUE_INTEGER, .integer = lua_tointeger(L, idx)};
-        return (struct sqlite_value){.type = VALUE_FLOAT, .number = lua_tonumber(L, idx)};
-    case LUA_TSTRING:
-        return (struct sqlite_value){.type = VALUE_TEXT, .bytes = cut_copy(c, luax_str(L, idx))};
-    case LUA_TUSERDATA:
-        if (is_blob(L, idx))
-            return (struct sqlite_value){.type = VALUE_BLOB,
-                                         .bytes = cut_copy(c, bytes_at(L, idx))};
-        break;
-    default:
-        break;
-    }
-    return (struct sqlite_value){.type = VALUE_NULL};
-}
-
-// What the values need.
-struct need {
-    size_t bytes;
-    unsigned count;
-};
-
-// The message on top is what the call fails with.
-static bool misuse(lua_State *L)
-{
-    push_failure(L, "misuse", lua_tostring(L, -1), "SQLITE_MISUSE");
-    return false;
-}
-
-// The value at idx, which `what` names, counts. These return false when a failure is pushed.
-static bool add_need(lua_State *L, struct need *n, int idx, const char *what)
-{
-    const char *wrong = problem(L, idx);
-    if (!wrong && n->count++ < VALUES_MAX) {
-        n->bytes += sizeof(struct sqlite_value) + bytes_at(L, idx).n + 1;
-        return true;
-    }
-    if (wrong)
-        lua_pushfstring(
-            L,
-            "value %s is %s%s, which is not kept: nil, a boolean, a number, a string or "
-            "sqlite.blob(s)",
-            what, strcmp(wrong, "NaN") == 0 ? "" : "a ", wrong);
-    else
-        lua_pushfstring(L, "there are more than %d values", VALUES_MAX);
-    return misuse(L);
-}
-
-static bool need_in_order(lua_State *L, struct need *n, int top)
-{
-    char what[16];
-    for (int i = VALUES; i <= top; i++) {
-        snprintf(what, sizeof what, "%d", i - VALUES + 1);
-        if (!add_need(L, n, i, what))
-            return false;
-    }
-    return true;
-}
-
-static bool need_by_name(lua_State *L, struct need *n)
-{
-    for (lua_pushnil(L); lua_next(L, VALUES); lua_pop(L, 1)) {
-        struct str name = luax_str(L, -2);
-        if (!name.p) {
-            lua_pushliteral(L, "a table of values has names as keys: { title = … }");
-            return misuse(L);
-        }
-        if (!add_need(L, n, lua_gettop(L), name.p))
-            return false;
-        n->bytes += name.n + 1;
-    }
-    return true;
-}
-
-// One table, and nothing else, is values by name.
-static bool is_named(lua_State *L, int top)
-{
-    return top == VALUES && lua_istable(L, VALUES);
-}
-
-// Copies SQL and values into the job, which is on top.
-static void copy_in(lua_State *L, struct query_job *j, const struct need *n, int top)
-{
-    struct sqlite_query *q = &j->query;
-    struct str sql = luax_str(L, SQL);
-    j->memory = malloc(n->bytes + sql.n + 1);
-    if (!j->memory)
-        luaL_error(L, "not enough memory");
-    q->values = (struct sqlite_value *)j->memory; // first, for its alignment
-    struct cut c = {j->memory + n->count * sizeof *q->values};
-    q->sql = cut_copy(&c, sql);
-    q->named = is_named(L, top);
-    if (!q->named) {
-        for (int i = VALUES; i <= top; i++)
-            q->values[q->value_count++] = value_at(L, i, &c);
-        return;
-    }
-    for (lua_pushnil(L); lua_next(L, VALUES); lua_pop(L, 1)) {
-        struct sqlite_value *v = &q->values[q->value_count++];
-        *v = value_at(L, lua_gettop(L), &c);
-        v->name = cut_copy(&c, luax_str(L, -2));
-    }
-}
-
 // The functions -----------------------------------------------------------------------------------
-
-static bool check_sql(lua_State *L)
-{
-    struct str sql = luax_str(L, SQL);
-    if (!sql.p)
-        lua_pushfstring(L, "the SQL must be a string, not %s", luaL_typename(L, SQL));
-    else if (sql.n > SQL_BYTES_MAX)
-        lua_pushfstring(L, "the SQL has more than %d bytes", SQL_BYTES_MAX);
-    else if (str_find(sql, '\0') >= 0)
-        lua_pushliteral(L, "the SQL has a NUL byte: values are given as parameters");
-    else
-        return true;
-    return misuse(L);
-}
 
 // query(lease, "exec", sql, …)   → true, {changes=, last_id=}
 // query(lease, "rows", sql, …)   → true, array of its first rows, a cursor or nil
@@ -396,15 +220,13 @@ static int core_query(lua_State *L)
     static const enum sqlite_mode modes[] = {QUERY_EXEC, QUERY_ROWS, QUERY_ROW, QUERY_ROW,
                                              QUERY_DO};
     int mode = luaL_checkoption(L, MODE, NULL, names), top = lua_gettop(L);
-    struct need need = {0};
     struct sqlite_lease *lease = check_lease(L);
-    if (!lease || !check_sql(L))
-        return 4;
-    if (!(is_named(L, top) ? need_by_name(L, &need) : need_in_order(L, &need, top)))
+    if (!lease)
         return 4;
     struct query_job *j = new_job(L, modes[mode]);
     j->value_alone = strcmp(names[mode], "value") == 0;
-    copy_in(L, j, &need, top);
+    if (!lua_sqlite_values(L, &j->query, &j->memory, SQL, top))
+        return push_failure(L, "misuse", lua_tostring(L, -1), "SQLITE_MISUSE");
     return start(L, lease, j);
 }
 

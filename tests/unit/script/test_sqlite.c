@@ -439,6 +439,39 @@ static void a_result_over_request_memory_gives_its_connection_back(void **state)
     expect_untouched(f);
 }
 
+// With so many bytes left to a run of everything at once.
+static void run_within(struct fixture *f, size_t bytes)
+{
+    static const char chunk[] = "return work()";
+    struct co *co = co_new(f->vm);
+    assert_non_null(co);
+    assert_int_equal(luaL_loadbufferx(co_state(co), chunk, strlen(chunk), "=t", "t"), LUA_OK);
+    size_t counter = (16 << 20) - bytes;
+    f->ended = 0;
+    vm_meter_start(f->vm, &counter);
+    co_start(co, 0, work_ended, f);
+    vm_meter_stop(f->vm);
+    assert_string_not_equal(finish(f), "it never ended");
+}
+
+static void wherever_memory_ends_the_connection_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(luaL_dostring(vm_state(f->vm), "rawset(_G, 'work', false)"), LUA_OK);
+    expect(
+        f,
+        "function work() db:transaction(function(tx) tx:exec('INSERT INTO t VALUES (?, ?)', 94, ('x'):rep(99))"
+        " tx:transaction(function(sp) sp:exec('INSERT INTO t VALUES (:a, 0)', {a = 93}) end)"
+        " for row in tx:each 'SELECT * FROM t' do row.b = 1 end error('undone', 0) end) end"
+        " return pcall(work)",
+        "false,undone");
+    for (size_t bytes = 0; bytes < 12000; bytes += 61)
+        run_within(f, bytes);
+    assert_string_equal(f->result, "error: undone"); // there was enough in the end
+    lua_gc(vm_state(f->vm), LUA_GCCOLLECT);
+    expect_untouched(f);
+}
+
 int main(void)
 {
 #define SQLITE(test) BOTH_WITH(test, setup_sqlite, setup_sqlite_collecting, teardown_sqlite)
@@ -457,6 +490,7 @@ int main(void)
         SQLITE(what_is_killed_is_undone),
         SQLITE(what_ends_with_its_state_is_undone),
         SQLITE(a_cancelled_transaction_is_used_no_more),
+        SQLITE(wherever_memory_ends_the_connection_comes_back),
         SQLITE(a_result_over_request_memory_gives_its_connection_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
