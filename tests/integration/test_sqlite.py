@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from conftest import eventually, together
-from running import ask, log_of, running
+from running import ask, log_of, running, start_fails
 
 # What ends only when somebody stops it, or after very long.
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -275,7 +275,6 @@ def test_migrations_of_several_workers_are_applied_once(serve):
 
 
 def test_a_database_of_later_scripts_stops_the_start(make_site):
-    from running import start_fails
     folder = make_site({"scripts/main.lua": """
         require "lunette.sqlite".open "m.db":migrate { "CREATE TABLE t (a)" }
         """})
@@ -287,6 +286,15 @@ def test_a_database_of_later_scripts_stops_the_start(make_site):
     (folder / "data" / "m.db").chmod(0o666)
     said = start_fails(folder)
     assert "scripts/main.lua:2: the database is at version 5, and these scripts know 1" in said
+
+
+def test_a_migration_that_fails_stops_the_start(make_site):
+    folder = make_site({"scripts/main.lua": """
+        require "lunette.sqlite".open "m.db":migrate { "CREATE TABLE t (a)", "CREATE TABLE t (a); garbage" }
+        """})
+    said = start_fails(folder)
+    assert "scripts/main.lua:2: step 2 of migrate: table t already exists (in: CREATE TABLE t (a); garbage)" \
+        in said
 
 
 def test_a_full_disk_is_an_error_and_no_damage(serve):

@@ -121,26 +121,33 @@ local function check_version(version, count)
 end
 
 -- What a step has left without its other half.
-local function check_references(tx)
+local function check_references(tx, number)
     local lost = tx:row "PRAGMA foreign_key_check"
     if not lost then return end
-    raise("constraint", ("row %s of table %s refers to nothing in %s")
-        :format(lost.rowid or "?", lost.table, lost.parent), "SQLITE_CONSTRAINT_FOREIGNKEY")
+    raise("constraint", ("step %d of migrate: row %s of table %s refers to nothing in %s")
+        :format(number, lost.rowid or "?", lost.table, lost.parent), "SQLITE_CONSTRAINT_FOREIGNKEY")
+end
+
+-- All steps of SQL have the line of db:migrate: the number tells them apart.
+local function exec_step(tx, number, sql)
+    local ok, e = pcall(tx.exec, tx, sql)
+    if ok then return end
+    if sqlite.is_error(e) then
+        e.step, e.message = number, ("step %d of migrate: %s"):format(number, e.message)
+    end
+    error(e, 0)
 end
 
 local function apply(tx, number, count, step)
     local version = tx:value "PRAGMA user_version"
     check_version(version, count)
     if version >= number then return end -- another worker was first
-    local where <close> = setmetatable({}, {
-        __close = function(_, e)
-            if sqlite.is_error(e) and not e.step then
-                e.step, e.message = number, ("step %d of migrate: %s"):format(number, e.message)
-            end
-        end,
-    })
-    if type(step) == "string" then tx:exec(step) else step(tx) end
-    check_references(tx)
+    if type(step) == "string" then
+        exec_step(tx, number, step)
+    else
+        step(tx) -- its errors have a line of their own
+    end
+    check_references(tx, number)
     tx:exec(("PRAGMA user_version = %d"):format(number))
 end
 
@@ -236,6 +243,13 @@ local function find_opened(path, settings, opts)
     return db
 end
 
+-- Raises unless there is a database in the file.
+local function try(database, path)
+    local lease <close> = calls.take(database, "read")
+    local ok, kind, message, code = core.query(lease, "value", "PRAGMA schema_version")
+    if not ok then raise(kind, ("%s cannot be opened: %s"):format(path, message), code) end
+end
+
 -- A database in data/path, which is made when it is missing; or ":memory:". Options: timeout (for a
 -- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads one is left),
 -- statements (kept prepared by each connection: 64), synchronous ("normal": what was committed in the
@@ -251,7 +265,7 @@ function sqlite.open(path, opts)
         raise("open", ("%s cannot be opened: %s"):format(path, message), "SQLITE_CANTOPEN")
     end
     db = setmetatable({ database = database, path = path, settings = settings }, Db)
-    read(database, "value", "PRAGMA schema_version") -- it is a database
+    try(database, path)
     local meanwhile = find_opened(path, settings, opts)
     if meanwhile then return meanwhile end
     opened[path] = db

@@ -159,6 +159,18 @@ static void a_path_through_a_link_is_refused(void **state)
     expect(f, "sqlite.open 'new'", "error: t:1: new cannot be opened: Is a directory");
 }
 
+static void a_file_that_cannot_be_opened_is_named(void **state)
+{
+    struct fixture *f = *state;
+    write_file(f, "data/text.db",
+               "This is a text, and it is longer than the head of a database, which has 100 "
+               "bytes: so many that this sentence has to go on for a while.");
+    expect(f, "local y = sqlite.open 'text.db'",
+           "error: t:1: text.db cannot be opened: file is not a database");
+    expect(f, "local ok, e = pcall(sqlite.open, 'text.db') return e.kind, e.code",
+           "corrupt,SQLITE_NOTADB");
+}
+
 static void transactions_commit_or_roll_back(void **state)
 {
     static const struct story stories[] = {
@@ -339,6 +351,9 @@ static const char *const doings[] = {
     "for row in db:each 'SELECT 1' do task.sleep(100) end",
     "for row in db:each(endless) do task.sleep(100) end",
     "db:exec(endless .. '; ' .. endless)",
+    // those that wait for a connection
+    "db:transaction(function(tx) task.all {function() db:exec 'INSERT INTO t VALUES (92, 0)' end} end)",
+    "for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do end end end",
 };
 enum { DOINGS = sizeof doings / sizeof *doings };
 
@@ -479,6 +494,7 @@ int main(void)
         SQLITE(rows_come_as_tables),
         SQLITE(errors_say_what_and_where),
         SQLITE(a_path_through_a_link_is_refused),
+        SQLITE(a_file_that_cannot_be_opened_is_named),
         SQLITE(transactions_commit_or_roll_back),
         SQLITE(memory_is_one_connection),
         SQLITE(migrations_are_applied_once),

@@ -227,6 +227,24 @@ static void what_changes_no_connection_is_allowed(void **state)
     assert_string_equal(rows(b, "PRAGMA integrity_check"), "integrity_check 'ok'");
 }
 
+// Its triggers reach a virtual table, its virtual tables ask with SQL of their own.
+static void search_works_with_triggers_and_on_a_new_connection(void **state)
+{
+    struct bench *b = *state;
+    exec(b, "CREATE TABLE n (id INTEGER PRIMARY KEY, text);"
+            "CREATE VIRTUAL TABLE f USING fts5(text, content='n', content_rowid='id');"
+            "CREATE TRIGGER ai AFTER INSERT ON n BEGIN"
+            " INSERT INTO f (rowid, text) VALUES (new.id, new.text); END;"
+            "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1)");
+    assert_string_equal(exec(b, "INSERT INTO n (text) VALUES ('the moon'), ('the sun')"),
+                        "2 changes, id 2");
+    assert_string_equal(exec(b, "INSERT INTO r VALUES (7, 1, 2)"), "1 changes, id 7");
+    assert_string_equal(rows(b, "SELECT rowid, snippet(f, 0, '<', '>', '', 9) AS s FROM f('moon')"),
+                        "rowid,s 1,'the <moon>'");
+    assert_string_equal(rows(b, "SELECT id FROM r WHERE x0 < 2"), "id 7");
+    assert_string_equal(rows(b, "SELECT json_extract('{\"a\":[1,2]}', '$.a[1]') AS j"), "j 2");
+}
+
 static void several_statements_are_done_together_or_not_at_all(void **state)
 {
     struct bench *b = *state;
@@ -489,6 +507,7 @@ int main(void)
         TEST(statements_change_and_count),
         TEST(failures_have_their_kind),
         TEST(what_changes_no_connection_is_allowed),
+        TEST(search_works_with_triggers_and_on_a_new_connection),
         TEST(several_statements_are_done_together_or_not_at_all),
         TEST(a_script_in_a_transaction_leaves_that_as_it_was),
         TEST(values_are_bound),
