@@ -27,7 +27,7 @@
 --
 -- SQL of scripts cannot ATTACH, VACUUM INTO, BEGIN and COMMIT by itself, make TEMP tables, or set pragmas
 -- that change a connection (sqlite_guard.h has the list). Nothing else in the server may open a
--- database's file, not even io.open: closing it gives up SQLite's locks.
+-- database's file, not even io.open or app.file: closing it gives up SQLite's locks.
 
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"

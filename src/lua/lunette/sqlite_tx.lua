@@ -59,10 +59,12 @@ local Savepoint = {}
 -- An error leaves the function of a savepoint, or it is released already. What cannot be undone must
 -- not be kept: the whole transaction fails then.
 function Savepoint.__close(self)
+    self.around.has_savepoint = false
     if self.released then return end
     local tx = self.tx
+    local before = tx.broken
     tx.broken = true
-    if core.query(tx.lease, "do", self.undo) then tx.broken = false end
+    if core.query(tx.lease, "do", self.undo) then tx.broken = before end
 end
 
 local function release(point, sql, ...)
@@ -75,10 +77,16 @@ end
 function Tx:transaction(fn)
     local lease = inside(self, "transaction")
     expect(fn, "function", "tx:transaction: the argument")
+    if self.has_savepoint then -- two at a time would end each other
+        raise("misuse", "tx:transaction: a savepoint is open in this transaction: use its own tx",
+            "SQLITE_MISUSE")
+    end
     local depth = self.depth + 1
     control(lease, ("SAVEPOINT lunette_%d"):format(depth))
     local undo = ("ROLLBACK TO lunette_%d; RELEASE lunette_%d"):format(depth, depth)
-    local point <close> = setmetatable({ tx = self.outermost, undo = undo }, Savepoint)
+    local point <close> =
+        setmetatable({ tx = self.outermost, around = self, undo = undo }, Savepoint)
+    self.has_savepoint = true
     local tx <close> =
         setmetatable({ lease = lease, depth = depth, outermost = self.outermost }, Tx)
     return release(point, ("RELEASE lunette_%d"):format(depth), fn(tx))

@@ -204,6 +204,8 @@ static void transactions_commit_or_roll_back(void **state)
          " local r = {} for row in db:each 'SELECT a FROM t WHERE a >= 10 ORDER BY a' do r[#r + 1] = row.a end"
          " return table.concat(r, ' ')",
          "10 13"},
+        {"db:transaction(function(tx) tx:transaction(function() tx:transaction(print) end) end)",
+         "error: t:1: tx:transaction: a savepoint is open in this transaction: use its own tx"},
         // loops inside of loops, some of them left
         {"return db:transaction(function(tx) local n = 0"
          " for i = 1, 50 do for row in tx:each 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
