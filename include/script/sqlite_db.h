@@ -67,6 +67,9 @@ struct sqlite_turn {
 struct sqlite_db *sqlite_db_new(const struct sqlite_db_options *o);
 // Nothing is leased any more; what is leased or works goes on to its end.
 void sqlite_db_close(struct sqlite_db *db);
+// Closes the connections that are free, here and now; they are opened again when they are wanted. Whether
+// that was all, so that the file has everything and may be copied.
+bool sqlite_db_rest(struct sqlite_db *db);
 const struct sqlite_db_options *sqlite_db_options(const struct sqlite_db *db);
 bool sqlite_db_in_memory(const struct sqlite_db *db);
 

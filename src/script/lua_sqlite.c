@@ -163,6 +163,14 @@ static int close_database(lua_State *L)
     return 0;
 }
 
+// rest(database) → whether its connections are all closed, for now
+static int core_rest(lua_State *L)
+{
+    struct sqlite_db **slot = luaL_checkudata(L, 1, DATABASE);
+    lua_pushboolean(L, !*slot || sqlite_db_in_memory(*slot) || sqlite_db_rest(*slot));
+    return 1;
+}
+
 // Leases ------------------------------------------------------------------------------------------
 
 struct taking {
@@ -261,8 +269,8 @@ static int core_blob(lua_State *L)
 int luaopen_lunette_sqlite_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", core_open},  {"close", close_database}, {"take", core_take},
-        {"release", release}, {"blob", core_blob},       {NULL, NULL},
+        {"open", core_open}, {"close", close_database}, {"take", core_take}, {"release", release},
+        {"blob", core_blob}, {"rest", core_rest},       {NULL, NULL},
     };
     luax_class(L, DATABASE, NULL, close_database);
     luax_class(L, LUA_SQLITE_LEASE, NULL, release);

@@ -323,6 +323,18 @@ void sqlite_db_close(struct sqlite_db *db)
     free_if_over(db);
 }
 
+bool sqlite_db_rest(struct sqlite_db *db)
+{
+    unsigned resting = 0;
+    for (struct sqlite_link *link = db->free_readers; link; link = link->next, resting++)
+        sqlite_conn_close(&link->conn);
+    if (db->writer && is_idle(db->writer)) {
+        sqlite_conn_close(&db->writer->conn);
+        resting++;
+    }
+    return resting == db->links;
+}
+
 // Leases ------------------------------------------------------------------------------------------
 
 void sqlite_lease_end(struct sqlite_lease *l)

@@ -22,8 +22,8 @@
 -- `timeout` is how long a call waits for its turn, whichever worker has it. What a handler that is
 -- cancelled was doing is broken off, and its transaction rolled back.
 --
--- ":memory:" is a database of this worker and these scripts alone: other workers have their own, and a
--- reload begins with an empty one. It has one connection: whoever reads it waits for a transaction, too.
+-- ":memory:" is a database of this worker and these scripts alone: other workers have their own, a reload
+-- begins with an empty one, and tests share it. It has one connection: whoever reads it waits for a transaction, too.
 --
 -- SQL of scripts cannot ATTACH, VACUUM INTO, BEGIN and COMMIT by itself, make TEMP tables, or set pragmas
 -- that change a connection (sqlite_guard.h has the list). Nothing else in the server may open a
@@ -32,6 +32,7 @@
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"
 local lunette_core = require "lunette.core"
+local task = require "lunette.task"
 local units = require "lunette.units"
 local calls = require "lunette.sqlite_calls"
 local loops = require "lunette.sqlite_loops"
@@ -270,6 +271,21 @@ function sqlite.open(path, opts)
     if meanwhile then return meanwhile end
     opened[path] = db
     return db
+end
+
+-- `lunette test` puts the files of data/ back as they were before each test. That takes that nobody has
+-- them open: what a test has left to be rolled back is waited for, at most so many turns of a millisecond.
+if package.loaded["lunette.trial"] then
+    local TURNS = 1000
+    local suite = require "lunette.test_suite"
+    suite.renew[#suite.renew + 1] = function()
+        for _, db in pairs(opened) do
+            for _ = 1, TURNS do
+                if core.rest(db.database) then break end
+                task.sleep(0.001)
+            end
+        end
+    end
 end
 
 -- s as a value that is kept as a blob.
