@@ -13,6 +13,7 @@ import requests
 
 from conftest import eventually, together
 from running import ask, log_of, running, start_fails
+from site_testing import fails
 
 # What ends only when somebody stops it, or after very long.
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
@@ -436,3 +437,49 @@ def test_memory_is_of_each_worker(serve):
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"reloaded \(1\)")
     assert ask(server, "/").body == b"0"
+
+
+TESTED = """
+    local test = require "lunette.test"
+    local client, expect = test.client, test.expect
+    for i = 1, 4 do
+      test("begins as loaded " .. i, function()
+        expect(client.get("/count").body).equals("1")
+        expect(client.post("/fill").status).equals(200)
+        expect(client.post("/fail").status).equals(500)
+        expect(client.get("/count").body).equals("3001")
+        expect(client.get("/lazy").body).equals("1")
+        expect(client.get("/lazy").body).equals("2")
+      end)
+      test("is left in the midst " .. i, { timeout = 0.2 }, function() client.post("/hang") end)
+    end
+    """
+
+
+def test_tests_of_a_site_start_with_its_database_as_it_was_loaded():
+    out = fails("", {"scripts/main.lua": """
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        local db = sqlite.open "shop.db"
+        local lazy
+        db:migrate { "CREATE TABLE t (x); INSERT INTO t VALUES ('seed')" }
+        app.get("/count", function() return app.text(db:value "SELECT count(*) FROM t") end)
+        app.post("/fill", function()
+          -- more than is in the write-ahead log at a time
+          db:exec [[WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+            INSERT INTO t SELECT zeroblob(4000) FROM n]]
+          return 200, "filled"
+        end)
+        app.post("/fail", function()
+          db:transaction(function(tx) tx:exec "DELETE FROM t" error "no" end)
+        end)
+        app.post("/hang", function()
+          db:transaction(function(tx) tx:exec "DELETE FROM t" require "lunette.task".sleep(100) end)
+        end)
+        app.get("/lazy", function() -- there is no such file when the site is loaded
+          lazy = lazy or sqlite.open "lazy.db"
+          lazy:exec "CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1)"
+          return app.text(lazy:value "SELECT count(*) FROM t")
+        end)
+        """, "tests/b_test.lua": TESTED})
+    assert "4 passed, 4 failed" in out, out
+    assert out.count("longer than its timeout of 0.2 s") == 4
