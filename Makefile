@@ -34,7 +34,8 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o
+WEB   := $(sort $(wildcard src/web/*))
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/web.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -90,6 +91,20 @@ $(B)/modules.S: $(LUA) Makefile
 	     printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
 	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
 $(B)/obj/modules.o: $(B)/modules.S $(LUA) | need
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
+# What --dev shows in the browser, the same way (script/web.h).
+$(B)/web.S: $(WEB) Makefile
+	@mkdir -p $(@D)
+	@{ echo '.section .rodata'; n=0; for f in $(WEB); do n=$$((n+1)); \
+	     printf 'web_name%d: .asciz "%s"\nweb_text%d: .incbin "%s"\nweb_end%d: .byte 0\n' \
+	       $$n $${f##*/} $$n $$f $$n; done; \
+	   echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl web_files'; echo 'web_files:'; \
+	   n=0; for f in $(WEB); do n=$$((n+1)); \
+	     printf '.quad web_name%d, web_text%d, web_end%d - web_text%d\n' $$n $$n $$n $$n; done; \
+	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
+$(B)/obj/web.o: $(B)/web.S $(WEB) | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 

@@ -41,6 +41,8 @@ struct reload {
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     bool passed;     // the checker has said so
+    bool failed;     // the last one did, and nothing has mended that
+    int report;      // why, for the browser, with --dev; −1: none
     int64_t began, deadline;
 };
 
@@ -94,6 +96,8 @@ struct master {
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
+    struct watch_tree *watch_site; // the same of site/
+    uint32_t saves;                // of that so far
     struct replace replace;
     struct reload_end last;
     int64_t began;

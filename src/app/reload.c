@@ -1,6 +1,7 @@
 // Reloads, the master's side: see the drawing in master_inside.h.
 #include "app/channel.h"
 #include "app/figures.h"
+#include "app/live.h"
 #include "app/master_inside.h"
 #include "base/buf.h"
 #include "base/io.h"
@@ -21,6 +22,7 @@ enum {
     LOAD_MS = 30 * 1000,  // that all workers get
     // That a request waits, while more and more is saved, for a moment without changes.
     HOLD_MS = 5 * 1000,
+    SAVED_STYLES = 8, // style sheets that are told by name, of those saved at once
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -32,13 +34,22 @@ static int read_scripts(const struct config *c, char why[static SNAPSHOT_WHY_MAX
     return snapshot_make(folder, why);
 }
 
-bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
+static struct watch_tree *watch_part(const struct master *m, const char *part)
 {
     char folder[PATH_MAX + 16];
-    snprintf(folder, sizeof folder, "%s/scripts", m->config->site);
-    if (m->config->dev &&
-        !(m->watch = watch_new(folder))) // before they are read: nothing is missed
+    snprintf(folder, sizeof folder, "%s/%s", m->config->site, part);
+    struct watch_tree *w = watch_new(folder);
+    if (!w)
         log_write(LOG_WARN, "%s is not watched for changes: %s", folder, strerror(errno));
+    return w;
+}
+
+bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
+{
+    if (m->config->dev) { // before they are read: nothing is missed
+        m->watch = watch_part(m, "scripts");
+        m->watch_site = watch_part(m, "site");
+    }
     m->told.scripts = read_scripts(m->config, why);
     return m->told.scripts >= 0;
 }
@@ -52,11 +63,20 @@ static void close_told(struct told *t)
     t->scripts = t->settings = -1;
 }
 
+static void close_report(struct reload *r)
+{
+    if (r->report >= 0)
+        close(r->report);
+    r->report = -1;
+}
+
 void reload_give_back(struct master *m)
 {
     close_told(&m->told);
     close_told(&m->reload.new);
+    close_report(&m->reload);
     watch_free(m->watch);
+    watch_free(m->watch_site);
 }
 
 // Its ends -----------------------------------------------------------------------------------------
@@ -117,6 +137,7 @@ static void over(struct master *m, const char *why)
     char took[64];
     end_checker(r);
     close_told(&r->new);
+    close_report(r);
     r->stage = RELOAD_NONE;
     remember(m, why);
     tell_service(m, why);
@@ -126,10 +147,30 @@ static void over(struct master *m, const char *why)
         figures_reloaded(m->shared->figures, !why);
 }
 
+// Open pages show why: what the checker has written, else the sentence.
+static void tell_failure(struct master *m, const char *why)
+{
+    struct reload *r = &m->reload;
+    struct buf text;
+    if (!m->config->dev || m->state > SERVING)
+        return;
+    if (r->report < 0)
+        r->report = memfd_create("lunette-report", MFD_CLOEXEC);
+    buf_init(&text, WORKER_TEXT + 16);
+    if (r->report >= 0 && lseek(r->report, 0, SEEK_END) == 0 &&
+        live_report_text(&text, str_z(why)) && io_write_all(r->report, buf_str(&text)) < 0)
+        log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(errno));
+    buf_fini(&text);
+    r->failed = true;
+    if (r->report >= 0)
+        tell_workers(m, CHANNEL_FAILED, &(struct told){.scripts = r->report, .settings = -1});
+}
+
 static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
         tell_workers(m, CHANNEL_ABORT, NULL);
+    tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
               (int)strcspn(why, "\n"), why, // the rest was said before
               m->state <= SERVING ? ". The scripts that ran before go on" : "");
@@ -173,6 +214,7 @@ static void commit(struct master *m)
     m->told = r->new; // before anybody is told: who starts from now on starts with it
     tell_workers(m, CHANNEL_COMMIT, NULL);
     r->new.scripts = r->new.settings = -1;
+    r->failed = false;
     take_settings(m);
     log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
               (long long)(master_now() - r->began));
@@ -245,6 +287,9 @@ static void begin(struct master *m)
     if (r->saved && r->new.scripts >= 0 && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
+        if (r->failed)
+            tell_workers(m, CHANNEL_MENDED, NULL);
+        r->failed = false;
         return;
     }
     notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
@@ -258,6 +303,8 @@ static void begin(struct master *m)
         return;
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (m->config->dev)
+        r->report = memfd_create("lunette-report", MFD_CLOEXEC);
     pid_t master = getpid();
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -282,10 +329,51 @@ unsigned reload_ask(struct master *m)
     return m->reload.new.number + 1;
 }
 
+// What was saved of site/ in one look.
+struct saved {
+    unsigned n;
+    bool other; // more than style sheets, or more of those than are told one by one
+    char style[SAVED_STYLES][CHANNEL_TEXT];
+};
+
+static void note_saved(void *arg, const char *path)
+{
+    struct saved *s = arg;
+    if (!str_ends(str_z(path), STR(".css")) || strlen(path) >= CHANNEL_TEXT ||
+        s->n == SAVED_STYLES)
+        s->other = true;
+    else
+        memcpy(s->style[s->n++], path, strlen(path) + 1);
+}
+
+// A worker that cannot be told now refreshes its pages late, which is no reason to end it.
+static void tell_saved(struct master *m, const char *path)
+{
+    struct channel_message message = {
+        .kind = CHANNEL_SAVED, .number = m->saves, .fds = {-1, -1, -1, -1}};
+    snprintf(message.text, sizeof message.text, "%s", path);
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid && m->slots[i].ready)
+            channel_send(m->slots[i].channel, &message);
+}
+
+static void look_at_site(struct master *m)
+{
+    struct saved s = {.n = 0};
+    if (!m->watch_site || !watch_changed(m->watch_site, note_saved, &s) || m->state > SERVING)
+        return;
+    m->saves++;
+    if (s.other)
+        tell_saved(m, "");
+    for (unsigned i = 0; i < s.n && !s.other; i++)
+        tell_saved(m, s.style[i]);
+}
+
 void reload_on_saved(struct master *m)
 {
     struct reload *r = &m->reload;
-    if (!m->watch || !watch_changed(m->watch) || m->state > SERVING)
+    look_at_site(m);
+    if (!m->watch || !watch_changed(m->watch, NULL, NULL) || m->state > SERVING)
         return;
     r->saved = !r->again || r->saved;
     r->again = true;

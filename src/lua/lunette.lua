@@ -16,6 +16,8 @@ core.start {
     raise = errors.on_raise,      -- the message handler of streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
+    -- report(thread, e) → HTML, text of scripts that cannot be loaded; with --dev
+    report = function(thread, e) return require "lunette.dev_page".report(thread, e) end,
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }

@@ -95,7 +95,8 @@ local function failure(entry, req, e, fn)
     end
     pages.log(req, status, text, traceback)
     return pages.answer(entry, req,
-        { status = status, cause = f.cause, text = text, traceback = traceback })
+        { status = status, cause = f.cause, text = text, traceback = traceback,
+            stack = not cut and f.stack or nil })
 end
 
 local NOTHING = "it returned nothing: return what handle(req) gave, or a response of its own"
