@@ -98,6 +98,7 @@ struct master {
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
     struct watch_tree *watch_site; // the same of site/
     uint32_t saves;                // of that so far
+    bool bare;                     // no scripts could be loaded since the start, with --dev
     struct replace replace;
     struct reload_end last;
     int64_t began;

@@ -23,7 +23,7 @@ struct worker_shared {
 
 // What a worker says to the master, in one write.
 enum worker_says {
-    WORKER_READY,   // it serves
+    WORKER_READY,   // it serves; text: with --dev, why not the scripts that it was to load
     WORKER_LOST,    // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why

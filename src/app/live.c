@@ -14,7 +14,7 @@ struct live_stream {
     struct exchange *x;
     struct live_stream *next;
     struct buf waiting, given; // not yet pulled; lent until the next pull
-    char knows[INJECT_MARK];   // the mark of its page; "" is never an old one
+    char knows[INJECT_MARK];   // the mark of its page
     bool broken;               // it does not take what it is told
 };
 
@@ -70,7 +70,7 @@ static bool is_old(const struct live_stream *s)
 {
     char mark[INJECT_MARK];
     mark_of(s->live, mark);
-    return *s->knows && strcmp(s->knows, mark) != 0;
+    return strcmp(s->knows, mark) != 0;
 }
 
 static void put_changes(struct live_stream *s)
@@ -272,10 +272,12 @@ static const struct body_source_ops ops = {.pull = pull, .close = close_stream};
 // Takes what the client says of its page: the mark, and whether a failure is over it.
 static void greet(struct live_stream *s, struct str query)
 {
-    struct str mark, rest = query;
+    struct str mark = STR(""), rest = query;
     str_split(&rest, '&', &mark);
-    if (mark.n < INJECT_MARK)
+    if (mark.n && mark.n < INJECT_MARK)
         memcpy(s->knows, mark.p, mark.n); // zeroes follow
+    else
+        mark_of(s->live, s->knows); // it begins with what is now
     s->broken = !buf_add(&s->waiting, STR("retry: 500\n\n"));
     if (is_old(s))
         put_reload(s);

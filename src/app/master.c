@@ -306,8 +306,9 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
     kill(s->pid, SIGKILL);
 }
 
-static void on_ready(struct master *m, struct slot *s)
+static void on_ready(struct master *m, struct slot *s, const struct worker_word *word)
 {
+    m->bare = *word->text;
     s->ready = true;
     s->since = master_now();
     s->pause = 0;
@@ -332,7 +333,7 @@ static void on_words(struct master *m)
         if (!s)
             reload_on_checker_word(m, &word);
         else if (word.says == WORKER_READY)
-            on_ready(m, s);
+            on_ready(m, s, &word);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
         else

@@ -173,7 +173,7 @@ static void fail(struct master *m, const char *why)
     tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
               (int)strcspn(why, "\n"), why, // the rest was said before
-              m->state <= SERVING ? ". The scripts that ran before go on" : "");
+              m->state <= SERVING && !m->bare ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
 
@@ -214,7 +214,7 @@ static void commit(struct master *m)
     m->told = r->new; // before anybody is told: who starts from now on starts with it
     tell_workers(m, CHANNEL_COMMIT, NULL);
     r->new.scripts = r->new.settings = -1;
-    r->failed = false;
+    r->failed = m->bare = false;
     take_settings(m);
     log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
               (long long)(master_now() - r->began));

@@ -445,9 +445,9 @@ static bool stay(struct worker *w, const char *error)
 }
 
 // What the master is to hear.
-static void say_ready(struct worker *w, unsigned number)
+static void say_ready(struct worker *w, unsigned number, const char *error)
 {
-    if (!say(w, WORKER_READY, number, ""))
+    if (!say(w, WORKER_READY, number, error ? error : ""))
         fail(w, "the pipe to the master", errno);
 }
 
@@ -458,14 +458,14 @@ static void begin(struct worker *w, unsigned number, const char *error)
         report(w, error);
     if (error && w->job->stays) {
         if (stay(w, error))
-            say_ready(w, number);
+            say_ready(w, number, error);
     } else if (error) {
         tell(w, error);
     } else if (w->job->checks) {
         say(w, WORKER_LOADED, number, "");
     } else if (generations_commit(&w->generations, number) &&
                make_server(w, w->generations.current)) {
-        say_ready(w, number);
+        say_ready(w, number, NULL);
     }
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);

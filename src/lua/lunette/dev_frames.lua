@@ -14,6 +14,7 @@ frames.FRAMES = 60 -- at most
 frames.LOCALS = 40 -- of one frame
 local BYTES = 100000 -- of all values
 local VARIABLES = 30 -- of a template
+local VARARGS = 10
 
 local function is_template(source) return find(source, "^scripts/views/") ~= nil end
 
@@ -45,7 +46,8 @@ local function add_variables(list, budget, env)
     for i = 1, math.min(#names, VARIABLES) do add(list, budget, names[i], rawget(env, names[i])) end
 end
 
-local function is_own(name) return find(name, "^%(") or find(name, "^__%a$") or find(name, "^__%a+$") end
+-- Temporaries, and the parameters of a compiled template.
+local function is_own(name) return find(name, "^%(") or find(name, "^__%a$") end
 
 -- Collects the stack of a coroutine. after: a function whose frame, and those within it, are left out;
 -- nil: all count. is_library(source): whether a chunk is lunette's.
@@ -79,7 +81,7 @@ function frames.collect(thread, after, is_library)
                     add(frame.locals, budget, name, v)
                 end
             end
-            for n = 1, info.isvararg and 10 or 0 do
+            for n = 1, info.isvararg and not is_template(frame.source) and VARARGS or 0 do
                 local name, v = getlocal(thread, level, -n)
                 if not name or budget.left < 0 then break end
                 add(frame.locals, budget, ("...[%d]"):format(n), v)

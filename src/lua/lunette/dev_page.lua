@@ -46,9 +46,13 @@ local function excerpt(source, line, around)
     return list
 end
 
--- "scripts/main.lua", 6 where a text begins with such a place; anywhere: where it has one.
+-- "scripts/main.lua", 6 where a text, or what require says of a module within it, begins with such a
+-- place; anywhere: where it has one.
 local function place_in(text, anywhere)
     local source, line = text:match("^(scripts/[^\n]-%.[%w_]+):(%d+):")
+    if not source then
+        source, line = text:match("^error loading module [^\n]*\n\t(scripts/[^\n]-%.[%w_]+):(%d+):")
+    end
     if not source and anywhere then source, line = text:match("(scripts/[%w_./-]+%.%w+):(%d+)") end
     return source, tonumber(line)
 end
@@ -247,13 +251,19 @@ local function put_text(w, text)
     w:put('<details><summary>As text</summary><pre class="text">%s</pre></details>\n', text)
 end
 
+-- A message without what is shown below it.
+local function without_place(message, source, line)
+    local prefix = source and ("%s:%d: "):format(source, line)
+    local at = prefix and message:gsub("^error loading module [^\n]*\n\t", "")
+    if prefix and at:sub(1, #prefix) == prefix then return at:sub(#prefix + 1) end
+    return message
+end
+
 -- What is shown of a failure {title, message, stack, text}: HTML.
 local function shown(failure, req, entry)
     local w = new_writer()
     local source, line = place_of(failure.message, failure.stack)
-    local message = failure.message
-    local prefix = source and ("%s:%d: "):format(source, line)
-    if prefix and message:sub(1, #prefix) == prefix then message = message:sub(#prefix + 1) end
+    local message = without_place(failure.message, source, line)
     w:put('<main class="lunette">\n')
     put_head(w, failure.title, cut_message(message), source, line)
     local lines = source and excerpt(source, line, AROUND)

@@ -60,6 +60,9 @@ function value.quote(s)
     return format('"%s"%s', text, cut_off and format("… (%d bytes)", #s) or "")
 end
 
+-- Tables of lunette's that hold nothing of their own to be seen.
+local OPAQUE = { ["lunette.app"] = true }
+
 local function name_of(v)
     local meta = raw_metatable(v)
     local name = type(meta) == "table" and rawget(meta, "__name")
@@ -145,6 +148,7 @@ end
 
 local function print_table(state, t, depth)
     local name = name_of(t)
+    if name and OPAQUE[name] then return put(state, name) end
     if name then put(state, name .. " ") end
     if state.seen[t] then return put(state, "{the same as above}") end
     if depth >= value.DEPTH then return put(state, "{…}") end
