@@ -22,14 +22,13 @@
 #include "net/timeout.h"
 
 enum {
-    LIVE_STREAMS = 64,            // open at a time; one more is a 503
-    LIVE_WAITING = 1 << 20,       // bytes that a client has not taken: it is dropped
-    LIVE_BEAT_MS = 15 * 1000,     // of silence, then a comment goes out
-    LIVE_SETTLE_MS = 50,          // what is saved together is told together,
-    LIVE_SETTLED_MS = 500,        // but not later than that
-    LIVE_STYLES = 16,             // style sheets that are told by name
-    LIVE_PATH = 1024,             // bytes of such a name, percent-encoded
-    LIVE_REPORT_MAX = 512 * 1024, // bytes of a failure that is shown
+    LIVE_STREAMS = 64,        // open at a time; one more is a 503
+    LIVE_WAITING = 1 << 20,   // bytes that a client has not taken: it is dropped
+    LIVE_BEAT_MS = 15 * 1000, // of silence, then a comment goes out
+    LIVE_SETTLE_MS = 50,      // what is saved together is told together,
+    LIVE_SETTLED_MS = 500,    // but not later than that
+    LIVE_STYLES = 16,         // style sheets that are told by name
+    LIVE_PATH = 1024,         // bytes of such a name, percent-encoded
 };
 
 struct live_stream;
@@ -45,33 +44,35 @@ struct live {
     struct live_stream *first;
     unsigned count;
     struct timeout beat, settle;
-    uint64_t unsettled_since;             // 0: nothing waits to be told
-    bool pages;                           // more than style sheets does
-    unsigned styles;                      // how many do; LIVE_STYLES: more than have a place
-    char style[LIVE_STYLES][LIVE_PATH];   // their paths
+    uint64_t unsettled_since;           // 0: nothing waits to be told
+    bool pages;                         // more than style sheets does
+    unsigned styles;                    // how many do; LIVE_STYLES: more than have a place
+    char style[LIVE_STYLES][LIVE_PATH]; // their paths
     bool ends;
     struct fields fields; // scratch
     struct buf text;
 };
 
 // site and self are set already.
-void live_init(struct live *l, struct loop *loop, uint64_t server, uint32_t files, uint32_t scripts);
+void live_init(struct live *l, struct loop *loop, uint64_t server, uint32_t files,
+               uint32_t scripts);
 void live_fini(struct live *l); // after all its exchanges are over; harmless for what is all zeroes
 
 // The scripts of that reload answer from now on.
 void live_reloaded(struct live *l, uint32_t scripts);
 // Something of site/ was saved, for the number-th time: a path beneath it, or "" where that is not known.
 void live_saved(struct live *l, uint32_t number, struct str path);
-// A reload has failed: a report as live_report_html and live_report_text make it. False when memory is
-// out, or it is none.
-void live_failed(struct live *l, struct str report);
-void live_start_failed(struct live *l, struct str report);
+// A reload has failed: a file of app/report.h, which stays the caller's. 0 or −errno.
+int live_failed(struct live *l, int report);
+// No scripts could be loaded at the start: why as HTML, or where there is none (n 0) as text.
+void live_start_failed(struct live *l, struct str html, const char *text);
 void live_mended(struct live *l); // what is saved is what runs
 void live_stop(struct live *l);   // every stream ends, and no other begins
 
-// A report: one byte that says what it is, then HTML that is shown as it is, or text.
-bool live_report_html(struct buf *out, struct str html);
-bool live_report_text(struct buf *out, struct str text);
+struct str live_failure(const struct live *l); // what is shown, as HTML; n 0: nothing fails
+// Who asks for /.lunette/live listens from now on, and is answered with this source. NULL: there are too
+// many already.
+struct body_source *live_listen(struct live *l, struct exchange *x);
 
 // self is the struct live, for both.
 extern const struct http_handler live_site;

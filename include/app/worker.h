@@ -16,7 +16,7 @@ struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
-    uint64_t server; // with --dev: another with each start
+    uint64_t server;                            // with --dev: another with each start
     struct figures *figures;                    // of metrics; NULL: nobody asks
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
 };
@@ -46,7 +46,7 @@ struct worker_job {
         *temp;   // absolute path of the folder where large bodies wait, in files without a name
     int scripts; // a snapshot of them (base/snapshot.h)
     int settings; // of config.lua, when they were reloaded last: a file's descriptor; −1: as in config
-    int report;      // where a checker writes why the scripts cannot be loaded (app/live.h); −1: nowhere
+    int report; // where a checker writes why the scripts cannot be loaded (app/live.h); −1: nowhere
     uint32_t saves;  // of site/ so far, with --dev
     bool stays;      // with --dev: scripts that cannot be loaded are its answer, not its end
     uint32_t number; // of the last reload

@@ -19,11 +19,11 @@ struct inject_mark {
 };
 
 enum {
-    INJECT_MARK = 48,            // bytes of a mark as text
-    INJECT_TAG = 256,            // bytes of the element
-    INJECT_NONCE = 128,          // a longer one of a policy is not taken
-    INJECT_PAGE_MAX = 8 << 20,   // a larger page stays as it is
-    INJECT_ETAG = 256,           // a longer one is left out
+    INJECT_MARK = 48,          // bytes of a mark as text
+    INJECT_TAG = 256,          // bytes of the element
+    INJECT_NONCE = 128,        // a longer one of a policy is not taken
+    INJECT_PAGE_MAX = 8 << 20, // a larger page stays as it is
+    INJECT_ETAG = 256,         // a longer one is left out
 };
 
 #define INJECT_SCRIPT "/.lunette/live.js"

@@ -25,7 +25,8 @@ struct handler_options {
 
     struct tally *tally; // where answers are counted, by route; NULL: nowhere
     bool names_routes;   // exchanges are to have their route: for the tally, or the access log
-    const struct inject_mark *mark; // pages are given the script that refreshes them; NULL: they are not
+    const struct inject_mark
+        *mark; // pages are given the script that refreshes them; NULL: they are not
 
     // trusted_proxies: whose word about the client is taken.
     struct cidr_list trusted_proxies;

@@ -50,10 +50,8 @@ int channel_receive(int end, struct channel_message *m)
     struct wire wire;
     union control control;
     struct iovec iov[] = {{&wire, sizeof wire}, {m->text, CHANNEL_TEXT - 1}};
-    struct msghdr msg = {.msg_iov = iov,
-                         .msg_iovlen = 2,
-                         .msg_control = &control,
-                         .msg_controllen = sizeof control};
+    struct msghdr msg = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n = recvmsg(end, &msg, MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;

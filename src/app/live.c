@@ -1,7 +1,8 @@
-// What --dev answers by itself: see the header.
+// What happens while a site is worked on, told to those who listen: see the header. What is answered on
+// the paths of /.lunette/ is in live_site.c.
 #include "app/live.h"
 
-#include "script/web.h"
+#include "app/report.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,11 +22,6 @@ struct live_stream {
 static struct str mark_of(const struct live *l, char dst[static INJECT_MARK])
 {
     return str_of(dst, inject_mark_text(&l->mark, dst));
-}
-
-static const struct buf *failure_of(const struct live *l)
-{
-    return l->failure.n ? &l->failure : &l->start_failure;
 }
 
 // --- events ---
@@ -52,9 +48,9 @@ static void put_event(struct live_stream *s, const char *event, struct str data)
 
 static void put_failure(struct live_stream *s)
 {
-    const struct buf *f = failure_of(s->live);
-    if (f->n)
-        put_event(s, "error", buf_str(f));
+    struct str failure = live_failure(s->live);
+    if (failure.n)
+        put_event(s, "error", failure);
     else
         put_event(s, "mended", STR("mended"));
 }
@@ -195,38 +191,24 @@ void live_saved(struct live *l, uint32_t number, struct str path)
 
 // --- failures ---
 
-enum { IS_HTML = 'H', IS_TEXT = 'T' };
-
-bool live_report_html(struct buf *out, struct str html)
+struct str live_failure(const struct live *l)
 {
-    return buf_addc(out, IS_HTML) && buf_add(out, html);
+    return buf_str(l->failure.n ? &l->failure : &l->start_failure);
 }
 
-bool live_report_text(struct buf *out, struct str text)
+int live_failed(struct live *l, int report)
 {
-    return buf_addc(out, IS_TEXT) && buf_add(out, text);
-}
-
-static bool keep(struct buf *failure, struct str report)
-{
-    buf_clear(failure);
-    if (report.n < 2)
-        return false;
-    struct str said = str_of(report.p + 1, report.n - 1);
-    return *report.p == IS_HTML
-               ? buf_add(failure, said)
-               : web_plain(failure, STR("The scripts cannot be loaded"), said);
-}
-
-void live_failed(struct live *l, struct str report)
-{
-    if (keep(&l->failure, report))
+    buf_clear(&l->failure);
+    int rc = report_read(report, &l->failure);
+    if (rc == 0)
         each(l, put_failure);
+    return rc;
 }
 
-void live_start_failed(struct live *l, struct str report)
+void live_start_failed(struct live *l, struct str html, const char *text)
 {
-    keep(&l->start_failure, report);
+    buf_clear(&l->start_failure);
+    report_show(&l->start_failure, html, str_z(text));
 }
 
 void live_mended(struct live *l)
@@ -281,7 +263,7 @@ static void greet(struct live_stream *s, struct str query)
     s->broken = !buf_add(&s->waiting, STR("retry: 500\n\n"));
     if (is_old(s))
         put_reload(s);
-    else if (failure_of(s->live)->n || str_eq(rest, STR("failed")))
+    else if (live_failure(s->live).n || str_eq(rest, STR("failed")))
         put_failure(s);
 }
 
@@ -301,134 +283,18 @@ static struct live_stream *new_stream(struct live *l, struct exchange *x)
     return s;
 }
 
-// --- answers ---
-
-static void answer(struct live *l, struct exchange *x, unsigned status, const char *type,
-                   struct str bytes)
+struct body_source *live_listen(struct live *l, struct exchange *x)
 {
-    struct http_response r = {.status = status,
-                              .fields = &l->fields,
-                              .default_type = str_z(type),
-                              .body = BODY_BYTES,
-                              .bytes = bytes};
-    fields_add(&l->fields, STR("Cache-Control"), STR("no-store"));
-    fields_add(&l->fields, STR("Cross-Origin-Resource-Policy"), STR("same-origin"));
-    exchange_respond(x, &r);
-}
-
-static void answer_stream(struct live *l, struct exchange *x)
-{
+    if (l->count >= LIVE_STREAMS)
+        each(l, put_beat); // those who left make room, for who asks again
     struct live_stream *s = l->ends || l->count >= LIVE_STREAMS ? NULL : new_stream(l, x);
-    if (!s) {
-        fields_add(&l->fields, STR("Retry-After"), STR("5"));
-        answer(l, x, 503, "text/plain; charset=utf-8",
-               STR("too many pages listen on /.lunette/live\n"));
-        return;
-    }
+    if (!s)
+        return NULL;
     greet(s, x->request.query);
     if (l->count == 1)
         timeout_set(l->loop, &l->beat, LIVE_BEAT_MS);
-    struct http_response r = {.status = 200,
-                              .fields = &l->fields,
-                              .default_type = STR("text/event-stream"),
-                              .body = BODY_SOURCE,
-                              .source = &s->source,
-                              .length = -1};
-    fields_add(&l->fields, STR("Cache-Control"), STR("no-store"));
-    fields_add(&l->fields, STR("X-Accel-Buffering"), STR("no"));
-    fields_add(&l->fields, STR("Cross-Origin-Resource-Policy"), STR("same-origin"));
-    exchange_respond(x, &r);
+    return &s->source;
 }
-
-static void answer_own(struct live *l, struct exchange *x, struct str path)
-{
-    if (x->request.method != HTTP_GET && x->request.method != HTTP_HEAD) {
-        fields_add(&l->fields, STR("Allow"), STR("GET, HEAD"));
-        answer(l, x, 405, "text/plain; charset=utf-8", STR("GET and HEAD only\n"));
-    } else if (str_eq(path, STR("live"))) {
-        answer_stream(l, x);
-    } else if (str_eq(path, STR("live.js"))) {
-        answer(l, x, 200, "text/javascript; charset=utf-8", web_find(path));
-    } else if (str_eq(path, STR("page.css"))) {
-        answer(l, x, 200, "text/css; charset=utf-8", web_find(path));
-    } else {
-        answer(l, x, 404, "text/plain; charset=utf-8", STR("/.lunette/ is lunette's own\n"));
-    }
-}
-
-static void on_request(void *self, struct exchange *x)
-{
-    const struct str own = STR("/.lunette");
-    struct live *l = self;
-    struct str path = x->request.path;
-    if (!str_starts(path, own) || (path.n > own.n && path.p[own.n] != '/')) {
-        l->site->on_request(l->self, x);
-        return;
-    }
-    x->user = NULL; // the site's handler knows nothing of it
-    x->unlogged = true;
-    fields_clear(&l->fields);
-    size_t at = path.n > own.n ? own.n + 1 : own.n;
-    answer_own(l, x, str_of(path.p + at, path.n - at));
-}
-
-static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
-{
-    struct live *l = self;
-    l->site->on_body(l->self, x, status, why);
-}
-
-static void on_data(void *self, struct exchange *x, struct str bytes)
-{
-    struct live *l = self;
-    l->site->on_data(l->self, x, bytes);
-}
-
-static void on_end(void *self, struct exchange *x, bool sent)
-{
-    struct live *l = self;
-    l->site->on_end(l->self, x, sent);
-}
-
-const struct http_handler live_site = {
-    .on_request = on_request,
-    .on_body = on_body,
-    .on_data = on_data,
-    .on_end = on_end,
-};
-
-// --- without scripts ---
-
-static void on_failed_request(void *self, struct exchange *x)
-{
-    struct live *l = self;
-    x->user = NULL;
-    buf_clear(&l->text);
-    fields_clear(&l->fields);
-    fields_add(&l->fields, STR("Content-Security-Policy"), str_z(web_policy()));
-    fields_add(&l->fields, STR("Cache-Control"), STR("no-store"));
-    web_page(&l->text, STR("The scripts cannot be loaded"), buf_str(failure_of(l)));
-    struct http_response r = {.status = 503,
-                              .fields = &l->fields,
-                              .default_type = STR("text/html; charset=utf-8"),
-                              .body = BODY_BYTES,
-                              .bytes = buf_str(&l->text)};
-    inject_response(&r, &l->fields, &x->request, &l->mark);
-    exchange_respond(x, &r);
-}
-
-static void on_failed_end(void *self, struct exchange *x, bool sent)
-{
-    (void)self;
-    (void)x;
-    (void)sent;
-}
-
-// No body is ever asked for.
-const struct http_handler live_failed_site = {
-    .on_request = on_failed_request,
-    .on_end = on_failed_end,
-};
 
 // --- the whole ---
 
@@ -437,9 +303,9 @@ void live_init(struct live *l, struct loop *loop, uint64_t server, uint32_t file
     l->loop = loop;
     l->server = (struct inject_server){server, files};
     l->mark = (struct inject_mark){&l->server, scripts};
-    buf_init(&l->failure, LIVE_REPORT_MAX);
-    buf_init(&l->start_failure, LIVE_REPORT_MAX);
-    buf_init(&l->text, LIVE_REPORT_MAX + 64 * 1024);
+    buf_init(&l->failure, REPORT_MAX);
+    buf_init(&l->start_failure, REPORT_MAX);
+    buf_init(&l->text, REPORT_MAX + 64 * 1024);
     fields_init(&l->fields);
     timeout_init(&l->beat, on_beat);
     timeout_init(&l->settle, on_settle);

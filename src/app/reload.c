@@ -1,7 +1,6 @@
 // Reloads, the master's side: see the drawing in master_inside.h.
 #include "app/channel.h"
 #include "app/figures.h"
-#include "app/live.h"
 #include "app/master_inside.h"
 #include "base/buf.h"
 #include "base/io.h"
@@ -22,7 +21,6 @@ enum {
     LOAD_MS = 30 * 1000,  // that all workers get
     // That a request waits, while more and more is saved, for a moment without changes.
     HOLD_MS = 5 * 1000,
-    SAVED_STYLES = 8, // style sheets that are told by name, of those saved at once
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -34,22 +32,10 @@ static int read_scripts(const struct config *c, char why[static SNAPSHOT_WHY_MAX
     return snapshot_make(folder, why);
 }
 
-static struct watch_tree *watch_part(const struct master *m, const char *part)
-{
-    char folder[PATH_MAX + 16];
-    snprintf(folder, sizeof folder, "%s/%s", m->config->site, part);
-    struct watch_tree *w = watch_new(folder);
-    if (!w)
-        log_write(LOG_WARN, "%s is not watched for changes: %s", folder, strerror(errno));
-    return w;
-}
-
 bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
 {
-    if (m->config->dev) { // before they are read: nothing is missed
-        m->watch = watch_part(m, "scripts");
-        m->watch_site = watch_part(m, "site");
-    }
+    if (m->config->dev)
+        saves_watch(m); // before they are read: nothing is missed
     m->told.scripts = read_scripts(m->config, why);
     return m->told.scripts >= 0;
 }
@@ -63,25 +49,16 @@ static void close_told(struct told *t)
     t->scripts = t->settings = -1;
 }
 
-static void close_report(struct reload *r)
-{
-    if (r->report >= 0)
-        close(r->report);
-    r->report = -1;
-}
-
 void reload_give_back(struct master *m)
 {
     close_told(&m->told);
     close_told(&m->reload.new);
-    close_report(&m->reload);
-    watch_free(m->watch);
-    watch_free(m->watch_site);
+    saves_give_back(m);
 }
 
 // Its ends -----------------------------------------------------------------------------------------
 
-static void tell_workers(struct master *m, enum channel_kind kind, const struct told *t)
+void reload_tell_workers(struct master *m, enum channel_kind kind, const struct told *t)
 {
     struct channel_message message = {
         .kind = kind, .number = m->reload.new.number, .fds = {-1, -1, -1, -1}};
@@ -137,7 +114,7 @@ static void over(struct master *m, const char *why)
     char took[64];
     end_checker(r);
     close_told(&r->new);
-    close_report(r);
+    saves_close_report(r);
     r->stage = RELOAD_NONE;
     remember(m, why);
     tell_service(m, why);
@@ -147,30 +124,12 @@ static void over(struct master *m, const char *why)
         figures_reloaded(m->shared->figures, !why);
 }
 
-// Open pages show why: what the checker has written, else the sentence.
-static void tell_failure(struct master *m, const char *why)
-{
-    struct reload *r = &m->reload;
-    struct buf text;
-    if (!m->config->dev || m->state > SERVING)
-        return;
-    if (r->report < 0)
-        r->report = memfd_create("lunette-report", MFD_CLOEXEC);
-    buf_init(&text, WORKER_TEXT + 16);
-    if (r->report >= 0 && lseek(r->report, 0, SEEK_END) == 0 &&
-        live_report_text(&text, str_z(why)) && io_write_all(r->report, buf_str(&text)) < 0)
-        log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(errno));
-    buf_fini(&text);
-    r->failed = true;
-    if (r->report >= 0)
-        tell_workers(m, CHANNEL_FAILED, &(struct told){.scripts = r->report, .settings = -1});
-}
-
 static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
-        tell_workers(m, CHANNEL_ABORT, NULL);
-    tell_failure(m, why);
+        reload_tell_workers(m, CHANNEL_ABORT, NULL);
+    if (m->config->dev && m->state <= SERVING)
+        saves_tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
               (int)strcspn(why, "\n"), why, // the rest was said before
               m->state <= SERVING && !m->bare ? ". The scripts that ran before go on" : "");
@@ -212,7 +171,7 @@ static void commit(struct master *m)
     struct reload *r = &m->reload;
     close_told(&m->told);
     m->told = r->new; // before anybody is told: who starts from now on starts with it
-    tell_workers(m, CHANNEL_COMMIT, NULL);
+    reload_tell_workers(m, CHANNEL_COMMIT, NULL);
     r->new.scripts = r->new.settings = -1;
     r->failed = m->bare = false;
     take_settings(m);
@@ -222,6 +181,20 @@ static void commit(struct master *m)
 }
 
 // CHECKING -----------------------------------------------------------------------------------------
+
+// Of config.lua: in the log, and for pages.
+static void say_refusal(const struct worker_job *job, const char *why)
+{
+    struct buf text;
+    buf_init(&text, CONFIG_WHY_MAX + SAVES_EXCERPT);
+    buf_add(&text, str_z(why));
+    if (job->config->dev)
+        saves_add_excerpt(job->scripts, str_z(why), &text);
+    log_write(LOG_ERROR, "%.*s", STR_ARG(buf_str(&text)));
+    if (job->report >= 0)
+        saves_write_report(job->report, buf_str(&text));
+    buf_fini(&text);
+}
 
 // In the new process. Everything that can be wrong with the new scripts and settings is said here.
 static _Noreturn void check(struct master *m, pid_t master)
@@ -245,7 +218,7 @@ static _Noreturn void check(struct master *m, pid_t master)
     buf_fini(&settings);
     if (ok)
         exit(worker_run(&job));
-    log_write(LOG_ERROR, "%s", why);
+    say_refusal(&job, why);
     snprintf(word.text, sizeof word.text, "%.1000s", why);
     if (write(job.ready_fd, &word, sizeof word) != sizeof word)
         log_write(LOG_ERROR, "a checker cannot tell the master: %s", strerror(errno));
@@ -287,9 +260,7 @@ static void begin(struct master *m)
     if (r->saved && r->new.scripts >= 0 && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
-        if (r->failed)
-            tell_workers(m, CHANNEL_MENDED, NULL);
-        r->failed = false;
+        saves_mended(m);
         return;
     }
     notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
@@ -304,7 +275,7 @@ static void begin(struct master *m)
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (m->config->dev)
-        r->report = memfd_create("lunette-report", MFD_CLOEXEC);
+        saves_open_report(r);
     pid_t master = getpid();
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -329,50 +300,10 @@ unsigned reload_ask(struct master *m)
     return m->reload.new.number + 1;
 }
 
-// What was saved of site/ in one look.
-struct saved {
-    unsigned n;
-    bool other; // more than style sheets, or more of those than are told one by one
-    char style[SAVED_STYLES][CHANNEL_TEXT];
-};
-
-static void note_saved(void *arg, const char *path)
-{
-    struct saved *s = arg;
-    if (!str_ends(str_z(path), STR(".css")) || strlen(path) >= CHANNEL_TEXT ||
-        s->n == SAVED_STYLES)
-        s->other = true;
-    else
-        memcpy(s->style[s->n++], path, strlen(path) + 1);
-}
-
-// A worker that cannot be told now refreshes its pages late, which is no reason to end it.
-static void tell_saved(struct master *m, const char *path)
-{
-    struct channel_message message = {
-        .kind = CHANNEL_SAVED, .number = m->saves, .fds = {-1, -1, -1, -1}};
-    snprintf(message.text, sizeof message.text, "%s", path);
-    for (uint32_t i = 0; i < m->config->workers; i++)
-        if (m->slots[i].pid && m->slots[i].ready)
-            channel_send(m->slots[i].channel, &message);
-}
-
-static void look_at_site(struct master *m)
-{
-    struct saved s = {.n = 0};
-    if (!m->watch_site || !watch_changed(m->watch_site, note_saved, &s) || m->state > SERVING)
-        return;
-    m->saves++;
-    if (s.other)
-        tell_saved(m, "");
-    for (unsigned i = 0; i < s.n && !s.other; i++)
-        tell_saved(m, s.style[i]);
-}
-
 void reload_on_saved(struct master *m)
 {
     struct reload *r = &m->reload;
-    look_at_site(m);
+    saves_look(m);
     if (!m->watch || !watch_changed(m->watch, NULL, NULL) || m->state > SERVING)
         return;
     r->saved = !r->again || r->saved;
@@ -420,7 +351,7 @@ static void load(struct master *m)
         m->slots[i].loaded = false;
     fcntl(r->new.settings, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
     r->stage = RELOAD_LOADING;
-    tell_workers(m, CHANNEL_LOAD, &r->new);
+    reload_tell_workers(m, CHANNEL_LOAD, &r->new);
 }
 
 static bool all_loaded(const struct master *m)
@@ -469,7 +400,7 @@ static void tell_current(struct master *m)
         return;
     if (!r->again || master_now() - r->asked_at >= HOLD_MS) {
         r->asked = false;
-        tell_workers(m, CHANNEL_CURRENT, NULL);
+        reload_tell_workers(m, CHANNEL_CURRENT, NULL);
     }
 }
 

@@ -9,9 +9,9 @@
 #include "app/generations.h"
 #include "app/hold.h"
 #include "app/live.h"
+#include "app/report.h"
 #include "app/sandbox.h"
 #include "app/sides.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -213,14 +213,9 @@ static void leave(struct worker *w)
 
 static void on_failed(struct worker *w, int report)
 {
-    struct buf bytes;
-    buf_init(&bytes, LIVE_REPORT_MAX);
-    int rc = io_read_file(report, &bytes);
+    int rc = live_failed(&w->live, report);
     if (rc < 0)
         log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(-rc));
-    else
-        live_failed(&w->live, buf_str(&bytes));
-    buf_fini(&bytes);
     close(report);
 }
 
@@ -385,8 +380,8 @@ static bool ask_master(void *arg)
 // can be, why not is the answer.
 static void hold_requests(struct worker *w)
 {
-    w->hold = (struct hold){
-        .site = &live_failed_site, .self = &w->live, .ask = ask_master, .arg = w};
+    w->hold =
+        (struct hold){.site = &live_failed_site, .self = &w->live, .ask = ask_master, .arg = w};
     hold_init(&w->hold);
     w->live.site = &hold_site;
     w->live.self = &w->hold;
@@ -416,31 +411,11 @@ static bool make_server(struct worker *w, const struct generation *g)
     return true;
 }
 
-// Why the scripts cannot be loaded, for the browser.
-static bool make_report(const struct worker *w, const char *error, struct buf *out)
-{
-    struct str html = w->generations.report;
-    return html.n ? live_report_html(out, html) : live_report_text(out, str_z(error));
-}
-
-static void report(const struct worker *w, const char *error)
-{
-    struct buf bytes;
-    buf_init(&bytes, LIVE_REPORT_MAX);
-    if (!make_report(w, error, &bytes) || io_write_all(w->job->report, buf_str(&bytes)) < 0)
-        log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown");
-    buf_fini(&bytes);
-}
-
 // It serves all the same, and says why.
 static bool stay(struct worker *w, const char *error)
 {
-    struct buf bytes;
-    buf_init(&bytes, LIVE_REPORT_MAX);
     log_write(LOG_ERROR, "%s", error);
-    if (make_report(w, error, &bytes))
-        live_start_failed(&w->live, buf_str(&bytes));
-    buf_fini(&bytes);
+    live_start_failed(&w->live, w->generations.report, error);
     return make_server(w, NULL);
 }
 
@@ -454,8 +429,11 @@ static void say_ready(struct worker *w, unsigned number, const char *error)
 // The first scripts are loaded, or not.
 static void begin(struct worker *w, unsigned number, const char *error)
 {
-    if (error && w->job->report >= 0)
-        report(w, error);
+    int rc = error && w->job->report >= 0
+                 ? report_write(w->job->report, w->generations.report, str_z(error))
+                 : 0;
+    if (rc < 0)
+        log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown: %s", strerror(-rc));
     if (error && w->job->stays) {
         if (stay(w, error))
             say_ready(w, number, error);

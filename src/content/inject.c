@@ -56,8 +56,9 @@ static struct str nonce_of(struct str policy)
 struct str inject_tag(struct str mark, struct str policy, char dst[static INJECT_TAG])
 {
     struct str nonce = nonce_of(policy);
-    int n = snprintf(dst, INJECT_TAG, "<script src=\"" INJECT_SCRIPT "?%.*s\"%s%.*s%s async></script>\n",
-                     STR_ARG(mark), nonce.n ? " nonce=\"" : "", STR_ARG(nonce), nonce.n ? "\"" : "");
+    int n = snprintf(
+        dst, INJECT_TAG, "<script src=\"" INJECT_SCRIPT "?%.*s\"%s%.*s%s async></script>\n",
+        STR_ARG(mark), nonce.n ? " nonce=\"" : "", STR_ARG(nonce), nonce.n ? "\"" : "");
     return str_of(dst, (size_t)n);
 }
 
@@ -79,8 +80,7 @@ bool inject_wanted(const struct http_request *r)
 static bool is_html(const struct http_response *r, const struct fields *f)
 {
     const struct str html = STR("text/html");
-    struct str type =
-        f->has & FIELDS_TYPE ? fields_find(f, STR("Content-Type")) : r->default_type;
+    struct str type = f->has & FIELDS_TYPE ? fields_find(f, STR("Content-Type")) : r->default_type;
     return type.n >= html.n && str_ieq(str_of(type.p, html.n), html) &&
            (type.n == html.n || strchr("; \t", type.p[html.n]));
 }
@@ -182,8 +182,8 @@ bool inject_response(struct http_response *r, struct fields *f, const struct htt
         mark_fields(f, name);
         return true;
     }
-    struct buf *page = make_page(
-        r, inject_tag(name, fields_find(f, STR("Content-Security-Policy")), element));
+    struct buf *page =
+        make_page(r, inject_tag(name, fields_find(f, STR("Content-Security-Policy")), element));
     if (!page)
         return false;
     if (r->release)

@@ -50,10 +50,12 @@ static bool add_escaped(struct buf *out, struct str s)
 bool web_page(struct buf *out, struct str title, struct str shown)
 {
     size_t before = out->n;
-    if (buf_add(out, STR("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                         "<title>")) &&
-        add_escaped(out, title) && buf_add(out, STR("</title>\n<style>")) && buf_add(out, style()) &&
+    if (buf_add(out,
+                STR("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                    "<title>")) &&
+        add_escaped(out, title) && buf_add(out, STR("</title>\n<style>")) &&
+        buf_add(out, style()) &&
         buf_add(out, STR("</style>\n</head>\n<body class=\"failure\">\n")) && buf_add(out, shown) &&
         buf_add(out, STR("\n</body>\n</html>\n")))
         return true;
