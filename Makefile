@@ -56,7 +56,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 comma := ,
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve install install-files uninstall test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
+.PHONY: all need serve install install-files uninstall test unit lua-unit integration browser asan soak fuzz fuzz-replay bench-json \
         bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -144,6 +144,7 @@ failed    = { echo 'make test: FAILED; the first line above that says FAILED tel
 test: need
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay || $(failed)
 	@$(MAKE) --no-print-directory NEED=: integration || $(failed)
+	@$(MAKE) --no-print-directory NEED=: browser || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
 	@echo 'make test: everything passed, plain and under ASan and UBSan.'
@@ -188,6 +189,13 @@ integration: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
 	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
+
+# Journeys in headless Chromium, with the servers of the integration tests.
+browser: need $(B)/lunette
+	@echo 'journeys in a browser with $(B)/lunette'
+	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 600 \
+	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/browser || \
+	  { echo 'FAILED journeys in a browser with $(B)/lunette'; exit 1; }
 
 # Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS
 # are how long, and how often.

@@ -136,7 +136,8 @@ void reload_tell_workers(struct master *m, enum channel_kind kind, const struct 
 // saves.c, with --dev
 void saves_watch(struct master *m);
 void saves_give_back(struct master *m);
-void saves_look(struct master *m); // at site/
+bool saves_found(struct master *m); // scripts/ or site/, which was not there before
+void saves_look(struct master *m);  // at site/
 void saves_open_report(struct reload *r);
 void saves_close_report(struct reload *r);
 void saves_write_report(int report, struct str text);

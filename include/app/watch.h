@@ -12,6 +12,9 @@ struct watch_tree;
 struct watch_tree *watch_new(const char *folder);
 void watch_free(struct watch_tree *w); // NULL is fine
 
+// Looks again for a folder that was not there. Whether it is now.
+bool watch_found(struct watch_tree *w);
+
 // Readable when watch_changed has something to look at.
 int watch_fd(const struct watch_tree *w);
 // Whether anything has changed since the last call; files whose name begins with "." or ends in "~",

@@ -303,6 +303,10 @@ unsigned reload_ask(struct master *m)
 void reload_on_saved(struct master *m)
 {
     struct reload *r = &m->reload;
+    if (m->state > SERVING)
+        return;
+    if (saves_found(m)) // who serves has opened neither folder
+        reload_ask(m);
     saves_look(m);
     if (!m->watch || !watch_changed(m->watch, NULL, NULL) || m->state > SERVING)
         return;

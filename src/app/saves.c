@@ -37,6 +37,13 @@ void saves_watch(struct master *m)
     m->watch_site = watch_part(m, "site");
 }
 
+bool saves_found(struct master *m)
+{
+    bool scripts = m->watch && watch_found(m->watch);
+    bool site = m->watch_site && watch_found(m->watch_site);
+    return scripts || site;
+}
+
 void saves_give_back(struct master *m)
 {
     saves_close_report(&m->reload);

@@ -103,6 +103,14 @@ struct watch_tree *watch_new(const char *folder)
     return w;
 }
 
+bool watch_found(struct watch_tree *w)
+{
+    if (w->count > 0)
+        return false;
+    look_for_folders(w);
+    return w->count > 0;
+}
+
 void watch_free(struct watch_tree *w)
 {
     if (!w)

@@ -34,11 +34,9 @@ static int core_start(lua_State *L)
         const char *name;
         int *ref;
     } kept[] = {
-        {"dispatch", &h->dispatch}, {"failed", &h->failed},
-        {"loaded", &h->loaded},     {"place", &h->place},
-        {"raise", &h->raise},       {"raised", &h->raised},
-        {"refuse", &h->refuse},     {"report", &h->report},
-        {"response", &h->response_meta},
+        {"dispatch", &h->dispatch}, {"failed", &h->failed}, {"loaded", &h->loaded},
+        {"place", &h->place},       {"raise", &h->raise},   {"raised", &h->raised},
+        {"refuse", &h->refuse},     {"report", &h->report}, {"response", &h->response_meta},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");

@@ -326,6 +326,20 @@ def test_a_page_that_an_old_generation_made_late_is_old(dev):
         assert live.next()["event"] == "reload"
 
 
+def test_a_folder_that_is_made_later_counts(serve):
+    server = serve({"scripts/main.lua": "require 'lunette'\n"}, "--dev")
+    assert get(server, "/page.html").status_code == 404
+    put(server, "site/page.html", "<body>one</body>")
+    assert b"one" in get(server, "/page.html").content
+    with listening(server) as live:
+        put(server, "site/page.html", "<body>two</body>")
+        assert live.next()["event"] == "reload"
+    other = serve({"site/page.html": "<body>one</body>"}, "--dev")
+    assert b"one" in get(other, "/page.html").content
+    put(other, "scripts/main.lua", 'require "lunette".get("/made", function() return "made" end)\n')
+    assert get(other, "/made").content == b"made"
+
+
 def test_a_failed_reload_is_told_and_that_it_is_mended(dev):
     with listening(dev, "?" + mark_of(get(dev))) as live:
         put(dev, "scripts/part.lua", "error('no <b>good</b>')\n")

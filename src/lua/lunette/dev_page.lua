@@ -147,8 +147,7 @@ local function put_folded(w, list)
     w:put('<details class="folded"><summary>%s %s of lunette and C</summary><ul>', tostring(#list),
         #list == 1 and "frame" or "frames")
     for _, frame in ipairs(list) do
-        w:put("<li>%s</li>", frame.kind == "C" and "[C] " .. frame.name
-            or ("%s:%d %s"):format(frame.source, frame.line, frame.name))
+        w:put("<li>[%s] %s</li>", frame.kind == "C" and "C" or "lunette", frame.name)
     end
     w:put("</ul></details>\n")
 end
