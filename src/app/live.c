@@ -26,13 +26,22 @@ static struct str mark_of(const struct live *l, char dst[static INJECT_MARK])
 
 // --- events ---
 
-// "data: " before each line.
+// A line of data. A carriage return would end it, too.
+static bool put_line(struct buf *out, struct str line)
+{
+    struct str piece;
+    bool ok = buf_add(out, STR("data: "));
+    while (ok && str_split(&line, '\r', &piece))
+        ok = buf_add(out, piece) && (!line.p || buf_addc(out, ' '));
+    return ok && buf_addc(out, '\n');
+}
+
 static bool put_data(struct buf *out, struct str data)
 {
     struct str line;
     bool ok = true;
     while (ok && str_split(&data, '\n', &line))
-        ok = buf_add(out, STR("data: ")) && buf_add(out, line) && buf_addc(out, '\n');
+        ok = put_line(out, line);
     return ok;
 }
 

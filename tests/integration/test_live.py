@@ -246,7 +246,10 @@ def test_what_is_beneath_lunettes_own_path(dev):
         assert refused.status_code == 405 and refused.headers["Allow"] == "GET, HEAD"
     head = get(dev, "/.lunette/live", "HEAD")
     assert head.status_code == 200 and head.headers["Content-Type"] == "text/event-stream"
-    assert get(dev, "/.lunettes").status_code == 404
+    with dev.wire() as wire:  # on one connection
+        assert wire.get("/.lunette/live.js").answer().status == 200
+        assert wire.get("/.lunettes?after").answer().status == 404
+    dev.wait_for_access(r"/\.lunettes\?after")
     assert "/.lunette" not in "".join(line for line in dev.accesses().splitlines()
                                       if "/.lunettes" not in line)
 
@@ -350,6 +353,8 @@ def test_a_failed_reload_is_told_and_that_it_is_mended(dev):
         assert b"one" in get(dev).content
         with listening(dev) as other:
             assert other.next()["data"] == event["data"]
+        put(dev, "scripts/part.lua", "error('one\\rid: two\\revent: reload')\n")
+        assert "one id: two event: reload" in live.next()["data"]
         put(dev, "scripts/part.lua", SITE["scripts/part.lua"])
         assert live.next()["event"] == "mended"
         put(dev, "scripts/part.lua", "return return\n")
