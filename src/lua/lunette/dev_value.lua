@@ -1,8 +1,8 @@
 -- Any value of Lua as a line or two for people, with bounds on depth, number and length. It runs
 -- nothing of the site's: no metamethod, no function; a table that refers to itself is named.
 
-local find, format, gsub, rep, sub, byte = string.find, string.format, string.gsub, string.rep,
-    string.sub, string.byte
+local find, format, gsub, sub, byte, lower = string.find, string.format, string.gsub, string.sub,
+    string.byte, string.lower
 local concat, sort = table.concat, table.sort
 local next, rawget, rawlen, type, tostring = next, rawget, rawlen, type, tostring
 local math_type, utf8_len = math.type, utf8.len
@@ -24,7 +24,7 @@ local SHOWN = 4
 -- Whether a name is that of something not to be shown whole.
 function value.is_secret(name)
     if type(name) ~= "string" then return false end
-    name = string.lower(name)
+    name = lower(name)
     for _, pattern in ipairs(SECRETS) do
         if find(name, pattern) then return true end
     end

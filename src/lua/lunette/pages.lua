@@ -68,6 +68,7 @@ local OFFERED_IN_DEV = { "text/html", "application/problem+json", "application/j
 
 -- The answer of --dev to an error that has a text; nil where that cannot be made: memory may be out.
 local function dev_answer(place, req, err, plain)
+    if not dev_page then return nil end
     local ok, res = pcall(dev_page.answer, req, place, err, plain)
     if ok then return res end
     core.log("warn", "the error page of --dev failed: " .. errors.text_of(res))
