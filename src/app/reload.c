@@ -303,9 +303,7 @@ unsigned reload_ask(struct master *m)
 void reload_on_saved(struct master *m)
 {
     struct reload *r = &m->reload;
-    if (m->state > SERVING)
-        return;
-    if (saves_found(m)) // who serves has opened neither folder
+    if (m->state <= SERVING && saves_found(m)) // who serves has not opened that folder
         reload_ask(m);
     saves_look(m);
     if (!m->watch || !watch_changed(m->watch, NULL, NULL) || m->state > SERVING)

@@ -15,6 +15,9 @@ core.start {
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
     raise = errors.on_raise,      -- the message handler of streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
+    settle = dispatch.settle,     -- settle(req, ok, …) → answer to what a plain route's xpcall gave
+    xpcall = xpcall,
+    files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
     -- report(thread, e) → HTML, text of scripts that cannot be loaded; with --dev
     report = function(thread, e) return require "lunette.dev_page".report(thread, e) end,
