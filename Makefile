@@ -37,7 +37,8 @@ SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
 META  := $(sort $(wildcard src/meta/*/*.lua))
 WEB   := $(sort $(wildcard src/web/*))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o $(B)/obj/web.o
+NEW   := $(sort $(shell find src/new -type f))
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o $(B)/obj/new.o $(B)/obj/web.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -100,12 +101,17 @@ $(B)/modules.S: $(LUA) Makefile
 $(B)/meta.S: $(META) Makefile
 	@mkdir -p $(@D)
 	@$(call embed,meta_files,$(META),s|^src/meta/||) > $@
+# The site that `lunette new` makes: new_files (app/new.h).
+$(B)/new.S: $(NEW) Makefile
+	@mkdir -p $(@D)
+	@$(call embed,new_files,$(NEW),s|^src/new/||) > $@
 # What --dev shows in the browser: web_files (script/web.h).
 $(B)/web.S: $(WEB) Makefile
 	@mkdir -p $(@D)
 	@$(call embed,web_files,$(WEB),s|^src/web/||) > $@
 $(B)/obj/modules.o: $(LUA)
 $(B)/obj/meta.o: $(META)
+$(B)/obj/new.o: $(NEW)
 $(B)/obj/web.o: $(WEB)
 $(B)/obj/%.o: $(B)/%.S | need
 	@mkdir -p $(@D)
