@@ -486,6 +486,9 @@ int luaopen_lunette_core(lua_State *L)
     lua_setfield(L, -2, "run");
     lua_pushboolean(L, vm_options(h->vm)->dev);
     lua_setfield(L, -2, "dev");
+    lua_pushboolean(L,
+                    h->options.mark != NULL); // a server with --dev, and no run of a site's tests
+    lua_setfield(L, -2, "live");
     lua_pushstring(L, h->options.data);
     lua_setfield(L, -2, "data");
     push_settings(L, h);

@@ -21,12 +21,12 @@ local function one_line(s)
     return (tostring(s):gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- Logs what went wrong with a request: "500 GET /path: message", and the traceback below; with --dev
--- lines of the source, too. level: "error" unless given.
+-- Logs what went wrong with a request: "500 GET /path: message", and the traceback below; a server
+-- with --dev adds lines of the source. level: "error" unless given.
 function pages.log(req, status, message, traceback, level)
     local text = ("%d %s %s: %s"):format(status, one_line(req.method), one_line(req.path), message)
     if traceback and traceback ~= "" then text = text .. "\n" .. traceback end
-    local lines = dev_page and status >= 500 and dev_page.log_text(message)
+    local lines = core.live and status >= 500 and dev_page.log_text(message)
     if lines then text = text .. "\n" .. lines end
     core.log(level or "error", text)
 end
