@@ -16,13 +16,14 @@ struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
+    uint64_t server;                            // with --dev: another with each start
     struct figures *figures;                    // of metrics; NULL: nobody asks
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
 };
 
 // What a worker says to the master, in one write.
 enum worker_says {
-    WORKER_READY,   // it serves
+    WORKER_READY,   // it serves; text: with --dev, why not the scripts that it was to load
     WORKER_LOST,    // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why
@@ -45,6 +46,9 @@ struct worker_job {
         *temp;   // absolute path of the folder where large bodies wait, in files without a name
     int scripts; // a snapshot of them (base/snapshot.h)
     int settings; // of config.lua, when they were reloaded last: a file's descriptor; −1: as in config
+    int report; // where a checker writes why the scripts cannot be loaded (app/live.h); −1: nowhere
+    uint32_t saves;  // of site/ so far, with --dev
+    bool stays;      // with --dev: scripts that cannot be loaded are its answer, not its end
     uint32_t number; // of the last reload
     unsigned place;  // which of the workers this is: its number in shared->places and cache
     bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is

@@ -15,8 +15,8 @@ static const char *const commands[] = {"serve",  "new",  "check", "routes", "why
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, TAP, WATCH, HELP, VERSION };
 static const char *const options[] = {
-    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",     [USER] = "--user",
-    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet", [TAP] = "--tap",
+    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",         [USER] = "--user",
+    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet",     [TAP] = "--tap",
     [WATCH] = "--watch",   [HELP] = "--help",         [VERSION] = "--version", NULL,
 };
 
@@ -49,8 +49,8 @@ static const char serve_help[] =
     "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
     "  --workers N       how many worker processes (default: one for each processor)\n"
     "  --dev             for developing: one worker, loopback addresses only unless --listen\n"
-    "                    names others, tracebacks shown in the browser; restart after changes,\n"
-    "                    for now\n"
+    "                    names others; what is saved is live at once, open pages refresh, and\n"
+    "                    errors are shown in the browser\n"
     "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
     "                    nobody where that is root)\n"
     "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
@@ -100,10 +100,10 @@ static const char stop_help[] =
     "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
     "waits until it has ended.\n" WHERE;
 
-#define SOLO                                                                                        \
+#define SOLO                                                                                            \
     "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
     "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
-    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n" \
+    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n"  \
     "understood.\n"
 
 static const char check_help[] =
@@ -338,12 +338,12 @@ static const struct {
     enum cli_command command, page;
     unsigned words;
 } known[] = {
-    {"new", CLI_NEW, CLI_NEW_HELP, 0},
-    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0},
-    {"status", CLI_STATUS, CLI_STATUS_HELP, 0}, {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0},
-    {"stop", CLI_STOP, CLI_STOP_HELP, 0},       {"check", CLI_SOLO, CLI_CHECK_HELP, 0},
-    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0},   {"why", CLI_SOLO, CLI_WHY_HELP, 2},
-    {"test", CLI_SOLO, CLI_TEST_HELP, 0},       {"repl", CLI_SOLO, CLI_REPL_HELP, 0},
+    {"new", CLI_NEW, CLI_NEW_HELP, 0},          {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},
+    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0}, {"status", CLI_STATUS, CLI_STATUS_HELP, 0},
+    {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0}, {"stop", CLI_STOP, CLI_STOP_HELP, 0},
+    {"check", CLI_SOLO, CLI_CHECK_HELP, 0},     {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0},
+    {"why", CLI_SOLO, CLI_WHY_HELP, 2},         {"test", CLI_SOLO, CLI_TEST_HELP, 0},
+    {"repl", CLI_SOLO, CLI_REPL_HELP, 0},
 };
 
 static int find_known(const char *name)

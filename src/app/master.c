@@ -93,8 +93,13 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         close(m->notify.fd);
     close_others(&m->told, mine);
     close_others(&m->reload.new, mine);
+    bool checks = mine == &m->reload.new;
+    if (m->reload.report >= 0 && !checks)
+        close(m->reload.report);
     if (m->watch)
         close(watch_fd(m->watch));
+    if (m->watch_site)
+        close(watch_fd(m->watch_site));
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -106,6 +111,9 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         .number = mine->number,
         .scripts = mine->scripts,
         .settings = mine->settings,
+        .report = checks ? m->reload.report : -1,
+        .saves = m->saves,
+        .stays = m->config->dev && !checks && !(m->state == STARTING && m->inherited->replaces),
     };
 }
 
@@ -298,8 +306,9 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
     kill(s->pid, SIGKILL);
 }
 
-static void on_ready(struct master *m, struct slot *s)
+static void on_ready(struct master *m, struct slot *s, const struct worker_word *word)
 {
+    m->bare = *word->text;
     s->ready = true;
     s->since = master_now();
     s->pause = 0;
@@ -324,7 +333,7 @@ static void on_words(struct master *m)
         if (!s)
             reload_on_checker_word(m, &word);
         else if (word.says == WORKER_READY)
-            on_ready(m, s);
+            on_ready(m, s, &word);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
         else
@@ -430,7 +439,8 @@ static void turn(struct master *m)
                          {.fd = m->signal_fd, .events = POLLIN},
                          {.fd = m->ready_pipe[0], .events = POLLIN},
                          {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN},
-                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN}};
+                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN},
+                         {.fd = m->watch_site ? watch_fd(m->watch_site) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
     if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
@@ -489,6 +499,7 @@ int master_run(const struct config *c, struct inherited *in)
                        .signal_fd = -1,
                        .ready_pipe = {-1, -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
+    m.reload.report = -1;
     m.stop_ms = c->timeouts.stop;
     m.began = master_now();
     m.began_wall = time(NULL);

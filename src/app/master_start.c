@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -266,6 +267,8 @@ static bool prepare(struct master *m)
     if (!open_cache(m))
         return false;
     m->shared->starting = true;
+    if (c->dev && getrandom(&m->shared->server, sizeof m->shared->server, 0) < 0)
+        return master_complain(m, "cannot start: %s", strerror(errno));
     char why[SNAPSHOT_WHY_MAX];
     if (!reload_first(m, why))
         return master_complain(m, "%s", why);

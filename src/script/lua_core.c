@@ -11,6 +11,7 @@
 #include "script/lua_json.h"
 #include "script/luax.h"
 #include "script/plain.h"
+#include "script/web.h"
 #include "script/work.h"
 
 #include <stddef.h>
@@ -23,7 +24,7 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, response=,
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, report=, response=,
 // methods=}: what the library
 // gives C to call, and to recognise responses and fill request tables with.
 static int core_start(lua_State *L)
@@ -38,7 +39,7 @@ static int core_start(lua_State *L)
         {"raise", &h->raise},       {"raised", &h->raised},
         {"refuse", &h->refuse},     {"response", &h->response_meta},
         {"settle", &h->settle},     {"xpcall", &h->xpcall},
-        {"files", &h->files},
+        {"files", &h->files},       {"report", &h->report},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
@@ -171,6 +172,26 @@ static int core_page(lua_State *L)
     if (!page_html(b, (unsigned)status, message))
         return luaL_error(L, "the page is too large");
     luax_push(L, buf_str(b));
+    return 1;
+}
+
+// web_page(title, html) → the page around what is shown with --dev; web_policy() → its
+// Content-Security-Policy.
+static int core_web_page(lua_State *L)
+{
+    struct buf *b = &handler_of(L)->text;
+    struct str title = luax_check_str(L, 1), shown = luax_check_str(L, 2);
+    buf_clear(b);
+    if (!web_page(b, title, shown))
+        return luaL_error(L, "the page is too large");
+    luax_push(L, buf_str(b));
+    handler_text_done(handler_of(L));
+    return 1;
+}
+
+static int core_web_policy(lua_State *L)
+{
+    lua_pushstring(L, web_policy());
     return 1;
 }
 
@@ -419,6 +440,8 @@ int luaopen_lunette_core(lua_State *L)
         {"normalise", core_normalise},
         {"encode", core_encode},
         {"page", core_page},
+        {"web_page", core_web_page},
+        {"web_policy", core_web_policy},
         {"log", core_log},
         {"add_header", core_add_header},
         {"vary", core_vary},
@@ -463,6 +486,9 @@ int luaopen_lunette_core(lua_State *L)
     lua_setfield(L, -2, "run");
     lua_pushboolean(L, vm_options(h->vm)->dev);
     lua_setfield(L, -2, "dev");
+    lua_pushboolean(L,
+                    h->options.mark != NULL); // a server with --dev, and no run of a site's tests
+    lua_setfield(L, -2, "live");
     lua_pushstring(L, h->options.data);
     lua_setfield(L, -2, "data");
     push_settings(L, h);

@@ -141,6 +141,10 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     struct static_options plain = *options;
     plain.found = &w->found_path;
     plain.fit = NULL; // it is fitted when it is sent, after middleware
+    if (vm_options(w->h->vm)->dev && plain.max_age > 0) // what is saved is to be seen
+        plain.max_age = 0;
+    if (vm_options(w->h->vm)->dev)
+        plain.immutable = false;
     switch (static_answer(folder, &plain, &w->x->request, path, loop_wall(w->h->loop), &w->x->arena,
                           &w->file_fields, &w->file)) {
     case STATIC_FOUND:

@@ -22,6 +22,8 @@ local response = require "lunette.response"
 local router = require "lunette.router"
 
 local xpcall, type, select = xpcall, type, select
+local byte, sub = string.byte, string.sub
+local DOT = byte "."
 local on_raise, is_abort = errors.on_raise, errors.is_abort
 local files = response.files
 local find = router.find
@@ -97,7 +99,8 @@ local function failure(entry, req, e, fn)
     end
     pages.log(req, status, text, traceback)
     return pages.answer(entry, req,
-        { status = status, cause = f.cause, text = text, traceback = traceback })
+        { status = status, cause = f.cause, text = text, traceback = traceback,
+            stack = not cut and f.stack or nil })
 end
 
 local NOTHING = "it returned nothing: return what handle(req) gave, or a response of its own"
@@ -517,6 +520,11 @@ local function remember(view, method, path, entry)
     end
 end
 
+-- Whether a path is lunette's own: without --dev nothing is there, whatever a site has for all paths.
+local function is_reserved(path)
+    return byte(path, 2) == DOT and (path == "/.lunette" or sub(path, 1, 10) == "/.lunette/")
+end
+
 -- The answer to a request: raw results of a handler, a response, or core.FILE. C calls it in a
 -- coroutine of the request. encoded: a segment holds an encoded slash.
 function dispatch.dispatch(req, method, path, encoded, has_body)
@@ -529,7 +537,7 @@ function dispatch.dispatch(req, method, path, encoded, has_body)
     else
         load_path(req, path, encoded)
         local met
-        if path ~= "*" then entry, met = find_entry(view, req, method) end
+        if path ~= "*" and not is_reserved(path) then entry, met = find_entry(view, req, method) end
         if not entry then return unrouted(view, req, method, path, met) end
         if literal and not everyone then remember(view, method, path, entry) end
         chain = entry.uses and surround(entry, entry.uses, entry.inner) or entry.chain
