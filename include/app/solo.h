@@ -14,6 +14,7 @@ struct solo_job {
     const char *module;      // "lunette.command.routes": gives function(given) → exit status
     const char *const *word; // given.words; ends with NULL
     bool tap, watch;         // given.tap, given.watch: the options of that name
+    bool secret_is_made;     // given.secret_is_made: the settings have none
 };
 
 // given also has `error`: what main.lua failed with, with its traceback; nil when all is well. The

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORD_MAX = 64, WORKERS_MAX = 256 };
+enum { WORD_MAX = 64, WORKERS_MAX = 256, OPTIONS = 11 };
 
 static const char *const commands[] = {"serve",  "new",  "check", "routes", "why",
                                        "limits", "test", "repl",  "reload", "stop",
@@ -15,10 +15,47 @@ static const char *const commands[] = {"serve",  "new",  "check", "routes", "why
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, TAP, WATCH, HELP, VERSION };
 static const char *const options[] = {
-    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",     [USER] = "--user",
-    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet", [TAP] = "--tap",
+    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",         [USER] = "--user",
+    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet",     [TAP] = "--tap",
     [WATCH] = "--watch",   [HELP] = "--help",         [VERSION] = "--version", NULL,
 };
+_Static_assert(sizeof options / sizeof *options == OPTIONS + 1, "a name for each option");
+
+// The options that a command takes, as bits; every one takes --help and --version.
+enum {
+    ALWAYS = 1u << HELP | 1u << VERSION,
+    OF_SITE = 1u << CONFIG | ALWAYS,
+    OF_TEST = 1u << TAP | 1u << WATCH | OF_SITE,
+    OF_SERVE = 1u << LISTEN | 1u << WORKERS | 1u << DEV | 1u << USER | 1u << PID_FILE |
+               1u << QUIET | OF_SITE,
+};
+
+// The commands that are here, their pages, how many words they have before DIR, and their options.
+static const struct known {
+    const char *name;
+    enum cli_command command, page;
+    unsigned words, options;
+} known[] = {
+    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0, OF_SERVE},
+    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0, OF_SERVE},
+    {"status", CLI_STATUS, CLI_STATUS_HELP, 0, OF_SITE},
+    {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0, OF_SITE},
+    {"stop", CLI_STOP, CLI_STOP_HELP, 0, OF_SITE},
+    {"check", CLI_SOLO, CLI_CHECK_HELP, 0, OF_SITE},
+    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0, OF_SITE},
+    {"why", CLI_SOLO, CLI_WHY_HELP, 2, OF_SITE},
+    {"test", CLI_SOLO, CLI_TEST_HELP, 0, OF_TEST},
+    {"repl", CLI_SOLO, CLI_REPL_HELP, 0, OF_SITE},
+    {"help", CLI_HELP, CLI_HELP, 0, ALWAYS},
+};
+
+static const struct known *find_known(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i].name) == 0)
+            return &known[i];
+    return NULL;
+}
 
 static const char help[] =
     "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
@@ -33,7 +70,7 @@ static const char help[] =
     "  lunette status [DIR]              how the running server is\n"
     "  lunette reload [DIR]              have it take new scripts and settings into use\n"
     "  lunette stop [DIR]                have it finish what it has, and end\n"
-    "  lunette COMMAND --help            the options of a command\n"
+    "  lunette help COMMAND              what a command does, and its options\n"
     "  lunette --version                 print the version\n"
     "\n"
     "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they\n"
@@ -93,28 +130,45 @@ static const char stop_help[] =
     "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
     "waits until it has ended.\n" WHERE;
 
-#define SOLO                                                                                        \
+#define SOLO                                                                                            \
     "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
     "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
-    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n" \
+    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n"  \
     "understood.\n"
 
 static const char check_help[] =
     "lunette check [DIR] [--config FILE]\n"
     "\n"
-    "Loads every script and view of the site in DIR and prints what is wrong with them, with file\n"
-    "and line: errors, undeclared globals, routes that nothing can reach or that are ambiguous.\n" SOLO;
+    "Loads the site in DIR and prints what is wrong with it, one line each:\n"
+    "\n"
+    "    scripts/main.lua:12: error: undeclared global 'coutner' is read (did you mean …)\n"
+    "\n"
+    "Errors are what a script raises while it loads, scripts and views that do not compile (those\n"
+    "too that nothing has loaded), globals that nobody declared, and a secret that is missing.\n"
+    "Warnings are routes that nothing can reach, and pairs of routes that match the same path with\n"
+    "nothing but their order to decide between them. The last line counts. With warnings alone the\n"
+    "exit status is 0. The folder data/ is not made.\n"
+    "\n" SOLO;
 
 static const char routes_help[] =
     "lunette routes [DIR] [--config FILE]\n"
     "\n"
-    "Prints the table of routes: method, pattern, name, middleware and where the handler is.\n" SOLO;
+    "Prints the routes of the site in DIR: methods, host, pattern, name, middleware (outermost first)\n"
+    "and where it was declared, options, and where the handler is; then folders of files and pages\n"
+    "for errors. The folder data/ is not made.\n"
+    "\n" SOLO;
 
 static const char why_help[] =
     "lunette why METHOD PATH [DIR] [--config FILE]\n"
     "\n"
-    "Says which route or file would answer METHOD PATH (a path, with host and query if they matter:\n"
-    "http://api.example.com/x?y=1), with which middleware, and why the others would not.\n" SOLO;
+    "Says which route or file would answer METHOD PATH, with which middleware and parameters, and\n"
+    "why routes that are like it would not. PATH may be a whole URL where the host matters:\n"
+    "\n"
+    "    lunette why GET 'http://api.example.com/users/7?full=1' mysite\n"
+    "\n"
+    "No handler and no middleware is called. The folder data/ is not made. The exit status is 0 for\n"
+    "a 404, too.\n"
+    "\n" SOLO;
 
 static const char test_help[] =
     "lunette test [DIR] [--tap] [--watch] [--config FILE]\n"
@@ -128,8 +182,16 @@ static const char test_help[] =
 static const char repl_help[] =
     "lunette repl [DIR] [--config FILE]\n"
     "\n"
-    "A prompt for Lua inside the loaded site. What is typed may wait, as a handler may. Control-D\n"
-    "ends it.\n" SOLO;
+    "A prompt for Lua inside the loaded site. The value of an expression is printed; what is not\n"
+    "complete goes on in the next line. Waits work, as in a handler. At hand are app, the modules of\n"
+    "lunette by their last name (json is lunette.json), and whatever is assigned without local.\n"
+    "\n"
+    "Control-C drops the line, or ends what runs; Control-D ends the prompt. Lines are edited as the\n"
+    "terminal does it, without a history; rlwrap lunette repl has one.\n"
+    "\n"
+    "When the input is no terminal there is no prompt, and the exit status is 1 if the last piece of\n"
+    "code failed.\n"
+    "\n" SOLO;
 
 const char *cli_help(enum cli_command which)
 {
@@ -194,8 +256,8 @@ const char *cli_nearest(const char *word, const char *const *names)
     if (n > WORD_MAX)
         return NULL;
     for (; *names; names++) {
-        size_t known = strlen(*names);
-        unsigned d = known > WORD_MAX ? limit + 1 : distance(word, n, *names, known);
+        size_t length = strlen(*names);
+        unsigned d = length > WORD_MAX ? limit + 1 : distance(word, n, *names, length);
         if (d > limit || (best && d == limit))
             continue;
         best = *names;
@@ -209,15 +271,29 @@ const char *cli_nearest_command(const char *word)
     return cli_nearest(word, commands);
 }
 
-static bool fail_unknown(struct str option, char why[static CLI_WHY_MAX])
+// The command that the options are of, as far as is known.
+static const struct known *known_of(const struct cli *c)
 {
+    return find_known(c->name ? c->name : "serve");
+}
+
+static bool fail_unknown(const struct cli *c, struct str option, char why[static CLI_WHY_MAX])
+{
+    const struct known *command = known_of(c);
+    const char *taken[OPTIONS + 1];
     char word[WORD_MAX + 1];
+    unsigned n = 0;
+    for (unsigned o = 0; o < OPTIONS; o++)
+        if (command->options & 1u << o)
+            taken[n++] = options[o];
+    taken[n] = NULL;
     snprintf(word, sizeof word, "%.*s", STR_ARG(option));
-    const char *near = cli_nearest(word, options);
+    const char *near = cli_nearest(word, taken);
     if (near)
         snprintf(why, CLI_WHY_MAX, "there is no option %s (did you mean %s?)", word, near);
     else
-        snprintf(why, CLI_WHY_MAX, "there is no option %s (see lunette serve --help)", word);
+        snprintf(why, CLI_WHY_MAX, "there is no option %s (see lunette %s --help)", word,
+                 command->name);
     return false;
 }
 
@@ -287,8 +363,9 @@ static bool set_option(struct cli *c, enum option o, const char *value,
     return false;
 }
 
-// argv[*i], which begins with "--", and its value, which may be the next argument.
-static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
+// argv[*i], which begins with "-", and its value, which may be the next argument. Its bit is added
+// to *given.
+static bool parse_option(struct cli *c, char *const argv[], int argc, int *i, unsigned *given,
                          char why[static CLI_WHY_MAX])
 {
     struct str rest = str_z(argv[*i]), name;
@@ -298,7 +375,8 @@ static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
     while (options[o] && !str_eq(name, str_z(options[o])))
         o++;
     if (!options[o])
-        return fail_unknown(name, why);
+        return fail_unknown(c, name, why);
+    *given |= 1u << o;
     if (!takes_value(o) && value) {
         snprintf(why, CLI_WHY_MAX, "%s takes no value", options[o]);
         return false;
@@ -320,25 +398,13 @@ static bool is_command(const char *word)
     return false;
 }
 
-// The commands that are here, their pages, and how many words they have before DIR.
-static const struct {
-    const char *name;
-    enum cli_command command, page;
-    unsigned words;
-} known[] = {
-    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0},
-    {"status", CLI_STATUS, CLI_STATUS_HELP, 0}, {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0},
-    {"stop", CLI_STOP, CLI_STOP_HELP, 0},       {"check", CLI_SOLO, CLI_CHECK_HELP, 0},
-    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0},   {"why", CLI_SOLO, CLI_WHY_HELP, 2},
-    {"test", CLI_SOLO, CLI_TEST_HELP, 0},       {"repl", CLI_SOLO, CLI_REPL_HELP, 0},
-};
-
-static int find_known(const char *name)
+static bool fail_command(const char *word, const char *near, char why[static CLI_WHY_MAX])
 {
-    for (int i = 0; name && i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(name, known[i].name) == 0)
-            return i;
-    return -1;
+    if (near)
+        snprintf(why, CLI_WHY_MAX, "there is no command '%.64s' (did you mean '%s'?)", word, near);
+    else
+        snprintf(why, CLI_WHY_MAX, "there is no command '%.64s' (see lunette --help)", word);
+    return false;
 }
 
 static bool add_word(struct cli *c, const char *word, bool first, char why[static CLI_WHY_MAX])
@@ -347,40 +413,74 @@ static bool add_word(struct cli *c, const char *word, bool first, char why[stati
         c->name = word;
         return true;
     }
-    int i = find_known(c->name);
-    if (i >= 0 && c->words < known[i].words) {
+    const struct known *command = find_known(c->name);
+    if (command && c->words < command->words) {
         c->word[c->words++] = word;
         return true;
     }
-    if (c->dir) {
-        snprintf(why, CLI_WHY_MAX, "one folder is enough: both '%.64s' and '%.64s' were given",
-                 c->dir, word);
-        return false;
+    if (!c->dir) {
+        c->dir = word;
+        return true;
     }
-    c->dir = word;
+    const char *near = c->name ? NULL : cli_nearest_command(c->dir);
+    if (near)
+        return fail_command(c->dir, near, why);
+    snprintf(why, CLI_WHY_MAX, "one folder is enough: both '%.64s' and '%.64s' were given", c->dir,
+             word);
+    return false;
+}
+
+// `lunette help`, or `lunette help COMMAND`: the word behind it was taken for a folder.
+static bool settle_help(struct cli *c, char why[static CLI_WHY_MAX])
+{
+    const char *topic = c->dir;
+    const struct known *about = find_known(topic);
+    c->dir = ".";
+    c->name = NULL;
+    c->command = about ? about->page : CLI_HELP;
+    if (!topic || about)
+        return true;
+    if (!is_command(topic))
+        return fail_command(topic, cli_nearest_command(topic), why);
+    c->command = CLI_LATER;
+    c->name = topic;
     return true;
 }
 
-// What the words and options come to.
-static bool settle(struct cli *c, char why[static CLI_WHY_MAX])
+static bool check_options(const struct known *command, unsigned given, char why[static CLI_WHY_MAX])
 {
-    if (c->name && strcmp(c->name, "help") == 0) {
-        c->command = CLI_HELP;
-        c->name = NULL;
+    for (unsigned o = 0; o < OPTIONS; o++) {
+        if (!(given & ~command->options & 1u << o))
+            continue;
+        snprintf(why, CLI_WHY_MAX, "lunette %s takes no %s (see lunette %s --help)", command->name,
+                 options[o], command->name);
+        return false;
     }
-    int i = find_known(c->name);
-    if (c->name && i < 0)
+    return true;
+}
+
+// What the words and options come to; given: the options, as bits.
+static bool settle(struct cli *c, unsigned given, char why[static CLI_WHY_MAX])
+{
+    const struct known *command = find_known(c->name);
+    if (command && command->command == CLI_HELP)
+        return settle_help(c, why);
+    if (c->name && !command)
         c->command = CLI_LATER;
-    else if (i >= 0 && c->command == CLI_HELP)
-        c->command = known[i].page;
-    else if (i >= 0 && c->command == CLI_SERVE)
-        c->command = known[i].command;
+    else if (command && c->command == CLI_HELP)
+        c->command = command->page;
+    else if (command && c->command == CLI_SERVE)
+        c->command = command->command;
     if (!c->dir)
         c->dir = ".";
-    if (i < 0 || c->command != known[i].command || c->words == known[i].words)
+    if (c->command == CLI_LATER || c->command != known_of(c)->command)
         return true;
-    snprintf(why, CLI_WHY_MAX, "%s takes %u words (see lunette %s --help)", known[i].name,
-             known[i].words, known[i].name);
+    if (!check_options(known_of(c), given, why))
+        return false;
+    if (!command || c->words == command->words)
+        return true;
+    snprintf(why, CLI_WHY_MAX, "%s takes %u words (see lunette %s --help)", command->name,
+             command->words, command->name);
     return false;
 }
 
@@ -388,9 +488,10 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
 {
     struct cli c = {.command = CLI_SERVE};
     bool words_only = false, first = true;
+    unsigned given = 0;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        bool later = c.name && find_known(c.name) < 0;
+        bool later = c.name && !find_known(c.name);
         if (!words_only && strcmp(a, "--") == 0) {
             words_only = true;
         } else if (later) {
@@ -400,7 +501,7 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
                 c.command = CLI_HELP;
             else if (strcmp(a, "-v") == 0 || strcmp(a, "-V") == 0)
                 c.command = CLI_VERSION;
-            else if (!parse_option(&c, argv, argc, &i, why))
+            else if (!parse_option(&c, argv, argc, &i, &given, why))
                 return false;
         } else {
             if (!add_word(&c, a, first && !words_only, why))
@@ -408,7 +509,7 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
             first = false;
         }
     }
-    if (!settle(&c, why))
+    if (!settle(&c, given, why))
         return false;
     *out = c;
     return true;

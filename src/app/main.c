@@ -7,6 +7,7 @@
 #include "app/limits.h"
 #include "app/master.h"
 #include "app/replace.h"
+#include "app/scratch.h"
 #include "app/solo.h"
 #include "script/lua_console.h"
 
@@ -74,6 +75,19 @@ static int limits(const struct cli *cli)
     return status;
 }
 
+// Whether a command only looks at the site, and so leaves no data/ behind.
+static bool only_looks(const char *command)
+{
+    return strcmp(command, "check") == 0 || strcmp(command, "routes") == 0 ||
+           strcmp(command, "why") == 0;
+}
+
+static bool has_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
 // A command that loads the site, as --dev would.
 static int solo(struct cli *cli)
 {
@@ -84,10 +98,13 @@ static int solo(struct cli *cli)
     snprintf(module, sizeof module, "lunette.command.%s", cli->name);
     struct solo_job job = {
         .module = module, .word = cli->word, .tap = cli->tap, .watch = cli->watch};
-    if (config_load(cli, &c, why))
-        status = solo_run(&c, &job);
-    else
+    if (!config_load(cli, &c, why)) {
         fprintf(stderr, "lunette: %s\n", why);
+    } else {
+        job.secret_is_made = c.secret_is_made;
+        status = only_looks(cli->name) && !has_folder(c.data) ? scratch_run(&c, &job)
+                                                              : solo_run(&c, &job);
+    }
     config_fini(&c);
     return status;
 }

@@ -76,6 +76,7 @@ static void push_given(lua_State *L, const struct solo *s)
     lua_createtable(L, 0, 4);
     set_flag(L, "tap", s->job->tap);
     set_flag(L, "watch", s->job->watch);
+    set_flag(L, "secret_is_made", s->job->secret_is_made);
     lua_pushstring(L, s->error);
     lua_setfield(L, -2, "error");
     lua_newtable(L);

@@ -20,6 +20,11 @@ local function is_library(source)
     return source == FOLDER .. "lunette.lua" or source:sub(1, #FOLDER + 8) == FOLDER .. "lunette/"
 end
 
+-- Whether a function is the library's own, and not the site's.
+function errors.is_own(fn)
+    return is_library(getinfo(fn, "S").source)
+end
+
 -- Frames a traceback shows at most.
 local FRAMES = 30
 

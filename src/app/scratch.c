@@ -1,0 +1,67 @@
+// A data folder for once: see the header. The sandbox would not let the process that loads the site
+// remove its own data folder; so that is a child, and this one waits.
+#include "app/scratch.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OPEN_FOLDERS = 16 };
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "lunette: %s: %s\n", what, strerror(errno));
+    return 1;
+}
+
+static bool make_folder(char path[static PATH_MAX])
+{
+    const char *parent = getenv("TMPDIR");
+    int n = snprintf(path, PATH_MAX, "%s/lunette-XXXXXX", parent && *parent ? parent : "/tmp");
+    return n < PATH_MAX && mkdtemp(path);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+    (void)st, (void)kind, (void)where;
+    return remove(path);
+}
+
+// The child's end as an exit status, as a shell says it.
+static int wait_for(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return fail("waiting for the process that loads the site");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int load_there(const struct config *c, const struct solo_job *job, const char *data)
+{
+    struct config own = *c;
+    own.data = data;
+    return solo_run(&own, job);
+}
+
+int scratch_run(const struct config *c, const struct solo_job *job)
+{
+    char folder[PATH_MAX];
+    if (!make_folder(folder))
+        return fail("a folder for what the site writes cannot be made");
+    pid_t child = fork();
+    if (child == 0)
+        exit(load_there(c, job, folder));
+    signal(SIGINT, SIG_IGN); // Control-C is for the child; what it leaves is ours
+    int status = child < 0 ? fail("a process for the site cannot be made") : wait_for(child);
+    if (nftw(folder, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
+        fail(folder);
+    return status;
+}
