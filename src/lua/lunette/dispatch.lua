@@ -545,6 +545,12 @@ function dispatch.view(host)
     return views[host or false]
 end
 
+-- The route of a view for a method and the decoded segments of a path, or nil.
+function dispatch.find(view, method, segments)
+    router.load_segments(segments)
+    return (find_route(view, method))
+end
+
 -- What a request would meet, for who explains it: host is the text of a Host field, segments are those
 -- of the decoded path, { "" } for "/". view; route and params, or where none has the method: allowed, a
 -- set of the methods that the path has (empty: it is no route's), and statics, { static, path }… over

@@ -20,13 +20,21 @@ local function segment_text(segment)
 end
 
 -- Whether a route alone would have the path for one of its methods, or for the given one.
-local function has(route, segments, method)
+function near.has(route, segments, method)
     local alone = router.new()
     router.add(alone, route)
     router.freeze(alone)
     router.load_segments(segments)
     if method then return router.find(alone, method) ~= nil end
     return next(router.allowed(alone, {})) ~= nil
+end
+
+-- Whether the routes of a tier count in a view.
+function near.has_tier(view, wanted)
+    for _, tier in ipairs(view.tiers) do
+        if tier == wanted then return true end
+    end
+    return false
 end
 
 -- Which of two patterns stands first in the tree: the index of the first segment where they part, and
@@ -46,12 +54,12 @@ end
 
 -- The path is one of the route's.
 local function why_beaten(route, look)
-    if not has(route, look.segments, look.method) then
+    if not near.has(route, look.segments, look.method) then
         return ("it answers %s only"):format(table.concat(route.methods, ", "))
     end
-    local visible = false
-    for _, tier in ipairs(look.view.tiers) do visible = visible or tier == route.tier end
-    if not visible then return ("it is for the host %s"):format(route.tier.host) end
+    if not near.has_tier(look.view, route.tier) then
+        return ("it is for the host %s"):format(route.tier.host)
+    end
     local chosen = look.route
     if chosen.tier ~= route.tier then
         return ("the host %s has a route of its own"):format(chosen.tier.host)
@@ -82,7 +90,7 @@ end
 -- look: { method, segments, view, route = the one that answers or nil }. Why that is not this route, and
 -- how far off it is, from 0; nil for one that is nothing like it.
 function near.why_not(route, look)
-    if has(route, look.segments) then return why_beaten(route, look), 0 end
+    if near.has(route, look.segments) then return why_beaten(route, look), 0 end
     local segs = look.segments
     local n = segs[#segs] == "" and #segs - 1 or #segs
     segs = table.move(segs, 1, n, 1, {})
