@@ -19,9 +19,16 @@ local function escape(c)
     return ESCAPES[c] or ("\\x%02x"):format(c:byte())
 end
 
+-- The first bytes of s, at most that many; no letter of UTF-8 is cut in two.
+local function head(s, most)
+    if #s <= most then return s end
+    while most > 0 and s:byte(most + 1) & 0xC0 == 0x80 do most = most - 1 end
+    return s:sub(1, most)
+end
+
 local function string_text(s, most)
     local rest = #s > most and (" … (%d bytes)"):format(#s) or ""
-    s = s:sub(1, most)
+    s = head(s, most)
     local pat = utf8.len(s) and '[%c"\\]' or '[%c"\\\x80-\xff]'
     return '"' .. s:gsub(pat, escape) .. '"' .. rest
 end
@@ -103,6 +110,5 @@ end
 return function(v)
     local text = setmetatable({ open = {}, left = ALL_ITEMS }, Show):value(v, 1)
     if #text <= TEXT + 100 then return text end
-    return text:sub(1, utf8.offset(text, 0, TEXT) and utf8.offset(text, 0, TEXT) - 1 or TEXT)
-        .. ("… (%d bytes)"):format(#text)
+    return head(text, TEXT) .. ("… (%d bytes)"):format(#text)
 end
