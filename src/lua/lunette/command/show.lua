@@ -22,8 +22,10 @@ end
 -- The first bytes of s, at most that many; no letter of UTF-8 is cut in two.
 local function head(s, most)
     if #s <= most then return s end
-    while most > 0 and s:byte(most + 1) & 0xC0 == 0x80 do most = most - 1 end
-    return s:sub(1, most)
+    for n = most, most - 3, -1 do
+        if s:byte(n + 1) & 0xC0 ~= 0x80 then return s:sub(1, n) end
+    end
+    return s:sub(1, most) -- no UTF-8 anyway
 end
 
 local function string_text(s, most)
@@ -52,7 +54,8 @@ local function own_text(v)
 end
 
 local function key_text(self, key, depth)
-    if type(key) == "string" and key:find("^[%a_][%w_]*$") and not KEYWORDS[key] then return key end
+    local plain = type(key) == "string" and #key < LINE and key:find("^[%a_][%w_]*$")
+    if plain and not KEYWORDS[key] then return key end
     return "[" .. self:value(key, depth) .. "]"
 end
 
