@@ -14,8 +14,10 @@ enum { CONSOLE_LINE_MAX = 1 << 20 }; // bytes of a line, its line feed included
 //   read_line()        → the next line without its line feed; nil at the end of the input; nil and
 //                      "interrupted" when Control-C was pressed meanwhile, which drops what is not
 //                      read yet; nil and a sentence for a line that is too long, which is skipped
-//   catch_interrupts() from here on Control-C does not end the process. Lua that runs then without
-//                      waiting gets the error "interrupted"
+//   catch_interrupts() from here on Control-C does not end the process
+//   raise_interrupts(on)
+//                      whether Lua that runs at the moment of a Control-C, without waiting, gets the
+//                      error "interrupted"; it does not at first
 //   wait_interrupt()   waits for a Control-C that neither a read_line nor such an error took
 //
 // One co at a time waits in each of the two.

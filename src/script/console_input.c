@@ -40,7 +40,7 @@ struct input {
 
 // The signal handler's.
 static struct vm *volatile caught_vm;
-static volatile sig_atomic_t caught_pipe = -1, pending;
+static volatile sig_atomic_t caught_pipe = -1, pending, raises;
 
 static struct input *self_of(lua_State *L)
 {
@@ -176,8 +176,8 @@ static void on_instruction(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    if (!pending)
-        return; // another thread of the chain, or the loop, has taken it
+    if (!pending || !raises)
+        return; // another thread of the chain has taken it, or the loop will
     pending = 0;
     luaL_error(L, "interrupted");
 }
@@ -188,7 +188,7 @@ static void on_signal(int number)
     struct vm *vm = caught_vm;
     (void)number;
     pending = 1;
-    for (const struct co_link *l = vm ? vm->running : NULL; l; l = l->outer)
+    for (const struct co_link *l = vm && raises ? vm->running : NULL; l; l = l->outer)
         lua_sethook(l->L, on_instruction, LUA_MASKCOUNT, 1);
     if (caught_pipe >= 0 && write(caught_pipe, "", 1) < 0)
         errno = before; // the pipe is full of them: one is enough
@@ -233,6 +233,13 @@ static int wait_interrupt(lua_State *L)
         return luaL_error(L, "console.wait_interrupt: somebody waits already");
     in->listens = true;
     return co_wait(L, &in->break_);
+}
+
+static int raise_interrupts(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    raises = lua_toboolean(L, 1);
+    return 0;
 }
 
 static int catch_interrupts(lua_State *L)
@@ -283,6 +290,7 @@ void console_input_register(lua_State *L)
     static const luaL_Reg functions[] = {
         {"read_line", read_line},
         {"catch_interrupts", catch_interrupts},
+        {"raise_interrupts", raise_interrupts},
         {"wait_interrupt", wait_interrupt},
         {NULL, NULL},
     };

@@ -34,15 +34,15 @@ local function new_environment()
     end })
 end
 
--- Code as a function; nil and Lua's complaint; or nil alone when it is the beginning of something.
+-- Code as a function; or nil, Lua's complaint, and whether it may be the beginning of something.
 local function compile(code, env)
-    local fn = load("return " .. code, "=repl", "t", env) or nil
+    local fn, as_value = load("return " .. code, "=repl", "t", env)
     if fn then return fn end
-    local why
-    fn, why = load(code, "=repl", "t", env)
-    if fn then return fn end
-    if why:find("near <eof>", 1, true) then return nil, nil, why end
-    return nil, why
+    local other, why = load(code, "=repl", "t", env)
+    if other then return other end
+    if why:find("near <eof>", 1, true) then return nil, why, true end
+    if as_value:find("near <eof>", 1, true) then return nil, as_value, true end
+    return nil, why, false
 end
 
 -- --- running ---
@@ -76,7 +76,9 @@ local function run(fn)
     local state = { interrupted = false }
     running = state
     state.handle = task.spawn(function()
+        console.raise_interrupts(true)
         local results = table.pack(xpcall(fn, errors.on_raise))
+        console.raise_interrupts(false)
         if not results[1] then return complain_of(results[2], state.interrupted) end
         print_values(table.pack(table.unpack(results, 2, results.n)))
         return true
@@ -125,9 +127,10 @@ local function read(env)
         if #lines == 1 and not code:find("%S") then return true end
         local fn, complaint, unfinished = compile(code, env)
         if fn then return fn end
-        if complaint then return complain(complaint) end
-        wanting = unfinished
+        if not unfinished then return complain(complaint) end
+        wanting = complaint
         prompt(">> ")
+        task.sleep(0) -- no single run is to be long
     end
 end
 
