@@ -7,8 +7,8 @@
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
               libbrotli-dev libzstd-dev libseccomp-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-jwt \
-              python3-cryptography openssl python3-selenium chromium chromium-driver curl strace
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
+              python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall build/lunette
 
@@ -168,10 +168,12 @@ $(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblu
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Several at a time: most of what a test does is waiting.
+TESTERS  ?= 3
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
-	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
+	  /usr/bin/python3 -m pytest -q -x -n $(TESTERS) -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
 # Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS
