@@ -17,9 +17,9 @@ struct solo_job {
     bool secret_is_made;     // given.secret_is_made: the settings have none
 };
 
-// given also has `error`: what main.lua failed with, with its traceback; nil when all is well. The
-// function runs in a coroutine, where waits work. Returns the exit status: the function's, or 1 with
-// a sentence on stderr.
+// given also has `metrics` and `health`, where they are paths of the site, and `error`: what main.lua
+// failed with, with its traceback; nil when all is well. The function runs in a coroutine, where waits
+// work. Returns the exit status: the function's, or 1 with a sentence on stderr.
 int solo_run(const struct config *c, const struct solo_job *job);
 
 #endif

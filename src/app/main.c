@@ -88,6 +88,19 @@ static bool has_folder(const char *path)
     return stat(path, &st) == 0;
 }
 
+// What is wrong with the settings, as lunette check words everything. False: it is no place in them.
+static bool report_setting(const struct config *c, const char *why)
+{
+    size_t n = strlen(c->file);
+    if (strncmp(why, c->file, n) != 0 || why[n] != ':')
+        return false;
+    size_t line = strspn(why + n + 1, "0123456789");
+    if (line > 0 && why[n + 1 + line] == ':')
+        n += 1 + line;
+    printf("%.*s: error:%s\n1 error, 0 warnings\n", (int)n, why, why + n + 1);
+    return true;
+}
+
 // A command that loads the site, as --dev would.
 static int solo(struct cli *cli)
 {
@@ -99,7 +112,8 @@ static int solo(struct cli *cli)
     struct solo_job job = {
         .module = module, .word = cli->word, .tap = cli->tap, .watch = cli->watch};
     if (!config_load(cli, &c, why)) {
-        fprintf(stderr, "lunette: %s\n", why);
+        if (strcmp(cli->name, "check") != 0 || !report_setting(&c, why))
+            fprintf(stderr, "lunette: %s\n", why);
     } else {
         job.secret_is_made = c.secret_is_made;
         status = only_looks(cli->name) && !has_folder(c.data) ? scratch_run(&c, &job)

@@ -242,6 +242,14 @@ def test_commands_see_what_a_server_on_all_addresses_would(make_site):
     assert "no routes" in said(folder, "routes")
 
 
+def test_why_metrics_and_health_answer(make_site):
+    folder = make_site({"scripts/main.lua": "", "scripts/config.lua":
+                        "return { metrics = '/figures', health = '127.0.0.1:9145' }"})
+    assert said(folder, "why GET /figures") == (
+        "GET /figures is answered by the server itself: it is config.lua's metrics\n")
+    assert "is a 404" in said(folder, "why GET /health")
+
+
 # check
 
 def check(make_site, files, code=1, words="check"):
@@ -312,11 +320,17 @@ def test_check_of_scripts_that_do_not_load(make_site, text, line):
 
 def test_check_of_a_wrong_setting(make_site):
     folder = make_site({"scripts/main.lua": "", "scripts/config.lua": "return {\n  wrokers = 2 }"})
-    done = lunette(folder, "check")
-    assert done.returncode == 1 and "scripts/config.lua:2: " in done.stderr and "workers" in done.stderr
+    lines = said(folder, "check", 1).splitlines()
+    assert lines[0].startswith("scripts/config.lua:2: error: ") and "workers" in lines[0]
+    assert lines[1:] == ["1 error, 0 warnings"]
+    assert lunette(folder, "routes").stderr.startswith("lunette: scripts/config.lua:2: ")
     other = folder / "other.lua"
     other.write_text("return {}")
-    assert said(folder, "check --config other.lua").startswith("scripts/config.lua") is False
+    assert said(folder, "check --config other.lua").startswith("no errors")
+    other.write_text("return 5")
+    assert said(folder, "check --config other.lua", 1).startswith("other.lua: error: ")
+    missing = lunette(folder, "check --config none.lua")
+    assert missing.returncode == 1 and missing.stdout.startswith("none.lua: error: No such")
 
 
 def test_check_warns_of_routes(make_site):

@@ -235,5 +235,12 @@ return function(given)
         console.write(("%s %s is a 400 Bad Request: %s\n"):format(ask.method, ask.shown, path))
         return 0
     end
+    for _, name in ipairs { "metrics", "health" } do
+        if given[name] == path then
+            console.write(("%s %s is answered by the server itself: it is config.lua's %s\n"):format(
+                ask.method, ask.shown, name))
+            return 0
+        end
+    end
     return say(ask, path, segments)
 end
