@@ -32,11 +32,15 @@ local function winner(route, method, paths, views)
     return only
 end
 
+local made = setmetatable({}, { __mode = "k" }) -- route → its paths
+
 local function own_paths(route)
+    if made[route] then return made[route] end
     local list = {}
     for _, path in ipairs(samples.paths(route.pattern)) do
         if near.has(route, path) then list[#list + 1] = path end
     end
+    made[route] = list
     return list
 end
 
@@ -65,6 +69,15 @@ local function share_a_method(a, b)
     return nil
 end
 
+-- Whether no path can be one of both patterns, as their lengths or literals say.
+local function are_apart(p, q)
+    if #p ~= #q and not p.rest and not q.rest then return true end
+    for i = 1, math.min(#p, #q) do
+        if p[i].literal and q[i].literal and p[i].literal ~= q[i].literal then return true end
+    end
+    return false
+end
+
 -- A path that both routes match with the method, or nil.
 local function common_path(a, b, method)
     for _, pair in ipairs { { a, b }, { b, a } } do
@@ -83,8 +96,10 @@ function conflicts.ambiguous()
             for i = 1, j - 1 do
                 local first = tier.routes[i]
                 local _, equal = near.parting(first.pattern, second.pattern)
-                local method = equal and share_a_method(first, second)
+                local maybe = equal and not are_apart(first.pattern, second.pattern)
+                local method = maybe and share_a_method(first, second)
                 local path = method and common_path(first, second, method)
+                if maybe then task.sleep(0) end
                 if path then
                     list[#list + 1] = { first = first, second = second, path = "/" .. table.concat(path, "/") }
                 end

@@ -19,11 +19,22 @@ local function segment_text(segment)
     return table.concat(out)
 end
 
+local routers = setmetatable({}, { __mode = "k" }) -- route → a router with nothing but that
+
+local function router_of(route)
+    local alone = routers[route]
+    if not alone then
+        alone = router.new()
+        router.add(alone, route)
+        router.freeze(alone)
+        routers[route] = alone
+    end
+    return alone
+end
+
 -- Whether a route alone would have the path for one of its methods, or for the given one.
 function near.has(route, segments, method)
-    local alone = router.new()
-    router.add(alone, route)
-    router.freeze(alone)
+    local alone = router_of(route)
     router.load_segments(segments)
     if method then return router.find(alone, method) ~= nil end
     return next(router.allowed(alone, {})) ~= nil

@@ -24,11 +24,17 @@ for c in ("a7Zq0-x5_~.9B!$&'()*+,;=:@ %éf\"<>[]^`{|}#?\\"):gmatch(utf8.charpatt
     for i = 1, #c do LETTERS[#LETTERS + 1] = c:sub(i, i) end
 end
 
+local taken = setmetatable({}, { __mode = "v" }) -- item of a Lua pattern → the letters that it takes
+
 -- The n-th of the bytes that one item of a Lua pattern takes; nil when it takes none of them.
 local function letter(item, n)
-    local list = {}
-    for _, c in ipairs(LETTERS) do
-        if c:find("^" .. item) then list[#list + 1] = c end
+    local list = taken[item]
+    if not list then
+        list = {}
+        for _, c in ipairs(LETTERS) do
+            if c:find("^" .. item) then list[#list + 1] = c end
+        end
+        taken[item] = list
     end
     return list[(n - 1) % math.max(#list, 1) + 1]
 end
