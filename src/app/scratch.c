@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +45,14 @@ static int wait_for(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static volatile pid_t loading; // the child; 0: none yet
+
+static void pass_on(int number)
+{
+    if (loading > 0)
+        kill(loading, number);
+}
+
 static int load_there(const struct config *c, const struct solo_job *job, const char *data)
 {
     struct config own = *c;
@@ -56,10 +65,16 @@ int scratch_run(const struct config *c, const struct solo_job *job)
     char folder[PATH_MAX];
     if (!make_folder(folder))
         return fail("a folder for what the site writes cannot be made");
-    pid_t child = fork();
-    if (child == 0)
-        exit(load_there(c, job, folder));
-    signal(SIGINT, SIG_IGN); // Control-C is for the child; what it leaves is ours
+    // Control-C reaches the child by itself; what it leaves is ours to remove in any case.
+    void (*on_int)(int) = signal(SIGINT, SIG_IGN), (*on_term)(int) = signal(SIGTERM, pass_on);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        signal(SIGINT, on_int);
+        signal(SIGTERM, on_term);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        exit(getppid() == parent ? load_there(c, job, folder) : 1);
+    }
+    loading = child;
     int status = child < 0 ? fail("a process for the site cannot be made") : wait_for(child);
     if (nftw(folder, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
         fail(folder);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import LUNETTE
+from conftest import LUNETTE, eventually
 
 ENV = {name: value for name, value in os.environ.items() if name != "LUNETTE_SECRET"}
 
@@ -154,6 +154,8 @@ WHYS = [
     ("GET http://api.example.com:81/notes/new", "by the route GET api.example.com /notes/new",
      ["scripts/main.lua:15", "the host api.example.com has a route of its own"]),
     ("GET http://API.Example.COM./notes/new", "by the route GET api.example.com /notes/new", []),
+    ("GET http://me@api.example.com/notes/new", "by the route GET api.example.com /notes/new", []),
+    ("GET http://[::1]:80/", "is answered by the route GET /", []),
     ("GET http://other.example.com/notes/new#top", "is answered by the route GET /notes/new", []),
     ("GET http://localhost", "is answered by the route GET /\n", []),
     ("GET /notes/abc", "is a 404 Not Found: no route matches, and there is no such file",
@@ -640,15 +642,18 @@ def test_folders_that_are_no_sites(place):
         assert (done.returncode, done.stdout) == (1, "") and "lunette: " in done.stderr
 
 
-def test_an_interrupted_look_leaves_nothing(make_site):
-    folder = make_site({"scripts/main.lua": "require 'lunette.task'.sleep(1000)"})
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_look_leaves_nothing(make_site, number):
+    folder = make_site({"scripts/main.lua": """\
+        assert(io.open(require "lunette".data .. "/begun", "w")):close()
+        require "lunette.task".sleep(1000)
+        """})
     temp = folder / "temp"
     temp.mkdir()
     t = Terminal(folder, "check", env={"TMPDIR": str(temp)})
-    end = time.monotonic() + 20
-    while not list(temp.iterdir()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    time.sleep(0.2)
-    t.type("\x03")
-    assert t.end() == 128 + signal.SIGINT and list(temp.iterdir()) == []
+    eventually(lambda: list(temp.glob("*/begun")), 20)
+    if number == signal.SIGINT:
+        t.type("\x03")
+    else:
+        os.kill(t.pid, number)
+    assert t.end() == 128 + number and list(temp.iterdir()) == []

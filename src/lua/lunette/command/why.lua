@@ -33,7 +33,7 @@ local function parse(words)
         if not parsed or not parsed.host or parsed.host == "" then
             return nil, ("%s is no URL"):format(words[2])
         end
-        ask.host, target = parsed.host, rest:find("^/") and rest or "/" .. rest
+        ask.host, target = authority:gsub("^.*@", ""), rest:find("^/") and rest or "/" .. rest
     elseif target ~= "*" and target:sub(1, 1) ~= "/" then
         return nil, ("a path begins with /, a URL with http://: %s does not"):format(words[2])
     end
