@@ -19,6 +19,7 @@ enum { CONSOLE_LINE_MAX = 1 << 20 }; // bytes of a line, its line feed included
 //                      whether Lua that runs at the moment of a Control-C, without waiting, gets the
 //                      error "interrupted"; it does not at first
 //   wait_interrupt()   waits for a Control-C that neither a read_line nor such an error took
+//   die()              ends the process, as a Control-C does that nobody catches
 //
 // One co at a time waits in each of the two.
 void console_input_register(lua_State *L);

@@ -265,6 +265,14 @@ static int catch_interrupts(lua_State *L)
     return 0;
 }
 
+static int die(lua_State *L)
+{
+    (void)L;
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+    return 0;
+}
+
 // The object ------------------------------------------------------------------------------------------
 
 static int input_gc(lua_State *L)
@@ -292,6 +300,7 @@ void console_input_register(lua_State *L)
         {"catch_interrupts", catch_interrupts},
         {"raise_interrupts", raise_interrupts},
         {"wait_interrupt", wait_interrupt},
+        {"die", die},
         {NULL, NULL},
     };
     luax_class(L, CLASS, NULL, input_gc);

@@ -49,6 +49,7 @@ SITE = {
         app.static("/photos", "album", { max_age = 60, listing = true })
         app.on_error("*", function() end)
         """,
+    "scripts/talk.lua": "return function() print 'said' end",
     "album/moon.jpg": "x",
     "site/style.css": "x",
     "site/docs/index.html": "x",
@@ -260,7 +261,7 @@ def check(make_site, files, code=1, words="check"):
 
 def test_check_of_a_site_without_mistakes(make_site):
     folder = make_site({**SITE, "scripts/views/a.html": "<p>{{ x }}</p>", "scripts/lib/x.lua": "return 1"})
-    assert said(folder, "check") == "no errors: 2 scripts, 1 view, 7 routes\n"
+    assert said(folder, "check") == "no errors: 3 scripts, 1 view, 7 routes\n"
     assert not (folder / "data").exists()
     assert lunette(folder, "check").stderr == ""
 
@@ -455,7 +456,8 @@ PIECES = [
     ("local before = time.now() task.sleep(0.05) return time.now() - before >= 0.05", "true\n"),
     ("task.all { function() task.sleep(0.01) return 1 end, function() return 2 end }", None),
     ("require 'lunette' == app, _G.app", "true\tnil\n"),
-    ("no_such_name", "nil\n"),
+    ("no_such_name, pages, console", "nil\tnil\tnil\n"),
+    ("require 'talk'()", "said\n"),
     ("#string.rep('x', 1e6)", "1000000\n"),
 ]
 
@@ -593,6 +595,14 @@ def test_control_c_ends_what_runs(terminal, code):
     terminal.type("\x03").wait_for("interrupted")
     terminal.wait_for("\n> ")
     terminal.type("40 + 2\n").wait_for("42\n> ")
+
+
+def test_control_c_twice_ends_code_that_goes_on(example):
+    t = Terminal(example, "repl")
+    t.type("print 'begun' while true do print(pcall(task.sleep, 1000)) end\n").wait_for("begun\n")
+    t.type("\x03").wait_for("false\t")
+    t.type("\x03")
+    assert t.end() == -signal.SIGINT
 
 
 def test_colours_are_for_terminals(example):

@@ -15,8 +15,7 @@ local suggest = require "lunette.suggest"
 local task = require "lunette.task"
 local view_errors = require "lunette.command.view_errors"
 
-local OTHER_LUAS = set [[unpack loadstring setfenv getfenv module jit bit bit32 newproxy gcinfo
-    lua_version]]
+local OTHER_LUAS = set "unpack loadstring setfenv getfenv module jit bit bit32 newproxy gcinfo"
 local HOW_SECRET = '(set `secret`, for instance to os.getenv "LUNETTE_SECRET")'
 
 -- { list of { file, line, level, text }, seen }

@@ -55,8 +55,7 @@ function near.parting(p, q)
         local a, b = p[i], q[i]
         if not a or not b then return i, false end
         if a.shape ~= b.shape then
-            local mixed = a.parts and b.parts
-            return i, mixed ~= nil and mixed and pattern.before(a, b) == nil
+            return i, a.parts ~= nil and b.parts ~= nil and pattern.before(a, b) == nil
                 and pattern.before(b, a) == nil
         end
     end

@@ -6,10 +6,15 @@
 local app = require "lunette"
 local console = require "lunette.console"
 local errors = require "lunette.errors"
+local set = require "lunette.words"
 local show = require "lunette.command.show"
 local task = require "lunette.task"
 
 local CODE_MAX = 1 << 20 -- bytes of one piece of code, over all its lines
+
+-- The modules of a site's author, by their last names.
+local MODULES = set [[json cookie url html template cache session csrf cors auth limit secure validate
+    crypto mime gzip time task sqlite http socket redis pg channel log test]]
 
 local function print_line(...)
     local out = {}
@@ -17,19 +22,11 @@ local function print_line(...)
     console.write(table.concat(out, "\t") .. "\n")
 end
 
--- A module of lunette by its last name; nil without one.
-local function module_named(name)
-    local full = type(name) == "string" and "lunette." .. name
-    if full and (package.loaded[full] or package.preload[full]) then return require(full) end
-    return nil
-end
-
--- What is at hand: what was assigned, app, print to the terminal, globals, modules of lunette.
+-- What is at hand: what was assigned, app, globals, modules of lunette.
 local function new_environment()
-    local env = { app = app, print = print_line }
-    return setmetatable(env, { __index = function(_, name)
+    return setmetatable({ app = app }, { __index = function(_, name)
         local v = _G[name]
-        if v == nil then v = module_named(name) end
+        if v == nil and MODULES[name] then v = require("lunette." .. name) end
         return v
     end })
 end
@@ -89,10 +86,12 @@ local function run(fn)
     return complain(state.interrupted and "interrupted" or errors.text_of(good))
 end
 
--- Control-C while code waits ends it; what catches that once may go on until the second.
+-- Control-C while code waits ends it. Code that has caught that and goes on can only be ended with the
+-- whole prompt: by the second.
 local function listen()
     while true do
         console.wait_interrupt()
+        if running and running.interrupted then console.die() end
         if running then
             running.interrupted = true
             running.handle:cancel()
@@ -149,6 +148,7 @@ return function(given)
         console.catch_interrupts()
         task.spawn(listen)
     end
+    rawset(_G, "print", print_line) -- what functions of the site print belongs here, too
     local env, good = new_environment(), true
     while true do
         local got = read(env)
