@@ -16,8 +16,8 @@ enum { CONSOLE_LINE_MAX = 1 << 20 }; // bytes of a line, its line feed included
 //                      read yet; nil and a sentence for a line that is too long, which is skipped
 //   catch_interrupts() from here on Control-C does not end the process
 //   raise_interrupts(on)
-//                      whether Lua that runs at the moment of a Control-C, without waiting, gets the
-//                      error "interrupted"; it does not at first
+//                      from here on, or no more, the co that calls this gets the error "interrupted"
+//                      when its Lua runs at the moment of a Control-C, without waiting. One at a time
 //   wait_interrupt()   waits for a Control-C that neither a read_line nor such an error took
 //   die()              ends the process, as a Control-C does that nobody catches
 //

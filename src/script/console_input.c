@@ -40,7 +40,8 @@ struct input {
 
 // The signal handler's.
 static struct vm *volatile caught_vm;
-static volatile sig_atomic_t caught_pipe = -1, pending, raises;
+static struct co *volatile interruptible; // whose Lua gets the error; NULL: nobody's
+static volatile sig_atomic_t caught_pipe = -1, pending;
 
 static struct input *self_of(lua_State *L)
 {
@@ -176,10 +177,19 @@ static void on_instruction(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
     lua_sethook(L, NULL, 0, 0);
-    if (!pending || !raises)
+    if (!pending || !interruptible)
         return; // another thread of the chain has taken it, or the loop will
     pending = 0;
     luaL_error(L, "interrupted");
+}
+
+// Whether the co that may be interrupted is the one that runs.
+static bool may_raise(const struct vm *vm)
+{
+    const struct co_link *l = vm && interruptible ? vm->running : NULL;
+    while (l && !l->co) // coroutines of the author's within it
+        l = l->outer;
+    return l && l->co == interruptible;
 }
 
 static void on_signal(int number)
@@ -188,7 +198,7 @@ static void on_signal(int number)
     struct vm *vm = caught_vm;
     (void)number;
     pending = 1;
-    for (const struct co_link *l = vm && raises ? vm->running : NULL; l; l = l->outer)
+    for (const struct co_link *l = may_raise(vm) ? vm->running : NULL; l; l = l->outer)
         lua_sethook(l->L, on_instruction, LUA_MASKCOUNT, 1);
     if (caught_pipe >= 0 && write(caught_pipe, "", 1) < 0)
         errno = before; // the pipe is full of them: one is enough
@@ -238,7 +248,7 @@ static int wait_interrupt(lua_State *L)
 static int raise_interrupts(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TBOOLEAN);
-    raises = lua_toboolean(L, 1);
+    interruptible = lua_toboolean(L, 1) ? co_running(vm_of(L)) : NULL;
     return 0;
 }
 
@@ -283,6 +293,7 @@ static int input_gc(lua_State *L)
         int fd = in->pipe.fd;
         signal(SIGINT, SIG_DFL);
         caught_vm = NULL;
+        interruptible = NULL;
         caught_pipe = -1;
         loop_del(in->loop, &in->pipe);
         close(fd);

@@ -609,8 +609,10 @@ def test_control_c_ends_what_runs(terminal, code):
 
 def test_control_c_twice_ends_code_that_goes_on(example):
     t = Terminal(example, "repl")
-    t.type("print 'begun' while true do print(pcall(task.sleep, 1000)) end\n").wait_for("begun\n")
+    t.type("function asleep() print 'asleep' end\n")
+    t.type("while true do task.spawn(asleep) print(pcall(task.sleep, 1000)) end\n").wait_for("asleep\n")
     t.type("\x03").wait_for("false\t")
+    t.wait_for("asleep\n")
     t.type("\x03")
     assert t.end() == -signal.SIGINT
 
