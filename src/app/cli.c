@@ -152,10 +152,10 @@ static const char check_help[] =
     "    scripts/main.lua:12: error: undeclared global 'coutner' is read (did you mean …)\n"
     "\n"
     "Errors are what a script raises while it loads, scripts and views that do not compile (those\n"
-    "too that nothing has loaded), globals that nobody declared, and a secret that is missing.\n"
-    "Warnings are routes that nothing can reach, and pairs of routes that match the same path with\n"
-    "nothing but their order to decide between them. The last line counts. With warnings alone the\n"
-    "exit status is 0. The folder data/ is not made.\n"
+    "too that nothing has loaded), globals that nobody declared, and a missing secret.\n"
+    "Warnings are routes that nothing can reach, pairs of routes that match the same path with\n"
+    "nothing but their order to decide between them, and a secret that this environment lacks. The\n"
+    "last line counts. With warnings alone the exit status is 0. The folder data/ is not made.\n"
     "\n" SOLO;
 
 static const char routes_help[] =

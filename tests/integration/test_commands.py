@@ -388,9 +388,19 @@ def test_check_misses_a_secret(make_site):
         "scripts/main.lua:5: error: crypto.sign needs a secret,",
         "2 errors, 0 warnings",
     ]
-    secret = {"scripts/config.lua": "return { secret = os.getenv 'LUNETTE_SECRET' }"}
-    folder = make_site({**SECRET, **secret})
-    assert said(folder, "check", 1) == "\n".join(lines) + "\n"
+    nothing = {"scripts/config.lua": "return { workers = 1, site = { secrets = 'secret' } } -- secret = 1"}
+    assert check(make_site, {**SECRET, **nothing}) == lines
+
+
+def test_check_warns_where_the_environment_has_no_secret(make_site):
+    folder = make_site({
+        **SECRET, "scripts/config.lua": "return { secret = os.getenv 'LUNETTE_SECRET' }"})
+    lines = said(folder, "check").splitlines()
+    assert [line.split(" and that of config.lua is nil here")[0] for line in lines] == [
+        "scripts/main.lua:3: warning: sessions need a secret,",
+        "scripts/main.lua:5: warning: crypto.sign needs a secret,",
+        "no errors, 2 warnings: 2 scripts, 0 views, 2 routes",
+    ]
     assert said(folder, "check", env={"LUNETTE_SECRET": "s" * 32}).startswith("no errors: ")
 
 

@@ -3,6 +3,9 @@
 -- A global is declared when Lua or the loaded site has it, or some script says rawset(_G, "name", …).
 -- Assigning to it does not declare it: that is the error. What other versions of Lua have may be read,
 -- since libraries ask for it.
+--
+-- A site that signs and has no secret is wrong; one whose secret comes from the environment (or wherever
+-- config.lua looks) is warned that this one has none.
 
 local app = require "lunette.app"
 local conflicts = require "lunette.command.conflicts"
@@ -13,10 +16,10 @@ local scopes = require "lunette.command.scopes"
 local set = require "lunette.words"
 local suggest = require "lunette.suggest"
 local task = require "lunette.task"
+local tokens = require "lunette.command.tokens"
 local view_errors = require "lunette.command.view_errors"
 
 local OTHER_LUAS = set "unpack loadstring setfenv getfenv module jit bit bit32 newproxy gcinfo"
-local HOW_SECRET = '(set `secret`, for instance to os.getenv "LUNETTE_SECRET")'
 
 -- { list of { file, line, level, text }, seen }
 local Report = {}
@@ -128,18 +131,39 @@ end
 
 local SIGNING = set "sign unsign"
 
+-- Whether config.lua has a line for a secret: what it comes to may depend on where it is evaluated.
+local function names_secret()
+    local text = text_of("config.lua")
+    local list = text and load(text) and tokens(text) or {}
+    for i = 1, #list - 1 do
+        if list[i].kind == "name" and list[i].text == "secret" and list[i + 1].text == "=" then
+            return true
+        end
+    end
+    return false
+end
+
+-- Adds that something needs a secret; what happens without --dev.
+local function add_secret(self, place, what, otherwise)
+    if names_secret() then
+        add_at(self, "warning", place, ("%s a secret, and that of config.lua is nil here: without "
+            .. "--dev %s"):format(what, otherwise))
+    else
+        add_at(self, "error", place, ("%s a secret, and config.lua has none: without --dev %s (set "
+            .. '`secret`, for instance to os.getenv "LUNETTE_SECRET")'):format(what, otherwise))
+    end
+end
+
 local function check_secrets(self, scripts)
     local session = package.loaded["lunette.session"]
     for _, place in ipairs(session and session.own_secret or {}) do
-        add_at(self, "error", place, "sessions need a secret, and config.lua has none: "
-            .. "lunette serve without --dev does not start " .. HOW_SECRET)
+        add_secret(self, place, "sessions need", "lunette serve does not start")
     end
     for _, script in ipairs(scripts) do
         for _, call in ipairs(script.calls) do
             if call.module == "lunette.crypto" and SIGNING[call.name] and not call.secret then
-                add(self, "error", script.file, call.line,
-                    ("crypto.%s needs a secret, and config.lua has none: without --dev it raises %s")
-                    :format(call.name, HOW_SECRET))
+                add_secret(self, ("%s:%d"):format(script.file, call.line),
+                    ("crypto.%s needs"):format(call.name), "it raises")
             end
         end
     end
