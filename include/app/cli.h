@@ -13,6 +13,7 @@ enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256, CLI_WORDS_MAX = 2 };
 enum cli_command {
     CLI_SERVE,
     CLI_LIMITS,
+    CLI_NEW,
     CLI_SOLO, // a command that loads the site in a process of its own (app/solo.h): name says which
     CLI_STATUS,
     CLI_RELOAD,
@@ -20,6 +21,7 @@ enum cli_command {
     CLI_HELP,        // the page about all commands
     CLI_SERVE_HELP,  // the page about serve
     CLI_LIMITS_HELP, // the page about limits
+    CLI_NEW_HELP,
     CLI_STATUS_HELP,
     CLI_RELOAD_HELP,
     CLI_STOP_HELP,

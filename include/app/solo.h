@@ -9,12 +9,16 @@
 #define LUNETTE_APP_SOLO_H
 
 #include "app/config.h"
+#include "script/lua_trial.h"
 
 struct solo_job {
     const char *module;      // "lunette.command.routes": gives function(given) → exit status
     const char *const *word; // given.words; ends with NULL
     bool tap, watch;         // given.tap, given.watch: the options of that name
     bool secret_is_made;     // given.secret_is_made: the settings have none
+    // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
+    // kept for that module, and its clock can be set. The last four fields are set here.
+    struct trial *trial;
 };
 
 // given also has `metrics` and `health`, where they are paths of the site, and `error`: what main.lua

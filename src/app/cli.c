@@ -37,6 +37,7 @@ static const struct known {
     unsigned words, options;
 } known[] = {
     {"serve", CLI_SERVE, CLI_SERVE_HELP, 0, OF_SERVE},
+    {"new", CLI_NEW, CLI_NEW_HELP, 0, ALWAYS},
     {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0, OF_SERVE},
     {"status", CLI_STATUS, CLI_STATUS_HELP, 0, OF_SITE},
     {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0, OF_SITE},
@@ -61,6 +62,7 @@ static const char help[] =
     "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
     "\n"
     "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
+    "  lunette new DIR                   make a small site that works, with a test\n"
     "  lunette check [DIR]               load everything, and say what is wrong with it\n"
     "  lunette routes [DIR]              the table of routes\n"
     "  lunette why METHOD PATH [DIR]     which route answers a request, and why not the others\n"
@@ -105,6 +107,12 @@ static const char limits_help[] =
     "set: a line of config.lua, an option, or nowhere (default). What is fixed cannot be set.\n"
     "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
     "make a difference.\n";
+
+static const char new_help[] =
+    "lunette new DIR\n"
+    "\n"
+    "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
+    "a test. DIR is made; one that is there must be empty.\n";
 
 #define WHERE                                                                                         \
     "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
@@ -175,8 +183,11 @@ static const char test_help[] =
     "\n"
     "Runs the site's own tests, DIR/tests/*.lua, without a socket.\n"
     "\n"
+    "Each file with the site freshly loaded; each test with data/ and the cache empty: data/ is a\n"
+    "temporary folder, beneath TMPDIR or /tmp. What the site logs is printed for tests that fail.\n"
+    "\n"
     "  --tap    print the results in the Test Anything Protocol\n"
-    "  --watch  run them again whenever something beneath DIR is saved\n"
+    "  --watch  run them again whenever something beneath scripts/, site/ or tests/ is saved\n"
     "\n" SOLO;
 
 static const char repl_help[] =
@@ -201,6 +212,8 @@ const char *cli_help(enum cli_command which)
         return serve_help;
     case CLI_LIMITS_HELP:
         return limits_help;
+    case CLI_NEW_HELP:
+        return new_help;
     case CLI_STATUS_HELP:
         return status_help;
     case CLI_RELOAD_HELP:
@@ -472,6 +485,10 @@ static bool settle(struct cli *c, unsigned given, char why[static CLI_WHY_MAX])
         c->command = command->page;
     else if (command && c->command == CLI_SERVE)
         c->command = command->command;
+    if (c->command == CLI_NEW && !c->dir) {
+        snprintf(why, CLI_WHY_MAX, "new takes the folder that is to be made: lunette new DIR");
+        return false;
+    }
     if (!c->dir)
         c->dir = ".";
     if (c->command == CLI_LATER || c->command != known_of(c)->command)

@@ -6,9 +6,11 @@
 #include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
+#include "app/new.h"
 #include "app/replace.h"
 #include "app/scratch.h"
 #include "app/solo.h"
+#include "app/trial.h"
 #include "script/lua_console.h"
 
 #include <errno.h>
@@ -133,6 +135,7 @@ int main(int argc, char *argv[])
     case CLI_HELP:
     case CLI_SERVE_HELP:
     case CLI_LIMITS_HELP:
+    case CLI_NEW_HELP:
     case CLI_STATUS_HELP:
     case CLI_RELOAD_HELP:
     case CLI_STOP_HELP:
@@ -149,10 +152,12 @@ int main(int argc, char *argv[])
     case CLI_LATER:
         snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
         return wrong_usage(why);
+    case CLI_NEW:
+        return new_run(cli.dir);
     case CLI_LIMITS:
         return limits(&cli);
     case CLI_SOLO:
-        return solo(&cli);
+        return strcmp(cli.name, "test") == 0 ? trial_run(&cli) : solo(&cli);
     case CLI_STATUS:
     case CLI_RELOAD:
     case CLI_STOP:

@@ -2,19 +2,17 @@
 // remove its own data folder; so that is a child, and this one waits.
 #include "app/scratch.h"
 
+#include "base/folder.h"
+
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { OPEN_FOLDERS = 16 };
 
 static int fail(const char *what)
 {
@@ -27,12 +25,6 @@ static bool make_folder(char path[static PATH_MAX])
     const char *parent = getenv("TMPDIR");
     int n = snprintf(path, PATH_MAX, "%s/lunette-XXXXXX", parent && *parent ? parent : "/tmp");
     return n < PATH_MAX && mkdtemp(path);
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-    (void)st, (void)kind, (void)where;
-    return remove(path);
 }
 
 // The child's end as an exit status, as a shell says it.
@@ -76,7 +68,8 @@ int scratch_run(const struct config *c, const struct solo_job *job)
     }
     loading = child;
     int status = child < 0 ? fail("a process for the site cannot be made") : wait_for(child);
-    if (nftw(folder, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0)
-        fail(folder);
+    int rc = folder_remove(folder);
+    if (rc < 0)
+        fprintf(stderr, "lunette: %s: %s\n", folder, strerror(-rc));
     return status;
 }

@@ -7,7 +7,7 @@
 #include "app/files.h"
 #include "app/generation.h"
 #include "app/sandbox.h"
-#include "app/worker.h"
+#include "app/serving.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -45,6 +45,10 @@ struct solo {
     struct cache_client *cache_client;
     struct forms *forms;
     struct generation *generation;
+    // With a trial:
+    struct server_options server_options;
+    struct places places;
+    struct server *server;
     char *error; // of main.lua; NULL: it is loaded
     int status;
 };
@@ -233,12 +237,19 @@ static bool open_caches(struct solo *s)
     return s->cache_client && s->forms;
 }
 
-// Runs protected.
-static int register_console(lua_State *L)
+// Runs protected, with the struct trial, or NULL.
+static int register_modules(lua_State *L)
 {
+    struct trial *trial = lua_touserdata(L, 1);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_lunette_console);
     lua_setfield(L, -2, "lunette.console");
+    if (!trial)
+        return 0;
+    trial_register(L, trial);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lunette.test_world"); // before a script can keep what it changes
+    lua_call(L, 1, 0);
     return 0;
 }
 
@@ -259,16 +270,53 @@ static bool make_generation(struct solo *s)
     if (!s->generation)
         return complain(s, "%s", why);
     lua_State *L = vm_state(s->generation->vm);
-    lua_pushcfunction(L, register_console);
-    return lua_pcall(L, 0, 0, 0) == LUA_OK || complain(s, "out of memory");
+    lua_pushcfunction(L, register_modules);
+    lua_pushlightuserdata(L, s->job->trial);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return true;
+    complain(s, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return false;
+}
+
+// A server that listens nowhere.
+static bool make_server(struct solo *s)
+{
+    struct trial *trial = s->job->trial;
+    if (!trial)
+        return true;
+    s->server_options = serving_options(s->config, s->config->temp);
+    s->server_options.quiet = true;
+    int rc = places_init(&s->places, 1, s->config->limits.connections, 0);
+    if (rc < 0)
+        return complain(s, "cannot start: %s", strerror(-rc));
+    s->server = server_new(s->loop, &s->server_options, &s->places, 0, &handler_http,
+                           s->generation->handler);
+    trial->server = s->server;
+    trial->cache = s->cache;
+    trial->loop = s->loop;
+    return s->server || complain(s, "out of memory");
+}
+
+static bool open_log(struct solo *s)
+{
+    struct trial *trial = s->job->trial;
+    log_set_level(LOG_WARN);
+    if (!trial)
+        return true;
+    trial->log = trial_open_log();
+    if (trial->log < 0)
+        return complain(s, "cannot start: %s", strerror(-trial->log));
+    log_adopt(trial->log, -1);
+    log_set_level((enum log_level)log_level_parse(str_z(s->config->log.level)));
+    return true;
 }
 
 static bool start(struct solo *s)
 {
-    log_set_level(LOG_WARN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    if (!give_up_rights(s) || !read_scripts(s))
+    if (!open_log(s) || !give_up_rights(s) || !read_scripts(s))
         return false;
     make_data(s);
     if (!enter_sandbox(s))
@@ -278,11 +326,15 @@ static bool start(struct solo *s)
     s->pool = s->loop ? pool_new(s->loop, POOL_THREADS, POOL_WAITING) : NULL;
     if (!s->pool || !start_watchdog(s) || !open_caches(s))
         return complain(s, "cannot start: %s", strerror(errno));
-    return make_generation(s);
+    return make_generation(s) && make_server(s);
 }
 
 static void take_down(struct solo *s)
 {
+    if (s->server)
+        server_free(s->server);
+    if (s->places.workers)
+        places_fini(&s->places);
     generation_free(s->generation);
     forms_free(s->forms);
     coding_fini();
