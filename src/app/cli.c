@@ -9,10 +9,6 @@
 
 enum { WORD_MAX = 64, WORKERS_MAX = 256, OPTIONS = 11 };
 
-static const char *const commands[] = {"serve",  "new",  "check", "routes", "why",
-                                       "limits", "test", "repl",  "reload", "stop",
-                                       "status", "help", NULL};
-
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, TAP, WATCH, HELP, VERSION };
 static const char *const options[] = {
     [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",         [USER] = "--user",
@@ -50,189 +46,14 @@ static const struct known {
     {"help", CLI_HELP, CLI_HELP, 0, ALWAYS},
 };
 
+enum { COMMANDS = sizeof known / sizeof *known };
+
 static const struct known *find_known(const char *name)
 {
-    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+    for (size_t i = 0; name && i < COMMANDS; i++)
         if (strcmp(name, known[i].name) == 0)
             return &known[i];
     return NULL;
-}
-
-static const char help[] =
-    "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
-    "\n"
-    "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
-    "  lunette new DIR                   make a small site that works, with a test\n"
-    "  lunette check [DIR]               load everything, and say what is wrong with it\n"
-    "  lunette routes [DIR]              the table of routes\n"
-    "  lunette why METHOD PATH [DIR]     which route answers a request, and why not the others\n"
-    "  lunette test [DIR]                run the site's own tests, tests/*.lua\n"
-    "  lunette repl [DIR]                a prompt inside the loaded site\n"
-    "  lunette limits [DIR] [OPTION…]    every limit and timeout in force, and where it was set\n"
-    "  lunette status [DIR]              how the running server is\n"
-    "  lunette reload [DIR]              have it take new scripts and settings into use\n"
-    "  lunette stop [DIR]                have it finish what it has, and end\n"
-    "  lunette help COMMAND              what a command does, and its options\n"
-    "  lunette --version                 print the version\n"
-    "\n"
-    "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they\n"
-    "are), or both. Settings are in scripts/config.lua.\n";
-
-static const char serve_help[] =
-    "lunette [serve] [DIR] [OPTION…]\n"
-    "\n"
-    "Serves the site in DIR, by default this folder, until it is told to stop.\n"
-    "\n"
-    "  --listen ADDR     where to listen, in place of config.lua's addresses; may be repeated:\n"
-    "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
-    "  --workers N       how many worker processes (default: one for each processor)\n"
-    "  --dev             for developing: one worker, loopback addresses only unless --listen\n"
-    "                    names others, tracebacks shown in the browser; restart after changes,\n"
-    "                    for now\n"
-    "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
-    "                    nobody where that is root)\n"
-    "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
-    "  --pid-file F      write the master's process id to F\n"
-    "  --quiet           no line on start\n"
-    "\n"
-    "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
-    "then end; a second one, or QUIT, ends at once. HUP reloads scripts and settings. USR1 opens\n"
-    "the log files again, after they were renamed. USR2 replaces the program without losing a\n"
-    "connection.\n";
-
-static const char limits_help[] =
-    "lunette limits [DIR] [OPTION…]\n"
-    "\n"
-    "Prints every limit and timeout that the site in DIR would be served with, and where each was\n"
-    "set: a line of config.lua, an option, or nowhere (default). What is fixed cannot be set.\n"
-    "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
-    "make a difference.\n";
-
-static const char new_help[] =
-    "lunette new DIR\n"
-    "\n"
-    "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
-    "a test. DIR is made; one that is there must be empty.\n";
-
-#define WHERE                                                                                         \
-    "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
-    "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
-    "DIR/scripts/config.lua. The exit status is 0, 1 when it failed or no server runs, 2 for a\n"     \
-    "command line that cannot be understood.\n"
-
-static const char status_help[] =
-    "lunette status [DIR] [--config FILE]\n"
-    "\n"
-    "Prints how the server of the site in DIR is: where it listens, its workers, its last reload.\n" WHERE;
-
-static const char reload_help[] =
-    "lunette reload [DIR] [--config FILE]\n"
-    "\n"
-    "Has the server of the site in DIR take new scripts and settings into use, and waits until it\n"
-    "has. When they fail, what ran before goes on, the error is printed with file and line, and the\n"
-    "exit status is 1.\n" WHERE;
-
-static const char stop_help[] =
-    "lunette stop [DIR] [--config FILE]\n"
-    "\n"
-    "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
-    "waits until it has ended.\n" WHERE;
-
-#define SOLO                                                                                            \
-    "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
-    "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
-    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n"  \
-    "understood.\n"
-
-static const char check_help[] =
-    "lunette check [DIR] [--config FILE]\n"
-    "\n"
-    "Loads the site in DIR and prints what is wrong with it, one line each:\n"
-    "\n"
-    "    scripts/main.lua:12: error: undeclared global 'coutner' is read (did you mean …)\n"
-    "\n"
-    "Errors are what a script raises while it loads, scripts and views that do not compile (those\n"
-    "too that nothing has loaded), globals that nobody declared, and a missing secret.\n"
-    "Warnings are routes that nothing can reach, pairs of routes that match the same path with\n"
-    "nothing but their order to decide between them, and a secret that this environment lacks. The\n"
-    "last line counts. With warnings alone the exit status is 0. The folder data/ is not made.\n"
-    "\n" SOLO;
-
-static const char routes_help[] =
-    "lunette routes [DIR] [--config FILE]\n"
-    "\n"
-    "Prints the routes of the site in DIR: methods, host, pattern, name, middleware (outermost first)\n"
-    "and where it was declared, options, and where the handler is; then folders of files and pages\n"
-    "for errors. The folder data/ is not made.\n"
-    "\n" SOLO;
-
-static const char why_help[] =
-    "lunette why METHOD PATH [DIR] [--config FILE]\n"
-    "\n"
-    "Says which route or file would answer METHOD PATH, with which middleware and parameters, and\n"
-    "why routes that are like it would not. PATH may be a whole URL where the host matters:\n"
-    "\n"
-    "    lunette why GET 'http://api.example.com/users/7?full=1' mysite\n"
-    "\n"
-    "No handler and no middleware is called. The folder data/ is not made. The exit status is 0 for\n"
-    "a 404, too.\n"
-    "\n" SOLO;
-
-static const char test_help[] =
-    "lunette test [DIR] [--tap] [--watch] [--config FILE]\n"
-    "\n"
-    "Runs the site's own tests, DIR/tests/*.lua, without a socket.\n"
-    "\n"
-    "Each file with the site freshly loaded; each test with data/ and the cache empty: data/ is a\n"
-    "temporary folder, beneath TMPDIR or /tmp. What the site logs is printed for tests that fail.\n"
-    "\n"
-    "  --tap    print the results in the Test Anything Protocol\n"
-    "  --watch  run them again whenever something beneath scripts/, site/ or tests/ is saved\n"
-    "\n" SOLO;
-
-static const char repl_help[] =
-    "lunette repl [DIR] [--config FILE]\n"
-    "\n"
-    "A prompt for Lua inside the loaded site. The value of an expression is printed; what is not\n"
-    "complete goes on in the next line. Waits work, as in a handler. At hand are app, the modules of\n"
-    "lunette by their last name (json is lunette.json), and whatever is assigned without local.\n"
-    "\n"
-    "Control-C drops the line, or ends what runs, and the whole prompt where code goes on all the\n"
-    "same; Control-D ends the prompt. Lines are edited as the terminal does it, without a history;\n"
-    "rlwrap lunette repl has one.\n"
-    "\n"
-    "When the input is no terminal there is no prompt, and the exit status is 1 if the last piece of\n"
-    "code failed.\n"
-    "\n" SOLO;
-
-const char *cli_help(enum cli_command which)
-{
-    switch (which) {
-    case CLI_SERVE_HELP:
-        return serve_help;
-    case CLI_LIMITS_HELP:
-        return limits_help;
-    case CLI_NEW_HELP:
-        return new_help;
-    case CLI_STATUS_HELP:
-        return status_help;
-    case CLI_RELOAD_HELP:
-        return reload_help;
-    case CLI_STOP_HELP:
-        return stop_help;
-    case CLI_CHECK_HELP:
-        return check_help;
-    case CLI_ROUTES_HELP:
-        return routes_help;
-    case CLI_WHY_HELP:
-        return why_help;
-    case CLI_TEST_HELP:
-        return test_help;
-    case CLI_REPL_HELP:
-        return repl_help;
-    default:
-        return help;
-    }
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -282,7 +103,11 @@ const char *cli_nearest(const char *word, const char *const *names)
 
 const char *cli_nearest_command(const char *word)
 {
-    return cli_nearest(word, commands);
+    const char *names[COMMANDS + 1];
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = known[i].name;
+    names[COMMANDS] = NULL;
+    return cli_nearest(word, names);
 }
 
 // The command that the options are of, as far as is known.
@@ -404,14 +229,6 @@ static bool parse_option(struct cli *c, char *const argv[], int argc, int *i, un
     return set_option(c, o, value, why);
 }
 
-static bool is_command(const char *word)
-{
-    for (const char *const *name = commands; *name; name++)
-        if (strcmp(word, *name) == 0)
-            return true;
-    return false;
-}
-
 static bool fail_command(const char *word, const char *near, char why[static CLI_WHY_MAX])
 {
     if (near)
@@ -423,7 +240,7 @@ static bool fail_command(const char *word, const char *near, char why[static CLI
 
 static bool add_word(struct cli *c, const char *word, bool first, char why[static CLI_WHY_MAX])
 {
-    if (first && is_command(word)) {
+    if (first && find_known(word)) {
         c->name = word;
         return true;
     }
@@ -452,13 +269,7 @@ static bool settle_help(struct cli *c, char why[static CLI_WHY_MAX])
     c->dir = ".";
     c->name = NULL;
     c->command = about ? about->page : CLI_HELP;
-    if (!topic || about)
-        return true;
-    if (!is_command(topic))
-        return fail_command(topic, cli_nearest_command(topic), why);
-    c->command = CLI_LATER;
-    c->name = topic;
-    return true;
+    return !topic || about || fail_command(topic, cli_nearest_command(topic), why);
 }
 
 static bool check_options(const struct known *command, unsigned given, char why[static CLI_WHY_MAX])
@@ -479,9 +290,7 @@ static bool settle(struct cli *c, unsigned given, char why[static CLI_WHY_MAX])
     const struct known *command = find_known(c->name);
     if (command && command->command == CLI_HELP)
         return settle_help(c, why);
-    if (c->name && !command)
-        c->command = CLI_LATER;
-    else if (command && c->command == CLI_HELP)
+    if (command && c->command == CLI_HELP)
         c->command = command->page;
     else if (command && c->command == CLI_SERVE)
         c->command = command->command;
@@ -491,7 +300,7 @@ static bool settle(struct cli *c, unsigned given, char why[static CLI_WHY_MAX])
     }
     if (!c->dir)
         c->dir = ".";
-    if (c->command == CLI_LATER || c->command != known_of(c)->command)
+    if (c->command != known_of(c)->command)
         return true;
     if (!check_options(known_of(c), given, why))
         return false;
@@ -509,11 +318,8 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
     unsigned given = 0;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        bool later = c.name && !find_known(c.name);
         if (!words_only && strcmp(a, "--") == 0) {
             words_only = true;
-        } else if (later) {
-            continue; // the arguments of a command that is not here yet
         } else if (!words_only && a[0] == '-' && a[1]) {
             if (strcmp(a, "-h") == 0)
                 c.command = CLI_HELP;

@@ -149,9 +149,6 @@ int main(int argc, char *argv[])
     case CLI_VERSION:
         puts("lunette " LUNETTE_VERSION);
         return 0;
-    case CLI_LATER:
-        snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
-        return wrong_usage(why);
     case CLI_NEW:
         return new_run(cli.dir);
     case CLI_LIMITS:
