@@ -199,7 +199,7 @@ local function number_of(route)
     return numbers[text]
 end
 
-dispatch.uses_of = uses_of
+dispatch.uses_of = uses_of -- for who lists the middleware of routes
 
 -- Whether a use covers every path of a route.
 function dispatch.always(use, route)
