@@ -287,6 +287,14 @@ int core_client_net(lua_State *L); // of lunette.core
 // lua_core.c
 int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
 
+// lua_path.c: paths as segments
+int core_segments(lua_State *L);
+int core_split_path(lua_State *L);
+
+// lua_scripts.c: the files beneath scripts/
+int core_script_text(lua_State *L);
+int core_script_names(lua_State *L);
+
 // lua_files.c: adds find, root, … to the table on top, which is lunette.core
 void lua_files_register(lua_State *L, struct handler *h);
 

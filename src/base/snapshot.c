@@ -325,6 +325,14 @@ bool snapshot_find(const struct snapshot *s, struct str name, struct str *text)
     return false;
 }
 
+bool snapshot_name(const struct snapshot *s, uint64_t i, struct str *name)
+{
+    if (i >= s->count)
+        return false;
+    *name = name_of(s, i);
+    return true;
+}
+
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
 {
     if (a->count != b->count)

@@ -6,7 +6,6 @@
 #include "http/accept.h"
 #include "http/conditions.h"
 #include "http/page.h"
-#include "http/uri.h"
 #include "script/cut.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
@@ -309,29 +308,6 @@ static int core_current(lua_State *L)
 
 // --- the request ---
 
-// segments(req) → array of the decoded segments of the path; a trailing slash gives a last "".
-static int core_segments(lua_State *L)
-{
-    struct work *w = request_work(L, 1);
-    struct str raw = w->x->request.raw_path, segment;
-    lua_newtable(L);
-    if (raw.p[0] != '/') // "*"
-        return 1;
-    char *p = arena_alloc(&w->x->arena, raw.n + 1);
-    if (!p)
-        return luaL_error(L, "not enough memory");
-    struct str rest = uri_clean(raw, p);
-    rest = str_of(rest.p + 1, rest.n - 1);
-    for (lua_Integer i = 1; str_split(&rest, '/', &segment); i++) {
-        luaL_Buffer b;
-        char *decoded = luaL_buffinitsize(L, &b, segment.n);
-        ptrdiff_t n = pct_decode(decoded, segment);
-        luaL_pushresultsize(&b, n < 0 ? 0 : (size_t)n);
-        lua_rawseti(L, -2, i);
-    }
-    return 1;
-}
-
 typedef int accept_fn(struct str field, const struct str *offered, int n);
 
 // accept…(req, offered) → the index of the best, or nil; and whether the field has more elements than
@@ -407,21 +383,6 @@ static int core_check(lua_State *L)
     return 2;
 }
 
-// script_text("views/page.html") → the text of a file beneath scripts/, as this generation has it; or
-// nil and why not.
-static int core_script_text(lua_State *L)
-{
-    struct str name = luax_check_str(L, 1);
-    luaL_argcheck(L, strlen(name.p) == name.n, 1, "it holds a NUL");
-    lua_pushfstring(L, "scripts/%s", name.p);
-    int rc = vm_push_text(L, lua_tostring(L, -1));
-    if (rc == 0)
-        return 1;
-    lua_pushnil(L);
-    lua_pushstring(L, strerror(-rc));
-    return 2;
-}
-
 static void push_settings(lua_State *L, const struct handler *h)
 {
     if (h->options.settings.n == 0 || !plain_decode(L, h->options.settings))
@@ -454,6 +415,7 @@ int luaopen_lunette_core(lua_State *L)
         {"route", core_route},
         {"routed", core_routed},
         {"segments", core_segments},
+        {"split_path", core_split_path},
         {"accept", core_accept},
         {"accept_language", core_accept_language},
         {"accept_encoding", core_accept_encoding},
@@ -473,6 +435,7 @@ int luaopen_lunette_core(lua_State *L)
         {"added_since", core_added_since},
         {"sender", core_sender},
         {"script_text", core_script_text},
+        {"script_names", core_script_names},
         {NULL, NULL},
     };
     struct handler *h = handler_of(L);

@@ -179,7 +179,7 @@ local function declare(scope, what, methods, text, opts, handler)
         misuse("%s: %s %s is declared already at %s, as %s", what, method, p.text, other.place,
             other.pattern.text)
     end
-    route.use = route_uses(route, what)
+    route.given, route.use = route.use, route_uses(route, what)
     if route.name then add_name(route, what) end
     local routes = scope.tier.routes
     routes[#routes + 1] = route
@@ -233,7 +233,7 @@ function calls.use(scope, prefix, mw, opts)
     opts = check_options(opts, USE_OPTIONS, "app.use")
     if opts.files ~= nil then expect(opts.files, "boolean", "app.use: files") end
     site.uses[#site.uses + 1] =
-        { fn = mw, prefix = p, files = opts.files ~= false, tier = scope.tier }
+        { fn = mw, prefix = p, files = opts.files ~= false, tier = scope.tier, place = errors.place() }
 end
 
 local new_scope
@@ -284,6 +284,7 @@ function calls.static(scope, prefix, dir, opts)
     if not p.literal then misuse("app.static: the prefix %q must not hold captures", text) end
     local folder = static.new(dir, opts)
     folder.prefix, folder.tier = p, scope.tier
+    folder.dir, folder.opts, folder.place = dir, opts or {}, errors.place()
     site.statics[#site.statics + 1] = folder
 end
 
@@ -455,6 +456,9 @@ end
 
 -- The module table of lunette.
 app.api = new_scope(site.tier, nil, "", pattern.parse("/")).api
+
+-- What was declared, for commands that show it; theirs to read.
+app.site = site
 
 -- main.lua has run: compiles what it declared.
 function app.loaded()

@@ -22,6 +22,11 @@ end
 
 errors.is_library = is_library
 
+-- Whether a function is the library's own, and not the site's.
+function errors.is_own(fn)
+    return is_library(getinfo(fn, "S").source)
+end
+
 -- Frames a traceback shows at most.
 local FRAMES = 30
 

@@ -43,23 +43,25 @@ local function page_of(scope, status)
 end
 
 -- The innermost on_error for a status: by the groups that the route stands in, then by host and
--- path, then the app's.
-local function find_page(place, req, status)
-    local scopes = place.view.paged
-    if #scopes == 0 then return nil end
+-- path, then the app's. segs: the segments of the path.
+function pages.find(place, segs, status)
     local scope = place.route and place.route.scope
     while scope and scope.parent do
         if page_of(scope, status) then return page_of(scope, status) end
         scope = scope.parent
     end
-    local segs = req.path == "*" and {} or core.segments(req)
     local n = segs[#segs] == "" and #segs - 1 or #segs
-    for _, outer in ipairs(scopes) do
+    for _, outer in ipairs(place.view.paged) do
         if page_of(outer, status) and pattern.covers(outer.prefix, segs, n) then
             return page_of(outer, status)
         end
     end
     return nil
+end
+
+local function find_page(place, req, status)
+    if #place.view.paged == 0 then return nil end
+    return pages.find(place, req.path == "*" and {} or core.segments(req), status)
 end
 
 local OFFERED = { "text/html", "application/problem+json", "application/json" }
