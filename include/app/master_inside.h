@@ -4,6 +4,7 @@
 
 #include "app/config.h"
 #include "app/control.h"
+#include "app/duty.h"
 #include "app/files.h"
 #include "app/inherit.h"
 #include "app/notify.h"
@@ -68,6 +69,7 @@ struct slot {
     bool loaded;             // the scripts of the reload under way
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
+    enum timers_share share; // of the background work, as it was told
 };
 
 struct master {
@@ -95,6 +97,7 @@ struct master {
     struct reload reload;
     struct watch_tree *watch; // of scripts/, with --dev; NULL: none
     struct replace replace;
+    struct duty duty;
     struct reload_end last;
     int64_t began;
     time_t began_wall;

@@ -62,6 +62,7 @@ struct vm {
     lua_CFunction originals[GUARDED], loadlib, searchpath,
         searchers[2]; // of Lua's, for lua_guard.c
     struct guard_seen seen[GUARD_SEEN];
+    struct timers *timers; // background work; NULL: lunette.timer is not loaded
 };
 
 // Around everything that may run Lua once scripts are there. The outermost pair is one run: what
@@ -134,6 +135,8 @@ void co_push_obstacle(lua_State *L);
 int vm_load_path(lua_State *L, const char *path, const char *name);
 // What is left of path beneath the site's folder ("scripts/x.lua"); path itself outside of it.
 const char *vm_short_path(const struct vm *vm, const char *path);
+
+void timers_free(struct vm *vm); // of lua_timer.c: for vm_free, once no coroutine is left
 
 void lua_base_open(lua_State *L);      // print, os.exit, the watch on globals
 void lua_coroutine_open(lua_State *L); // coroutine.*

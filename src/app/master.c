@@ -240,6 +240,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    duty_on_end(m, s);
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
@@ -327,6 +328,8 @@ static void on_words(struct master *m)
             on_ready(m, s);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
+        else if (word.says == WORKER_RESTS)
+            duty_on_rest(m, s);
         else
             reload_on_word(m, s, &word);
     }
@@ -413,6 +416,8 @@ static int next_due(const struct master *m)
         at = reload_due(m);
     if (replace_due(m) < at)
         at = replace_due(m);
+    if (duty_due(m) < at)
+        at = duty_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->control && control_due(m->control) < at)
@@ -445,6 +450,7 @@ static void turn(struct master *m)
     reload_on_saved(m);
     reload_on_turn(m);
     replace_on_turn(m);
+    duty_on_turn(m);
     notify_turn(&m->notify, master_now());
 }
 

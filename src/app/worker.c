@@ -4,6 +4,7 @@
 //      → server → sockets → ready
 #include "app/worker.h"
 
+#include "app/background.h"
 #include "app/channel.h"
 #include "app/crash.h"
 #include "app/generations.h"
@@ -74,6 +75,7 @@ struct worker {
     struct watchdog *watchdog;
     struct cache_client *shared_cache;
     struct generations generations;
+    struct background background;
     struct timeout trim;      // of the file cache; armed while it keeps descriptors
     struct timeout unwritten; // access lines that the log did not take in their turn
     struct forms *forms;      // coded ones, of files
@@ -113,6 +115,20 @@ static bool fail(struct worker *w, const char *what, int err)
     return false;
 }
 
+// What it does for itself begins no more; the end waits for what still runs.
+static void end_background(struct worker *w)
+{
+    server_hold(w->server, true);
+    background_end(&w->background);
+}
+
+static void on_rest(void *arg)
+{
+    struct worker *w = arg;
+    server_hold(w->server, false);
+    say(w, WORKER_RESTS, 0, "");
+}
+
 static void on_signal(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)watch;
@@ -120,10 +136,12 @@ static void on_signal(struct watch *watch, uint32_t events)
     (void)events;
     while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
         w->sides.front.stopping = true;
-        if (info.ssi_signo == SIGTERM && w->server)
-            server_drain(w->server);
-        else
+        if (info.ssi_signo != SIGTERM || !w->server) {
             loop_stop(w->loop);
+            continue;
+        }
+        end_background(w);
+        server_drain(w->server);
     }
 }
 
@@ -197,10 +215,12 @@ static void serve_with(struct worker *w, const struct generation *g)
 static void leave(struct worker *w)
 {
     sides_stop_listening(&w->sides);
-    if (w->server)
-        server_leave(w->server, LEAVE_MS);
-    else
+    if (!w->server) {
         loop_stop(w->loop);
+        return;
+    }
+    end_background(w);
+    server_leave(w->server, LEAVE_MS);
 }
 
 static void on_message(struct worker *w, struct channel_message *m)
@@ -215,8 +235,13 @@ static void on_message(struct worker *w, struct channel_message *m)
         close(m->fds[1]);
         break;
     case CHANNEL_COMMIT:
-        if (generations_commit(&w->generations, m->number))
+        if (generations_commit(&w->generations, m->number)) {
             serve_with(w, w->generations.current);
+            background_committed(&w->background);
+        }
+        break;
+    case CHANNEL_DUTY:
+        background_give(&w->background, (enum timers_share)m->number);
         break;
     case CHANNEL_ABORT:
         generations_abort(&w->generations, m->number);
@@ -422,6 +447,14 @@ static void load(struct worker *w)
         .no_programs = w->has_seccomp && w->job->config->sandbox.exec.n == 0,
     };
     generations_init(&w->generations);
+    w->background = (struct background){
+        .generations = &w->generations,
+        .marks = &w->job->shared->background,
+        .patience_ms = w->job->config->dev ? BACKGROUND_DEV_MS : BACKGROUND_PATIENCE_MS,
+        .rests = on_rest,
+        .arg = w,
+    };
+    background_init(&w->background);
     log_ask_for_id(generations_running_id, &w->generations);
     generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
     close(w->job->scripts); // mapped, and read: kept open they would outlive every reload
@@ -486,6 +519,7 @@ static void take_down(struct worker *w)
         server_free(w->server);
     sides_close(&w->sides);
     log_ask_for_id(NULL, NULL); // the answer is in a generation
+    background_fini(&w->background);
     generations_fini(&w->generations);
     forms_free(w->forms);
     coding_fini();

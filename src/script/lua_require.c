@@ -18,6 +18,7 @@
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
 #include "script/lua_log.h"
+#include "script/lua_timer.h"
 #include "script/luax.h"
 #include "script/vm_inside.h"
 
@@ -392,6 +393,7 @@ static void set_preloads(lua_State *L, int package)
         {"lunette.mime", luaopen_lunette_mime},
         {"lunette.task", luaopen_lunette_task},
         {"lunette.time", luaopen_lunette_time},
+        {"lunette.timer", luaopen_lunette_timer},
         {"lunette.url", luaopen_lunette_url},
         {NULL, NULL},
     };

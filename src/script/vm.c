@@ -191,6 +191,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     co_drop_all(vm);
+    timers_free(vm);
     vm_rest_fini(vm);
     if (vm->L) {
         vm_enter(vm);
