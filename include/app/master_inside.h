@@ -129,9 +129,10 @@ void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
 
 // master_start.c
-bool master_start(struct master *m);           // false, said on stderr or in the log
-void master_say_start(const struct master *m); // once all workers are ready
-void master_tell_ready(struct master *m);      // the service manager
+bool master_start(struct master *m); // false, said on stderr or in the log
+// Once all workers are ready. declared: with --dev, what the site is; else "".
+void master_say_start(const struct master *m, const char *declared);
+void master_tell_ready(struct master *m); // the service manager
 void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
 
 // master_control.c: what is heard on the control socket

@@ -156,6 +156,7 @@ struct handler {
     int response_meta; // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
+    struct handler_declared declared;
     void (*load_done)(void *arg, const char *error);
     void *load_arg;
 };

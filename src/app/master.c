@@ -299,7 +299,7 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
     kill(s->pid, SIGKILL);
 }
 
-static void on_ready(struct master *m, struct slot *s)
+static void on_ready(struct master *m, struct slot *s, const char *declared)
 {
     s->ready = true;
     s->since = master_now();
@@ -308,7 +308,7 @@ static void on_ready(struct master *m, struct slot *s)
         return;
     m->state = SERVING;
     m->shared->starting = false;
-    master_say_start(m);
+    master_say_start(m, declared);
     replace_take_over(m);
     master_tell_ready(m);
 }
@@ -325,7 +325,7 @@ static void on_words(struct master *m)
         if (!s)
             reload_on_checker_word(m, &word);
         else if (word.says == WORKER_READY)
-            on_ready(m, s);
+            on_ready(m, s, word.text);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
         else if (word.says == WORKER_RESTS)

@@ -5,6 +5,7 @@
 #include "app/worker.h"
 
 #include "app/background.h"
+#include "app/changes.h"
 #include "app/channel.h"
 #include "app/crash.h"
 #include "app/generations.h"
@@ -397,15 +398,28 @@ static bool make_server(struct worker *w, const struct generation *g)
     return true;
 }
 
+// For the first lines of --dev: what these scripts declare.
+static const char *declared(const struct worker *w, const struct generation *g,
+                            char text[static CHANGES_TEXT])
+{
+    struct handler_declared d = handler_declared(g->handler);
+    if (!w->job->config->dev)
+        return "";
+    changes_count(g->scripts, d.routes, d.middleware, text);
+    return text;
+}
+
 // The first scripts are loaded, or not.
 static void begin(struct worker *w, unsigned number, const char *error)
 {
+    char text[CHANGES_TEXT];
     if (error)
         tell(w, error);
     else if (w->job->checks)
         say(w, WORKER_LOADED, number, "");
     else if (generations_commit(&w->generations, number) &&
-             make_server(w, w->generations.current) && !say(w, WORKER_READY, number, ""))
+             make_server(w, w->generations.current) &&
+             !say(w, WORKER_READY, number, declared(w, w->generations.current, text)))
         fail(w, "the pipe to the master", errno);
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);

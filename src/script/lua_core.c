@@ -51,6 +51,16 @@ static int core_start(lua_State *L)
     return 0;
 }
 
+// declared(routes, middleware): how many main.lua has.
+static int core_declared(lua_State *L)
+{
+    handler_of(L)->declared = (struct handler_declared){
+        .routes = (unsigned)luaL_checkinteger(L, 1),
+        .middleware = (unsigned)luaL_checkinteger(L, 2),
+    };
+    return 0;
+}
+
 // --- answers ---
 
 // A table body as JSON text, with its Content-Type, in the response object at res.
@@ -396,6 +406,7 @@ int luaopen_lunette_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start},
+        {"declared", core_declared},
         {"receive", core_receive},
         {"stream", core_stream},
         {"read", core_read},

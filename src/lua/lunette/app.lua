@@ -474,6 +474,9 @@ function app.loaded()
     if site.frozen then return end
     site.frozen = true
     dispatch.compile(site)
+    local routes = #site.tier.routes
+    for _, tier in pairs(site.hosts) do routes = routes + #tier.routes end
+    core.declared(routes, #site.uses)
 end
 
 return app

@@ -78,6 +78,7 @@ end
 local function new_core(files)
     local core = { logged = {}, decided = {}, FILE = { "the file" } }
     core.dev, core.data, core.settings = false, "/d", { a = 1 }
+    function core.declared(...) core.counts = { ... } end
     function core.start(t) core.started = t end
     function core.route() return nil end
     function core.log(level, text) core.logged[#core.logged + 1] = level .. " " .. text end
