@@ -156,6 +156,7 @@ static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
     lua_guard_open(L);
+    lua_blocking_open(L);
     lua_base_open(L);
     lua_coroutine_open(L);
     lua_require_open(L);
