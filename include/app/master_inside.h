@@ -70,6 +70,7 @@ struct slot {
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
     enum timers_share share; // of the background work, as it was told
+    bool rests;              // it does none any more: it ends
 };
 
 struct master {

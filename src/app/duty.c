@@ -16,9 +16,9 @@ enum {
     AGAIN_MS = 100, // until a worker that could not be told is told again
 };
 
-static bool is_ready(const struct slot *s)
+static bool may_have(const struct slot *s)
 {
-    return s->pid != 0 && s->ready;
+    return s->pid != 0 && s->ready && !s->rests;
 }
 
 static bool may_choose(const struct master *m)
@@ -30,7 +30,7 @@ static bool may_choose(const struct master *m)
 static void choose(struct master *m)
 {
     for (uint32_t i = 0; i < m->config->workers && !m->duty.holder; i++)
-        if (is_ready(&m->slots[i]))
+        if (may_have(&m->slots[i]))
             m->duty.holder = &m->slots[i];
     m->duty.given = master_now();
 }
@@ -40,7 +40,7 @@ static void tell(struct master *m, struct slot *s)
     enum timers_share share = s == m->duty.holder ? TIMERS_ALL : TIMERS_OWN;
     struct channel_message message = {
         .kind = CHANNEL_DUTY, .number = share, .fds = {-1, -1, -1, -1}};
-    if (!is_ready(s) || s->share >= share)
+    if (!may_have(s) || s->share >= share)
         return;
     if (channel_send(s->channel, &message) == 0)
         s->share = share;
@@ -90,6 +90,7 @@ void duty_on_end(struct master *m, struct slot *s)
 
 void duty_on_rest(struct master *m, struct slot *s)
 {
+    s->rests = true;
     if (s == m->duty.holder)
         let_go(m);
 }

@@ -161,7 +161,7 @@ static void start_worker(struct master *m, struct slot *s)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
     s->pid = pid;
-    s->ready = false;
+    s->ready = s->rests = false;
     s->since = master_now();
 }
 

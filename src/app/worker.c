@@ -62,6 +62,9 @@ const struct worker_bound worker_bounds[] = {
     {"memory for them", GENERATION_BYTES, "B"},
     {"large files kept open", GENERATION_DESCRIPTORS, ""},
     {"memory for coded files", KEPT_FORMS, "B"},
+    {"pieces of background work", TIMERS_MAX, ""},
+    {"app.at_start of the server", TIMERS_STARTS, ""},
+    {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},
     {NULL, 0, NULL},
 };
 
@@ -119,8 +122,8 @@ static bool fail(struct worker *w, const char *what, int err)
 // What it does for itself begins no more; the end waits for what still runs.
 static void end_background(struct worker *w)
 {
-    server_hold(w->server, true);
     background_end(&w->background);
+    server_hold(w->server, !w->background.rested);
 }
 
 static void on_rest(void *arg)

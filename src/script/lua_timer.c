@@ -46,6 +46,7 @@ struct timers {
     struct chore *first, **last;
     unsigned count, starts, running;
     bool has_daily, ended, cancelled;
+    uint32_t patience_ms;
     enum timers_share share;
     struct timers_marks *marks;
     uint32_t number;
@@ -260,8 +261,11 @@ static void on_ending(struct timeout *t)
     for (struct chore *c = ts->first; c; c = c->next) {
         if (!c->co)
             continue;
-        log_write(LOG_WARN, "%s is %s: its scripts are not in use any more", c->what,
-                  ts->cancelled ? "killed, since it went on" : "ended while it ran");
+        if (ts->cancelled)
+            log_write(LOG_WARN, "%s went on, and is killed", c->what);
+        else
+            log_write(LOG_WARN, "%s still ran %g s after its scripts went out of use, and is ended",
+                      c->what, ts->patience_ms / 1000.0);
         c->cancelled = true;
         if (ts->cancelled)
             co_kill(c->co);
@@ -279,6 +283,7 @@ void timers_end(struct vm *vm, uint32_t patience_ms)
     if (!ts || ts->ended)
         return;
     ts->ended = true;
+    ts->patience_ms = patience_ms;
     timeout_remove(ts->loop, &ts->look);
     for (struct chore *c = ts->first; c; c = c->next) {
         timeout_remove(ts->loop, &c->due);

@@ -1,5 +1,6 @@
 """Background work: app.every, app.at and app.at_start. What runs where is read from the log, whose
 records have the worker's pid."""
+import contextlib
 import os
 import re
 import signal
@@ -247,12 +248,12 @@ def test_an_endless_loop_ends_with_its_scripts(serve):
     texts = [text for _, text in said(server, "loop")]
     two = texts.index("loop two")
     assert texts[two - 1] == "loop one over" and set(texts[two:]) == {"loop two"}
-    server.wait_for(r"app\.at_start at scripts/main\.lua:5 is ended while it ran")
+    server.wait_for(r"app\.at_start at scripts/main\.lua:5 still ran 0\.5 s after its scripts went out of use")
     put(server, "scripts/main.lua", HEAD + 'app.at_start(function() print "loop three" end)')
     eventually(lambda: said(server, "loop three"))
     texts = [text for _, text in said(server, "loop")]
     assert "loop two" not in texts[texts.index("loop three"):]
-    server.wait_for(r"app\.at_start at scripts/main\.lua:5 is killed, since it went on")
+    server.wait_for(r"app\.at_start at scripts/main\.lua:5 went on, and is killed")
 
 
 def test_a_run_is_finished_before_a_stop(serve):
@@ -385,3 +386,26 @@ def test_misuse(serve, call, why):
     server.process.send_signal(signal.SIGHUP)
     server.wait_for("came to nothing")
     assert why in server.errors()
+
+
+def test_a_worker_that_is_told_to_end_hands_over_at_once(serve):
+    server = serve({"scripts/main.lua": HEAD + """
+        app.every(0.05, function() print "tick" end)
+        app.get("/", function() task.sleep(4) return app.text "slow" end)
+        """}, "--workers", "2")
+    leader = eventually(lambda: said(server, "tick"))[0][0]
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):  # each worker has some
+            stack.enter_context(server.wire()).get("/")
+        time.sleep(0.3)
+        os.kill(leader, signal.SIGTERM)
+        os.kill(leader, signal.SIGTERM)
+        eventually(lambda: pids(server, "tick") - {leader}, 3)
+        assert leader in server.workers()  # it still answers
+
+
+def test_an_idle_server_stops_at_once(serve):
+    server = serve(TICKS, "--workers", "2")
+    eventually(lambda: said(server, "tick"))
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(4) == 0
