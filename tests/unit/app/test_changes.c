@@ -89,12 +89,12 @@ static void test_changes(void **state)
 // Names as long as they come are cut, not the sentence.
 static void test_long_names(void **state)
 {
-    char name[256], got[CHANGES_TEXT];
+    char name[300], got[CHANGES_TEXT];
     (void)state;
     struct snapshot *before = take();
     for (int i = 0; i < 5; i++) {
         memset(name, 'x', 250);
-        snprintf(name + 245, 10, "%d", i);
+        snprintf(name + 245, sizeof name - 245, "%d", i);
         put(name, "new");
     }
     struct snapshot *after = take();
