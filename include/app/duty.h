@@ -26,7 +26,7 @@ void duty_on_turn(struct master *m);
 int64_t duty_due(const struct master *m);            // INT64_MAX: nothing is
 void duty_on_end(struct master *m, struct slot *s);  // of a worker
 void duty_on_rest(struct master *m, struct slot *s); // what it did is over, and it does no more
-void duty_free(struct master *m, const char *text);  // the old master has said duty_rests
+void duty_free(struct master *m, const char *text);  // the old master has said duty_say_rest
 
 enum { DUTY_TEXT = 32 };
 // What the old master says, for duty_free: until when times of day are done.

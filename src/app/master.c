@@ -321,6 +321,7 @@ static void on_words(struct master *m)
            (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
+        word.text[WORKER_TEXT - 1] = '\0'; // whatever a worker has become
         struct slot *s = master_slot(m, word.pid);
         if (!s)
             reload_on_checker_word(m, &word);
