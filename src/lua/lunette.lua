@@ -15,6 +15,9 @@ core.start {
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
     raise = errors.on_raise,      -- the message handler of streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
+    settle = dispatch.settle,     -- settle(req, ok, …) → answer to what a plain route's xpcall gave
+    xpcall = xpcall,
+    files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
