@@ -33,15 +33,17 @@ static inline size_t blocks_class(size_t n)
     return (n + BLOCKS_STEP - 1) / BLOCKS_STEP;
 }
 
+// p, which has before bytes, with after of them, at least 1; a new block where p is NULL. NULL: there
+// is no memory, and p is as it was.
+void *blocks_resize(void *p, size_t before, size_t after);
+
 // n bytes, at least 1; NULL without memory.
 static inline void *blocks_take(struct blocks *b, size_t n)
 {
-    if (n > BLOCKS_LARGEST)
-        return malloc(n);
     size_t class = blocks_class(n);
-    struct block *p = b->free[class];
+    struct block *p = n <= BLOCKS_LARGEST ? b->free[class] : NULL;
     if (!p)
-        return malloc(class * BLOCKS_STEP);
+        return blocks_resize(NULL, 0, n);
     b->free[class] = p->next;
     b->kept -= class * BLOCKS_STEP;
     return p;
@@ -63,8 +65,6 @@ static inline void blocks_give(struct blocks *b, void *p, size_t n)
     b->kept += class * BLOCKS_STEP;
 }
 
-// p, which has before bytes, with after of them, both at least 1. NULL: p is as it was.
-void *blocks_resize(void *p, size_t before, size_t after);
 // Gives everything that is kept to the C library.
 void blocks_drain(struct blocks *b);
 
