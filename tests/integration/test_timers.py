@@ -4,11 +4,12 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 
-from conftest import eventually
+from conftest import LUNETTE, eventually
 from running import ask
 from test_replace import SITE as REPLACED_SITE, start  # noqa: F401 (a fixture)
 
@@ -409,3 +410,17 @@ def test_an_idle_server_stops_at_once(serve):
     eventually(lambda: said(server, "tick"))
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(4) == 0
+
+
+def test_a_command_that_only_loads_starts_nothing(make_site):
+    site = make_site({"scripts/main.lua": HEAD + """
+        app.every(0.01, function() print "ran" end, { at_once = true })
+        app.at_start(function() print "ran" end, { each_worker = true })
+        """, "tests/waits.lua": """
+        local test = require "lunette.test"
+        test.test("a while", function() require "lunette.task".sleep(0.3) end)
+        """})
+    done = subprocess.run([LUNETTE, "test", str(site)], capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done
+    assert "ran" not in done.stdout + done.stderr
