@@ -16,6 +16,7 @@ enum channel_kind {
     CHANNEL_COMMIT,  // what was loaded takes over
     CHANNEL_ABORT,   // it is not wanted any more
     CHANNEL_CURRENT, // to WORKER_ASKS: what is saved is loaded, or cannot be
+    CHANNEL_DUTY,    // number: enum timers_share, what of the background work is the receiver's
     CHANNEL_LEAVE,   // another server has taken over: end once what is open is over
     // With --dev. Something of site/ was saved, for the number-th time; text: a path beneath it, or ""
     CHANNEL_SAVED,

@@ -5,6 +5,7 @@
 #include "app/channel.h"
 #include "app/config.h"
 #include "app/control.h"
+#include "app/duty.h"
 #include "app/files.h"
 #include "app/inherit.h"
 #include "app/notify.h"
@@ -71,6 +72,8 @@ struct slot {
     bool loaded;             // the scripts of the reload under way
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
+    enum timers_share share; // of the background work, as it was told
+    bool rests;              // it does none any more: it ends
 };
 
 struct master {
@@ -101,6 +104,7 @@ struct master {
     uint32_t saves;                // of that so far
     bool bare;                     // no scripts could be loaded since the start, with --dev
     struct replace replace;
+    struct duty duty;
     struct reload_end last;
     int64_t began;
     time_t began_wall;
@@ -149,9 +153,10 @@ enum { SAVES_EXCERPT = 4096 };
 void saves_add_excerpt(int scripts, struct str message, struct buf *out);
 
 // master_start.c
-bool master_start(struct master *m);           // false, said on stderr or in the log
-void master_say_start(const struct master *m); // once all workers are ready
-void master_tell_ready(struct master *m);      // the service manager
+bool master_start(struct master *m); // false, said on stderr or in the log
+// Once all workers are ready. declared: with --dev, what the site is; else "".
+void master_say_start(const struct master *m, const char *declared);
+void master_tell_ready(struct master *m); // the service manager
 void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
 
 // master_control.c: what is heard on the control socket

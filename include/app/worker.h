@@ -6,6 +6,7 @@
 #include "content/cache.h"
 #include "http/server.h"
 #include "net/watchdog.h"
+#include "script/lua_timer.h"
 
 #include <stdatomic.h>
 
@@ -19,14 +20,17 @@ struct worker_shared {
     uint64_t server;                            // with --dev: another with each start
     struct figures *figures;                    // of metrics; NULL: nobody asks
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
+    struct timers_marks background;
 };
 
 // What a worker says to the master, in one write.
 enum worker_says {
-    WORKER_READY,   // it serves; text: with --dev, why not the scripts that it was to load
+    WORKER_READY,   // it serves; with --dev text says what the site declares
+    WORKER_BARE,    // the same, with --dev, but without the scripts that it was to load: text says why
     WORKER_LOST,    // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why
+    WORKER_RESTS,   // its background work is over, and it does none any more
     WORKER_ASKS,    // with --dev: CHANNEL_CURRENT is wanted when nothing is left to be reloaded
 };
 enum { WORKER_TEXT = 1024 };

@@ -40,6 +40,11 @@ void handler_free(struct handler *h);
 
 // Requests that are under way, or whose coroutines are.
 unsigned handler_busy(const struct handler *h);
+// How much main.lua has declared, once it is loaded.
+struct handler_declared {
+    unsigned routes, middleware;
+};
+struct handler_declared handler_declared(const struct handler *h);
 // Breaks off every answer under way: the connections are closed.
 void handler_end_all(struct handler *h);
 // The id of the request whose Lua runs at the moment; empty: none does.

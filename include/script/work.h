@@ -160,6 +160,7 @@ struct handler {
     int request_meta, headers_meta;
     bool started;        // core.start was called
     struct buf reported; // what handler_report gives
+    struct handler_declared declared;
     void (*load_done)(void *arg, const char *error);
     void *load_arg;
 };

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "content/filecache.h"
 #include "script/co.h"
+#include "script/lua_timer.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -44,7 +45,9 @@ static bool may_go(struct generation *one, uint64_t now)
     }
     if (one->idle_since == 0)
         one->idle_since = now;
-    return generation_is_over(one) || now - one->idle_since >= TASKS_MS;
+    if (generation_is_over(one))
+        return true;
+    return now - one->idle_since >= TASKS_MS && timers_running(one->vm) == 0; // see background.h
 }
 
 static void on_sweep(struct timeout *t)

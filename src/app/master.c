@@ -169,7 +169,7 @@ static void start_worker(struct master *m, struct slot *s)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
     s->pid = pid;
-    s->ready = false;
+    s->ready = s->rests = false;
     s->since = master_now();
 }
 
@@ -248,6 +248,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    duty_on_end(m, s);
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
@@ -308,7 +309,7 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
 
 static void on_ready(struct master *m, struct slot *s, const struct worker_word *word)
 {
-    m->bare = *word->text;
+    m->bare = word->says == WORKER_BARE;
     s->ready = true;
     s->since = master_now();
     s->pause = 0;
@@ -316,7 +317,7 @@ static void on_ready(struct master *m, struct slot *s, const struct worker_word 
         return;
     m->state = SERVING;
     m->shared->starting = false;
-    master_say_start(m);
+    master_say_start(m, m->bare ? "" : word->text);
     replace_take_over(m);
     master_tell_ready(m);
 }
@@ -329,13 +330,16 @@ static void on_words(struct master *m)
            (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
+        word.text[WORKER_TEXT - 1] = '\0'; // whatever a worker has become
         struct slot *s = master_slot(m, word.pid);
         if (!s)
             reload_on_checker_word(m, &word);
-        else if (word.says == WORKER_READY)
+        else if (word.says == WORKER_READY || word.says == WORKER_BARE)
             on_ready(m, s, &word);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
+        else if (word.says == WORKER_RESTS)
+            duty_on_rest(m, s);
         else
             reload_on_word(m, s, &word);
     }
@@ -422,6 +426,8 @@ static int next_due(const struct master *m)
         at = reload_due(m);
     if (replace_due(m) < at)
         at = replace_due(m);
+    if (duty_due(m) < at)
+        at = duty_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->control && control_due(m->control) < at)
@@ -455,6 +461,7 @@ static void turn(struct master *m)
     reload_on_saved(m);
     reload_on_turn(m);
     replace_on_turn(m);
+    duty_on_turn(m);
     notify_turn(&m->notify, master_now());
 }
 

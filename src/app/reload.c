@@ -1,4 +1,5 @@
 // Reloads, the master's side: see the drawing in master_inside.h.
+#include "app/changes.h"
 #include "app/channel.h"
 #include "app/figures.h"
 #include "app/master_inside.h"
@@ -166,17 +167,31 @@ static void take_settings(struct master *m)
         munmap(p, n);
 }
 
+// For --dev: what is saved is loaded by itself, and so is told. "" elsewhere.
+static void describe(const struct master *m, char changes[static CHANGES_TEXT])
+{
+    struct snapshot *before = m->config->dev ? snapshot_open(m->told.scripts) : NULL;
+    struct snapshot *after = before ? snapshot_open(m->reload.new.scripts) : NULL;
+    changes[0] = '\0';
+    if (after)
+        changes_describe(before, after, changes);
+    snapshot_close(before);
+    snapshot_close(after);
+}
+
 static void commit(struct master *m)
 {
+    char changes[CHANGES_TEXT];
     struct reload *r = &m->reload;
+    describe(m, changes);
     close_told(&m->told);
     m->told = r->new; // before anybody is told: who starts from now on starts with it
     reload_tell_workers(m, CHANNEL_COMMIT, NULL);
     r->new.scripts = r->new.settings = -1;
     r->failed = m->bare = false;
     take_settings(m);
-    log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
-              (long long)(master_now() - r->began));
+    log_write(LOG_INFO, "reloaded (%u), in %lld ms%s%s", m->told.number,
+              (long long)(master_now() - r->began), *changes ? ": " : "", changes);
     over(m, NULL);
 }
 

@@ -4,6 +4,8 @@
 //      → server → sockets → ready
 #include "app/worker.h"
 
+#include "app/background.h"
+#include "app/changes.h"
 #include "app/channel.h"
 #include "app/crash.h"
 #include "app/generations.h"
@@ -67,6 +69,9 @@ const struct worker_bound worker_bounds[] = {
     {"memory for all of them", MEMORY_BYTES_MAX, "B"},
     {"a value in a database", VALUE_BYTES_MAX, "B"},
     {"a text of SQL", SQL_BYTES_MAX, "B"},
+    {"pieces of background work", TIMERS_MAX, ""},
+    {"app.at_start of the server", TIMERS_STARTS, ""},
+    {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},
     {NULL, 0, NULL},
 };
 
@@ -81,6 +86,7 @@ struct worker {
     struct watchdog *watchdog;
     struct cache_client *shared_cache;
     struct generations generations;
+    struct background background;
     struct timeout trim;      // of the file cache; armed while it keeps descriptors
     struct timeout unwritten; // access lines that the log did not take in their turn
     struct forms *forms;      // coded ones, of files
@@ -121,6 +127,20 @@ static bool fail(struct worker *w, const char *what, int err)
     return false;
 }
 
+// What it does for itself begins no more; the end waits for what still runs.
+static void end_background(struct worker *w)
+{
+    background_end(&w->background);
+    server_hold(w->server, !w->background.rested);
+}
+
+static void on_rest(void *arg)
+{
+    struct worker *w = arg;
+    server_hold(w->server, false);
+    say(w, WORKER_RESTS, 0, "");
+}
+
 static void on_signal(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)watch;
@@ -130,10 +150,12 @@ static void on_signal(struct watch *watch, uint32_t events)
         w->sides.front.stopping = true;
         if (w->job->config->dev && w->server)
             live_stop(&w->live);
-        if (info.ssi_signo == SIGTERM && w->server)
-            server_drain(w->server);
-        else
+        if (info.ssi_signo != SIGTERM || !w->server) {
             loop_stop(w->loop);
+            continue;
+        }
+        end_background(w);
+        server_drain(w->server);
     }
 }
 
@@ -196,10 +218,12 @@ static void leave(struct worker *w)
     sides_stop_listening(&w->sides);
     if (w->job->config->dev && w->server)
         live_stop(&w->live);
-    if (w->server)
-        server_leave(w->server, LEAVE_MS);
-    else
+    if (!w->server) {
         loop_stop(w->loop);
+        return;
+    }
+    end_background(w);
+    server_leave(w->server, LEAVE_MS);
 }
 
 static void on_failed(struct worker *w, int report)
@@ -215,6 +239,7 @@ static void on_commit(struct worker *w, unsigned number)
     if (!generations_commit(&w->generations, number))
         return;
     serve_with(w, w->generations.current);
+    background_committed(&w->background);
     if (w->job->config->dev)
         live_reloaded(&w->live, number);
 }
@@ -232,6 +257,9 @@ static void on_message(struct worker *w, struct channel_message *m)
         break;
     case CHANNEL_COMMIT:
         on_commit(w, m->number);
+        break;
+    case CHANNEL_DUTY:
+        background_give(&w->background, (enum timers_share)m->number);
         break;
     case CHANNEL_ABORT:
         generations_abort(&w->generations, m->number);
@@ -402,18 +430,31 @@ static bool make_server(struct worker *w, const struct generation *g)
     return true;
 }
 
-// It serves all the same, and says why.
-static bool stay(struct worker *w, const char *error)
+// For the first lines of --dev: what these scripts declare.
+static const char *declared(const struct worker *w, const struct generation *g,
+                            char text[static CHANGES_TEXT])
 {
-    log_write(LOG_ERROR, "%s", error);
-    live_start_failed(&w->live, w->generations.report, error);
-    return make_server(w, NULL);
+    struct handler_declared d = handler_declared(g->handler);
+    if (!w->job->config->dev)
+        return "";
+    changes_count(g->scripts, d.routes, d.middleware, text);
+    return text;
 }
 
 // What the master is to hear.
-static void say_ready(struct worker *w, unsigned number, const char *error)
+static void say_ready(struct worker *w, unsigned number)
 {
-    if (!say(w, WORKER_READY, number, error ? error : ""))
+    char text[CHANGES_TEXT];
+    if (!say(w, WORKER_READY, number, declared(w, w->generations.current, text)))
+        fail(w, "the pipe to the master", errno);
+}
+
+// It serves all the same, and says why.
+static void stay(struct worker *w, unsigned number, const char *error)
+{
+    log_write(LOG_ERROR, "%s", error);
+    live_start_failed(&w->live, w->generations.report, error);
+    if (make_server(w, NULL) && !say(w, WORKER_BARE, number, error))
         fail(w, "the pipe to the master", errno);
 }
 
@@ -425,17 +466,15 @@ static void begin(struct worker *w, unsigned number, const char *error)
                  : 0;
     if (rc < 0)
         log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown: %s", strerror(-rc));
-    if (error && w->job->stays) {
-        if (stay(w, error))
-            say_ready(w, number, error);
-    } else if (error) {
+    if (error && w->job->stays)
+        stay(w, number, error);
+    else if (error)
         tell(w, error);
-    } else if (w->job->checks) {
+    else if (w->job->checks)
         say(w, WORKER_LOADED, number, "");
-    } else if (generations_commit(&w->generations, number) &&
-               make_server(w, w->generations.current)) {
-        say_ready(w, number, NULL);
-    }
+    else if (generations_commit(&w->generations, number) &&
+             make_server(w, w->generations.current))
+        say_ready(w, number);
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);
 }
@@ -479,6 +518,14 @@ static void load(struct worker *w)
     if (w->job->config->dev)
         live_init(&w->live, w->loop, w->job->shared->server, w->job->saves, w->job->number);
     generations_init(&w->generations);
+    w->background = (struct background){
+        .generations = &w->generations,
+        .marks = &w->job->shared->background,
+        .patience_ms = w->job->config->dev ? BACKGROUND_DEV_MS : BACKGROUND_PATIENCE_MS,
+        .rests = on_rest,
+        .arg = w,
+    };
+    background_init(&w->background);
     log_ask_for_id(generations_running_id, &w->generations);
     generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
     close(w->job->scripts); // mapped, and read: kept open they would outlive every reload
@@ -544,6 +591,7 @@ static void take_down(struct worker *w)
     sides_close(&w->sides);
     live_fini(&w->live);
     log_ask_for_id(NULL, NULL); // the answer is in a generation
+    background_fini(&w->background);
     generations_fini(&w->generations);
     forms_free(w->forms);
     coding_fini();

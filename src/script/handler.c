@@ -815,6 +815,11 @@ unsigned handler_busy(const struct handler *h)
     return h->busy;
 }
 
+struct handler_declared handler_declared(const struct handler *h)
+{
+    return h->declared;
+}
+
 void handler_end_all(struct handler *h)
 {
     for (uint32_t i = 0; i < h->work_count; i++)

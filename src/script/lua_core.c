@@ -53,6 +53,16 @@ static int core_start(lua_State *L)
     return 0;
 }
 
+// declared(routes, middleware): how many main.lua has.
+static int core_declared(lua_State *L)
+{
+    handler_of(L)->declared = (struct handler_declared){
+        .routes = (unsigned)luaL_checkinteger(L, 1),
+        .middleware = (unsigned)luaL_checkinteger(L, 2),
+    };
+    return 0;
+}
+
 // plain(method, handlers): the plain routes of a method, path → handler: what C may call without
 // dispatch (handler.c).
 static int core_plain(lua_State *L)
@@ -393,6 +403,7 @@ int luaopen_lunette_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start},
+        {"declared", core_declared},
         {"plain", core_plain},
         {"receive", core_receive},
         {"stream", core_stream},

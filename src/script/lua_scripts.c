@@ -24,9 +24,9 @@ int core_script_text(lua_State *L)
 int core_script_names(lua_State *L)
 {
     const struct snapshot *s = vm_options(vm_of(L))->scripts;
-    struct str name;
+    struct str name, text;
     lua_newtable(L);
-    for (uint64_t i = 0; s && snapshot_name(s, i, &name); i++) {
+    for (size_t i = 0; s && snapshot_file(s, i, &name, &text); i++) {
         luax_push(L, name);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }

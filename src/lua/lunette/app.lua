@@ -17,6 +17,7 @@ local response_cache = require "lunette.response_cache"
 local router = require "lunette.router"
 local static = require "lunette.static"
 local suggest = require "lunette.suggest"
+local timers = require "lunette.timers"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
 local valid_option = require "lunette.valid_option"
@@ -305,6 +306,18 @@ function calls.on_error(scope, status, fn)
     scope.pages[code or "*"] = fn
 end
 
+-- app.every, app.at, app.at_start: see timers.lua.
+for name, declare_work in pairs(timers) do
+    calls[name] = function(scope, a, b, c)
+        local what = "app." .. name
+        if site.frozen then misuse("%s: background work is declared while main.lua loads", what) end
+        if scope.parent then
+            misuse("%s: background work is declared on app, not in a group or host", what)
+        end
+        declare_work(a, b, c)
+    end
+end
+
 local helpers = {} -- name → function(…): the same in every scope
 
 for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirect_back", "file",
@@ -404,7 +417,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start" }
+local LATER = { "websocket" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()
@@ -465,6 +478,9 @@ function app.loaded()
     if site.frozen then return end
     site.frozen = true
     dispatch.compile(site)
+    local routes = #site.tier.routes
+    for _, tier in pairs(site.hosts) do routes = routes + #tier.routes end
+    core.declared(routes, #site.uses)
 end
 
 return app

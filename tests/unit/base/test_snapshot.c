@@ -115,12 +115,12 @@ static void names_come_sorted(void **state)
     put("a/z.lua", "");
     static const char *const names[] = {"a.lua", "a/z.lua", "b.lua"};
     struct snapshot *s = take();
-    struct str name;
-    for (uint64_t i = 0; i < 3; i++) {
-        assert_true(snapshot_name(s, i, &name));
+    struct str name, text;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(snapshot_file(s, i, &name, &text));
         assert_true(str_eq(name, str_z(names[i])));
     }
-    assert_false(snapshot_name(s, 3, &name));
+    assert_false(snapshot_file(s, 3, &name, &text));
     snapshot_close(s);
 }
 
