@@ -303,7 +303,7 @@ FAILURES = [
     ("local a = 1\nrequire 'nowhere'", "scripts/main.lua:2: error: module 'nowhere' not found"),
     ("\nrequire 'lib'", "scripts/lib.lua:3: error: unexpected symbol near <eof>"),
     ("\nerror 'by hand'", "scripts/main.lua:2: error: by hand"),
-    ("\n\nerror({})", "scripts/main.lua:3: error: an error that is not a string but a table"),
+    ("\n\nerror({})", "scripts/main.lua:3: error: (error object is a table value)"),
     ("local app = require 'lunette'\napp.static('/x', 'nowhere')",
      "scripts/main.lua:2: error: app.static: the folder "),
     ("local app = require 'lunette'\napp.gte('/')", "scripts/main.lua:2: error: app.gte is unknown"),
