@@ -25,9 +25,9 @@ struct worker_shared {
 
 // What a worker says to the master, in one write.
 enum worker_says {
-    WORKER_READY,   // it serves; with --dev text says what the site declares
-    WORKER_BARE,    // the same, with --dev, but without the scripts that it was to load: text says why
-    WORKER_LOST,    // its Lua does not come back: text says where it is
+    WORKER_READY, // it serves; with --dev text says what the site declares
+    WORKER_BARE, // the same, with --dev, but without the scripts that it was to load: text says why
+    WORKER_LOST, // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why
     WORKER_RESTS,   // its background work is over, and it does none any more

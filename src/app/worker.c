@@ -472,8 +472,7 @@ static void begin(struct worker *w, unsigned number, const char *error)
         tell(w, error);
     else if (w->job->checks)
         say(w, WORKER_LOADED, number, "");
-    else if (generations_commit(&w->generations, number) &&
-             make_server(w, w->generations.current))
+    else if (generations_commit(&w->generations, number) && make_server(w, w->generations.current))
         say_ready(w, number);
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);
