@@ -31,7 +31,6 @@ enum cli_command {
     CLI_TEST_HELP,
     CLI_REPL_HELP,
     CLI_VERSION,
-    CLI_LATER, // a command that this version does not have: name says which
 };
 
 // Strings point into argv.
