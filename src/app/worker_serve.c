@@ -35,6 +35,7 @@ void worker_serve_with(struct worker *w, const struct generation *g)
     log_set_level((enum log_level)log_level_parse(str_z(g->config->log.level)));
     w->hold.site = &handler_http;
     w->hold.self = g->handler;
+    w->live.scripts = g->handler;
     if (!w->job->config->dev)
         w->sides.front.self = g->handler;
     if (!w->job->config->dev && !is_in_front(w))

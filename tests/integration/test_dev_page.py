@@ -322,6 +322,19 @@ def test_a_start_that_fails_differently_shows_the_last(serve):
     eventually(lambda: "The scripts that ran before go on" in server.errors())
 
 
+def test_a_host_that_may_be_somebody_elses_gets_the_plain_pages(serve, dev):
+    failed = serve({**START, "scripts/part.lua": "error('secret word')\n"}, "--dev")
+    assert b"secret word" in ask(failed, "/", HTML).body
+    answer = ask(failed, "/", HTML, host="evil.example")
+    assert answer.status == 503 and b"Service Unavailable" in answer.body
+    for word in (b"secret", b"scripts/", b"<script", b"lunette"):
+        assert word not in answer.body
+    for path, status in (("/deep", 500), ("/tpl", 500), ("/nothing", 500), ("/wait", 500), ("/page/fails", 418)):
+        answer = ask(dev, path, HTML, host="evil.example")
+        assert answer.status == status and not re.search(rb"scripts/|<script|Stack|lunette|row", answer.body)
+    assert b"without" in ask(dev, "/own/error", host="evil.example").body
+
+
 def test_without_dev_a_start_that_fails_ends(make_site):
     from running import start_fails
     assert "first" in start_fails(make_site({**START, "scripts/part.lua": "error('first')\n"}))
