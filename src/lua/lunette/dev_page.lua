@@ -110,6 +110,18 @@ local function put_code(w, lines)
     w:put("</div>\n")
 end
 
+-- A text without the secrets that stand in the path, which w.hidden has with what is shown of them.
+local function without_hidden(w, text)
+    for _, one in ipairs(w.hidden or {}) do
+        local from, to = text:find(one[1], 1, true)
+        while from do
+            text = text:sub(1, from - 1) .. one[2] .. text:sub(to + 1)
+            from, to = text:find(one[1], from + #one[2], true)
+        end
+    end
+    return text
+end
+
 local function put_table(w, rows)
     w:put('<table class="sheet">')
     for i, row in ipairs(rows) do
@@ -117,7 +129,7 @@ local function put_table(w, rows)
             w:put("<tr><th>…</th><td>%s more</td></tr>", tostring(#rows - i + 1))
             break
         end
-        local text = row[2]
+        local text = without_hidden(w, row[2])
         if #text > CELL then text = ("%s… (%d bytes)"):format(value.cut(text, CELL), #text) end
         w:put("<tr><th>%s</th><td>%s</td></tr>\n", row[1], text)
     end
@@ -183,7 +195,7 @@ local function header_text(name, text)
     if name == "cookie" then return mask_cookies(text) end
     local scheme, rest = text:match("^(%a+) (.+)$")
     if name:find("authorization$") and scheme then return scheme .. " " .. value.mask(rest) end
-    return value.is_secret(name) and value.mask(text) or text
+    return value.is_secret(name) and value.mask(text) or value.mask_pairs(text)
 end
 
 -- Rows of name → string or anything, in order of names.
@@ -195,8 +207,8 @@ local function rows_of(t, shown)
     table.sort(names)
     for _, name in ipairs(names) do
         local v = rawget(t, name)
-        local text = type(v) == "string" and (value.is_secret(name) and value.mask(v) or v)
-            or value.text(v)
+        local text = type(v) == "string" and not value.is_secret(name) and value.mask_pairs(v)
+            or value.text(v, name)
         rows[#rows + 1] = { name, shown and shown(name, tostring(v)) or text }
     end
     return rows
@@ -213,11 +225,27 @@ local function table_at(req, name, made)
     return ok and type(t) == "table" and t or {}
 end
 
+-- The parameters of the path that are secrets, as they stand in a path and as they were sent.
+local function hidden_in(req)
+    local list = {}
+    for name, v in next, table_at(req, "params", false) do
+        if type(v) == "string" and v ~= "" and value.is_secret(name) then
+            local shown = "/" .. value.mask(v)
+            list[#list + 1] = { "/" .. v, shown }
+            for sent in req.target:gmatch("/([^/?]+)") do
+                if sent ~= v and value.decode(sent) == v then list[#list + 1] = { "/" .. sent, shown } end
+            end
+        end
+    end
+    return list
+end
+
 -- What was asked for. Nothing is received or parsed for it: a body is shown where somebody read it.
 local function put_request(w, req, entry)
     w:put('<section class="request">\n<h2>Request</h2>\n')
     local route = entry and entry.route
-    local first = { { "request", ("%s %s HTTP/%s"):format(req.method, req.target, req.version) } }
+    local target = value.mask_pairs(req.target)
+    local first = { { "request", ("%s %s HTTP/%s"):format(req.method, target, req.version) } }
     if route then
         first[2] = { "route", ("%s, declared at %s"):format(route.pattern.text, route.place) }
     else
@@ -261,6 +289,8 @@ end
 -- What is shown of a failure {title, message, stack, text}: HTML.
 local function shown(failure, req, entry)
     local w = new_writer()
+    local found, hidden = pcall(hidden_in, req)
+    w.hidden = found and hidden or nil
     local source, line = place_of(failure.message, failure.stack)
     local message = without_place(failure.message, source, line)
     w:put('<main class="lunette">\n')
@@ -272,6 +302,7 @@ local function shown(failure, req, entry)
     if req then
         local ok, text = pcall(function()
             local inner = new_writer()
+            inner.hidden = w.hidden
             put_request(inner, req, entry)
             return table.concat(inner)
         end)
