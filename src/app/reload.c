@@ -96,14 +96,24 @@ static void remember(struct master *m, const char *why)
     snprintf(last->why, sizeof last->why, "%s", why ? why : "");
 }
 
+// The first line of what was said, which may be the head of a list.
+static struct str in_one_line(const char *why)
+{
+    struct str line = str_of(why, strcspn(why, "\n"));
+    if (str_ends(line, STR(":")))
+        line.n--;
+    return line;
+}
+
 // A server that stops has said so already.
 static void tell_service(struct master *m, const char *why)
 {
+    struct str line = in_one_line(why ? why : "");
     if (m->state != SERVING)
         return;
     if (why)
         notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", m->last.number,
-                    (int)strcspn(why, "\n"), why);
+                    STR_ARG(line));
     else
         notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", m->last.number);
 }
@@ -127,12 +137,13 @@ static void over(struct master *m, const char *why)
 
 static void fail(struct master *m, const char *why)
 {
+    struct str line = in_one_line(why);
     if (m->reload.stage == RELOAD_LOADING)
         reload_tell_workers(m, CHANNEL_ABORT, NULL);
     if (m->config->dev && m->state <= SERVING)
         saves_tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
-              (int)strcspn(why, "\n"), why, // the rest was said before
+              STR_ARG(line), // the rest was said before
               m->state <= SERVING && !m->bare ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
