@@ -67,6 +67,8 @@ void reload_tell_workers(struct master *m, enum channel_kind kind, const struct 
         message.fds[0] = t->scripts;
         message.fds[1] = t->settings;
     }
+    if (kind == CHANNEL_LOAD)
+        message.fds[2] = m->reload.report;
     for (uint32_t i = 0; i < m->config->workers; i++) {
         const struct slot *s = &m->slots[i];
         int rc = s->pid ? channel_send(s->channel, &message) : 0;
@@ -125,7 +127,8 @@ static void over(struct master *m, const char *why)
     char took[64];
     end_checker(r);
     close_told(&r->new);
-    saves_close_report(r);
+    if (!why)
+        saves_close_report(r);
     r->stage = RELOAD_NONE;
     remember(m, why);
     tell_service(m, why);
@@ -335,6 +338,7 @@ static void begin(struct master *m)
     }
     notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
                 (long long)r->began * 1000, r->new.number);
+    saves_close_report(r); // of the last one
     if (r->new.scripts < 0) {
         fail(m, why);
         return;

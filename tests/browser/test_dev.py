@@ -119,6 +119,25 @@ def test_a_failed_reload_is_shown_over_the_page(chromium, server):
     assert not chromium.run(COVER)
 
 
+@pytest.mark.parametrize("text, place, why, line", [
+    ("return {\n  gzip = = 1,\n}\n", "scripts/config.lua:2", "unexpected symbol near '='", "> 2 | gzip = = 1,"),
+    ("return {\n  limits = { connexions = 1 },\n}\n", "scripts/config.lua:2", "connexions",
+     "> 2 | limits = { connexions = 1 },"),
+    ("local t = nil\nreturn { site = t.x }\n", "scripts/config.lua:2", "attempt to index a nil value",
+     "> 2 | return { site = t.x }"),
+])
+def test_settings_that_are_wrong_are_shown_over_the_page(chromium, server, text, place, why, line):
+    opened(chromium, server, "/")
+    put(server, "scripts/config.lua", text)
+    chromium.until(COVER)
+    said = chromium.run(f"{COVER}.innerText")
+    assert place in said and why in said and line in " ".join(said.split())
+    assert chromium.is_marked() and chromium.run(TEXT) == "one"
+    put(server, "scripts/config.lua", "return {}\n")
+    chromium.until("!window.markOfTest")
+    chromium.until(f"{TEXT} === 'one' && !{COVER}")
+
+
 def test_a_page_that_is_opened_meanwhile_has_it_too(chromium, server):
     put(server, "scripts/part.lua", PART % "return return")
     chromium.open(server.url("/made"))

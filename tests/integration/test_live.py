@@ -435,6 +435,53 @@ def test_a_failed_reload_is_told_and_that_it_is_mended(dev):
             assert other.next()["event"] == "mended"
 
 
+ONE_WORKER_FAILS = """\
+local n = require "lunette.cache".incr "loads"
+local function refuse(word)
+  error("a worker " .. word)
+end
+if n == 3 then refuse("refuses") end
+require "lunette".get("/", function() return "<body>loaded</body>" end)
+"""
+
+
+def test_a_failure_of_a_worker_alone_is_told_with_its_stack(serve):
+    """The first load is the start's, the second the one that tries a reload, the third the worker's."""
+    server = serve({"scripts/main.lua": ONE_WORKER_FAILS}, "--dev")
+    with listening(server) as live:
+        put(server, "scripts/main.lua", ONE_WORKER_FAILS + "-- saved\n")
+        event = live.next()
+    server.wait_for("reload 1 came to nothing: scripts/main.lua:3: a worker refuses")
+    assert event["event"] == "error" and "a worker refuses" in event["data"]
+    for word in ('class="line here"', 'class="stack"', "scripts/main.lua:5", "Locals", "&quot;refuses&quot;"):
+        assert word in event["data"]
+    assert b"loaded" in get(server).content
+
+
+def test_a_worker_that_comes_after_a_failure_shows_it_too(dev):
+    with listening(dev) as live:
+        put(dev, "scripts/part.lua", "error('not yet')\n")
+        failure = live.next()
+    assert failure["event"] == "error"
+    os.kill(dev.workers()[0], signal.SIGKILL)
+    dev.wait_for("was killed by signal 9")
+    assert b"one" in eventually(lambda: get(dev)).content
+
+    def told():
+        with listening(dev, "?" + mark_of(get(dev)) + "&failed") as live:
+            return live.next()["data"] == failure["data"]
+    assert eventually(told)
+    with listening(dev) as live:
+        assert live.next()["event"] == "error"
+        put(dev, "scripts/part.lua", SITE["scripts/part.lua"])
+        assert live.next()["event"] == "mended"
+    os.kill(dev.workers()[0], signal.SIGKILL)
+    eventually(lambda: dev.errors().count("was killed by signal 9") == 2)
+    eventually(lambda: mark_of(get(dev)))
+    with listening(dev, "?&failed") as live:
+        assert live.next()["event"] == "mended"
+
+
 @pytest.mark.parametrize("text, words", [
     ("return { limits = { connexions = 1 } }\n", ["connexions", "scripts/config.lua:1"]),
     ("return {\n  gzip = = 1,\n}\n", ["scripts/config.lua:2"]),
