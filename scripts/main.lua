@@ -9,8 +9,8 @@ local page = require "page"
 for _, name in ipairs {
     "hello", "group", "timing", "error", "query", "headers", "cookies", "form", "json", "order",
     "upload", "negotiate", "status", "redirect", "stream", "events", "version", "cached", "shared",
-    "gzip", "moon", "check", "session", "csrf", "signin", "limit", "sign", "sleep", "together",
-    "settings",
+    "gzip", "moon", "check", "session", "csrf", "signin", "limit", "sign", "tally", "sleep",
+    "together", "ticks", "settings",
 } do
     require("demos." .. name)
 end
@@ -21,6 +21,7 @@ app.view(function()
 end)
 
 require "guide"
+require "guestbook"
 
 -- A page for every error; a line of text for who did not ask for HTML.
 app.on_error("*", function(req, err)

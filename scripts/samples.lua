@@ -5,6 +5,7 @@
 --   site     data-sample="site": a site begins, and this is its scripts/main.lua
 --   file     data-sample="file": one more file of that site
 --   console  data-sample="console": commands behind "$ ", asked of that site, and what they print
+--   serve    data-sample="serve": a command that goes on while the ones after it are run
 --   defaults data-sample="defaults": a config.lua that says what is so without it
 --   values   data-sample="values": lines of "expression  --> what it is", beside other Lua
 --
@@ -56,6 +57,10 @@ end
 
 function samples.console(text)
     return figure("console", "console", text, "data-sample", "console")
+end
+
+function samples.serve(text)
+    return figure("console", "console", text, "data-sample", "serve")
 end
 
 function samples.defaults(text)
