@@ -144,13 +144,15 @@ return {
         { "timeout(s, fn)", "what fn returns, or nil, \"timeout\"" },
     } },
     { name = "lunette.sqlite", what = "SQLite", calls = {
-        { "open(path[, opts])", "a database beneath data/, or :memory:" },
+        { "open(path[, opts])", "a database beneath data/, or :memory:; timeout, readers, statements, synchronous" },
         { "db:exec(sql, …)", "{ changes =, last_id = }" },
         { "db:rows(sql, …), each(sql, …)", "an array of rows; an iterator" },
         { "db:row(sql, …), value(sql, …)", "the first row; the first value in it" },
-        { "db:transaction(fn)", "fn(tx); an error or abort rolls back" },
-        { "db:migrate{…}", "statements that run once each" },
+        { "db:transaction(fn)", "fn(tx); an error or abort rolls back; tx has the calls above, and transaction" },
+        { "db:migrate{…}", "steps of SQL, or functions of tx, that are done once each" },
+        { "db:close()", "gives the connections back" },
         { "blob(s)", "bytes as a blob" },
+        { "is_error(e)", "whether e is a database’s error: kind, message, code, sql, place" },
     } },
     { name = "lunette.log", what = "The error log", calls = {
         { "debug, info, warn, error(message[, fields])", "a record with file, line and fields" },

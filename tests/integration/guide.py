@@ -21,10 +21,11 @@ def own_files():
 
 
 class Figure:
-    """A <figure class="code">: .kind ("site", "file", "console", …, or "shown"), .name, .text."""
+    """A <figure class="code">: .kind ("site", "file", "console", …, or "shown"), .name, .text, and the
+    .section it is in, by the id of its <h2>."""
 
-    def __init__(self, kind):
-        self.kind, self.name, self.text = kind, "", ""
+    def __init__(self, kind, section):
+        self.kind, self.section, self.name, self.text = kind, section, "", ""
 
 
 class Figures(HTMLParser):
@@ -32,16 +33,18 @@ class Figures(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.figures, self.figure, self.inside = [], None, None
+        self.figures, self.figure, self.inside, self.section = [], None, None, None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         if tag == "figure" and ("data-sample" in a or "data-file" in a):
-            self.figure = Figure(a.get("data-sample", "shown"))
+            self.figure = Figure(a.get("data-sample", "shown"), self.section)
             self.figures.append(self.figure)
-        elif tag == "figcaption" or tag == "pre":
+        elif tag in ("figcaption", "pre"):
             self.inside = tag
+        elif tag == "h2":
+            self.section = a["id"]
 
     def handle_endtag(self, tag):
         if tag == self.inside:
@@ -70,21 +73,27 @@ def fits(wanted, got):
     return re.fullmatch(pattern, got.rstrip("\n"), re.S) is not None
 
 
-def run(command, folder, port):
+def environment(home):
+    """What a reader's shell has: lunette in its PATH, and a curl that shows no progress, as it does
+    where it writes to a terminal."""
+    (home / ".curlrc").write_text("silent\nshow-error\n")
+    return {**os.environ, "PATH": f"{pathlib.Path(LUNETTE).parent}:{os.environ['PATH']}",
+            "HOME": str(home), "CURL_HOME": str(home)}
+
+
+def run(command, folder, port, env, **options):
     """What a command prints, run as a reader would in the site's folder, whose server has the port."""
-    env = {**os.environ, "PATH": f"{pathlib.Path(LUNETTE).parent}:{os.environ['PATH']}",
-           "CURL_HOME": str(pathlib.Path(__file__).parent)}  # no progress meter: there is no terminal
     done = subprocess.run(["bash", "-c", command.replace("8080", str(port))], cwd=folder, env=env,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=COMMAND_S, check=False)
+                          timeout=COMMAND_S, check=False, **options)
     printed = done.stdout.decode(errors="replace").replace("\r\n", "\n")
     return printed.replace(str(port), "8080")
 
 
-def check_console(text, folder, port):
+def check_console(text, folder, port, env, **options):
     """Runs the commands of a sample; asserts that they print what it says."""
     for command, wanted in commands(text):
-        got = run(command, folder, port)
+        got = run(command, folder, port, env, **options)
         assert fits(wanted, got), f"$ {command}\n{got}\n--- where the guide says\n{wanted}"
 
 
@@ -104,9 +113,10 @@ class Sample:
         write_site(folder, self.files)
         (folder / "error.log").symlink_to(f"../{folder.name}.err")
         server = Server(folder, ["--dev"])
+        env = environment(place)
         try:
             for text in self.consoles:
-                check_console(text, folder, server.port)
+                check_console(text, folder, server.port, env)
         except AssertionError as e:
             raise AssertionError(f"{self}: {e}\n--- the log\n{server.errors()}") from None
         finally:
