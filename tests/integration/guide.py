@@ -5,19 +5,9 @@ import re
 import subprocess
 from html.parser import HTMLParser
 
-from conftest import LUNETTE, ROOT, Server, write_site
+from conftest import LUNETTE, Server, write_site
 
-SLUGS = re.findall(r'slug = "(\w+)"', (ROOT / "scripts/chapters.lua").read_text())
-PATHS = {slug: "/" if slug == "start" else f"/guide/{slug}" for slug in SLUGS}
 COMMAND_S = 60
-
-
-def own_files():
-    """The repository's site as a dictionary of files, for serve(…): a copy, since a server without
-    --dev may not read a repository in root's home."""
-    files = [*(ROOT / "scripts").rglob("*"), *(ROOT / "site").rglob("*"),
-             *(ROOT / "tests").glob("*.lua")]
-    return {str(path.relative_to(ROOT)): path.read_bytes() for path in files if path.is_file()}
 
 
 class Figure:

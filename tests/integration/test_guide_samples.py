@@ -9,7 +9,8 @@ import pytest
 import requests
 
 from conftest import LUNETTE, ROOT, Server, write_site
-from guide import PATHS, Figures, fits, own_files, sites
+from guide import Figures, fits, sites
+from own import PATHS, own_files
 
 
 @pytest.fixture(scope="module")

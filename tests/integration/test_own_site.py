@@ -4,8 +4,10 @@ Every page is read as a browser reads it: its links, pictures and forms are coll
 so that a new demonstration is tested by being there.
 """
 import html
+import os
 import pathlib
 import re
+import subprocess
 import time
 import urllib.parse
 from html.parser import HTMLParser
@@ -13,7 +15,8 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
-from guide import PATHS, own_files
+from conftest import LUNETTE, Server
+from own import PATHS, own_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 FETCH = {"Accept": "text/plain, application/json, */*;q=0.5"}  # as site/demos.js asks
@@ -239,6 +242,29 @@ def test_errors_have_a_page_and_tracebacks_only_in_dev(own):
     assert (place in html.unescape(failed.text)) == ("--dev" in own.process.args)
 
     assert requests.get(own.url("/nowhere"), headers=FETCH, timeout=10).text == "404 Not Found\n"
+
+
+def test_the_sites_own_tests_pass(make_site):
+    done = subprocess.run([LUNETTE, "test", make_site(own_files())], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d\d passed, 0 failed$", done.stdout, re.M), done.stdout
+
+
+def test_where_nothing_may_be_written_the_guest_book_says_so(make_site):
+    """As in a package: the site's files are root's, and there is no data/ that the server may write."""
+    folder = make_site(own_files())
+    (folder / "data").mkdir(mode=0o555)
+    folder.chmod(0o555)
+    server = Server(folder, ["--workers", "2"], user="nobody" if os.getuid() == 0 else None)
+    try:
+        page = requests.get(server.url("/guestbook"), timeout=10)
+        assert page.status_code == 200
+        assert "this server has no place to keep it" in page.text and "<form" not in page.text
+        assert requests.get(server.url("/guide/database"), timeout=10).status_code == 200
+    finally:
+        server.stop()
+        folder.chmod(0o755)
 
 
 def test_the_readmes_site_works_as_it_is_printed(serve):

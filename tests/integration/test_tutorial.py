@@ -9,8 +9,9 @@ import subprocess
 import pytest
 import requests
 
-from conftest import Server, eventually, free_port
-from guide import Figures, check_console, commands, environment, own_files
+from conftest import eventually, free_port
+from guide import Figures, check_console, commands, environment
+from own import own_files
 
 
 @pytest.fixture
