@@ -10,7 +10,7 @@ for _, name in ipairs {
     "hello", "group", "timing", "error", "query", "headers", "cookies", "form", "json", "order",
     "upload", "negotiate", "status", "redirect", "stream", "events", "version", "cached", "shared",
     "gzip", "moon", "check", "session", "csrf", "signin", "limit", "sign", "tally", "sleep",
-    "together", "ticks", "settings",
+    "together", "ticks", "settings", "log",
 } do
     require("demos." .. name)
 end

@@ -61,6 +61,12 @@ def test_the_figures_are_found(own):
     assert all(figure.name and figure.text for figure in figures_of(own, "routes"))
 
 
+def test_every_part_has_a_live_example(own):
+    for page in PATHS:
+        text = requests.get(own.url(PATHS[page]), timeout=20).text
+        assert page == "tutorial" or '<section class="demo"' in text, page
+
+
 @pytest.mark.parametrize("page", [page for page in PATHS if page != "tutorial"])
 def test_the_sites_of_a_page_answer_as_it_says(own, page, place):
     for sample in sites(page, figures_of(own, page)):
