@@ -7,10 +7,11 @@
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
               libbrotli-dev libzstd-dev libseccomp-dev
-TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-requests python3-jwt \
-              python3-cryptography openssl python3-selenium chromium chromium-driver curl strace
+TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
+              python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
+              mandoc dpkg-dev
 # Goals that do without what only tests need.
-BUILDING    = all need serve install install-files uninstall build/lunette
+BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette
 
 CC       = gcc
 B       ?= build
@@ -33,8 +34,9 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
              -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
-LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o
+LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
+META  := $(sort $(wildcard src/meta/*/*.lua))
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -55,7 +57,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 comma := ,
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve install install-files uninstall test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
+.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration asan soak fuzz fuzz-replay bench-json \
         bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -79,44 +81,76 @@ $(B)/obj/%.o: src/%.c | need
 
 $(B)/obj/content/coder_%.o: CPPFLAGS += $(CODINGS)
 
-# The Lua library, inside the program: one .incbin a module, and a table of names (script/vm.h).
+# Files inside the program: one .incbin each, and a table of { name, text, bytes }. $(call
+# embed,TABLE,FILES,SED): SED makes names of paths.
+embed = { echo '.section .rodata'; n=0; for f in $(2); do \
+            m=$$(echo $$f | sed '$(3)'); n=$$((n+1)); \
+            printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
+          echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl $(1)'; echo '$(1):'; \
+          n=0; for f in $(2); do n=$$((n+1)); \
+            printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
+          echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; }
+
+# The Lua library: vm_modules (script/vm.h).
 $(B)/modules.S: $(LUA) Makefile
 	@mkdir -p $(@D)
-	@{ echo '.section .rodata'; n=0; for f in $(LUA); do \
-	     m=$$(echo $$f | sed 's,^src/lua/,,; s,\.lua$$,,; s,/,.,g; s,\.init$$,,'); n=$$((n+1)); \
-	     printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
-	   echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl vm_modules'; echo 'vm_modules:'; \
-	   n=0; for f in $(LUA); do n=$$((n+1)); \
-	     printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
-	   echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; } > $@
-$(B)/obj/modules.o: $(B)/modules.S $(LUA) | need
+	@$(call embed,vm_modules,$(LUA),s|^src/lua/||; s|\.lua$$||; s|/|.|g; s|\.init$$||) > $@
+# The annotations for editors: meta_files (app/meta.h).
+$(B)/meta.S: $(META) Makefile
+	@mkdir -p $(@D)
+	@$(call embed,meta_files,$(META),s|^src/meta/||) > $@
+$(B)/obj/modules.o: $(LUA)
+$(B)/obj/meta.o: $(META)
+$(B)/obj/%.o: $(B)/%.S | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
 serve: all
 	$(B)/lunette serve . --dev
 
-# The program, its manual, and a unit for systemd: make install PREFIX=/usr DESTDIR=/tmp/package.
-# lunette@srv-mysite.service then serves /srv/mysite.
+# The program, its manual pages and completions, the annotations for editors, the guide, and a unit for
+# systemd: make install PREFIX=/usr DESTDIR=/tmp/package. lunette@srv-mysite.service then serves
+# /srv/mysite. Paths of PLACES are beneath PREFIX.
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BINDIR   = $(PREFIX)/bin
 DOCDIR   = $(PREFIX)/share/doc/lunette
 UNITDIR  = $(PREFIX)/lib/systemd/system
+DATADIR  = $(PREFIX)/share/lunette
+ZSH      = share/zsh/site-functions
+PLACES   = README.md:share/doc/lunette/README.md src/man/lunette.1:share/man/man1/lunette.1 \
+           src/man/lunette-config.5:share/man/man5/lunette-config.5 \
+           src/completion/bash:share/bash-completion/completions/lunette \
+           src/completion/zsh:$(ZSH)/_lunette \
+           src/completion/fish:share/fish/vendor_completions.d/lunette.fish \
+           $(foreach f,$(META),$(f):share/lunette/meta/$(f:src/meta/%=%)) \
+           $(foreach f,$(sort $(shell find scripts site -type f)),$(f):share/lunette/guide/$(f))
 install: all
 	@$(MAKE) --no-print-directory NEED=: install-files
 install-files:
-	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
-	install -m 755 $(B)/lunette '$(DESTDIR)$(BINDIR)/lunette.new'
+	install -D -m 755 $(B)/lunette '$(DESTDIR)$(BINDIR)/lunette.new'
 	mv -f '$(DESTDIR)$(BINDIR)/lunette.new' '$(DESTDIR)$(BINDIR)/lunette' # one may be running
-	install -m 644 README.md '$(DESTDIR)$(DOCDIR)/README.md'
+	@for place in $(PLACES); do \
+	  install -D -m 644 "$${place%%:*}" '$(DESTDIR)$(PREFIX)'/"$${place#*:}" || exit 1; done
+	install -d '$(DESTDIR)$(UNITDIR)'
 	sed 's,@BINDIR@,$(BINDIR),g; s,@DOCDIR@,$(DOCDIR),g' src/app/lunette@.service.in \
 	  >'$(DESTDIR)$(UNITDIR)/lunette@.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/lunette@.service'
+# Folders that are lunette's alone go whole, whichever version filled them; data/ of the guide stays.
 uninstall:
-	rm -f '$(DESTDIR)$(BINDIR)/lunette' '$(DESTDIR)$(DOCDIR)/README.md' \
-	  '$(DESTDIR)$(UNITDIR)/lunette@.service'
-	-rmdir '$(DESTDIR)$(DOCDIR)'
+	rm -f '$(DESTDIR)$(BINDIR)/lunette' '$(DESTDIR)$(UNITDIR)/lunette@.service'
+	@for place in $(PLACES); do rm -f '$(DESTDIR)$(PREFIX)'/"$${place#*:}"; done
+	rm -rf '$(DESTDIR)$(DATADIR)/meta' '$(DESTDIR)$(DATADIR)/guide/scripts' \
+	  '$(DESTDIR)$(DATADIR)/guide/site'
+	@for d in '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(DATADIR)/guide' '$(DESTDIR)$(DATADIR)'; do \
+	  [ ! -d "$$d" ] || rmdir --ignore-fail-on-non-empty "$$d"; done
+
+# A Debian package of what is installed, in $(B)/. deb-files takes the program that is there.
+deb: all
+	@$(NEED) dpkg-dev
+	@$(MAKE) --no-print-directory NEED=: deb-files
+deb-files:
+	@.ci/deb $(B)
 
 # --- tests ---
 
@@ -168,10 +202,12 @@ $(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblu
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Several at a time: most of what a test does is waiting.
+TESTERS  ?= 3
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
-	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/integration || \
+	  /usr/bin/python3 -m pytest -q -x -n $(TESTERS) -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
 # Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS
@@ -219,10 +255,11 @@ format:
 	@$(NEED) clang-format
 	clang-format -i $(TIDY)
 lint:
-	@$(NEED) clang-format cppcheck
+	@$(NEED) clang-format cppcheck lua-check
 	@clang-format --dry-run -Werror $(TIDY)
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 	  --inline-suppr --suppress=missingIncludeSystem -Iinclude -D_GNU_SOURCE src
+	@if command -v luacheck >/dev/null; then luacheck -q src scripts tests/unit/lua; fi
 	@echo 'lint: clean'
 layers:
 	@.ci/layers

@@ -42,9 +42,11 @@ LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunet
 
 def free_port():
     """A port that nobody has, and below those that the kernel gives to clients: one of them could
-    take a port of its choice before the server does."""
+    take a port of its choice before the server does. Tests that run at the same time, in processes
+    of pytest-xdist, have a range each."""
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
     while True:
-        port = random.randrange(10000, 32000)
+        port = 10000 + 2700 * lane + random.randrange(2700)
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
