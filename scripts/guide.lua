@@ -42,6 +42,8 @@ local function maker(chapter)
     end
 end
 
+app.get("/guide", function() return app.redirect("/", 301) end)
+
 for _, chapter in ipairs(chapters) do
     app.get(chapter.path, { etag = true }, maker(chapter))
 end
