@@ -159,7 +159,8 @@ return {
     } },
     { name = "lunette.test", what = "Tests", calls = {
         { "test(name[, {timeout=}], fn)", "a test" },
-        { "client.get, post, put, patch, delete, head, options(path[, opts])", "an answer, without a socket" },
+        { "client.get, post, put, patch, delete, head, options(path[, opts])", "an answer, without a socket: headers, query, form, json, body, files, cookies, follow" },
+        { "client.request(method, path[, opts])", "the same with any method" },
         { "new_client()", "another visitor" },
         { "expect(x)", "equals, contains, matches, is_nil, raises; never" },
         { "before_each(fn)", "runs before every test of the file" },

@@ -251,6 +251,13 @@ def test_the_sites_own_tests_pass(make_site):
     assert re.search(r"^\d\d passed, 0 failed$", done.stdout, re.M), done.stdout
 
 
+def test_lunette_check_finds_nothing(make_site):
+    done = subprocess.run([LUNETTE, "check", make_site(own_files())], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("no errors: "), done.stdout
+
+
 def test_where_nothing_may_be_written_the_guest_book_says_so(make_site):
     """As in a package: the site's files are root's, and there is no data/ that the server may write."""
     folder = make_site(own_files())
