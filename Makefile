@@ -36,7 +36,8 @@ LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
 META  := $(sort $(wildcard src/meta/*/*.lua))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o
+NEW   := $(sort $(shell find src/new -type f))
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o $(B)/obj/new.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -99,8 +100,13 @@ $(B)/modules.S: $(LUA) Makefile
 $(B)/meta.S: $(META) Makefile
 	@mkdir -p $(@D)
 	@$(call embed,meta_files,$(META),s|^src/meta/||) > $@
+# The site that `lunette new` makes: new_files (app/new.h).
+$(B)/new.S: $(NEW) Makefile
+	@mkdir -p $(@D)
+	@$(call embed,new_files,$(NEW),s|^src/new/||) > $@
 $(B)/obj/modules.o: $(LUA)
 $(B)/obj/meta.o: $(META)
+$(B)/obj/new.o: $(NEW)
 $(B)/obj/%.o: $(B)/%.S | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<

@@ -8,20 +8,28 @@
 
 #define LUNETTE_VERSION "0.1.0"
 
-enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256 };
+enum { CLI_LISTEN_MAX = 64, CLI_WHY_MAX = 256, CLI_WORDS_MAX = 2 };
 
 enum cli_command {
     CLI_SERVE,
     CLI_LIMITS,
+    CLI_NEW,
+    CLI_SOLO, // a command that loads the site in a process of its own (app/solo.h): name says which
     CLI_STATUS,
     CLI_RELOAD,
     CLI_STOP,
     CLI_HELP,        // the page about all commands
     CLI_SERVE_HELP,  // the page about serve
     CLI_LIMITS_HELP, // the page about limits
+    CLI_NEW_HELP,
     CLI_STATUS_HELP,
     CLI_RELOAD_HELP,
     CLI_STOP_HELP,
+    CLI_CHECK_HELP,
+    CLI_ROUTES_HELP,
+    CLI_WHY_HELP,
+    CLI_TEST_HELP,
+    CLI_REPL_HELP,
     CLI_VERSION,
     CLI_LATER, // a command that this version does not have: name says which
 };
@@ -39,6 +47,9 @@ struct cli {
     const char *inherited[CLI_LISTEN_MAX];
     unsigned inherited_count;
     bool dev, quiet;
+    bool tap, watch;                      // of test
+    const char *word[CLI_WORDS_MAX + 1]; // what a command has before DIR; NULL at the end
+    unsigned words;
     const char *user, *config, *pid_file; // NULL: not given
 };
 

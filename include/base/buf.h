@@ -22,7 +22,11 @@ void buf_fini(struct buf *b);
 
 // Room for n more bytes at the end: a pointer to it, valid until the next call, or NULL when that
 // would pass max or memory is out. buf_added() makes the bytes written there part of the buffer.
-char *buf_room(struct buf *b, size_t n);
+char *buf_grow(struct buf *b, size_t n); // where there is no room yet
+static inline char *buf_room(struct buf *b, size_t n)
+{
+    return b->p && n <= b->cap - b->n ? b->p + b->n : buf_grow(b, n);
+}
 void buf_added(struct buf *b, size_t n);
 
 // Append; false, with nothing added, when the bytes do not fit.
@@ -37,7 +41,8 @@ void buf_drop(struct buf *b, size_t n);
 static inline void buf_clear(struct buf *b)
 {
     b->n = 0;
-    buf_drop(b, 0);
+    if (b->gone)
+        buf_drop(b, 0);
 }
 // Gives back the memory that is not in use, where malloc can take it.
 void buf_trim(struct buf *b);

@@ -39,6 +39,9 @@ struct server *server_new(struct loop *l, const struct server_options *o, struct
 void server_use(struct server *s, void *self);
 // Accepts from a listening socket, which stays the caller's. 0 or −errno.
 int server_listen(struct server *s, int fd);
+// Serves a socket that is connected to peer already, as if it had accepted it: the fd, which is
+// non-blocking, becomes its own.
+void server_adopt(struct server *s, int fd, const struct addr *peer);
 // Stops accepting (but for options->stays_open), closes idle connections, ends the others after the answer under way, at most
 // stop_ms later; then loop_stop.
 void server_drain(struct server *s);

@@ -8,6 +8,7 @@
 #include "script/cut.h"
 #include "script/lua_guard.h"
 #include "script/vm.h"
+#include "script/vm_blocks.h"
 
 #include <stdatomic.h>
 
@@ -34,17 +35,18 @@ struct cut {
 struct vm {
     struct vm_options options;
     lua_State *L;
-    size_t memory;       // in use
-    size_t *meter;       // in force now, or NULL
-    size_t grown;        // bytes that were ever allocated
-    size_t refused_at;   // grown at the last refusal of memory
-    unsigned refusals;   // that came too soon after each other; see vm.c
-    bool run_full;       // the last refusal was request_memory's
-    struct timeout rest; // see vm_rest.c
-    size_t rest_grown;   // grown, when it was last looked at
-    size_t rested;       // memory after the last rest
-    unsigned rest_steps; // that this one may still take; 0: it has not begun
-    char warning[512];   // lua_warning's pieces, until the last
+    struct blocks blocks; // freed ones, for the next of their size
+    size_t memory;        // in use
+    size_t *meter;        // in force now, or NULL
+    size_t grown;         // bytes that were ever allocated
+    size_t refused_at;    // grown at the last refusal of memory
+    unsigned refusals;    // that came too soon after each other; see vm.c
+    bool run_full;        // the last refusal was request_memory's
+    struct timeout rest;  // see vm_rest.c
+    size_t rest_grown;    // grown, when it was last looked at
+    size_t rested;        // memory after the last rest
+    unsigned rest_steps;  // that this one may still take; 0: it has not begun
+    char warning[512];    // lua_warning's pieces, until the last
     size_t warned;
 
     struct co_link *running; // NULL: only the main thread can be running

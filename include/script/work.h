@@ -151,9 +151,12 @@ struct handler {
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
     struct buf text;            // scratch: JSON, pages
-    int dispatch, failed, loaded, place, raise, raised,
-        refuse;        // registry references to the library's functions
-    int response_meta; // and to the metatable of response objects
+    int dispatch, failed, loaded, place, raise, raised, refuse,
+        settle;        // registry references to the library's functions
+    int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
+    int plain
+        [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
+    int response_meta;  // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started; // core.start was called
     void (*load_done)(void *arg, const char *error);
@@ -171,6 +174,8 @@ enum {
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
 
+// handler.c: pushes the function that all of a request's Lua is called by.
+void handler_push_run(lua_State *L);
 // handler.c: whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
 bool work_was_cut(const struct work *w);
 

@@ -13,19 +13,23 @@ static const char *const commands[] = {"serve",  "new",  "check", "routes", "why
                                        "limits", "test", "repl",  "reload", "stop",
                                        "status", "help", NULL};
 
-enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, HELP, VERSION };
+enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, TAP, WATCH, HELP, VERSION };
 static const char *const options[] = {
-    [LISTEN] = "--listen",   [WORKERS] = "--workers",
-    [DEV] = "--dev",         [USER] = "--user",
-    [CONFIG] = "--config",   [PID_FILE] = "--pid-file",
-    [QUIET] = "--quiet",     [HELP] = "--help",
-    [VERSION] = "--version", NULL,
+    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",     [USER] = "--user",
+    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet", [TAP] = "--tap",
+    [WATCH] = "--watch",   [HELP] = "--help",         [VERSION] = "--version", NULL,
 };
 
 static const char help[] =
     "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
     "\n"
     "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
+    "  lunette new DIR                   make a small site that works, with a test\n"
+    "  lunette check [DIR]               load everything, and say what is wrong with it\n"
+    "  lunette routes [DIR]              the table of routes\n"
+    "  lunette why METHOD PATH [DIR]     which route answers a request, and why not the others\n"
+    "  lunette test [DIR]                run the site's own tests, tests/*.lua\n"
+    "  lunette repl [DIR]                a prompt inside the loaded site\n"
     "  lunette limits [DIR] [OPTION…]    every limit and timeout in force, and where it was set\n"
     "  lunette status [DIR]              how the running server is\n"
     "  lunette reload [DIR]              have it take new scripts and settings into use\n"
@@ -66,6 +70,12 @@ static const char limits_help[] =
     "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
     "make a difference.\n";
 
+static const char new_help[] =
+    "lunette new DIR\n"
+    "\n"
+    "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
+    "a test. DIR is made; one that is there must be empty.\n";
+
 #define WHERE                                                                                         \
     "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
     "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
@@ -90,6 +100,47 @@ static const char stop_help[] =
     "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
     "waits until it has ended.\n" WHERE;
 
+#define SOLO                                                                                        \
+    "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
+    "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
+    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n" \
+    "understood.\n"
+
+static const char check_help[] =
+    "lunette check [DIR] [--config FILE]\n"
+    "\n"
+    "Loads every script and view of the site in DIR and prints what is wrong with them, with file\n"
+    "and line: errors, undeclared globals, routes that nothing can reach or that are ambiguous.\n" SOLO;
+
+static const char routes_help[] =
+    "lunette routes [DIR] [--config FILE]\n"
+    "\n"
+    "Prints the table of routes: method, pattern, name, middleware and where the handler is.\n" SOLO;
+
+static const char why_help[] =
+    "lunette why METHOD PATH [DIR] [--config FILE]\n"
+    "\n"
+    "Says which route or file would answer METHOD PATH (a path, with host and query if they matter:\n"
+    "http://api.example.com/x?y=1), with which middleware, and why the others would not.\n" SOLO;
+
+static const char test_help[] =
+    "lunette test [DIR] [--tap] [--watch] [--config FILE]\n"
+    "\n"
+    "Runs the site's own tests, DIR/tests/*.lua, without a socket.\n"
+    "\n"
+    "Each file with the site freshly loaded; each test with data/ and the cache empty: data/ is a\n"
+    "temporary folder, beneath TMPDIR or /tmp. What the site logs is printed for tests that fail.\n"
+    "\n"
+    "  --tap    print the results in the Test Anything Protocol\n"
+    "  --watch  run them again whenever something beneath scripts/, site/ or tests/ is saved\n"
+    "\n" SOLO;
+
+static const char repl_help[] =
+    "lunette repl [DIR] [--config FILE]\n"
+    "\n"
+    "A prompt for Lua inside the loaded site. What is typed may wait, as a handler may. Control-D\n"
+    "ends it.\n" SOLO;
+
 const char *cli_help(enum cli_command which)
 {
     switch (which) {
@@ -97,12 +148,24 @@ const char *cli_help(enum cli_command which)
         return serve_help;
     case CLI_LIMITS_HELP:
         return limits_help;
+    case CLI_NEW_HELP:
+        return new_help;
     case CLI_STATUS_HELP:
         return status_help;
     case CLI_RELOAD_HELP:
         return reload_help;
     case CLI_STOP_HELP:
         return stop_help;
+    case CLI_CHECK_HELP:
+        return check_help;
+    case CLI_ROUTES_HELP:
+        return routes_help;
+    case CLI_WHY_HELP:
+        return why_help;
+    case CLI_TEST_HELP:
+        return test_help;
+    case CLI_REPL_HELP:
+        return repl_help;
     default:
         return help;
     }
@@ -220,6 +283,12 @@ static bool set_option(struct cli *c, enum option o, const char *value,
     case QUIET:
         c->quiet = true;
         return true;
+    case TAP:
+        c->tap = true;
+        return true;
+    case WATCH:
+        c->watch = true;
+        return true;
     case HELP:
         c->command = CLI_HELP;
         return true;
@@ -263,10 +332,37 @@ static bool is_command(const char *word)
     return false;
 }
 
+// The commands that are here, their pages, and how many words they have before DIR.
+static const struct {
+    const char *name;
+    enum cli_command command, page;
+    unsigned words;
+} known[] = {
+    {"new", CLI_NEW, CLI_NEW_HELP, 0},
+    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0},
+    {"status", CLI_STATUS, CLI_STATUS_HELP, 0}, {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0},
+    {"stop", CLI_STOP, CLI_STOP_HELP, 0},       {"check", CLI_SOLO, CLI_CHECK_HELP, 0},
+    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0},   {"why", CLI_SOLO, CLI_WHY_HELP, 2},
+    {"test", CLI_SOLO, CLI_TEST_HELP, 0},       {"repl", CLI_SOLO, CLI_REPL_HELP, 0},
+};
+
+static int find_known(const char *name)
+{
+    for (int i = 0; name && i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(name, known[i].name) == 0)
+            return i;
+    return -1;
+}
+
 static bool add_word(struct cli *c, const char *word, bool first, char why[static CLI_WHY_MAX])
 {
     if (first && is_command(word)) {
         c->name = word;
+        return true;
+    }
+    int i = find_known(c->name);
+    if (i >= 0 && c->words < known[i].words) {
+        c->word[c->words++] = word;
         return true;
     }
     if (c->dir) {
@@ -278,26 +374,8 @@ static bool add_word(struct cli *c, const char *word, bool first, char why[stati
     return true;
 }
 
-// The commands that are here, and their pages.
-static const struct {
-    const char *name;
-    enum cli_command command, page;
-} known[] = {{"serve", CLI_SERVE, CLI_SERVE_HELP},
-             {"limits", CLI_LIMITS, CLI_LIMITS_HELP},
-             {"status", CLI_STATUS, CLI_STATUS_HELP},
-             {"reload", CLI_RELOAD, CLI_RELOAD_HELP},
-             {"stop", CLI_STOP, CLI_STOP_HELP}};
-
-static int find_known(const char *name)
-{
-    for (int i = 0; name && i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(name, known[i].name) == 0)
-            return i;
-    return -1;
-}
-
 // What the words and options come to.
-static void settle(struct cli *c)
+static bool settle(struct cli *c, char why[static CLI_WHY_MAX])
 {
     if (c->name && strcmp(c->name, "help") == 0) {
         c->command = CLI_HELP;
@@ -310,8 +388,17 @@ static void settle(struct cli *c)
         c->command = known[i].page;
     else if (i >= 0 && c->command == CLI_SERVE)
         c->command = known[i].command;
+    if (c->command == CLI_NEW && !c->dir) {
+        snprintf(why, CLI_WHY_MAX, "new takes the folder that is to be made: lunette new DIR");
+        return false;
+    }
     if (!c->dir)
         c->dir = ".";
+    if (i < 0 || c->command != known[i].command || c->words == known[i].words)
+        return true;
+    snprintf(why, CLI_WHY_MAX, "%s takes %u words (see lunette %s --help)", known[i].name,
+             known[i].words, known[i].name);
+    return false;
 }
 
 bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CLI_WHY_MAX])
@@ -338,7 +425,8 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
             first = false;
         }
     }
-    settle(&c);
+    if (!settle(&c, why))
+        return false;
     *out = c;
     return true;
 }

@@ -6,7 +6,11 @@
 #include "app/inherit.h"
 #include "app/limits.h"
 #include "app/master.h"
+#include "app/new.h"
 #include "app/replace.h"
+#include "app/solo.h"
+#include "app/trial.h"
+#include "script/lua_console.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,12 +61,6 @@ static int serve(struct cli *cli, char *const *argv)
     return status;
 }
 
-static bool wants_colours(void)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb") != 0;
-}
-
 static int limits(const struct cli *cli)
 {
     char why[CONFIG_WHY_MAX];
@@ -70,10 +68,28 @@ static int limits(const struct cli *cli)
     int status = 1;
     if (!config_load(cli, &c, why))
         fprintf(stderr, "lunette: %s\n", why);
-    else if (!limits_print(&c, stdout, wants_colours()))
+    else if (!limits_print(&c, stdout, console_wants_colours()))
         fprintf(stderr, "lunette: cannot write the table: %s\n", strerror(errno));
     else
         status = 0;
+    config_fini(&c);
+    return status;
+}
+
+// A command that loads the site, as --dev would.
+static int solo(struct cli *cli)
+{
+    char why[CONFIG_WHY_MAX], module[64];
+    struct config c;
+    int status = 1;
+    cli->dev = true;
+    snprintf(module, sizeof module, "lunette.command.%s", cli->name);
+    struct solo_job job = {
+        .module = module, .word = cli->word, .tap = cli->tap, .watch = cli->watch};
+    if (config_load(cli, &c, why))
+        status = solo_run(&c, &job);
+    else
+        fprintf(stderr, "lunette: %s\n", why);
     config_fini(&c);
     return status;
 }
@@ -88,9 +104,15 @@ int main(int argc, char *argv[])
     case CLI_HELP:
     case CLI_SERVE_HELP:
     case CLI_LIMITS_HELP:
+    case CLI_NEW_HELP:
     case CLI_STATUS_HELP:
     case CLI_RELOAD_HELP:
     case CLI_STOP_HELP:
+    case CLI_CHECK_HELP:
+    case CLI_ROUTES_HELP:
+    case CLI_WHY_HELP:
+    case CLI_TEST_HELP:
+    case CLI_REPL_HELP:
         fputs(cli_help(cli.command), stdout);
         return 0;
     case CLI_VERSION:
@@ -99,8 +121,12 @@ int main(int argc, char *argv[])
     case CLI_LATER:
         snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
         return wrong_usage(why);
+    case CLI_NEW:
+        return new_run(cli.dir);
     case CLI_LIMITS:
         return limits(&cli);
+    case CLI_SOLO:
+        return strcmp(cli.name, "test") == 0 ? trial_run(&cli) : solo(&cli);
     case CLI_STATUS:
     case CLI_RELOAD:
     case CLI_STOP:

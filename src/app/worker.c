@@ -9,6 +9,7 @@
 #include "app/generations.h"
 #include "app/hold.h"
 #include "app/sandbox.h"
+#include "app/serving.h"
 #include "app/sides.h"
 #include "base/log.h"
 #include "content/cache_client.h"
@@ -38,7 +39,6 @@
 #include <unistd.h>
 
 enum {
-    BODY_RATE = 500,       // bytes a second that a request body must reach on average
     KEPT_FORMS = 16 << 20, // memory for coded forms of files
     TRIM_MS = 10 * 1000,   // between two looks for those that nobody asks for
     UNWRITTEN_MS = 100,    // between two tries to write to an access log that takes nothing
@@ -51,7 +51,7 @@ enum {
 };
 
 const struct worker_bound worker_bounds[] = {
-    {"slowest request body", BODY_RATE, "B/s"},
+    {"slowest request body", SERVING_BODY_RATE, "B/s"},
     {"threads of the pool", POOL_THREADS, ""},
     {"calls that wait for one", POOL_WAITING, ""},
     {"threads for password hashes", SLOW_THREADS, ""},
@@ -156,24 +156,10 @@ static struct tally *my_tally(const struct worker *w)
 
 static void fill_options(struct worker *w, const struct config *c)
 {
-    w->server_options = (struct server_options){
-        .head = {.head_bytes = c->limits.header_bytes,
-                 .uri_bytes = c->limits.uri_bytes,
-                 .fields = c->limits.headers},
-        .spool = {.folder = w->job->temp, .memory = c->limits.body_memory},
-        .linger_bytes = c->limits.linger_bytes,
-        .header_ms = c->timeouts.header,
-        .body_ms = c->timeouts.body,
-        .idle_ms = c->timeouts.idle,
-        .send_ms = c->timeouts.send,
-        .linger_ms = c->timeouts.linger,
-        .stop_ms = c->timeouts.stop,
-        .body_rate = BODY_RATE,
-        .access = config_logs_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
-        .tally = my_tally(w),
-        .flights = &w->job->shared->flights[w->job->place],
-        .stays_open = c->health.path != NULL,
-    };
+    w->server_options = serving_options(c, w->job->temp);
+    w->server_options.tally = my_tally(w);
+    w->server_options.flights = &w->job->shared->flights[w->job->place];
+    w->server_options.stays_open = c->health.path != NULL;
 }
 
 static bool is_in_front(const struct worker *w)

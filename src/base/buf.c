@@ -36,7 +36,7 @@ static void to_front(struct buf *b)
     b->gone = 0;
 }
 
-char *buf_room(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
     if (n > b->max - b->n)
         return NULL;

@@ -189,6 +189,11 @@ int server_listen(struct server *s, int fd)
     return 0;
 }
 
+void server_adopt(struct server *s, int fd, const struct addr *peer)
+{
+    on_accept(s, fd, peer);
+}
+
 void server_stop_listening(struct server *s)
 {
     s->closed = true;

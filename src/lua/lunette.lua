@@ -15,13 +15,16 @@ core.start {
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
     raise = errors.on_raise,      -- the message handler of streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
+    settle = dispatch.settle,     -- settle(req, ok, …) → answer to what a plain route's xpcall gave
+    xpcall = xpcall,
+    files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }
 
 -- Modules to come: require says so, rather than that it found none.
-for _, name in ipairs { "channel", "http", "log", "pg", "redis", "socket", "sqlite", "test" } do
+for _, name in ipairs { "channel", "http", "pg", "redis", "socket", "sqlite" } do
     name = "lunette." .. name
     package.preload[name] = package.preload[name] or function()
         errors.misuse("%s is not in this version of lunette yet", name)

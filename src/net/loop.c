@@ -7,6 +7,8 @@
 #include "net/loop.h"
 #include "net/loop_inside.h"
 
+#include "base/wall.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -186,9 +188,7 @@ static uint64_t monotonic_ms(void)
 
 void loop_update_time(struct loop *l)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    l->wall = t.tv_sec;
+    l->wall = wall_now().tv_sec;
     l->now = monotonic_ms();
 }
 

@@ -176,18 +176,23 @@ void answer_read(lua_State *L, struct handler *h, int first, struct answer *a)
 
 // --- fields ---
 
-// A name and the string or number on top of the stack; numbers become strings there, in a copy.
+static enum fields_result add_number(lua_State *L, struct fields *f, struct str name)
+{
+    lua_pushvalue(L, -1); // lua_tostring would change a number that is being iterated over
+    lua_tostring(L, -1);
+    enum fields_result result = fields_add(f, name, luax_str(L, -1));
+    lua_pop(L, 1);
+    return result;
+}
+
+// A name and the string or number on top of the stack.
 static const char *add_field(lua_State *L, struct fields *f, struct str name)
 {
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
                                name.p, luaL_typename(L, -1));
-    lua_pushvalue(L, -1); // lua_tostring would change a number that is being iterated over
-    lua_tostring(L, -1);
-    enum fields_result result = fields_add(f, name, luax_str(L, -1));
-    lua_pop(L, 1);
-    switch (result) {
+    switch (type == LUA_TSTRING ? fields_add(f, name, luax_str(L, -1)) : add_number(L, f, name)) {
     case FIELDS_OK:
         return NULL;
     case FIELDS_BAD_NAME:
@@ -218,9 +223,9 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
 {
     luaL_checkstack(L, 8, "headers");
     for (lua_pushnil(L); lua_next(L, headers); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            return lua_pushfstring(L, "a header's name is a %s", luaL_typename(L, -2));
         struct str name = luax_str(L, -2);
+        if (!name.p)
+            return lua_pushfstring(L, "a header's name is a %s", luaL_typename(L, -2));
         const char *message =
             lua_istable(L, -1) ? add_repeated(L, f, name, lua_gettop(L)) : add_field(L, f, name);
         if (message)

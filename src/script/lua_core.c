@@ -23,7 +23,7 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, response=,
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, response=,
 // methods=}: what the library
 // gives C to call, and to recognise responses and fill request tables with.
 static int core_start(lua_State *L)
@@ -37,6 +37,8 @@ static int core_start(lua_State *L)
         {"loaded", &h->loaded},     {"place", &h->place},
         {"raise", &h->raise},       {"raised", &h->raised},
         {"refuse", &h->refuse},     {"response", &h->response_meta},
+        {"settle", &h->settle},     {"xpcall", &h->xpcall},
+        {"files", &h->files},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
@@ -48,6 +50,19 @@ static int core_start(lua_State *L)
     lua_getfield(L, 1, "methods");
     request_methods(L, -1);
     h->started = true;
+    return 0;
+}
+
+// plain(method, handlers): the plain routes of a method, path → handler: what C may call without
+// dispatch (handler.c).
+static int core_plain(lua_State *L)
+{
+    struct handler *h = handler_of(L);
+    enum http_method method = method_parse(luax_check_str(L, 1));
+    luaL_argcheck(L, method != HTTP_METHODS, 1, "it is no method");
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    h->plain[method] = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 
@@ -396,6 +411,7 @@ int luaopen_lunette_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start},
+        {"plain", core_plain},
         {"receive", core_receive},
         {"stream", core_stream},
         {"read", core_read},
@@ -443,6 +459,8 @@ int luaopen_lunette_core(lua_State *L)
     lua_files_register(L, h);
     answer_push_prepared(L);
     lua_setfield(L, -2, "FILE");
+    handler_push_run(L);
+    lua_setfield(L, -2, "run");
     lua_pushboolean(L, vm_options(h->vm)->dev);
     lua_setfield(L, -2, "dev");
     lua_pushstring(L, h->options.data);

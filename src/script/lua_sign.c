@@ -2,6 +2,7 @@
 // purpose: what else is derived from the same secret can never pass for a signature.
 #include "script/lua_crypto.h"
 
+#include "base/wall.h"
 #include "script/luax.h"
 #include "script/options.h"
 #include "script/signed.h"
@@ -9,7 +10,6 @@
 
 #include <math.h>
 #include <openssl/crypto.h>
-#include <time.h>
 
 static const struct str PURPOSE = {"lunette.sign", 12};
 
@@ -103,7 +103,7 @@ static void make_mac(lua_State *L, unsigned char mac[static SIGNED_MAC], struct 
 
 static uint64_t now(void)
 {
-    time_t t = time(NULL);
+    time_t t = wall_now().tv_sec;
     return t < 0 ? 0 : (uint64_t)t;
 }
 

@@ -1,16 +1,15 @@
 // lunette.time: the clock, and times as text.
 #include "script/lua_codec.h"
 
+#include "base/wall.h"
 #include "http/date.h"
 #include "script/luax.h"
 
 #include <math.h>
-#include <time.h>
 
 static int time_now(lua_State *L)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    struct timespec t = wall_now();
     lua_pushnumber(L, (double)t.tv_sec + (double)t.tv_nsec / 1e9);
     return 1;
 }
@@ -29,7 +28,7 @@ static int time_http(lua_State *L)
 static int time_parse_http(lua_State *L)
 {
     int64_t t;
-    if (date_parse(luax_check_str(L, 1), time(NULL), &t)) {
+    if (date_parse(luax_check_str(L, 1), wall_now().tv_sec, &t)) {
         lua_pushinteger(L, t);
         return 1;
     }

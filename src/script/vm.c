@@ -33,7 +33,7 @@ enum { REFUSALS = 8, WORTH = 16 };
 // One refusal more. After REFUSALS of them that each came too soon nothing is granted until a new
 // object, twice, has been refused: that Lua cannot do without, so it raises. (When its table of
 // strings may not grow it just goes on, and would ask again, and collect, for every new string.)
-static void *refuse(struct vm *vm, bool object)
+__attribute__((cold)) static void *refuse(struct vm *vm, bool object)
 {
     bool metered = vm->meter && vm->options.request_memory;
     size_t bound = metered ? vm->options.request_memory : vm->options.memory;
@@ -73,37 +73,61 @@ static bool may_grow(struct vm *vm, size_t by)
     return false;
 }
 
-static void count(struct vm *vm, size_t before, size_t after)
+static void count_more(struct vm *vm, size_t by)
 {
-    vm->memory += after - before;
-    vm->grown += after > before ? after - before : 0;
-    if (!vm->meter)
-        return;
-    // What others allocated and this run's allocations made the collector free is no credit.
-    size_t freed = before > after ? before - after : 0;
-    *vm->meter += after > before ? after - before : 0;
-    *vm->meter -= freed < *vm->meter ? freed : *vm->meter;
+    vm->memory += by;
+    vm->grown += by;
+    if (vm->meter)
+        *vm->meter += by;
 }
 
-static void *allocate(void *ud, void *p, size_t before, size_t after)
+// What others allocated and this run's allocations made the collector free is no credit.
+static void count_less(struct vm *vm, size_t by)
 {
-    struct vm *vm = ud;
-    if (!p)
-        before = 0; // for a new object Lua passes its type there
-    if (after == 0) {
-        free(p);
-        count(vm, before, 0);
-        return NULL;
-    }
+    vm->memory -= by;
+    if (vm->meter)
+        *vm->meter -= by < *vm->meter ? by : *vm->meter;
+}
+
+// Four functions, the first of which ends by calling one of the others: what is called most, for a
+// new block and for one that is freed, then saves next to no registers (half of the time spent here).
+__attribute__((noinline)) static void *make(struct vm *vm, size_t n)
+{
+    if (!may_grow(vm, n))
+        return refuse(vm, true);
+    void *p = blocks_take(&vm->blocks, n);
+    if (p)
+        count_more(vm, n);
+    return p;
+}
+
+__attribute__((noinline)) static void *release(struct vm *vm, void *p, size_t n)
+{
+    count_less(vm, n);
+    blocks_give(&vm->blocks, p, n);
+    return NULL;
+}
+
+__attribute__((noinline)) static void *resize(struct vm *vm, void *p, size_t before, size_t after)
+{
     if (after > before && !may_grow(vm, after - before))
-        return refuse(vm, !p);
-    void *q = realloc(p, after);
+        return refuse(vm, false);
+    void *q = blocks_resize(p, before, after);
     if (!q && after > before)
         return NULL;
-    if (!q)
-        q = p; // a shrink that failed leaves the block as it was
-    count(vm, before, after);
-    return q;
+    if (after > before)
+        count_more(vm, after - before);
+    else
+        count_less(vm, before - after);
+    return q ? q : p; // a shrink that failed leaves the block as it was
+}
+
+// For a new object Lua passes its type as before.
+static void *allocate(void *vm, void *p, size_t before, size_t after)
+{
+    if (!p)
+        return after ? make(vm, after) : NULL;
+    return after ? resize(vm, p, before, after) : release(vm, p, before);
 }
 
 void vm_meter_start(struct vm *vm, size_t *counter)
@@ -200,6 +224,7 @@ void vm_free(struct vm *vm)
     }
     co_free_all(vm);
     assert(vm->memory == 0);
+    blocks_drain(&vm->blocks);
     free(vm);
 }
 

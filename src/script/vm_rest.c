@@ -28,8 +28,9 @@ static unsigned cycle_steps(const struct vm *vm)
 }
 
 // Bodies and answers of many clients may have taken much where Lua took little.
-static void give_back(void)
+static void give_back(struct vm *vm)
 {
+    blocks_drain(&vm->blocks);
     if (mallinfo2().fordblks >= WORTH)
         malloc_trim(0);
 }
@@ -64,7 +65,7 @@ static void on_rest(struct timeout *t)
     if (due && collect(vm))
         timeout_set(loop, t, 0);
     else
-        give_back();
+        give_back(vm);
 }
 
 void vm_rest_init(struct vm *vm)

@@ -417,7 +417,7 @@ WORDS = [
     ("--wrokers 2", 2, "did you mean --workers?"), ("--workers 0", 2, "from 1 to 256"),
     ("--workers", 2, "--workers takes a value"), ("--dev=1", 2, "--dev takes no value"),
     ("srve", 2, "did you mean 'serve'?"), ("a b", 2, "one folder is enough"),
-    ("check", 2, "not in this version"), ("new x", 2, "not in this version"),
+    ("new", 2, "lunette new DIR"), ("new --help", 0, "lunette new DIR"),
 ]
 
 

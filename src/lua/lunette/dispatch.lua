@@ -32,6 +32,8 @@ local site     -- what was declared, see app.lua
 local views    -- host pattern → view, once compiled; [false] is that of unknown hosts
 local everyone -- the only view, while no hosts are declared
 
+errors.called_by(core.run)
+
 -- Statuses that may be returned alone: false where that means an error page.
 local PLAIN = {}
 for status = 100, 599 do PLAIN[status] = status < 400 end
@@ -452,6 +454,17 @@ local function new_view(host)
     return view
 end
 
+-- Tells C which literal paths need no more than their handler.
+local function tell_plain(view)
+    for method, paths in pairs(view.literal) do
+        local handlers = {}
+        for path, entry in pairs(paths) do
+            if not (entry.chain or entry.uses or entry.early) then handlers[path] = entry.handler end
+        end
+        if next(handlers) then core.plain(method, handlers) end
+    end
+end
+
 -- Compiles what was declared (see app.lua); nothing may be declared afterwards.
 function dispatch.compile(declared)
     site = declared
@@ -460,6 +473,7 @@ function dispatch.compile(declared)
     views = { [false] = new_view(nil) }
     for host in pairs(site.hosts) do views[host] = new_view(host) end
     everyone = next(site.hosts) == nil and views[false] or nil
+    if everyone then tell_plain(everyone) end
 end
 
 -- Makes the path the loaded one.
@@ -535,6 +549,11 @@ local function locate(req)
     router.load_segments(core.segments(req))
     local route = find_route(view, req.method)
     return route and entry_of(view, route) or view.nowhere
+end
+
+-- The answer to what xpcall gave for the handler of a plain route, which C has called.
+function dispatch.settle(req, ok, ...)
+    return finish(locate(req), req, ok, ...)
 end
 
 -- The answer to a request that failed outside Lua's reach: its results could not be sent, it took

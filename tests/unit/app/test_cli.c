@@ -90,8 +90,14 @@ static void test_commands(void **state)
         {"--help status", CLI_STATUS_HELP, "."},
         {"help limits", CLI_HELP, "."},
         {"limits --version", CLI_VERSION, "."},
-        {"check --all x y", CLI_LATER, "."},
-        {"why GET /x", CLI_LATER, "."},
+        {"new x", CLI_NEW, "x"},
+        {"new --help", CLI_NEW_HELP, "."},
+        {"check x", CLI_SOLO, "x"},
+        {"check x --help", CLI_CHECK_HELP, "x"},
+        {"why GET /x", CLI_SOLO, "."},
+        {"why GET /x --config c.lua site", CLI_SOLO, "site"},
+        {"why --help", CLI_WHY_HELP, "."},
+        {"test --tap --watch", CLI_SOLO, "."},
         {"-", CLI_SERVE, "-"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -120,6 +126,10 @@ static void test_mistakes(void **state)
         {"--workers 257", "--workers takes a number from 1 to 256, not '257'"},
         {"--workers two", "--workers takes a number from 1 to 256, not 'two'"},
         {"--dev=yes", "--dev takes no value"},
+        {"new", "new takes the folder that is to be made: lunette new DIR"},
+        {"new a b", "one folder is enough: both 'a' and 'b' were given"},
+        {"why GET", "why takes 2 words (see lunette why --help)"},
+        {"why GET / a b", "one folder is enough: both 'a' and 'b' were given"},
         {"a b", "one folder is enough: both 'a' and 'b' were given"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

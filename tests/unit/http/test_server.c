@@ -178,6 +178,25 @@ static void several_clients_are_served(void **state)
     finish();
 }
 
+static void a_socket_that_is_connected_already_is_served(void **state)
+{
+    struct addr peer = {.len = sizeof peer.v4};
+    int pair[2];
+    char got[64] = "";
+    (void)state;
+    peer.v4.sin_family = AF_INET;
+    begin(1, 1, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    clients[client_count++] = pair[0];
+    server_adopt(server, pair[1], &peer);
+    assert_int_equal(places.open[0], 1);
+    say(pair[0], GET);
+    TURN_UNTIL(sent == 1);
+    assert_true(recv(pair[0], got, sizeof got - 1, 0) > 0);
+    assert_memory_equal(got, "HTTP/1.1 200", 12);
+    finish();
+}
+
 static void a_client_too_many_is_told_to_come_again(void **state)
 {
     (void)state;
@@ -410,6 +429,7 @@ int main(void)
     const char *failed;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(several_clients_are_served),
+        cmocka_unit_test(a_socket_that_is_connected_already_is_served),
         cmocka_unit_test(a_client_too_many_is_told_to_come_again),
         cmocka_unit_test(an_address_too_often_is_told_so),
         cmocka_unit_test(the_other_worker_is_woken_when_it_has_less_to_do),

@@ -65,6 +65,7 @@ local function new_core(files)
     core.dev, core.data, core.settings = false, "/d", { a = 1 }
     function core.start(t) core.started = t end
     function core.route() return nil end
+    function core.plain() end
     function core.log(level, text) core.logged[#core.logged + 1] = level .. " " .. text end
     function core.normalise(...) return normalise(core.started.response, ...) end
     function core.encode(t) return require "lunette.json".encode(t) end

@@ -1,0 +1,28 @@
+// A site in a process of its own, without a server: what `lunette check`, `routes`, `why`, `test`
+// and `repl` load. There is no socket, no second process, and nobody is restarted.
+//
+// The process is what a worker under --dev would be: the user who started it, without capabilities
+// and in the sandbox, with an event loop, threads, a cache of its own and one generation of the
+// site's scripts. When these are loaded, or have failed, a module of the embedded library is called
+// (src/lua/lunette/command): what a command says is its to decide.
+#ifndef LUNETTE_APP_SOLO_H
+#define LUNETTE_APP_SOLO_H
+
+#include "app/config.h"
+#include "script/lua_trial.h"
+
+struct solo_job {
+    const char *module;      // "lunette.command.routes": gives function(given) → exit status
+    const char *const *word; // given.words; ends with NULL
+    bool tap, watch;         // given.tap, given.watch: the options of that name
+    // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
+    // kept for that module, and its clock can be set. The last four fields are set here.
+    struct trial *trial;
+};
+
+// given also has `error`: what main.lua failed with, with its traceback; nil when all is well. The
+// function runs in a coroutine, where waits work. Returns the exit status: the function's, or 1 with
+// a sentence on stderr.
+int solo_run(const struct config *c, const struct solo_job *job);
+
+#endif

@@ -1,0 +1,13 @@
+// The wall clock of this process: the system's, unless the tests of a site let it stand.
+#ifndef LUNETTE_BASE_WALL_H
+#define LUNETTE_BASE_WALL_H
+
+#include <time.h>
+
+// UTC, since 1970.
+struct timespec wall_now(void);
+// From here on it stands still at t; NULL: it is the system's again. For the thread of the loop, before
+// others ask.
+void wall_stand(const struct timespec *t);
+
+#endif

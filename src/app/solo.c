@@ -1,0 +1,362 @@
+// A site in a process of its own: see the header. It starts as a worker does, from below to above:
+//
+//      rights → snapshot → sandbox → loop → threads → watchdog → caches → a generation → (its scripts
+//      load) → the command → its exit status
+#include "app/solo.h"
+
+#include "app/files.h"
+#include "app/generation.h"
+#include "app/sandbox.h"
+#include "app/serving.h"
+#include "base/log.h"
+#include "content/cache_client.h"
+#include "content/coding.h"
+#include "content/mime_system.h"
+#include "script/co.h"
+#include "script/cut.h"
+#include "script/lua_console.h"
+#include "script/luax.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    POOL_THREADS = 4,
+    POOL_WAITING = 1024,
+    KEPT_FORMS = 16 << 20,
+};
+
+struct solo {
+    const struct config *config;
+    const struct solo_job *job;
+    int scripts; // a snapshot
+    struct reach reach;
+    bool has_landlock, has_seccomp;
+    struct loop *loop;
+    struct pool *pool;
+    struct watchdog *watchdog;
+    struct cache *cache;
+    struct cache_client *cache_client;
+    struct forms *forms;
+    struct generation *generation;
+    // With a trial:
+    struct server_options server_options;
+    struct places places;
+    struct server *server;
+    char *error; // of main.lua; NULL: it is loaded
+    int status;
+};
+
+static bool complain(struct solo *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool complain(struct solo *s, const char *format, ...)
+{
+    va_list args;
+    s->status = 1;
+    fputs("lunette: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return false;
+}
+
+// The command ----------------------------------------------------------------------------------------
+
+static void set_flag(lua_State *L, const char *name, bool value)
+{
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void push_given(lua_State *L, const struct solo *s)
+{
+    lua_createtable(L, 0, 4);
+    set_flag(L, "tap", s->job->tap);
+    set_flag(L, "watch", s->job->watch);
+    lua_pushstring(L, s->error);
+    lua_setfield(L, -2, "error");
+    lua_newtable(L);
+    for (lua_Integer i = 0; s->job->word[i]; i++) {
+        lua_pushstring(L, s->job->word[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "words");
+}
+
+static int after_module(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    (void)L;
+    return 1;
+}
+
+// The body of the coroutine. Argument: the struct solo.
+static int run(lua_State *L)
+{
+    struct solo *s = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, s->job->module);
+    lua_call(L, 1, 1); // an embedded module, which does not wait while it is loaded
+    push_given(L, s);
+    lua_callk(L, 1, 1, 0, after_module);
+    return after_module(L, LUA_OK, 0);
+}
+
+static int as_text(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+// Pushes on main what the command raised, with its traceback.
+static void push_raised(lua_State *main, lua_State *L)
+{
+    lua_pushcfunction(main, as_text);
+    lua_xmove(L, main, 1);
+    lua_pcall(main, 1, 1, 0);
+    const char *message = lua_tostring(main, -1);
+    vm_push_traceback(main, L, message ? message : "an error without a text", 0);
+}
+
+static void on_run_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
+{
+    struct solo *s = arg;
+    lua_State *main = vm_state(s->generation->vm);
+    int top = lua_gettop(main);
+    (void)co;
+    if (how == CO_RETURNED && n == 1 && lua_isinteger(L, -1)) {
+        s->status = (int)lua_tointeger(L, -1);
+    } else if (how == CO_RAISED) {
+        push_raised(main, L);
+        complain(s, "%s", lua_tostring(main, -1));
+    } else {
+        complain(s, "%s gave no exit status", s->job->module);
+    }
+    lua_settop(main, top);
+    loop_stop(s->loop);
+}
+
+static void on_loaded(void *arg, const char *error)
+{
+    struct solo *s = arg;
+    struct co *co = co_new(s->generation->vm);
+    s->error = error ? strdup(error) : NULL;
+    if (!co || (error && !s->error)) {
+        complain(s, "out of memory");
+        loop_stop(s->loop);
+        return;
+    }
+    lua_pushcfunction(co_state(co), run);
+    lua_pushlightuserdata(co_state(co), s);
+    co_start_later(co, 1, on_run_end, s);
+}
+
+// The start --------------------------------------------------------------------------------------------
+
+static bool give_up_rights(struct solo *s)
+{
+    char why[PRIVS_WHY_MAX];
+    return !s->config->as_root || privs_drop_capabilities(why) || complain(s, "%s", why);
+}
+
+static void make_data(const struct solo *s)
+{
+    const struct config *c = s->config;
+    int rc = files_make_data(c->site, c->data, &c->become);
+    if (rc < 0)
+        log_write(LOG_WARN, "the folder %s could not be made: %s", c->data, strerror(-rc));
+}
+
+static bool enter_sandbox(struct solo *s)
+{
+    const struct config *c = s->config;
+    char why[SANDBOX_WHY_MAX];
+    struct sandbox_options o = {
+        .site = c->site,
+        .data = c->data,
+        .temp = c->temp ? c->temp : c->data,
+        .library = getenv("LUNETTE_LUA"),
+        .read = c->sandbox.read.item,
+        .write = c->sandbox.write.item,
+        .exec = c->sandbox.exec.item,
+    };
+    if (!c->sandbox.on)
+        return true;
+    struct sandbox_kernel kernel = sandbox_kernel();
+    s->has_landlock = kernel.landlock > 0;
+    s->has_seccomp = kernel.seccomp;
+    return (sandbox_list(&o, &s->reach, why) &&
+            sandbox_enter(&s->reach, c->sandbox.exec.n > 0, kernel, why)) ||
+           complain(s, "%s", why);
+}
+
+static bool read_scripts(struct solo *s)
+{
+    char folder[PATH_MAX + 16], why[SNAPSHOT_WHY_MAX];
+    snprintf(folder, sizeof folder, "%s/scripts", s->config->site);
+    s->scripts = snapshot_make(folder, why);
+    return s->scripts >= 0 || complain(s, "%s", why);
+}
+
+static bool tell_lost(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "lunette: Lua does not come back, in %s\n", *text ? text : "somewhere");
+    _exit(1);
+}
+
+static bool start_watchdog(struct solo *s)
+{
+    struct watchdog_options o = {
+        .limit_ms = s->config->timeouts.cpu,
+        .interrupt = cut_interrupt,
+        .lost = tell_lost,
+    };
+    s->watchdog = watchdog_start(&o);
+    return s->watchdog != NULL;
+}
+
+static bool open_caches(struct solo *s)
+{
+    s->cache = cache_new(s->config->cache_bytes, 1);
+    s->cache_client = s->cache ? cache_client_new(s->cache, 0, s->loop) : NULL;
+    s->forms = forms_new(KEPT_FORMS);
+    return s->cache_client && s->forms;
+}
+
+// Runs protected, with the struct trial, or NULL.
+static int register_modules(lua_State *L)
+{
+    struct trial *trial = lua_touserdata(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_lunette_console);
+    lua_setfield(L, -2, "lunette.console");
+    if (!trial)
+        return 0;
+    trial_register(L, trial);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lunette.test_world"); // before a script can keep what it changes
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static bool make_generation(struct solo *s)
+{
+    char why[GENERATION_WHY_MAX];
+    struct generation_host host = {
+        .loop = s->loop,
+        .pool = s->pool,
+        .slow_pool = s->pool,
+        .watchdog = s->watchdog,
+        .cache = s->cache_client,
+        .forms = s->forms,
+        .reach = s->has_landlock ? &s->reach : NULL,
+        .no_programs = s->has_seccomp && s->config->sandbox.exec.n == 0,
+    };
+    s->generation = generation_new(&host, s->config, s->scripts, why);
+    if (!s->generation)
+        return complain(s, "%s", why);
+    lua_State *L = vm_state(s->generation->vm);
+    lua_pushcfunction(L, register_modules);
+    lua_pushlightuserdata(L, s->job->trial);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return true;
+    complain(s, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return false;
+}
+
+// A server that listens nowhere.
+static bool make_server(struct solo *s)
+{
+    struct trial *trial = s->job->trial;
+    if (!trial)
+        return true;
+    s->server_options = serving_options(s->config, s->config->temp);
+    s->server_options.quiet = true;
+    int rc = places_init(&s->places, 1, s->config->limits.connections, 0);
+    if (rc < 0)
+        return complain(s, "cannot start: %s", strerror(-rc));
+    s->server = server_new(s->loop, &s->server_options, &s->places, 0, &handler_http,
+                           s->generation->handler);
+    trial->server = s->server;
+    trial->cache = s->cache;
+    trial->loop = s->loop;
+    return s->server || complain(s, "out of memory");
+}
+
+static bool open_log(struct solo *s)
+{
+    struct trial *trial = s->job->trial;
+    log_set_level(LOG_WARN);
+    if (!trial)
+        return true;
+    trial->log = trial_open_log();
+    if (trial->log < 0)
+        return complain(s, "cannot start: %s", strerror(-trial->log));
+    log_adopt(trial->log, -1);
+    log_set_level((enum log_level)log_level_parse(str_z(s->config->log.level)));
+    return true;
+}
+
+static bool start(struct solo *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (!open_log(s) || !give_up_rights(s) || !read_scripts(s))
+        return false;
+    make_data(s);
+    if (!enter_sandbox(s))
+        return false;
+    mime_system_load(MIME_SYSTEM_FILE);
+    s->loop = loop_new();
+    s->pool = s->loop ? pool_new(s->loop, POOL_THREADS, POOL_WAITING) : NULL;
+    if (!s->pool || !start_watchdog(s) || !open_caches(s))
+        return complain(s, "cannot start: %s", strerror(errno));
+    return make_generation(s) && make_server(s);
+}
+
+static void take_down(struct solo *s)
+{
+    if (s->server)
+        server_free(s->server);
+    if (s->places.workers)
+        places_fini(&s->places);
+    generation_free(s->generation);
+    forms_free(s->forms);
+    coding_fini();
+    mime_system_unload();
+    watchdog_stop(s->watchdog);
+    cache_client_free(s->cache_client);
+    if (s->cache)
+        cache_free(s->cache);
+    if (s->pool)
+        pool_free(s->pool);
+    if (s->loop)
+        loop_free(s->loop);
+    if (s->scripts >= 0)
+        close(s->scripts);
+    reach_fini(&s->reach);
+    free(s->error);
+}
+
+int solo_run(const struct config *c, const struct solo_job *job)
+{
+    struct solo s = {.config = c, .job = job, .scripts = -1};
+    if (start(&s)) {
+        handler_load(s.generation->handler, on_loaded, &s);
+        int rc = loop_run(s.loop);
+        if (rc < 0)
+            complain(&s, "the event loop: %s", strerror(-rc));
+    }
+    take_down(&s);
+    return s.status;
+}
