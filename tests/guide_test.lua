@@ -60,7 +60,6 @@ local INNER = {
     ["lunette"] = { websocket = true },
     ["lunette.session"] = { field = true, state = true },
     ["lunette.secure"] = { field = true },
-    ["lunette.sqlite"] = { let_go = true },
     ["lunette.template"] = { add_view = true, render_for = true },
     ["lunette.validate"] = { schema_for = true },
 }
