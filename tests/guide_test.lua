@@ -58,9 +58,9 @@ end
 -- What modules have for the rest of lunette alone, and what they say is not there yet.
 local INNER = {
     ["lunette"] = { websocket = true },
-    ["lunette.session"] = { field = true, state = true },
+    ["lunette.session"] = { field = true, own_secret = true, state = true },
     ["lunette.secure"] = { field = true },
-    ["lunette.template"] = { add_view = true, render_for = true },
+    ["lunette.template"] = { add_view = true, render_for = true, unit = true },
     ["lunette.validate"] = { schema_for = true },
 }
 
