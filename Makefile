@@ -6,7 +6,7 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
-              libbrotli-dev libzstd-dev libseccomp-dev
+              libbrotli-dev libzstd-dev libseccomp-dev libsqlite3-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
               python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
               mandoc dpkg-dev
@@ -31,7 +31,7 @@ libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
 have       = $(if $(call libs,$(1)),-D$(2))
 CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
 LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) \
-             -pthread
+             $(call libs,sqlite3) -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))

@@ -23,6 +23,7 @@
 #include "script/co.h"
 #include "script/cut.h"
 #include "script/handler.h"
+#include "script/sqlite_db.h"
 #include "script/vm.h"
 
 #include <errno.h>
@@ -60,6 +61,10 @@ const struct worker_bound worker_bounds[] = {
     {"memory for them", GENERATION_BYTES, "B"},
     {"large files kept open", GENERATION_DESCRIPTORS, ""},
     {"memory for coded files", KEPT_FORMS, "B"},
+    {"databases that are open", DATABASES_MAX, ""},
+    {"memory for all of them", MEMORY_BYTES_MAX, "B"},
+    {"a value in a database", VALUE_BYTES_MAX, "B"},
+    {"a text of SQL", SQL_BYTES_MAX, "B"},
     {NULL, 0, NULL},
 };
 

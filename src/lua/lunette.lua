@@ -24,7 +24,7 @@ core.start {
 }
 
 -- Modules to come: require says so, rather than that it found none.
-for _, name in ipairs { "channel", "http", "pg", "redis", "socket", "sqlite" } do
+for _, name in ipairs { "channel", "http", "pg", "redis", "socket" } do
     name = "lunette." .. name
     package.preload[name] = package.preload[name] or function()
         errors.misuse("%s is not in this version of lunette yet", name)
