@@ -19,6 +19,8 @@ core.start {
     xpcall = xpcall,
     files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
+    -- report(thread, e) → HTML, text of scripts that cannot be loaded; with --dev
+    report = function(thread, e) return require "lunette.dev_page".report(thread, e) end,
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }

@@ -19,6 +19,7 @@
 #include "script/lua_json.h"
 #include "script/lua_log.h"
 #include "script/lua_sqlite.h"
+#include "script/lua_timer.h"
 #include "script/luax.h"
 #include "script/vm_inside.h"
 
@@ -394,6 +395,7 @@ static void set_preloads(lua_State *L, int package)
         {"lunette.sqlite_core", luaopen_lunette_sqlite_core},
         {"lunette.task", luaopen_lunette_task},
         {"lunette.time", luaopen_lunette_time},
+        {"lunette.timer", luaopen_lunette_timer},
         {"lunette.url", luaopen_lunette_url},
         {NULL, NULL},
     };
