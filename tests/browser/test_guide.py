@@ -31,6 +31,14 @@ def screen(request, chromium):
     return request.param
 
 
+def visit(chromium, site, path, status=200):
+    """Opens a page, which must come with the status."""
+    chromium.open(site.url(path))
+    chromium.until("document.readyState === 'complete' && document.querySelector('body > footer')")
+    got = chromium.run("performance.getEntriesByType('navigation')[0].responseStatus")
+    assert got == status, f"{path}: {got}\n{chromium.text()}\n--- the log\n{site.errors()}"
+
+
 def find(chromium, css):
     return chromium.driver.find_element(By.CSS_SELECTOR, css)
 
@@ -49,7 +57,7 @@ def picture(chromium, name, screen):
 
 def test_every_page_fits_the_screen(site, chromium, screen):
     for path in ALL:
-        chromium.open(site.url(path))
+        visit(chromium, site, path, 404 if path == "/nowhere" else 200)
         assert chromium.fits(), f"{path} is wider than the screen"
         assert chromium.run("document.querySelectorAll('h1').length") == 1, path
         broken = "[...document.images].filter(i => !i.naturalWidth).map(i => i.src)"
@@ -70,7 +78,7 @@ def press(chromium, button):
 
 @pytest.mark.parametrize("page", PATHS)
 def test_every_button_shows_an_answer(site, chromium, screen, page):
-    chromium.open(site.url(PATHS[page]))
+    visit(chromium, site, PATHS[page])
     buttons = chromium.driver.find_elements(By.CSS_SELECTOR, ".demo button")
     assert buttons or page in ("tutorial", "running")
     for field in chromium.driver.find_elements(By.CSS_SELECTOR, "input[type=file]"):
@@ -95,7 +103,7 @@ def body(chromium, section):
 
 
 def test_an_upload_is_judged_by_its_content(site, chromium, screen, tmp_path):
-    chromium.open(site.url("/guide/requests"))
+    visit(chromium, site, "/guide/requests")
     field = find(chromium, "[name=picture]")
     field.send_keys(str(ROOT / "site/moon.svg"))
     assert "200" in press(chromium, button(chromium, "upload", "POST"))
@@ -108,14 +116,14 @@ def test_an_upload_is_judged_by_its_content(site, chromium, screen, tmp_path):
 
 
 def test_tokens_and_tags_go_from_one_answer_into_the_next_request(site, chromium, screen):
-    chromium.open(site.url("/guide/caching"))
+    visit(chromium, site, "/guide/caching")
     press(chromium, button(chromium, "note", "GET"))
     assert "204" in press(chromium, button(chromium, "note", "PUT"))
     assert "412" in press(chromium, button(chromium, "note", "PUT"))
     press(chromium, button(chromium, "note", "GET"))
     assert "The moon is full." in body(chromium, "note")
 
-    chromium.open(site.url("/guide/safety"))
+    visit(chromium, site, "/guide/safety")
     assert "403" in press(chromium, button(chromium, "token", "POST"))
     press(chromium, button(chromium, "token", "GET"))
     assert "200" in press(chromium, button(chromium, "token", "POST"))
@@ -128,7 +136,7 @@ def test_tokens_and_tags_go_from_one_answer_into_the_next_request(site, chromium
 
 def test_streams_show_as_they_come(site, chromium):
     chromium.resize(1280)
-    chromium.open(site.url("/guide/answers"))
+    visit(chromium, site, "/guide/answers")
     button(chromium, "phases", "GET").click()
     shown = "document.querySelector('section[aria-labelledby=phases] .answer pre')"
     chromium.until(f"{shown} && {shown}.innerText.includes('phase 2 of 8')")
@@ -145,7 +153,7 @@ def sign(chromium, name, text):
 
 
 def test_signing_the_guest_book(site, chromium, screen):
-    chromium.open(site.url("/"))
+    visit(chromium, site, "/")
     chromium.open(chromium.run("document.querySelector('main a[href=\"/guestbook\"]').href"))
     chromium.until_text("Nobody has written anything here yet.")
     sign(chromium, "Luna <b>", "Good evening,\n<script>document.title = 'moon'</script>")
@@ -165,7 +173,7 @@ def test_the_site_works_without_scripts(site, chromium):
     chromium.resize(390)
     chromium.cdp("Emulation.setScriptExecutionDisabled", value=True)
     try:
-        chromium.open(site.url("/guestbook"))
+        visit(chromium, site, "/guestbook")
         sign(chromium, "Luna", "No script here")
         chromium.driver.implicitly_wait(10)
         assert find(chromium, ".note.good").is_displayed()
@@ -180,7 +188,7 @@ def test_the_site_works_without_scripts(site, chromium):
 
 def test_the_contents_are_at_the_side_or_in_a_drawer(site, chromium):
     chromium.resize(1280)
-    chromium.open(site.url("/guide/safety"))
+    visit(chromium, site, "/guide/safety")
     assert find(chromium, ".side").is_displayed() and not find(chromium, ".drawer").is_displayed()
     find(chromium, ".side a[href='#cors']").click()
     chromium.until("document.getElementById('cors').getBoundingClientRect().top < innerHeight / 2")
@@ -197,7 +205,7 @@ def test_the_contents_are_at_the_side_or_in_a_drawer(site, chromium):
 
 def test_the_keyboard_reaches_the_content_first(site, chromium):
     chromium.resize(1280)
-    chromium.open(site.url("/guide/routes"))
+    visit(chromium, site, "/guide/routes")
     page = find(chromium, "body")
     page.send_keys(Keys.TAB)
     skip = chromium.driver.switch_to.active_element
