@@ -8,5 +8,5 @@ end
 
 return {
     secret = os.getenv "LUNETTE_SECRET" or random_secret(),
-    site = { moon = "waxing", guests_per_page = 50 },
+    site = { moon = "waxing" },
 }

@@ -8,8 +8,6 @@
 --   serve    data-sample="serve": a command that goes on while the ones after it are run
 --   defaults data-sample="defaults": a config.lua that says what is so without it
 --   values   data-sample="values": lines of "expression  --> what it is", beside other Lua
---
--- A site that does not begin with local app = require "lunette" is run as if it did.
 
 local highlight = require "highlight"
 local html = require "lunette.html"

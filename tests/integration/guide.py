@@ -113,19 +113,13 @@ class Sample:
             server.stop()
 
 
-def with_app(script):
-    """A sample's main.lua; what it takes for granted is put in front."""
-    needed = not re.search(r'require\s*\(?"lunette"', script)
-    return 'local app = require "lunette"\n' * needed + script
-
-
 def sites(page, figures):
     """The sites that the samples of a page make."""
     found = []
     for figure in figures:
         if figure.kind == "site":
             found.append(Sample(page, len(found) + 1))
-            found[-1].files["scripts/main.lua"] = with_app(figure.text).encode()
+            found[-1].files["scripts/main.lua"] = figure.text.encode()
         elif figure.kind == "file":
             found[-1].files[figure.name] = figure.text.encode()
         elif figure.kind == "console":
