@@ -32,7 +32,8 @@ enum {
     LIVE_SETTLED_MS = 500,    // but not later than that
     LIVE_STYLES = 16,         // style sheets that are told by name
     LIVE_PATH = 1024,         // bytes of such a name, percent-encoded
-    LIVE_STRANGERS = 8,       // requests for other hosts that the log tells of
+    LIVE_STRANGERS = 8,       // requests for other hosts that the log tells of,
+    LIVE_HOST = 253,          // and bytes of such a host there
 };
 
 struct live_stream;

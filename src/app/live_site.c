@@ -69,13 +69,14 @@ static void answer_stranger(struct live *l, struct exchange *x)
 // Not for every request: anybody can send them.
 static void tell_of_stranger(struct live *l, const struct exchange *x)
 {
+    struct str host = x->request.authority;
     if (l->strangers == LIVE_STRANGERS)
         return;
     l->strangers++;
     log_write(LOG_WARN,
               "errors are not shown under the host \"%.*s\", nor are its pages refreshed: another "
               "site's page could have led here. app.host(\"name\", fn) makes a name the site's own",
-              STR_ARG(x->request.authority));
+              (int)(host.n < LIVE_HOST ? host.n : LIVE_HOST), host.p);
 }
 
 static void on_request(void *self, struct exchange *x)
