@@ -16,7 +16,9 @@ local AROUND_TEXT = 2
 local LINE = 300        -- bytes of a line of source
 local MESSAGE = 8000    -- bytes of a message
 local ROWS = 100        -- of a table
-local CELL = 1000       -- bytes of one value there
+local CELL = 1000       -- bytes of one value there,
+local LOOKED = 8000     -- and of it that are looked at
+local BEGINS = 40       -- bytes of a secret by which it is found
 local PAGE = 200000     -- bytes of what is shown, about: what would come after is left out
 
 -- --- sources ---
@@ -110,13 +112,16 @@ local function put_code(w, lines)
     w:put("</div>\n")
 end
 
--- A text without the secrets that stand in the path, which w.hidden has with what is shown of them.
+-- A text without the secrets that stand in the path, which w.hidden has with what is shown of them. A long
+-- one may have been cut: its beginning tells.
 local function without_hidden(w, text)
     for _, one in ipairs(w.hidden or {}) do
-        local from, to = text:find(one[1], 1, true)
+        local begins = one[1]:sub(1, BEGINS)
+        local from, to = text:find(begins, 1, true)
         while from do
+            if #one[1] > BEGINS then to = select(2, text:find('^[^/?&#"%s]*', to + 1)) end
             text = text:sub(1, from - 1) .. one[2] .. text:sub(to + 1)
-            from, to = text:find(one[1], from + #one[2], true)
+            from, to = text:find(begins, from + #one[2], true)
         end
     end
     return text
@@ -129,8 +134,8 @@ local function put_table(w, rows)
             w:put("<tr><th>…</th><td>%s more</td></tr>", tostring(#rows - i + 1))
             break
         end
-        local text = without_hidden(w, row[2])
-        if #text > CELL then text = ("%s… (%d bytes)"):format(value.cut(text, CELL), #text) end
+        local text = without_hidden(w, value.cut(row[2], LOOKED))
+        if #text > CELL then text = ("%s… (%d bytes)"):format(value.cut(text, CELL), #row[2]) end
         w:put("<tr><th>%s</th><td>%s</td></tr>\n", row[1], text)
     end
     w:put("</table>\n")

@@ -67,7 +67,8 @@ function mask_pairs(s, depth)
         return user .. ":" .. value.mask(password) .. "@"
     end)
     if not find(s, "=", 1, true) then return s end
-    return (gsub(s, "([^?&;#=%s]+)=([^&%s]*)", function(name, v) return pair_text(name, v, depth) end))
+    -- The border keeps a long text without pairs from being looked through again from every byte of it.
+    return (gsub(s, "%f[^\0?&;#=%s]([^\0?&;#=%s]+)=([^&%s]*)", function(name, v) return pair_text(name, v, depth) end))
 end
 
 -- A target, a query, a Referer or any text with such in it: with secrets masked, "/a?token=abcd… (32 bytes)&q=1".

@@ -53,6 +53,9 @@ for _, case in ipairs {
     check.truthy(not value.quote(case[1]):find("efghij", 1, true), case[1])
 end
 check.matches(value.mask_pairs(("a="):rep(50) .. "the end"), "^a=a=.*a=… %(%d+ bytes%) end$")
+local long = ("x"):rep(1e6) -- in one pass, whatever stands before or behind
+check.equals(value.mask_pairs("=" .. long), "=" .. long)
+check.equals(value.mask_pairs("a=1&" .. long .. "&token=" .. long), "a=1&" .. long .. "&token=xxxx… (1000000 bytes)")
 check.equals(value.text({ target = "/a?token=" .. SECRET }), '{ target = "/a?token=' .. MASKED .. '" }')
 check.equals(value.text({ "/a?token=" .. SECRET }), '{ "/a?token=' .. MASKED .. '" }')
 check.equals(value.text(SECRET, "token"), MASKED)
