@@ -10,5 +10,3 @@ ignore = { "311", "432/self" }
 files["src/meta"] = { unused = false, unused_args = false }
 -- The clock of a site's tests stands in for that of os.
 files["src/lua/lunette/test_*.lua"] = { globals = { "os" } }
--- A variable <close> is there to be closed.
-files["src/lua/lunette/sqlite.lua"] = { ignore = { "211/where" } }

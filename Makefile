@@ -6,7 +6,7 @@
 
 NEED       ?= .ci/need
 BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev libmagic-dev \
-              libbrotli-dev libzstd-dev libseccomp-dev
+              libbrotli-dev libzstd-dev libseccomp-dev libsqlite3-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
               python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
               mandoc dpkg-dev
@@ -32,13 +32,14 @@ libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
 have       = $(if $(call libs,$(1)),-D$(2))
 CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
 LIBS       = $(LUA_LIBS) -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) \
-             -pthread
+             $(call libs,sqlite3) -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
 META  := $(sort $(wildcard src/meta/*/*.lua))
+WEB   := $(sort $(wildcard src/web/*))
 NEW   := $(sort $(shell find src/new -type f))
-OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o $(B)/obj/new.o
+OBJ   := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/modules.o $(B)/obj/meta.o $(B)/obj/new.o $(B)/obj/web.o
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 UNITS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*/test_*.c)))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -59,7 +60,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 comma := ,
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration asan soak fuzz fuzz-replay bench \
+.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
         bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -105,9 +106,14 @@ $(B)/meta.S: $(META) Makefile
 $(B)/new.S: $(NEW) Makefile
 	@mkdir -p $(@D)
 	@$(call embed,new_files,$(NEW),s|^src/new/||) > $@
+# What --dev shows in the browser: web_files (script/web.h).
+$(B)/web.S: $(WEB) Makefile
+	@mkdir -p $(@D)
+	@$(call embed,web_files,$(WEB),s|^src/web/||) > $@
 $(B)/obj/modules.o: $(LUA)
 $(B)/obj/meta.o: $(META)
 $(B)/obj/new.o: $(NEW)
+$(B)/obj/web.o: $(WEB)
 $(B)/obj/%.o: $(B)/%.S | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
@@ -170,6 +176,7 @@ failed    = { echo 'make test: FAILED; the first line above that says FAILED tel
 test: need
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay || $(failed)
 	@$(MAKE) --no-print-directory NEED=: integration || $(failed)
+	@$(MAKE) --no-print-directory NEED=: browser || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
 	@echo 'make test: everything passed, plain and under ASan and UBSan.'
@@ -216,6 +223,13 @@ integration: need $(B)/lunette
 	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
 	  /usr/bin/python3 -m pytest -q -x -n $(TESTERS) -p no:cacheprovider tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
+
+# Journeys in headless Chromium, with the servers of the integration tests.
+browser: need $(B)/lunette
+	@echo 'journeys in a browser with $(B)/lunette'
+	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 600 \
+	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/browser || \
+	  { echo 'FAILED journeys in a browser with $(B)/lunette'; exit 1; }
 
 # Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS
 # are how long, and how often.

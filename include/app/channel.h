@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum { CHANNEL_FDS_MAX = 4 };
+enum { CHANNEL_FDS_MAX = 4, CHANNEL_TEXT = 256 };
 
 enum channel_kind {
     CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
@@ -16,13 +16,19 @@ enum channel_kind {
     CHANNEL_COMMIT,  // what was loaded takes over
     CHANNEL_ABORT,   // it is not wanted any more
     CHANNEL_CURRENT, // to WORKER_ASKS: what is saved is loaded, or cannot be
+    CHANNEL_DUTY,    // number: enum timers_share, what of the background work is the receiver's
     CHANNEL_LEAVE,   // another server has taken over: end once what is open is over
+    // With --dev. Something of site/ was saved, for the number-th time; text: a path beneath it, or ""
+    CHANNEL_SAVED,
+    CHANNEL_FAILED, // a reload came to nothing. fds: why, as app/live.h reports it
+    CHANNEL_MENDED, // what is saved by now is what runs
 };
 
 struct channel_message {
     enum channel_kind kind;
     uint32_t number;
     int fds[CHANNEL_FDS_MAX]; // −1: none; the receiver's from then on, the sender keeps its own
+    char text[CHANNEL_TEXT];
 };
 
 // The master's end in ends[0], the worker's in ends[1]; both non-blocking and close-on-exec. 0 or

@@ -31,7 +31,6 @@ enum cli_command {
     CLI_TEST_HELP,
     CLI_REPL_HELP,
     CLI_VERSION,
-    CLI_LATER, // a command that this version does not have: name says which
 };
 
 // Strings point into argv.
@@ -47,7 +46,7 @@ struct cli {
     const char *inherited[CLI_LISTEN_MAX];
     unsigned inherited_count;
     bool dev, quiet;
-    bool tap, watch;                      // of test
+    bool tap, watch;                     // of test
     const char *word[CLI_WORDS_MAX + 1]; // what a command has before DIR; NULL at the end
     unsigned words;
     const char *user, *config, *pid_file; // NULL: not given

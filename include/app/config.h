@@ -44,6 +44,7 @@ struct config_side {
 struct config {
     const char *site; // absolute path of the site's folder, links resolved
     bool dev, quiet;
+    bool solo;                 // for a command that loads the site and listens nowhere
     const char *pid_file;      // NULL: none
     bool as_root;              // started as root: without dev, become is whom to become
     struct identity become;    // who the workers are; filled in any case
@@ -93,6 +94,7 @@ struct config {
     bool control_is_set;           // and not the default: CONFIG_CONTROL in data
     struct str settings;           // site = {…}, as script/plain.h encodes it; n 0: none
     struct config_secrets secrets; // with dev never empty
+    bool secret_is_made;           // by dev, as the settings have none
 
     const char *path;     // of config.lua, which need not be there
     const char *file;     // the same as messages name it

@@ -25,10 +25,11 @@ struct generation_host {
     struct pool *pool, *slow_pool;
     struct watchdog *watchdog;
     struct cache_client *cache;
-    struct forms *forms;       // coded ones, of files
-    struct tally *tally;       // NULL: nothing is counted
-    const struct reach *reach; // NULL: no Landlock
-    bool no_programs;          // seccomp refuses every program
+    struct forms *forms;              // coded ones, of files
+    struct tally *tally;              // NULL: nothing is counted
+    const struct reach *reach;        // NULL: no Landlock
+    bool no_programs;                 // seccomp refuses every program
+    const struct inject_server *live; // pages are to hear of saves; NULL: without --dev
 };
 
 struct generation {
@@ -43,7 +44,8 @@ struct generation {
     struct handler *handler;
     struct file_root *files; // the site's public files; NULL: none
     struct filecache *cache;
-    struct str *types; // gzip.types as slices; NULL: the built-in list
+    struct str *types;       // gzip.types as slices; NULL: the built-in list
+    struct inject_mark mark; // of its pages, with host->live
     struct vm_options vm_options;
     struct handler_options handler_options;
 };

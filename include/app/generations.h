@@ -25,6 +25,7 @@ struct generations {
     uint64_t crowded_since;
     // Called when the scripts of next are loaded (error NULL) or not; next is then dropped.
     void (*loaded)(void *arg, unsigned number, const char *error);
+    struct str report; // during that call: handler_report of what failed
     void *arg;
 };
 

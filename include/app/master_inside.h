@@ -2,8 +2,10 @@
 #ifndef LUNETTE_APP_MASTER_INSIDE_H
 #define LUNETTE_APP_MASTER_INSIDE_H
 
+#include "app/channel.h"
 #include "app/config.h"
 #include "app/control.h"
+#include "app/duty.h"
 #include "app/files.h"
 #include "app/inherit.h"
 #include "app/notify.h"
@@ -41,6 +43,8 @@ struct reload {
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     bool passed;     // the checker has said so
+    bool failed;     // the last one did, and nothing has mended that
+    int report;      // why, for the browser, with --dev; −1: none
     int64_t began, deadline;
 };
 
@@ -68,6 +72,8 @@ struct slot {
     bool loaded;             // the scripts of the reload under way
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
+    enum timers_share share; // of the background work, as it was told
+    bool rests;              // it does none any more: it ends
 };
 
 struct master {
@@ -93,8 +99,12 @@ struct master {
     uint32_t stop_ms; // timeouts.stop of the settings in force
     struct told told; // what workers start with: the scripts and settings in force
     struct reload reload;
-    struct watch_tree *watch; // of scripts/, with --dev; NULL: none
+    struct watch_tree *watch;      // of scripts/, with --dev; NULL: none
+    struct watch_tree *watch_site; // the same of site/
+    uint32_t saves;                // of that so far
+    bool bare;                     // no scripts could be loaded since the start, with --dev
     struct replace replace;
+    struct duty duty;
     struct reload_end last;
     int64_t began;
     time_t began_wall;
@@ -125,10 +135,28 @@ int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
 
+void reload_tell_workers(struct master *m, enum channel_kind kind, const struct told *t);
+
+// saves.c, with --dev
+void saves_watch(struct master *m);
+void saves_give_back(struct master *m);
+bool saves_found(struct master *m); // scripts/ or site/, which was not there before
+void saves_look(struct master *m);  // at site/
+void saves_open_report(struct reload *r);
+void saves_close_report(struct reload *r);
+void saves_write_report(int report, struct str text);
+void saves_tell_failure(struct master *m, const char *why);
+void saves_mended(struct master *m); // what is saved is what runs
+// Appends the lines around the place that a message begins with, each behind a line feed; nothing where it
+// begins with none. scripts: a snapshot.
+enum { SAVES_EXCERPT = 4096 };
+void saves_add_excerpt(int scripts, struct str message, struct buf *out);
+
 // master_start.c
-bool master_start(struct master *m);           // false, said on stderr or in the log
-void master_say_start(const struct master *m); // once all workers are ready
-void master_tell_ready(struct master *m);      // the service manager
+bool master_start(struct master *m); // false, said on stderr or in the log
+// Once all workers are ready. declared: with --dev, what the site is; else "".
+void master_say_start(const struct master *m, const char *declared);
+void master_tell_ready(struct master *m); // the service manager
 void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
 
 // master_control.c: what is heard on the control socket

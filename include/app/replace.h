@@ -34,7 +34,8 @@ void replace_on_turn(struct master *m);
 // A child ended: whether it was the new master.
 bool replace_on_end(struct master *m, pid_t pid);
 int64_t replace_due(const struct master *m);
-void replace_stop(struct master *m); // the server stops: so does a new one that has just begun
+void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
+void replace_stop(struct master *m);     // the server stops: so does a new one that has just begun
 
 // For the new one: says why it cannot start, on stderr and to the one that it was to replace.
 void replace_fail_start(const struct inherited *in, const char *why);

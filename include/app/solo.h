@@ -15,14 +15,15 @@ struct solo_job {
     const char *module;      // "lunette.command.routes": gives function(given) → exit status
     const char *const *word; // given.words; ends with NULL
     bool tap, watch;         // given.tap, given.watch: the options of that name
+    bool secret_is_made;     // given.secret_is_made: the settings have none
     // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
     // kept for that module, and its clock can be set. The last four fields are set here.
     struct trial *trial;
 };
 
-// given also has `error`: what main.lua failed with, with its traceback; nil when all is well. The
-// function runs in a coroutine, where waits work. Returns the exit status: the function's, or 1 with
-// a sentence on stderr.
+// given also has `metrics` and `health`, where they are paths of the site, and `error`: what main.lua
+// failed with, with its traceback; nil when all is well. The function runs in a coroutine, where waits
+// work. Returns the exit status: the function's, or 1 with a sentence on stderr.
 int solo_run(const struct config *c, const struct solo_job *job);
 
 #endif

@@ -12,10 +12,14 @@ struct watch_tree;
 struct watch_tree *watch_new(const char *folder);
 void watch_free(struct watch_tree *w); // NULL is fine
 
+// Looks again for a folder that was not there. Whether it is now.
+bool watch_found(struct watch_tree *w);
+
 // Readable when watch_changed has something to look at.
 int watch_fd(const struct watch_tree *w);
 // Whether anything has changed since the last call; files whose name begins with "." or ends in "~",
-// which editors make for themselves, do not count.
-bool watch_changed(struct watch_tree *w);
+// which editors make for themselves, do not count. Calls tell (NULL: nobody) for each change with the path
+// beneath the folder, "" where it is not known.
+bool watch_changed(struct watch_tree *w, void (*tell)(void *arg, const char *path), void *arg);
 
 #endif

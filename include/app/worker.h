@@ -6,6 +6,7 @@
 #include "content/cache.h"
 #include "http/server.h"
 #include "net/watchdog.h"
+#include "script/lua_timer.h"
 
 #include <stdatomic.h>
 
@@ -16,16 +17,20 @@ struct worker_shared {
     struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
+    uint64_t server;                            // with --dev: another with each start
     struct figures *figures;                    // of metrics; NULL: nobody asks
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
+    struct timers_marks background;
 };
 
 // What a worker says to the master, in one write.
 enum worker_says {
-    WORKER_READY,   // it serves
-    WORKER_LOST,    // its Lua does not come back: text says where it is
+    WORKER_READY, // it serves; with --dev text says what the site declares
+    WORKER_BARE, // the same, with --dev, but without the scripts that it was to load: text says why
+    WORKER_LOST, // its Lua does not come back: text says where it is
     WORKER_LOADED,  // the scripts of reload `number` are loaded, and wait
     WORKER_REFUSES, // they could not be: text says why
+    WORKER_RESTS,   // its background work is over, and it does none any more
     WORKER_ASKS,    // with --dev: CHANNEL_CURRENT is wanted when nothing is left to be reloaded
 };
 enum { WORKER_TEXT = 1024 };
@@ -45,6 +50,9 @@ struct worker_job {
         *temp;   // absolute path of the folder where large bodies wait, in files without a name
     int scripts; // a snapshot of them (base/snapshot.h)
     int settings; // of config.lua, when they were reloaded last: a file's descriptor; −1: as in config
+    int report; // where a checker writes why the scripts cannot be loaded (app/live.h); −1: nowhere
+    uint32_t saves;  // of site/ so far, with --dev
+    bool stays;      // with --dev: scripts that cannot be loaded are its answer, not its end
     uint32_t number; // of the last reload
     unsigned place;  // which of the workers this is: its number in shared->places and cache
     bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is

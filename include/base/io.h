@@ -1,11 +1,14 @@
-// Whole writes, where a short one or a signal is no end.
+// Whole writes and files, where a short piece or a signal is no end.
 #ifndef LUNETTE_BASE_IO_H
 #define LUNETTE_BASE_IO_H
 
-#include "base/str.h"
+#include "base/buf.h"
 
 // All the bytes, to a descriptor that blocks. 0, or −errno when some are not written; −ENOSPC where the
 // system takes none and gives no reason.
 int io_write_all(int fd, struct str bytes);
+// Appends all the bytes of a regular file, from its start, wherever the descriptor stands. 0 or −errno;
+// −ENOMEM too when they have no room.
+int io_read_file(int fd, struct buf *out);
 
 #endif

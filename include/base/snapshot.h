@@ -31,6 +31,8 @@ void snapshot_close(struct snapshot *s); // NULL is fine
 
 // The file of that name: false when there is none. *text is good until snapshot_close.
 bool snapshot_find(const struct snapshot *s, struct str name, struct str *text);
+// The i-th file, from 0 on, in the order of their names (str_order): false behind the last.
+bool snapshot_file(const struct snapshot *s, size_t i, struct str *name, struct str *text);
 // Whether both hold the same files with the same bytes.
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
 

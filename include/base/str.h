@@ -40,6 +40,9 @@ static inline bool str_ieq(struct str a, struct str b)
     return a.n == b.n && str_same_letters(a.p, b.p, a.n);
 }
 
+// Below, above or equal to 0 as a stands before, behind or with b, byte by byte. Neither p is NULL.
+int str_order(struct str a, struct str b);
+
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 

@@ -25,4 +25,8 @@ struct save {
 // link), −EISDIR for one that names no file, or what the file system says. Mode 0640.
 int save_write(const struct save *s);
 
+// The folder that path, whose last component is cut off it, names beneath folder: O_PATH, made when
+// it is missing. *name is the last component, within path. Errors as above.
+int save_open_folder(const char *folder, char *path, const char **name);
+
 #endif

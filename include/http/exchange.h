@@ -111,6 +111,7 @@ struct exchange {
     struct str id;                      // exchange_id, once it was asked for
     void *user;                         // the handler's
     unsigned status;                    // for logs and after: what was answered, 0 before
+    bool unlogged;                      // the handler wants no line in the access log
 };
 
 // A handler: script, or files. All calls come from the loop of the connection; the handler may

@@ -50,6 +50,9 @@ void server_drain(struct server *s);
 // a client that was just about to send it is answered. Connections with an answer under way that did not
 // say so get the same time after it.
 void server_leave(struct server *s, uint32_t patience_ms);
+// While it is held, draining does not end the loop before stop_ms: something besides connections is to be
+// finished.
+void server_hold(struct server *s, bool held);
 // Accepts nothing more; what is open stays.
 void server_stop_listening(struct server *s);
 void server_free(struct server *s);

@@ -2,6 +2,7 @@
 #ifndef LUNETTE_SCRIPT_HANDLER_H
 #define LUNETTE_SCRIPT_HANDLER_H
 
+#include "content/inject.h"
 #include "content/static.h"
 #include "http/exchange.h"
 #include "http/multipart.h"
@@ -24,6 +25,8 @@ struct handler_options {
 
     struct tally *tally; // where answers are counted, by route; NULL: nowhere
     bool names_routes;   // exchanges are to have their route: for the tally, or the access log
+    const struct inject_mark
+        *mark; // pages are given the script that refreshes them; NULL: they are not
 
     // trusted_proxies: whose word about the client is taken.
     struct cidr_list trusted_proxies;
@@ -37,6 +40,11 @@ void handler_free(struct handler *h);
 
 // Requests that are under way, or whose coroutines are.
 unsigned handler_busy(const struct handler *h);
+// How much main.lua has declared, once it is loaded.
+struct handler_declared {
+    unsigned routes, middleware;
+};
+struct handler_declared handler_declared(const struct handler *h);
 // Breaks off every answer under way: the connections are closed.
 void handler_end_all(struct handler *h);
 // The id of the request whose Lua runs at the moment; empty: none does.
@@ -46,6 +54,9 @@ struct str handler_running_id(struct handler *h);
 // routes are there, else done(arg, message) with the error and its file and line. A site without
 // scripts/main.lua serves its files alone.
 void handler_load(struct handler *h, void (*done)(void *arg, const char *error), void *arg);
+// With dev, once that has failed: why, as HTML to be shown; empty where nothing could be said. Alive as
+// long as the handler.
+struct str handler_report(const struct handler *h);
 
 // What server_new wants; self is the struct handler.
 extern const struct http_handler handler_http;

@@ -19,6 +19,9 @@ struct job_ops {
     // Gives up what the job holds, as soon as its results are there or nobody wants them: once, in
     // the loop's thread, without Lua. The struct itself is not its business. May be NULL.
     void (*release)(struct job *j);
+    // Nobody wants the results any more while a thread makes them: may tell it so. In the loop's thread,
+    // once, before release. May be NULL.
+    void (*stop)(struct job *j);
     bool slow; // computes for long: it waits in a queue of its own (vm_options.slow_pool)
 };
 

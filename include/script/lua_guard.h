@@ -24,12 +24,15 @@ bool guard_tell(lua_State *L, const char *call, const char *path, enum reach_rig
 // files that are there and that the sandbox refuses.
 void guard_tell_search(lua_State *L, const char *name, const char *path);
 
+// "scripts/main.lua:12", the innermost line of what runs that is not the library's; "?" without one.
+enum { GUARD_SEEN = 32, GUARD_KEY_MAX = 128 };
+void guard_find_place(lua_State *L, char dst[static GUARD_KEY_MAX]);
+
 // Whether the sandbox lets path be read, or it is not there at all. Where it does not, the path must
 // be named in sandbox.read.
 bool guard_may_read(lua_State *L, const char *path);
 
-// The last refusals that were told, of a vm.
-enum { GUARD_SEEN = 32, GUARD_KEY_MAX = 128 };
+// The last GUARD_SEEN refusals that were told, of a vm.
 struct guard_seen {
     char key[GUARD_KEY_MAX];  // "scripts/main.lua:12 io.open"; "" for none
     char call[GUARD_KEY_MAX]; // what was told last: the call and its arguments

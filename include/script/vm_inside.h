@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-enum { PASSING_MAX = 16, GUARDED = 12 };
+enum { PASSING_MAX = 16, GUARDED = 12, BLOCKING = 23 };
 
 // The threads that are running or have resumed one that does, innermost first. A link lives on the
 // C stack beside the lua_resume it stands for; the link with a co is where a wait gets out.
@@ -64,6 +64,8 @@ struct vm {
     lua_CFunction originals[GUARDED], loadlib, searchpath,
         searchers[2]; // of Lua's, for lua_guard.c
     struct guard_seen seen[GUARD_SEEN];
+    lua_CFunction blocking[BLOCKING]; // what lua_blocking.c has wrapped
+    struct timers *timers;            // background work; NULL: lunette.timer is not loaded
 };
 
 // Around everything that may run Lua once scripts are there. The outermost pair is one run: what
@@ -137,6 +139,9 @@ int vm_load_path(lua_State *L, const char *path, const char *name);
 // What is left of path beneath the site's folder ("scripts/x.lua"); path itself outside of it.
 const char *vm_short_path(const struct vm *vm, const char *path);
 
+void timers_free(struct vm *vm); // of lua_timer.c: for vm_free, once no coroutine is left
+
+void lua_blocking_open(lua_State *L);  // with dev: calls of io and os that take long are told
 void lua_base_open(lua_State *L);      // print, os.exit, the watch on globals
 void lua_coroutine_open(lua_State *L); // coroutine.*
 void lua_require_open(lua_State *L);   // require, package.path, the embedded modules

@@ -151,22 +151,25 @@ struct handler {
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
     struct buf text;            // scratch: JSON, pages
-    int dispatch, failed, loaded, place, raise, raised, refuse,
-        settle;        // registry references to the library's functions
+    int dispatch, failed, loaded, place, raise, raised, refuse, settle,
+        report;        // registry references to the library's functions
     int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
     int plain
         [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
     int response_meta;  // and to the metatable of response objects
     int request_meta, headers_meta;
-    bool started; // core.start was called
+    bool started;        // core.start was called
+    struct buf reported; // what handler_report gives
+    struct handler_declared declared;
     void (*load_done)(void *arg, const char *error);
     void *load_arg;
 };
 
 enum {
-    WORK_TEXT_MAX = 64 << 20,  // a JSON answer or a page at most
-    WORK_TEXT_KEEP = 64 << 10, // memory that h->text keeps for the next
-    WORK_READ_MAX = 64 << 20,  // bytes that req:read gives at once at most
+    WORK_TEXT_MAX = 64 << 20,    // a JSON answer or a page at most
+    WORK_TEXT_KEEP = 64 << 10,   // memory that h->text keeps for the next
+    WORK_REPORT_MAX = 256 << 10, // bytes of a report of scripts that cannot be loaded
+    WORK_READ_MAX = 64 << 20,    // bytes that req:read gives at once at most
     // What may come in one piece behind the last of those: the largest limits.header_bytes, which
     // bounds what a connection keeps, and more.
     WORK_READ_OVER = 2 << 20,
@@ -284,6 +287,14 @@ int core_client_net(lua_State *L); // of lunette.core
 
 // lua_core.c
 int luaopen_lunette_core(lua_State *L); // upvalue 1: the handler
+
+// lua_path.c: paths as segments
+int core_segments(lua_State *L);
+int core_split_path(lua_State *L);
+
+// lua_scripts.c: the files beneath scripts/
+int core_script_text(lua_State *L);
+int core_script_names(lua_State *L);
 
 // lua_files.c: adds find, root, … to the table on top, which is lunette.core
 void lua_files_register(lua_State *L, struct handler *h);

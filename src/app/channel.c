@@ -32,8 +32,9 @@ int channel_send(int end, const struct channel_message *m)
         fds[n++] = m->fds[i];
         wire.has |= 1u << i;
     }
-    struct iovec iov = {&wire, sizeof wire};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct iovec iov[] = {{&wire, sizeof wire},
+                          {(char *)(uintptr_t)m->text, strnlen(m->text, CHANNEL_TEXT - 1)}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
     if (n) {
         size_t bytes = sizeof(int) * (size_t)n;
         control.align = (struct cmsghdr){CMSG_LEN(bytes), SOL_SOCKET, SCM_RIGHTS};
@@ -48,16 +49,17 @@ int channel_receive(int end, struct channel_message *m)
 {
     struct wire wire;
     union control control;
-    struct iovec iov = {&wire, sizeof wire};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = &control,
-                         .msg_controllen = sizeof control};
+    struct iovec iov[] = {{&wire, sizeof wire}, {m->text, CHANNEL_TEXT - 1}};
+    struct msghdr msg = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n = recvmsg(end, &msg, MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (n == 0)
         return -EPIPE;
+    if ((size_t)n < sizeof wire)
+        return -EPROTO;
+    m->text[(size_t)n - sizeof wire] = '\0';
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
     const unsigned char *next = c ? CMSG_DATA(c) : NULL;
     size_t left = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;

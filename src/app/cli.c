@@ -7,168 +7,53 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORD_MAX = 64, WORKERS_MAX = 256 };
-
-static const char *const commands[] = {"serve",  "new",  "check", "routes", "why",
-                                       "limits", "test", "repl",  "reload", "stop",
-                                       "status", "help", NULL};
+enum { WORD_MAX = 64, WORKERS_MAX = 256, OPTIONS = 11 };
 
 enum option { LISTEN, WORKERS, DEV, USER, CONFIG, PID_FILE, QUIET, TAP, WATCH, HELP, VERSION };
 static const char *const options[] = {
-    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",     [USER] = "--user",
-    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet", [TAP] = "--tap",
+    [LISTEN] = "--listen", [WORKERS] = "--workers",   [DEV] = "--dev",         [USER] = "--user",
+    [CONFIG] = "--config", [PID_FILE] = "--pid-file", [QUIET] = "--quiet",     [TAP] = "--tap",
     [WATCH] = "--watch",   [HELP] = "--help",         [VERSION] = "--version", NULL,
 };
+_Static_assert(sizeof options / sizeof *options == OPTIONS + 1, "a name for each option");
 
-static const char help[] =
-    "lunette " LUNETTE_VERSION ": a web server that is programmed in Lua\n"
-    "\n"
-    "  lunette [serve] [DIR] [OPTION…]   serve the site in DIR (default: this folder)\n"
-    "  lunette new DIR                   make a small site that works, with a test\n"
-    "  lunette check [DIR]               load everything, and say what is wrong with it\n"
-    "  lunette routes [DIR]              the table of routes\n"
-    "  lunette why METHOD PATH [DIR]     which route answers a request, and why not the others\n"
-    "  lunette test [DIR]                run the site's own tests, tests/*.lua\n"
-    "  lunette repl [DIR]                a prompt inside the loaded site\n"
-    "  lunette limits [DIR] [OPTION…]    every limit and timeout in force, and where it was set\n"
-    "  lunette status [DIR]              how the running server is\n"
-    "  lunette reload [DIR]              have it take new scripts and settings into use\n"
-    "  lunette stop [DIR]                have it finish what it has, and end\n"
-    "  lunette COMMAND --help            the options of a command\n"
-    "  lunette --version                 print the version\n"
-    "\n"
-    "A site is a folder with scripts/main.lua (routes, in Lua), site/ (files, served as they\n"
-    "are), or both. Settings are in scripts/config.lua.\n";
+// The options that a command takes, as bits; every one takes --help and --version.
+enum {
+    ALWAYS = 1u << HELP | 1u << VERSION,
+    OF_SITE = 1u << CONFIG | ALWAYS,
+    OF_TEST = 1u << TAP | 1u << WATCH | OF_SITE,
+    OF_SERVE = 1u << LISTEN | 1u << WORKERS | 1u << DEV | 1u << USER | 1u << PID_FILE |
+               1u << QUIET | OF_SITE,
+};
 
-static const char serve_help[] =
-    "lunette [serve] [DIR] [OPTION…]\n"
-    "\n"
-    "Serves the site in DIR, by default this folder, until it is told to stop.\n"
-    "\n"
-    "  --listen ADDR     where to listen, in place of config.lua's addresses; may be repeated:\n"
-    "                    8080, :8080 (both on 127.0.0.1), host:port, [v6]:port, unix:/path\n"
-    "  --workers N       how many worker processes (default: one for each processor)\n"
-    "  --dev             for developing: one worker, loopback addresses only unless --listen\n"
-    "                    names others, tracebacks shown in the browser; restart after changes,\n"
-    "                    for now\n"
-    "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
-    "                    nobody where that is root)\n"
-    "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
-    "  --pid-file F      write the master's process id to F\n"
-    "  --quiet           no line on start\n"
-    "\n"
-    "Signals to the master: TERM and INT finish the requests under way, at most timeouts.stop,\n"
-    "then end; a second one, or QUIT, ends at once. HUP reloads scripts and settings. USR1 opens\n"
-    "the log files again, after they were renamed. USR2 replaces the program without losing a\n"
-    "connection.\n";
+// The commands that are here, their pages, how many words they have before DIR, and their options.
+static const struct known {
+    const char *name;
+    enum cli_command command, page;
+    unsigned words, options;
+} known[] = {
+    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0, OF_SERVE},
+    {"new", CLI_NEW, CLI_NEW_HELP, 0, ALWAYS},
+    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0, OF_SERVE},
+    {"status", CLI_STATUS, CLI_STATUS_HELP, 0, OF_SITE},
+    {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0, OF_SITE},
+    {"stop", CLI_STOP, CLI_STOP_HELP, 0, OF_SITE},
+    {"check", CLI_SOLO, CLI_CHECK_HELP, 0, OF_SITE},
+    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0, OF_SITE},
+    {"why", CLI_SOLO, CLI_WHY_HELP, 2, OF_SITE},
+    {"test", CLI_SOLO, CLI_TEST_HELP, 0, OF_TEST},
+    {"repl", CLI_SOLO, CLI_REPL_HELP, 0, OF_SITE},
+    {"help", CLI_HELP, CLI_HELP, 0, ALWAYS},
+};
 
-static const char limits_help[] =
-    "lunette limits [DIR] [OPTION…]\n"
-    "\n"
-    "Prints every limit and timeout that the site in DIR would be served with, and where each was\n"
-    "set: a line of config.lua, an option, or nowhere (default). What is fixed cannot be set.\n"
-    "The site is not loaded. Options are those of serve: --config, --workers, --dev and --user\n"
-    "make a difference.\n";
+enum { COMMANDS = sizeof known / sizeof *known };
 
-static const char new_help[] =
-    "lunette new DIR\n"
-    "\n"
-    "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
-    "a test. DIR is made; one that is there must be empty.\n";
-
-#define WHERE                                                                                         \
-    "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
-    "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
-    "DIR/scripts/config.lua. The exit status is 0, 1 when it failed or no server runs, 2 for a\n"     \
-    "command line that cannot be understood.\n"
-
-static const char status_help[] =
-    "lunette status [DIR] [--config FILE]\n"
-    "\n"
-    "Prints how the server of the site in DIR is: where it listens, its workers, its last reload.\n" WHERE;
-
-static const char reload_help[] =
-    "lunette reload [DIR] [--config FILE]\n"
-    "\n"
-    "Has the server of the site in DIR take new scripts and settings into use, and waits until it\n"
-    "has. When they fail, what ran before goes on, the error is printed with file and line, and the\n"
-    "exit status is 1.\n" WHERE;
-
-static const char stop_help[] =
-    "lunette stop [DIR] [--config FILE]\n"
-    "\n"
-    "Has the server of the site in DIR finish the requests under way, at most timeouts.stop, and\n"
-    "waits until it has ended.\n" WHERE;
-
-#define SOLO                                                                                        \
-    "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
-    "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
-    "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n" \
-    "understood.\n"
-
-static const char check_help[] =
-    "lunette check [DIR] [--config FILE]\n"
-    "\n"
-    "Loads every script and view of the site in DIR and prints what is wrong with them, with file\n"
-    "and line: errors, undeclared globals, routes that nothing can reach or that are ambiguous.\n" SOLO;
-
-static const char routes_help[] =
-    "lunette routes [DIR] [--config FILE]\n"
-    "\n"
-    "Prints the table of routes: method, pattern, name, middleware and where the handler is.\n" SOLO;
-
-static const char why_help[] =
-    "lunette why METHOD PATH [DIR] [--config FILE]\n"
-    "\n"
-    "Says which route or file would answer METHOD PATH (a path, with host and query if they matter:\n"
-    "http://api.example.com/x?y=1), with which middleware, and why the others would not.\n" SOLO;
-
-static const char test_help[] =
-    "lunette test [DIR] [--tap] [--watch] [--config FILE]\n"
-    "\n"
-    "Runs the site's own tests, DIR/tests/*.lua, without a socket.\n"
-    "\n"
-    "Each file with the site freshly loaded; each test with data/ and the cache empty: data/ is a\n"
-    "temporary folder, beneath TMPDIR or /tmp. What the site logs is printed for tests that fail.\n"
-    "\n"
-    "  --tap    print the results in the Test Anything Protocol\n"
-    "  --watch  run them again whenever something beneath scripts/, site/ or tests/ is saved\n"
-    "\n" SOLO;
-
-static const char repl_help[] =
-    "lunette repl [DIR] [--config FILE]\n"
-    "\n"
-    "A prompt for Lua inside the loaded site. What is typed may wait, as a handler may. Control-D\n"
-    "ends it.\n" SOLO;
-
-const char *cli_help(enum cli_command which)
+static const struct known *find_known(const char *name)
 {
-    switch (which) {
-    case CLI_SERVE_HELP:
-        return serve_help;
-    case CLI_LIMITS_HELP:
-        return limits_help;
-    case CLI_NEW_HELP:
-        return new_help;
-    case CLI_STATUS_HELP:
-        return status_help;
-    case CLI_RELOAD_HELP:
-        return reload_help;
-    case CLI_STOP_HELP:
-        return stop_help;
-    case CLI_CHECK_HELP:
-        return check_help;
-    case CLI_ROUTES_HELP:
-        return routes_help;
-    case CLI_WHY_HELP:
-        return why_help;
-    case CLI_TEST_HELP:
-        return test_help;
-    case CLI_REPL_HELP:
-        return repl_help;
-    default:
-        return help;
-    }
+    for (size_t i = 0; name && i < COMMANDS; i++)
+        if (strcmp(name, known[i].name) == 0)
+            return &known[i];
+    return NULL;
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -206,8 +91,8 @@ const char *cli_nearest(const char *word, const char *const *names)
     if (n > WORD_MAX)
         return NULL;
     for (; *names; names++) {
-        size_t known = strlen(*names);
-        unsigned d = known > WORD_MAX ? limit + 1 : distance(word, n, *names, known);
+        size_t length = strlen(*names);
+        unsigned d = length > WORD_MAX ? limit + 1 : distance(word, n, *names, length);
         if (d > limit || (best && d == limit))
             continue;
         best = *names;
@@ -218,18 +103,36 @@ const char *cli_nearest(const char *word, const char *const *names)
 
 const char *cli_nearest_command(const char *word)
 {
-    return cli_nearest(word, commands);
+    const char *names[COMMANDS + 1];
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = known[i].name;
+    names[COMMANDS] = NULL;
+    return cli_nearest(word, names);
 }
 
-static bool fail_unknown(struct str option, char why[static CLI_WHY_MAX])
+// The command that the options are of, as far as is known.
+static const struct known *known_of(const struct cli *c)
 {
+    return find_known(c->name ? c->name : "serve");
+}
+
+static bool fail_unknown(const struct cli *c, struct str option, char why[static CLI_WHY_MAX])
+{
+    const struct known *command = known_of(c);
+    const char *taken[OPTIONS + 1];
     char word[WORD_MAX + 1];
+    unsigned n = 0;
+    for (unsigned o = 0; o < OPTIONS; o++)
+        if (command->options & 1u << o)
+            taken[n++] = options[o];
+    taken[n] = NULL;
     snprintf(word, sizeof word, "%.*s", STR_ARG(option));
-    const char *near = cli_nearest(word, options);
+    const char *near = cli_nearest(word, taken);
     if (near)
         snprintf(why, CLI_WHY_MAX, "there is no option %s (did you mean %s?)", word, near);
     else
-        snprintf(why, CLI_WHY_MAX, "there is no option %s (see lunette serve --help)", word);
+        snprintf(why, CLI_WHY_MAX, "there is no option %s (see lunette %s --help)", word,
+                 command->name);
     return false;
 }
 
@@ -299,8 +202,9 @@ static bool set_option(struct cli *c, enum option o, const char *value,
     return false;
 }
 
-// argv[*i], which begins with "--", and its value, which may be the next argument.
-static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
+// argv[*i], which begins with "-", and its value, which may be the next argument. Its bit is added
+// to *given.
+static bool parse_option(struct cli *c, char *const argv[], int argc, int *i, unsigned *given,
                          char why[static CLI_WHY_MAX])
 {
     struct str rest = str_z(argv[*i]), name;
@@ -310,7 +214,8 @@ static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
     while (options[o] && !str_eq(name, str_z(options[o])))
         o++;
     if (!options[o])
-        return fail_unknown(name, why);
+        return fail_unknown(c, name, why);
+    *given |= 1u << o;
     if (!takes_value(o) && value) {
         snprintf(why, CLI_WHY_MAX, "%s takes no value", options[o]);
         return false;
@@ -324,80 +229,85 @@ static bool parse_option(struct cli *c, char *const argv[], int argc, int *i,
     return set_option(c, o, value, why);
 }
 
-static bool is_command(const char *word)
+static bool fail_command(const char *word, const char *near, char why[static CLI_WHY_MAX])
 {
-    for (const char *const *name = commands; *name; name++)
-        if (strcmp(word, *name) == 0)
-            return true;
+    if (near)
+        snprintf(why, CLI_WHY_MAX, "there is no command '%.64s' (did you mean '%s'?)", word, near);
+    else
+        snprintf(why, CLI_WHY_MAX, "there is no command '%.64s' (see lunette --help)", word);
     return false;
-}
-
-// The commands that are here, their pages, and how many words they have before DIR.
-static const struct {
-    const char *name;
-    enum cli_command command, page;
-    unsigned words;
-} known[] = {
-    {"new", CLI_NEW, CLI_NEW_HELP, 0},
-    {"serve", CLI_SERVE, CLI_SERVE_HELP, 0},    {"limits", CLI_LIMITS, CLI_LIMITS_HELP, 0},
-    {"status", CLI_STATUS, CLI_STATUS_HELP, 0}, {"reload", CLI_RELOAD, CLI_RELOAD_HELP, 0},
-    {"stop", CLI_STOP, CLI_STOP_HELP, 0},       {"check", CLI_SOLO, CLI_CHECK_HELP, 0},
-    {"routes", CLI_SOLO, CLI_ROUTES_HELP, 0},   {"why", CLI_SOLO, CLI_WHY_HELP, 2},
-    {"test", CLI_SOLO, CLI_TEST_HELP, 0},       {"repl", CLI_SOLO, CLI_REPL_HELP, 0},
-};
-
-static int find_known(const char *name)
-{
-    for (int i = 0; name && i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(name, known[i].name) == 0)
-            return i;
-    return -1;
 }
 
 static bool add_word(struct cli *c, const char *word, bool first, char why[static CLI_WHY_MAX])
 {
-    if (first && is_command(word)) {
+    if (first && find_known(word)) {
         c->name = word;
         return true;
     }
-    int i = find_known(c->name);
-    if (i >= 0 && c->words < known[i].words) {
+    const struct known *command = find_known(c->name);
+    if (command && c->words < command->words) {
         c->word[c->words++] = word;
         return true;
     }
-    if (c->dir) {
-        snprintf(why, CLI_WHY_MAX, "one folder is enough: both '%.64s' and '%.64s' were given",
-                 c->dir, word);
+    if (!c->dir) {
+        c->dir = word;
+        return true;
+    }
+    const char *near = c->name ? NULL : cli_nearest_command(c->dir);
+    if (near)
+        return fail_command(c->dir, near, why);
+    snprintf(why, CLI_WHY_MAX, "one folder is enough: both '%.64s' and '%.64s' were given", c->dir,
+             word);
+    return false;
+}
+
+// `lunette help`, or `lunette help COMMAND`: the word behind it was taken for a folder.
+static bool settle_help(struct cli *c, char why[static CLI_WHY_MAX])
+{
+    const char *topic = c->dir;
+    const struct known *about = find_known(topic);
+    c->dir = ".";
+    c->name = NULL;
+    c->command = about ? about->page : CLI_HELP;
+    return !topic || about || fail_command(topic, cli_nearest_command(topic), why);
+}
+
+static bool check_options(const struct known *command, unsigned given, char why[static CLI_WHY_MAX])
+{
+    for (unsigned o = 0; o < OPTIONS; o++) {
+        if (!(given & ~command->options & 1u << o))
+            continue;
+        snprintf(why, CLI_WHY_MAX, "lunette %s takes no %s (see lunette %s --help)", command->name,
+                 options[o], command->name);
         return false;
     }
-    c->dir = word;
     return true;
 }
 
-// What the words and options come to.
-static bool settle(struct cli *c, char why[static CLI_WHY_MAX])
+// What the words and options come to; given: the options, as bits.
+static bool settle(struct cli *c, unsigned given, char why[static CLI_WHY_MAX])
 {
-    if (c->name && strcmp(c->name, "help") == 0) {
-        c->command = CLI_HELP;
-        c->name = NULL;
-    }
-    int i = find_known(c->name);
-    if (c->name && i < 0)
-        c->command = CLI_LATER;
-    else if (i >= 0 && c->command == CLI_HELP)
-        c->command = known[i].page;
-    else if (i >= 0 && c->command == CLI_SERVE)
-        c->command = known[i].command;
+    const struct known *command = find_known(c->name);
+    if (command && command->command == CLI_HELP)
+        return settle_help(c, why);
+    if (command && c->command == CLI_HELP)
+        c->command = command->page;
+    else if (command && c->command == CLI_SERVE)
+        c->command = command->command;
     if (c->command == CLI_NEW && !c->dir) {
         snprintf(why, CLI_WHY_MAX, "new takes the folder that is to be made: lunette new DIR");
         return false;
     }
     if (!c->dir)
         c->dir = ".";
-    if (i < 0 || c->command != known[i].command || c->words == known[i].words)
+    if (c->command != known_of(c)->command)
         return true;
-    snprintf(why, CLI_WHY_MAX, "%s takes %u words (see lunette %s --help)", known[i].name,
-             known[i].words, known[i].name);
+    if (!check_options(known_of(c), given, why))
+        return false;
+    if (!command || c->words == command->words)
+        return true;
+    snprintf(why, CLI_WHY_MAX, "%s takes %u words (see lunette %s --help)", command->name,
+             command->words, command->name);
     return false;
 }
 
@@ -405,19 +315,17 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
 {
     struct cli c = {.command = CLI_SERVE};
     bool words_only = false, first = true;
+    unsigned given = 0;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        bool later = c.name && find_known(c.name) < 0;
         if (!words_only && strcmp(a, "--") == 0) {
             words_only = true;
-        } else if (later) {
-            continue; // the arguments of a command that is not here yet
         } else if (!words_only && a[0] == '-' && a[1]) {
             if (strcmp(a, "-h") == 0)
                 c.command = CLI_HELP;
             else if (strcmp(a, "-v") == 0 || strcmp(a, "-V") == 0)
                 c.command = CLI_VERSION;
-            else if (!parse_option(&c, argv, argc, &i, why))
+            else if (!parse_option(&c, argv, argc, &i, &given, why))
                 return false;
         } else {
             if (!add_word(&c, a, first && !words_only, why))
@@ -425,7 +333,7 @@ bool cli_parse(int argc, char *const argv[], struct cli *out, char why[static CL
             first = false;
         }
     }
-    if (!settle(&c, why))
+    if (!settle(&c, given, why))
         return false;
     *out = c;
     return true;

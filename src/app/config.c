@@ -382,7 +382,7 @@ static bool check_dev_address(const struct config *c, const struct cli *cli, con
                               char why[static CONFIG_WHY_MAX])
 {
     char text[ADDR_TEXT_MAX], place[128];
-    if (!c->dev || addr_is_loopback(a) || (cli->listen_count && !c->as_root))
+    if (!c->dev || c->solo || addr_is_loopback(a) || (cli->listen_count && !c->as_root))
         return true;
     addr_format(a, text);
     if (c->as_root)
@@ -521,6 +521,7 @@ static bool settle_secrets(struct config *c, char why[static CONFIG_WHY_MAX])
         return config_fail(why, "cannot make a secret: %s", strerror(errno));
     *item = str_of(bytes, DEV_SECRET);
     c->secrets = (struct config_secrets){item, 1};
+    c->secret_is_made = true;
     return true;
 }
 
@@ -578,6 +579,7 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     struct config *c = out;
     config_init(c);
     c->dev = cli->dev;
+    c->solo = cli->command == CLI_SOLO;
     c->quiet = cli->quiet;
     c->pid_file = cli->pid_file;
     c->as_root = geteuid() == 0;

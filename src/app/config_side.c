@@ -41,7 +41,7 @@ static bool add_address(struct config *c, struct config_side *side, const char *
                            "'%.100s' is neither: %s",
                            place, setting, side->text, reason);
     addr_format(a, text);
-    if (c->dev && !addr_is_loopback(a))
+    if (c->dev && !c->solo && !addr_is_loopback(a))
         return config_fail(why, "--dev listens on loopback addresses only, and %s says %s", place,
                            text);
     for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++) {

@@ -82,9 +82,11 @@ static bool make_handler(struct generation *g, const struct generation_host *hos
                          char why[static GENERATION_WHY_MAX])
 {
     const struct config *c = g->config;
+    g->mark.server = host->live;
     g->handler_options = (struct handler_options){
         .root = g->files,
-        .files = {.max_age = (int64_t)c->static_files.max_age,
+        // What is saved is to be seen, so that with --dev browsers ask each time.
+        .files = {.max_age = c->dev ? 0 : (int64_t)c->static_files.max_age,
                   .index = c->static_files.index.item,
                   .listing = c->static_files.listing,
                   .cache = g->cache},
@@ -105,6 +107,7 @@ static bool make_handler(struct generation *g, const struct generation_host *hos
         .settings = c->settings,
         .tally = host->tally,
         .names_routes = host->tally || config_logs_json(c),
+        .mark = host->live ? &g->mark : NULL,
     };
     g->handler = handler_new(g->vm, &g->handler_options);
     return g->handler || fail(why, "the handler", ENOMEM);

@@ -3,16 +3,16 @@
 #include "app/generations.h"
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "content/filecache.h"
 #include "script/co.h"
+#include "script/lua_timer.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     SWEEP_MS = 100,    // between two looks at those that are to go
@@ -45,7 +45,9 @@ static bool may_go(struct generation *one, uint64_t now)
     }
     if (one->idle_since == 0)
         one->idle_since = now;
-    return generation_is_over(one) || now - one->idle_since >= TASKS_MS;
+    if (generation_is_over(one))
+        return true;
+    return now - one->idle_since >= TASKS_MS && timers_running(one->vm) == 0; // see background.h
 }
 
 static void on_sweep(struct timeout *t)
@@ -138,33 +140,14 @@ static void on_loaded(void *arg, const char *error)
     if (one != g->next)
         return;
     if (error) {
+        g->report = handler_report(one->handler);
         drop_next(g);
         g->loaded(g->arg, number, error);
+        g->report = str_of(NULL, 0);
         return;
     }
     g->crowded_since = loop_now(g->host.loop);
     say_loaded(g);
-}
-
-// The bytes of the file. 0 or −errno.
-static int read_settings(int fd, struct buf *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    char *p = st.st_size ? buf_room(out, (size_t)st.st_size) : NULL;
-    if (st.st_size == 0)
-        return 0;
-    if (!p)
-        return -ENOMEM;
-    for (off_t done = 0; done < st.st_size;) {
-        ssize_t n = pread(fd, p + done, (size_t)(st.st_size - done), done);
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return n < 0 ? -errno : -EIO;
-        done += n > 0 ? n : 0;
-    }
-    buf_added(out, (size_t)st.st_size);
-    return 0;
 }
 
 static struct generation *renew(const struct generations *g, int scripts, int settings,
@@ -173,7 +156,7 @@ static struct generation *renew(const struct generations *g, int scripts, int se
     struct buf bytes;
     struct generation *one = NULL;
     buf_init(&bytes, CONFIG_SETTINGS_MAX);
-    int rc = read_settings(settings, &bytes);
+    int rc = io_read_file(settings, &bytes);
     if (rc < 0)
         snprintf(why, GENERATION_WHY_MAX, "the settings of config.lua: %s", strerror(-rc));
     else
@@ -193,7 +176,7 @@ void generations_load(struct generations *g, unsigned number, int scripts, int s
         g->loaded(g->arg, number, why);
         return;
     }
-    g->next->number = number;
+    g->next->number = g->next->mark.scripts = number;
     g->next->list = g;
     handler_load(g->next->handler, on_loaded, g->next);
 }

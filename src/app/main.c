@@ -8,6 +8,7 @@
 #include "app/master.h"
 #include "app/new.h"
 #include "app/replace.h"
+#include "app/scratch.h"
 #include "app/solo.h"
 #include "app/trial.h"
 #include "script/lua_console.h"
@@ -76,6 +77,32 @@ static int limits(const struct cli *cli)
     return status;
 }
 
+// Whether a command only looks at the site, and so leaves no data/ behind.
+static bool only_looks(const char *command)
+{
+    return strcmp(command, "check") == 0 || strcmp(command, "routes") == 0 ||
+           strcmp(command, "why") == 0;
+}
+
+static bool has_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+// What is wrong with the settings, as lunette check words everything. False: it is no place in them.
+static bool report_setting(const struct config *c, const char *why)
+{
+    size_t n = strlen(c->file);
+    if (strncmp(why, c->file, n) != 0 || why[n] != ':')
+        return false;
+    size_t line = strspn(why + n + 1, "0123456789");
+    if (line > 0 && why[n + 1 + line] == ':')
+        n += 1 + line;
+    printf("%.*s: error:%s\n1 error, 0 warnings\n", (int)n, why, why + n + 1);
+    return true;
+}
+
 // A command that loads the site, as --dev would.
 static int solo(struct cli *cli)
 {
@@ -86,10 +113,14 @@ static int solo(struct cli *cli)
     snprintf(module, sizeof module, "lunette.command.%s", cli->name);
     struct solo_job job = {
         .module = module, .word = cli->word, .tap = cli->tap, .watch = cli->watch};
-    if (config_load(cli, &c, why))
-        status = solo_run(&c, &job);
-    else
-        fprintf(stderr, "lunette: %s\n", why);
+    if (!config_load(cli, &c, why)) {
+        if (strcmp(cli->name, "check") != 0 || !report_setting(&c, why))
+            fprintf(stderr, "lunette: %s\n", why);
+    } else {
+        job.secret_is_made = c.secret_is_made;
+        status = only_looks(cli->name) && !has_folder(c.data) ? scratch_run(&c, &job)
+                                                              : solo_run(&c, &job);
+    }
     config_fini(&c);
     return status;
 }
@@ -118,9 +149,6 @@ int main(int argc, char *argv[])
     case CLI_VERSION:
         puts("lunette " LUNETTE_VERSION);
         return 0;
-    case CLI_LATER:
-        snprintf(why, sizeof why, "lunette %s is not in this version yet", cli.name);
-        return wrong_usage(why);
     case CLI_NEW:
         return new_run(cli.dir);
     case CLI_LIMITS:

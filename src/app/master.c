@@ -93,8 +93,13 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         close(m->notify.fd);
     close_others(&m->told, mine);
     close_others(&m->reload.new, mine);
+    bool checks = mine == &m->reload.new;
+    if (m->reload.report >= 0 && !checks)
+        close(m->reload.report);
     if (m->watch)
         close(watch_fd(m->watch));
+    if (m->watch_site)
+        close(watch_fd(m->watch_site));
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -106,6 +111,9 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         .number = mine->number,
         .scripts = mine->scripts,
         .settings = mine->settings,
+        .report = checks ? m->reload.report : -1,
+        .saves = m->saves,
+        .stays = m->config->dev && !checks && !(m->state == STARTING && m->inherited->replaces),
     };
 }
 
@@ -161,7 +169,7 @@ static void start_worker(struct master *m, struct slot *s)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
     s->pid = pid;
-    s->ready = false;
+    s->ready = s->rests = false;
     s->since = master_now();
 }
 
@@ -240,6 +248,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
     cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    duty_on_end(m, s);
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
@@ -298,8 +307,9 @@ static void end_lost(const struct master *m, const struct slot *s, const char *w
     kill(s->pid, SIGKILL);
 }
 
-static void on_ready(struct master *m, struct slot *s)
+static void on_ready(struct master *m, struct slot *s, const struct worker_word *word)
 {
+    m->bare = word->says == WORKER_BARE;
     s->ready = true;
     s->since = master_now();
     s->pause = 0;
@@ -307,7 +317,7 @@ static void on_ready(struct master *m, struct slot *s)
         return;
     m->state = SERVING;
     m->shared->starting = false;
-    master_say_start(m);
+    master_say_start(m, m->bare ? "" : word->text);
     replace_take_over(m);
     master_tell_ready(m);
 }
@@ -320,13 +330,16 @@ static void on_words(struct master *m)
            (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
+        word.text[WORKER_TEXT - 1] = '\0'; // whatever a worker has become
         struct slot *s = master_slot(m, word.pid);
         if (!s)
             reload_on_checker_word(m, &word);
-        else if (word.says == WORKER_READY)
-            on_ready(m, s);
+        else if (word.says == WORKER_READY || word.says == WORKER_BARE)
+            on_ready(m, s, &word);
         else if (word.says == WORKER_LOST)
             end_lost(m, s, word.text);
+        else if (word.says == WORKER_RESTS)
+            duty_on_rest(m, s);
         else
             reload_on_word(m, s, &word);
     }
@@ -413,6 +426,8 @@ static int next_due(const struct master *m)
         at = reload_due(m);
     if (replace_due(m) < at)
         at = replace_due(m);
+    if (duty_due(m) < at)
+        at = duty_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->control && control_due(m->control) < at)
@@ -430,7 +445,8 @@ static void turn(struct master *m)
                          {.fd = m->signal_fd, .events = POLLIN},
                          {.fd = m->ready_pipe[0], .events = POLLIN},
                          {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN},
-                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN}};
+                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN},
+                         {.fd = m->watch_site ? watch_fd(m->watch_site) : -1, .events = POLLIN}};
     struct signalfd_siginfo info;
     if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
@@ -445,6 +461,7 @@ static void turn(struct master *m)
     reload_on_saved(m);
     reload_on_turn(m);
     replace_on_turn(m);
+    duty_on_turn(m);
     notify_turn(&m->notify, master_now());
 }
 
@@ -489,6 +506,7 @@ int master_run(const struct config *c, struct inherited *in)
                        .signal_fd = -1,
                        .ready_pipe = {-1, -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
+    m.reload.report = -1;
     m.stop_ms = c->timeouts.stop;
     m.began = master_now();
     m.began_wall = time(NULL);

@@ -1,4 +1,5 @@
 // Reloads, the master's side: see the drawing in master_inside.h.
+#include "app/changes.h"
 #include "app/channel.h"
 #include "app/figures.h"
 #include "app/master_inside.h"
@@ -34,11 +35,8 @@ static int read_scripts(const struct config *c, char why[static SNAPSHOT_WHY_MAX
 
 bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
 {
-    char folder[PATH_MAX + 16];
-    snprintf(folder, sizeof folder, "%s/scripts", m->config->site);
-    if (m->config->dev &&
-        !(m->watch = watch_new(folder))) // before they are read: nothing is missed
-        log_write(LOG_WARN, "%s is not watched for changes: %s", folder, strerror(errno));
+    if (m->config->dev)
+        saves_watch(m); // before they are read: nothing is missed
     m->told.scripts = read_scripts(m->config, why);
     return m->told.scripts >= 0;
 }
@@ -56,12 +54,12 @@ void reload_give_back(struct master *m)
 {
     close_told(&m->told);
     close_told(&m->reload.new);
-    watch_free(m->watch);
+    saves_give_back(m);
 }
 
 // Its ends -----------------------------------------------------------------------------------------
 
-static void tell_workers(struct master *m, enum channel_kind kind, const struct told *t)
+void reload_tell_workers(struct master *m, enum channel_kind kind, const struct told *t)
 {
     struct channel_message message = {
         .kind = kind, .number = m->reload.new.number, .fds = {-1, -1, -1, -1}};
@@ -117,6 +115,7 @@ static void over(struct master *m, const char *why)
     char took[64];
     end_checker(r);
     close_told(&r->new);
+    saves_close_report(r);
     r->stage = RELOAD_NONE;
     remember(m, why);
     tell_service(m, why);
@@ -129,10 +128,12 @@ static void over(struct master *m, const char *why)
 static void fail(struct master *m, const char *why)
 {
     if (m->reload.stage == RELOAD_LOADING)
-        tell_workers(m, CHANNEL_ABORT, NULL);
+        reload_tell_workers(m, CHANNEL_ABORT, NULL);
+    if (m->config->dev && m->state <= SERVING)
+        saves_tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
               (int)strcspn(why, "\n"), why, // the rest was said before
-              m->state <= SERVING ? ". The scripts that ran before go on" : "");
+              m->state <= SERVING && !m->bare ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
 
@@ -166,20 +167,49 @@ static void take_settings(struct master *m)
         munmap(p, n);
 }
 
+// For --dev: what is saved is loaded by itself, and so is told. "" elsewhere.
+static void describe(const struct master *m, char changes[static CHANGES_TEXT])
+{
+    struct snapshot *before = m->config->dev ? snapshot_open(m->told.scripts) : NULL;
+    struct snapshot *after = before ? snapshot_open(m->reload.new.scripts) : NULL;
+    changes[0] = '\0';
+    if (after)
+        changes_describe(before, after, changes);
+    snapshot_close(before);
+    snapshot_close(after);
+}
+
 static void commit(struct master *m)
 {
+    char changes[CHANGES_TEXT];
     struct reload *r = &m->reload;
+    describe(m, changes);
     close_told(&m->told);
     m->told = r->new; // before anybody is told: who starts from now on starts with it
-    tell_workers(m, CHANNEL_COMMIT, NULL);
+    reload_tell_workers(m, CHANNEL_COMMIT, NULL);
     r->new.scripts = r->new.settings = -1;
+    r->failed = m->bare = false;
     take_settings(m);
-    log_write(LOG_INFO, "reloaded (%u), in %lld ms", m->told.number,
-              (long long)(master_now() - r->began));
+    log_write(LOG_INFO, "reloaded (%u), in %lld ms%s%s", m->told.number,
+              (long long)(master_now() - r->began), *changes ? ": " : "", changes);
     over(m, NULL);
 }
 
 // CHECKING -----------------------------------------------------------------------------------------
+
+// Of config.lua: in the log, and for pages.
+static void say_refusal(const struct worker_job *job, const char *why)
+{
+    struct buf text;
+    buf_init(&text, CONFIG_WHY_MAX + SAVES_EXCERPT);
+    buf_add(&text, str_z(why));
+    if (job->config->dev)
+        saves_add_excerpt(job->scripts, str_z(why), &text);
+    log_write(LOG_ERROR, "%.*s", STR_ARG(buf_str(&text)));
+    if (job->report >= 0)
+        saves_write_report(job->report, buf_str(&text));
+    buf_fini(&text);
+}
 
 // In the new process. Everything that can be wrong with the new scripts and settings is said here.
 static _Noreturn void check(struct master *m, pid_t master)
@@ -203,7 +233,7 @@ static _Noreturn void check(struct master *m, pid_t master)
     buf_fini(&settings);
     if (ok)
         exit(worker_run(&job));
-    log_write(LOG_ERROR, "%s", why);
+    say_refusal(&job, why);
     snprintf(word.text, sizeof word.text, "%.1000s", why);
     if (write(job.ready_fd, &word, sizeof word) != sizeof word)
         log_write(LOG_ERROR, "a checker cannot tell the master: %s", strerror(errno));
@@ -245,6 +275,7 @@ static void begin(struct master *m)
     if (r->saved && r->new.scripts >= 0 && is_same(r->new.scripts, m->told.scripts)) {
         close_told(&r->new);
         r->new.number--;
+        saves_mended(m);
         return;
     }
     notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
@@ -258,6 +289,8 @@ static void begin(struct master *m)
         return;
     }
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (m->config->dev)
+        saves_open_report(r);
     pid_t master = getpid();
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -285,7 +318,10 @@ unsigned reload_ask(struct master *m)
 void reload_on_saved(struct master *m)
 {
     struct reload *r = &m->reload;
-    if (!m->watch || !watch_changed(m->watch) || m->state > SERVING)
+    if (m->state <= SERVING && saves_found(m)) // who serves has not opened that folder
+        reload_ask(m);
+    saves_look(m);
+    if (!m->watch || !watch_changed(m->watch, NULL, NULL) || m->state > SERVING)
         return;
     r->saved = !r->again || r->saved;
     r->again = true;
@@ -332,7 +368,7 @@ static void load(struct master *m)
         m->slots[i].loaded = false;
     fcntl(r->new.settings, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
     r->stage = RELOAD_LOADING;
-    tell_workers(m, CHANNEL_LOAD, &r->new);
+    reload_tell_workers(m, CHANNEL_LOAD, &r->new);
 }
 
 static bool all_loaded(const struct master *m)
@@ -381,7 +417,7 @@ static void tell_current(struct master *m)
         return;
     if (!r->again || master_now() - r->asked_at >= HOLD_MS) {
         r->asked = false;
-        tell_workers(m, CHANNEL_CURRENT, NULL);
+        reload_tell_workers(m, CHANNEL_CURRENT, NULL);
     }
 }
 

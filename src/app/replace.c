@@ -163,6 +163,17 @@ static void leave(struct master *m)
         if (s->pid && channel_send(s->channel, &message) < 0)
             kill(s->pid, SIGTERM);
     }
+    if (!m->duty.holder)
+        replace_say_rest(m);
+}
+
+void replace_say_rest(struct master *m)
+{
+    char text[DUTY_TEXT];
+    if (m->replace.stage != REPLACE_LEAVING || m->replace.line < 0)
+        return;
+    duty_say_rest(m, text);
+    send(m->replace.line, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 // What the new one has said. Its end is told by reap.
@@ -203,12 +214,19 @@ void replace_stop(struct master *m)
 
 // Both: while there are two --------------------------------------------------------------------------
 
-// The line to the old one says nothing; its end is the end of that.
+// The line to the old one says when its background work is over; its end is the end of that.
 static void watch_predecessor(struct master *m)
 {
     struct inherited *in = m->inherited;
-    char byte;
-    if (in->line < 0 || m->state == STARTING || recv(in->line, &byte, 1, MSG_DONTWAIT) != 0)
+    char text[DUTY_TEXT];
+    ssize_t n = in->line < 0 || m->state == STARTING
+                    ? -1
+                    : recv(in->line, text, sizeof text - 1, MSG_DONTWAIT);
+    if (n > 0) {
+        text[n] = '\0';
+        duty_free(m, text);
+    }
+    if (n != 0)
         return;
     close(inherit_take(&in->line));
     if (m->cache_is_shared)

@@ -80,8 +80,13 @@ static void push_given(lua_State *L, const struct solo *s)
     lua_createtable(L, 0, 4);
     set_flag(L, "tap", s->job->tap);
     set_flag(L, "watch", s->job->watch);
+    set_flag(L, "secret_is_made", s->job->secret_is_made);
     lua_pushstring(L, s->error);
     lua_setfield(L, -2, "error");
+    lua_pushstring(L, s->config->metrics.path);
+    lua_setfield(L, -2, "metrics");
+    lua_pushstring(L, s->config->health.path);
+    lua_setfield(L, -2, "health");
     lua_newtable(L);
     for (lua_Integer i = 0; s->job->word[i]; i++) {
         lua_pushstring(L, s->job->word[i]);

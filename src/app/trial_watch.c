@@ -146,7 +146,7 @@ static bool wait_for_change(struct watching *w, int ms)
     read_signals(w);
     bool changed = folders_changed(w);
     for (int i = 0; i < FOLDERS; i++)
-        changed |= w->tree[i] && watch_changed(w->tree[i]);
+        changed |= w->tree[i] && watch_changed(w->tree[i], NULL, NULL);
     return changed;
 }
 

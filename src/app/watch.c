@@ -19,6 +19,10 @@ struct watch_tree {
     unsigned count; // folders that are watched
     bool told;      // that there are too many
     char folder[PATH_MAX];
+    struct watched {
+        int id;     // the kernel's
+        char *path; // beneath folder, "" for itself; NULL without memory
+    } watched[WATCH_FOLDERS];
 };
 
 enum {
@@ -54,12 +58,14 @@ static void add_folders(struct watch_tree *w, char path[static PATH_MAX], int de
         tell_bound(w, path, "there are too many folders");
         return;
     }
-    if (inotify_add_watch(w->fd, path, CHANGES | IN_ONLYDIR) < 0) {
+    int id = inotify_add_watch(w->fd, path, CHANGES | IN_ONLYDIR);
+    if (id < 0) {
         if (errno != ENOENT)
             tell_bound(w, path, strerror(errno));
         return;
     }
-    w->count++;
+    const char *beneath = path + strlen(w->folder);
+    w->watched[w->count++] = (struct watched){id, strdup(*beneath ? beneath + 1 : beneath)};
     DIR *d = opendir(path);
     while (d && (e = readdir(d)))
         add_entry(w, path, n, e->d_name, depth);
@@ -68,12 +74,18 @@ static void add_folders(struct watch_tree *w, char path[static PATH_MAX], int de
     path[n] = '\0';
 }
 
+static void forget_folders(struct watch_tree *w)
+{
+    while (w->count)
+        free(w->watched[--w->count].path);
+}
+
 // Watching a folder twice is watching it once.
 static void look_for_folders(struct watch_tree *w)
 {
     char path[PATH_MAX];
     memcpy(path, w->folder, sizeof path);
-    w->count = 0;
+    forget_folders(w);
     add_folders(w, path, 0);
 }
 
@@ -91,12 +103,21 @@ struct watch_tree *watch_new(const char *folder)
     return w;
 }
 
+bool watch_found(struct watch_tree *w)
+{
+    if (w->count > 0)
+        return false;
+    look_for_folders(w);
+    return w->count > 0;
+}
+
 void watch_free(struct watch_tree *w)
 {
     if (!w)
         return;
     if (w->fd >= 0)
         close(w->fd);
+    forget_folders(w);
     free(w);
 }
 
@@ -113,8 +134,23 @@ static bool counts(const struct inotify_event *e)
     return n == 0 || (e->name[0] != '.' && e->name[n - 1] != '~');
 }
 
-bool watch_changed(struct watch_tree *w)
+// Where it happened, as far as is known.
+static const char *path_of(const struct watch_tree *w, const struct inotify_event *e,
+                           char dst[static PATH_MAX])
 {
+    for (unsigned i = 0; i < w->count && e->len; i++) {
+        const char *folder = w->watched[i].path;
+        if (w->watched[i].id != e->wd || !folder)
+            continue;
+        int n = snprintf(dst, PATH_MAX, "%s%s%s", folder, *folder ? "/" : "", e->name);
+        return n < PATH_MAX ? dst : "";
+    }
+    return "";
+}
+
+bool watch_changed(struct watch_tree *w, void (*tell)(void *arg, const char *path), void *arg)
+{
+    char path[PATH_MAX];
     char events[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool changed = false, folders = false;
     ssize_t n;
@@ -123,7 +159,11 @@ bool watch_changed(struct watch_tree *w)
             const struct inotify_event *e = (const struct inotify_event *)(events + at);
             // A file that was made is not yet written.
             bool empty = (e->mask & IN_CREATE) && !(e->mask & IN_ISDIR);
-            changed |= counts(e) && !empty;
+            if (counts(e) && !empty) {
+                changed = true;
+                if (tell)
+                    tell(arg, path_of(w, e, path));
+            }
             folders |= e->mask & (IN_ISDIR | IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF);
             at += (ssize_t)sizeof *e + e->len;
         }

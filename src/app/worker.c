@@ -4,10 +4,14 @@
 //      → server → sockets → ready
 #include "app/worker.h"
 
+#include "app/background.h"
+#include "app/changes.h"
 #include "app/channel.h"
 #include "app/crash.h"
 #include "app/generations.h"
 #include "app/hold.h"
+#include "app/live.h"
+#include "app/report.h"
 #include "app/sandbox.h"
 #include "app/serving.h"
 #include "app/sides.h"
@@ -23,6 +27,7 @@
 #include "script/co.h"
 #include "script/cut.h"
 #include "script/handler.h"
+#include "script/sqlite_db.h"
 #include "script/vm.h"
 
 #include <errno.h>
@@ -60,6 +65,13 @@ const struct worker_bound worker_bounds[] = {
     {"memory for them", GENERATION_BYTES, "B"},
     {"large files kept open", GENERATION_DESCRIPTORS, ""},
     {"memory for coded files", KEPT_FORMS, "B"},
+    {"databases that are open", DATABASES_MAX, ""},
+    {"memory for all of them", MEMORY_BYTES_MAX, "B"},
+    {"a value in a database", VALUE_BYTES_MAX, "B"},
+    {"a text of SQL", SQL_BYTES_MAX, "B"},
+    {"pieces of background work", TIMERS_MAX, ""},
+    {"app.at_start of the server", TIMERS_STARTS, ""},
+    {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},
     {NULL, 0, NULL},
 };
 
@@ -74,11 +86,13 @@ struct worker {
     struct watchdog *watchdog;
     struct cache_client *shared_cache;
     struct generations generations;
+    struct background background;
     struct timeout trim;      // of the file cache; armed while it keeps descriptors
     struct timeout unwritten; // access lines that the log did not take in their turn
     struct forms *forms;      // coded ones, of files
     struct sides sides;       // metrics and health
     struct hold hold;         // with --dev
+    struct live live;         // the same
     struct server *server;
     struct server_options server_options;
     int signal_fd;
@@ -113,6 +127,20 @@ static bool fail(struct worker *w, const char *what, int err)
     return false;
 }
 
+// What it does for itself begins no more; the end waits for what still runs.
+static void end_background(struct worker *w)
+{
+    background_end(&w->background);
+    server_hold(w->server, !w->background.rested);
+}
+
+static void on_rest(void *arg)
+{
+    struct worker *w = arg;
+    server_hold(w->server, false);
+    say(w, WORKER_RESTS, 0, "");
+}
+
 static void on_signal(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)watch;
@@ -120,10 +148,14 @@ static void on_signal(struct watch *watch, uint32_t events)
     (void)events;
     while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
         w->sides.front.stopping = true;
-        if (info.ssi_signo == SIGTERM && w->server)
-            server_drain(w->server);
-        else
+        if (w->job->config->dev && w->server)
+            live_stop(&w->live);
+        if (info.ssi_signo != SIGTERM || !w->server) {
             loop_stop(w->loop);
+            continue;
+        }
+        end_background(w);
+        server_drain(w->server);
     }
 }
 
@@ -172,6 +204,7 @@ static void serve_with(struct worker *w, const struct generation *g)
 {
     fill_options(w, g->config);
     log_set_level((enum log_level)log_level_parse(str_z(g->config->log.level)));
+    w->hold.site = &handler_http;
     w->hold.self = g->handler;
     if (!w->job->config->dev)
         w->sides.front.self = g->handler;
@@ -183,10 +216,32 @@ static void serve_with(struct worker *w, const struct generation *g)
 static void leave(struct worker *w)
 {
     sides_stop_listening(&w->sides);
-    if (w->server)
-        server_leave(w->server, LEAVE_MS);
-    else
+    if (w->job->config->dev && w->server)
+        live_stop(&w->live);
+    if (!w->server) {
         loop_stop(w->loop);
+        return;
+    }
+    end_background(w);
+    server_leave(w->server, LEAVE_MS);
+}
+
+static void on_failed(struct worker *w, int report)
+{
+    int rc = live_failed(&w->live, report);
+    if (rc < 0)
+        log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(-rc));
+    close(report);
+}
+
+static void on_commit(struct worker *w, unsigned number)
+{
+    if (!generations_commit(&w->generations, number))
+        return;
+    serve_with(w, w->generations.current);
+    background_committed(&w->background);
+    if (w->job->config->dev)
+        live_reloaded(&w->live, number);
 }
 
 static void on_message(struct worker *w, struct channel_message *m)
@@ -201,8 +256,10 @@ static void on_message(struct worker *w, struct channel_message *m)
         close(m->fds[1]);
         break;
     case CHANNEL_COMMIT:
-        if (generations_commit(&w->generations, m->number))
-            serve_with(w, w->generations.current);
+        on_commit(w, m->number);
+        break;
+    case CHANNEL_DUTY:
+        background_give(&w->background, (enum timers_share)m->number);
         break;
     case CHANNEL_ABORT:
         generations_abort(&w->generations, m->number);
@@ -212,6 +269,15 @@ static void on_message(struct worker *w, struct channel_message *m)
         break;
     case CHANNEL_LEAVE:
         leave(w);
+        break;
+    case CHANNEL_SAVED:
+        live_saved(&w->live, m->number, str_z(m->text));
+        break;
+    case CHANNEL_FAILED:
+        on_failed(w, m->fds[0]);
+        break;
+    case CHANNEL_MENDED:
+        live_mended(&w->live);
         break;
     }
 }
@@ -329,21 +395,26 @@ static bool ask_master(void *arg)
     return say(arg, WORKER_ASKS, 0, "");
 }
 
-// With --dev every request waits until what was saved before it is loaded.
-static void hold_requests(struct worker *w, struct handler *site)
+// With --dev every request waits until what was saved before it is loaded. Until there are scripts that
+// can be, why not is the answer.
+static void hold_requests(struct worker *w)
 {
-    w->hold = (struct hold){.site = &handler_http, .self = site, .ask = ask_master, .arg = w};
+    w->hold =
+        (struct hold){.site = &live_failed_site, .self = &w->live, .ask = ask_master, .arg = w};
     hold_init(&w->hold);
-    w->sides.front.site = &hold_site;
-    w->sides.front.self = &w->hold;
+    w->live.site = &hold_site;
+    w->live.self = &w->hold;
+    w->sides.front.site = &live_site;
+    w->sides.front.self = &w->live;
 }
 
+// g: NULL when its scripts cannot be loaded.
 static bool make_server(struct worker *w, const struct generation *g)
 {
     const struct config *c = w->job->config;
     if (c->dev)
-        hold_requests(w, g->handler);
-    fill_options(w, g->config);
+        hold_requests(w);
+    fill_options(w, g ? g->config : c);
     w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
                            is_in_front(w) ? &front_site : w->sides.front.site,
                            is_in_front(w) ? (void *)&w->sides.front : w->sides.front.self);
@@ -354,20 +425,55 @@ static bool make_server(struct worker *w, const struct generation *g)
         if (rc < 0)
             return fail(w, "a listening socket", -rc);
     }
-    serve_with(w, g);
+    if (g)
+        serve_with(w, g);
     return true;
+}
+
+// For the first lines of --dev: what these scripts declare.
+static const char *declared(const struct worker *w, const struct generation *g,
+                            char text[static CHANGES_TEXT])
+{
+    struct handler_declared d = handler_declared(g->handler);
+    if (!w->job->config->dev)
+        return "";
+    changes_count(g->scripts, d.routes, d.middleware, text);
+    return text;
+}
+
+// What the master is to hear.
+static void say_ready(struct worker *w, unsigned number)
+{
+    char text[CHANGES_TEXT];
+    if (!say(w, WORKER_READY, number, declared(w, w->generations.current, text)))
+        fail(w, "the pipe to the master", errno);
+}
+
+// It serves all the same, and says why.
+static void stay(struct worker *w, unsigned number, const char *error)
+{
+    log_write(LOG_ERROR, "%s", error);
+    live_start_failed(&w->live, w->generations.report, error);
+    if (make_server(w, NULL) && !say(w, WORKER_BARE, number, error))
+        fail(w, "the pipe to the master", errno);
 }
 
 // The first scripts are loaded, or not.
 static void begin(struct worker *w, unsigned number, const char *error)
 {
-    if (error)
+    int rc = error && w->job->report >= 0
+                 ? report_write(w->job->report, w->generations.report, str_z(error))
+                 : 0;
+    if (rc < 0)
+        log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown: %s", strerror(-rc));
+    if (error && w->job->stays)
+        stay(w, number, error);
+    else if (error)
         tell(w, error);
     else if (w->job->checks)
         say(w, WORKER_LOADED, number, "");
-    else if (generations_commit(&w->generations, number) &&
-             make_server(w, w->generations.current) && !say(w, WORKER_READY, number, ""))
-        fail(w, "the pipe to the master", errno);
+    else if (generations_commit(&w->generations, number) && make_server(w, w->generations.current))
+        say_ready(w, number);
     if (w->status != 0 || w->job->checks)
         loop_stop(w->loop);
 }
@@ -406,8 +512,19 @@ static void load(struct worker *w)
         .tally = w->job->checks ? NULL : my_tally(w),
         .reach = w->has_landlock ? &w->reach : NULL,
         .no_programs = w->has_seccomp && w->job->config->sandbox.exec.n == 0,
+        .live = w->job->config->dev ? &w->live.server : NULL,
     };
+    if (w->job->config->dev)
+        live_init(&w->live, w->loop, w->job->shared->server, w->job->saves, w->job->number);
     generations_init(&w->generations);
+    w->background = (struct background){
+        .generations = &w->generations,
+        .marks = &w->job->shared->background,
+        .patience_ms = w->job->config->dev ? BACKGROUND_DEV_MS : BACKGROUND_PATIENCE_MS,
+        .rests = on_rest,
+        .arg = w,
+    };
+    background_init(&w->background);
     log_ask_for_id(generations_running_id, &w->generations);
     generations_load(&w->generations, w->job->number, w->job->scripts, w->job->settings);
     close(w->job->scripts); // mapped, and read: kept open they would outlive every reload
@@ -471,7 +588,9 @@ static void take_down(struct worker *w)
     if (w->server)
         server_free(w->server);
     sides_close(&w->sides);
+    live_fini(&w->live);
     log_ask_for_id(NULL, NULL); // the answer is in a generation
+    background_fini(&w->background);
     generations_fini(&w->generations);
     forms_free(w->forms);
     coding_fini();

@@ -173,17 +173,11 @@ static bool add_all(struct reading *r)
 
 // Writing -----------------------------------------------------------------------------------------
 
-static int compare(struct str a, struct str b)
-{
-    int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-    return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 static int by_name(const void *a, const void *b, void *names)
 {
     const struct entry *x = a, *y = b;
     const char *p = names;
-    return compare(str_of(p + x->name_at, x->name_n), str_of(p + y->name_at, y->name_n));
+    return str_order(str_of(p + x->name_at, x->name_n), str_of(p + y->name_at, y->name_n));
 }
 
 static int write_down(struct reading *r, int fd)
@@ -312,7 +306,7 @@ bool snapshot_find(const struct snapshot *s, struct str name, struct str *text)
     uint64_t low = 0, high = s->count;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        int c = compare(name, name_of(s, middle));
+        int c = str_order(name, name_of(s, middle));
         if (c == 0) {
             *text = text_of(s, middle);
             return true;
@@ -323,6 +317,15 @@ bool snapshot_find(const struct snapshot *s, struct str name, struct str *text)
             low = middle + 1;
     }
     return false;
+}
+
+bool snapshot_file(const struct snapshot *s, size_t i, struct str *name, struct str *text)
+{
+    if (i >= s->count)
+        return false;
+    *name = name_of(s, i);
+    *text = text_of(s, i);
+    return true;
 }
 
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)

@@ -26,6 +26,12 @@ bool str_same_letters(const char *a, const char *b, size_t n)
     return true;
 }
 
+int str_order(struct str a, struct str b)
+{
+    int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
 bool str_starts(struct str s, struct str prefix)
 {
     return s.n >= prefix.n && str_eq(str_of(s.p, prefix.n), prefix);

@@ -54,18 +54,13 @@ static int walk(int *dir, char *path, const char **name)
     return err;
 }
 
-static int open_folder(const struct save *s, char *path, const char **name)
+int save_open_folder(const char *folder, char *path, const char **name)
 {
-    if (!s->folder) {
-        char *slash = strrchr(path, '/');
-        *slash = '\0';
-        *name = slash + 1;
-        int fd = open(slash == path ? "/" : path, FOLDER_FLAGS);
-        return fd < 0 ? -errno : fd;
-    }
-    if (mkdir(s->folder, FOLDER_MODE) != 0 && errno != EEXIST)
+    if (path[0] == '/')
+        return -EXDEV;
+    if (mkdir(folder, FOLDER_MODE) != 0 && errno != EEXIST)
         return -errno;
-    int dir = open(s->folder, FOLDER_FLAGS);
+    int dir = open(folder, FOLDER_FLAGS);
     if (dir < 0)
         return -errno;
     int err = walk(&dir, path, name);
@@ -73,6 +68,17 @@ static int open_folder(const struct save *s, char *path, const char **name)
         return dir;
     close(dir);
     return err;
+}
+
+static int open_folder(const struct save *s, char *path, const char **name)
+{
+    if (s->folder)
+        return save_open_folder(s->folder, path, name);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    *name = slash + 1;
+    int fd = open(slash == path ? "/" : path, FOLDER_FLAGS);
+    return fd < 0 ? -errno : fd;
 }
 
 // --- the file ---
@@ -203,7 +209,7 @@ int save_write(const struct save *s)
     size_t n = strlen(s->path);
     if (n >= sizeof path)
         return -ENAMETOOLONG;
-    if (s->folder ? s->path[0] == '/' : s->path[0] != '/')
+    if (!s->folder && s->path[0] != '/')
         return -EXDEV;
     memcpy(path, s->path, n + 1);
     int dir = open_folder(s, path, &name);

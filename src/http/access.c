@@ -263,7 +263,7 @@ void access_note(const struct h1_conn *c, struct h1_exchange *x, unsigned status
         us = clock_us(CLOCK_MONOTONIC) - x->began;
     if (o->tally)
         count(c, x, status, us);
-    if (!log_access_enabled() || o->quiet)
+    if (!log_access_enabled() || o->quiet || (x && x->pub.unlogged))
         return;
     if (o->access == ACCESS_JSON)
         write_json(c, x, status, us);

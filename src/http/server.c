@@ -28,6 +28,7 @@ struct server {
     unsigned listener_count;
     struct timeout stop, patience;
     bool closed;       // nothing is accepted any more
+    bool held;         // draining waits for more than connections
     struct watch wake; // on our eventfd in places
 };
 
@@ -108,8 +109,14 @@ static void on_woken(struct watch *w, uint32_t events)
 
 static void stop_if_drained(struct server *s)
 {
-    if (s->env.draining && s->env.connection_count == 0)
+    if (s->env.draining && s->env.connection_count == 0 && !s->held)
         loop_stop(s->env.loop);
+}
+
+void server_hold(struct server *s, bool held)
+{
+    s->held = held;
+    stop_if_drained(s);
 }
 
 static void on_conn_closed(struct h1_env *env, struct h1_conn *c)
@@ -122,8 +129,9 @@ static void on_conn_closed(struct h1_env *env, struct h1_conn *c)
 static void on_stop_timeout(struct timeout *t)
 {
     struct server *s = (struct server *)((char *)t - offsetof(struct server, stop));
-    log_write(LOG_WARN, "%u connections were cut: their answers took longer than timeouts.stop",
-              s->env.connection_count);
+    if (s->env.connection_count > 0)
+        log_write(LOG_WARN, "%u connections were cut: their answers took longer than timeouts.stop",
+                  s->env.connection_count);
     for (struct h1_conn *c = s->env.connections; c; c = c->next)
         h1_close(c);
     loop_stop(s->env.loop);

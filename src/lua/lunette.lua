@@ -19,12 +19,14 @@ core.start {
     xpcall = xpcall,
     files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
+    -- report(thread, e) → HTML, text of scripts that cannot be loaded; with --dev
+    report = function(thread, e) return require "lunette.dev_page".report(thread, e) end,
     methods = request,            -- what request tables inherit
     response = response.class,    -- the metatable of responses
 }
 
 -- Modules to come: require says so, rather than that it found none.
-for _, name in ipairs { "channel", "http", "pg", "redis", "socket", "sqlite" } do
+for _, name in ipairs { "channel", "http", "pg", "redis", "socket" } do
     name = "lunette." .. name
     package.preload[name] = package.preload[name] or function()
         errors.misuse("%s is not in this version of lunette yet", name)

@@ -339,10 +339,13 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
     struct fit_content kept = {
         .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
     int64_t now = loop_wall(w->h->loop);
-    if (w->from_file && w->found_root && !w->no_coding)
+    const struct inject_mark *mark = w->h->options.mark;
+    bool changed = mark && inject_response(r, f, &w->x->request, mark);
+    if (w->from_file && w->found_root && !w->no_coding && !changed)
         static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);
     else
-        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit, w->sends_kept ? &kept : NULL);
+        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit,
+                     w->sends_kept && !changed ? &kept : NULL);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }

@@ -395,13 +395,17 @@ static void answer_plainly(struct handler *h, struct exchange *x, unsigned statu
 {
     struct buf *page = &h->text;
     buf_clear(page);
+    fields_clear(&h->fields);
     page_html(page, status, str_of(NULL, 0));
     struct http_response r = {
         .status = status,
+        .fields = &h->fields,
         .default_type = STR("text/html; charset=utf-8"),
         .body = BODY_BYTES,
         .bytes = buf_str(page),
     };
+    if (h->options.mark)
+        inject_response(&r, &h->fields, &x->request, h->options.mark);
     exchange_respond(x, &r);
 }
 
@@ -467,7 +471,8 @@ static bool answer_without_lua(struct handler *h, struct exchange *x)
 {
     const struct http_request *r = &x->request;
     struct http_response file = {.status = 0};
-    if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path))
+    if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path) ||
+        (h->options.mark && inject_wanted(r)))
         return false;
     fields_clear(&h->fields);
     switch (static_answer(h->options.root, &h->options.files, r, r->path, loop_wall(h->loop),
@@ -707,6 +712,40 @@ static int as_text(lua_State *L)
     return 1;
 }
 
+// Arguments: the handler, the thread that failed, its error. Results of the library's report: the failure
+// as HTML, which is kept, and as text.
+static int make_report(lua_State *L)
+{
+    struct handler *h = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->report);
+    lua_replace(L, 1);
+    lua_call(L, 2, 2);
+    struct str html = luax_check_str(L, -2);
+    buf_clear(&h->reported);
+    buf_add(&h->reported, html);
+    return 1;
+}
+
+// Pushes on the main thread what is said of the error on top of L, in more words than its own; false,
+// with nothing pushed, where nothing can be.
+static bool push_report(struct handler *h, lua_State *L)
+{
+    lua_State *main = vm_state(h->vm);
+    if (!vm_options(h->vm)->dev || !h->started || !lua_checkstack(L, 2) || !lua_checkstack(main, 6))
+        return false;
+    lua_pushcfunction(main, make_report);
+    lua_pushlightuserdata(main, h);
+    lua_pushthread(L);
+    lua_xmove(L, main, 1);
+    lua_pushvalue(L, -1);
+    lua_xmove(L, main, 1);
+    if (lua_pcall(main, 3, 1, 0) == LUA_OK && lua_isstring(main, -1))
+        return true;
+    log_write(LOG_WARN, "the failure cannot be shown: %s", error_text(main));
+    lua_pop(main, 1);
+    return false;
+}
+
 static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     struct handler *h = arg;
@@ -719,9 +758,11 @@ static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, voi
     }
     cut_take(h->vm);                   // it is the error
     lua_State *main = vm_state(h->vm); // L has failed
-    lua_pushcfunction(main, as_text);
-    lua_xmove(L, main, 1);
-    lua_pcall(main, 1, 1, 0); // the text, or the error of making it
+    if (!push_report(h, L)) {
+        lua_pushcfunction(main, as_text);
+        lua_xmove(L, main, 1);
+        lua_pcall(main, 1, 1, 0); // the text, or the error of making it
+    }
     const char *message = lua_tostring(main, -1);
     vm_push_traceback(main, L, message ? message : "an error that is not a string", 0);
     lua_remove(main, -2);
@@ -758,6 +799,11 @@ static int register_all(lua_State *L)
     return 0;
 }
 
+struct str handler_report(const struct handler *h)
+{
+    return buf_str(&h->reported);
+}
+
 struct str handler_running_id(struct handler *h)
 {
     struct work *w = work_running(h);
@@ -767,6 +813,11 @@ struct str handler_running_id(struct handler *h)
 unsigned handler_busy(const struct handler *h)
 {
     return h->busy;
+}
+
+struct handler_declared handler_declared(const struct handler *h)
+{
+    return h->declared;
 }
 
 void handler_end_all(struct handler *h)
@@ -795,12 +846,14 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->options.files.fit = &h->file_fit;
     h->options.files.caching = &h->caching;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
+    h->report = LUA_NOREF;
     h->settle = h->xpcall = h->files = h->response_meta = LUA_NOREF;
     for (int i = 0; i < HTTP_METHODS; i++)
         h->plain[i] = LUA_NOREF;
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
+    buf_init(&h->reported, WORK_REPORT_MAX);
     if (!shortcuts_init(&h->shortcuts) || file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
@@ -829,5 +882,6 @@ void handler_free(struct handler *h)
     shortcuts_fini(&h->shortcuts);
     fields_fini(&h->fields);
     buf_fini(&h->text);
+    buf_fini(&h->reported);
     free(h);
 }

@@ -77,6 +77,8 @@ static void cancel(struct co_wait *w)
         j->in = NULL;
         release(j);
         unref(j);
+    } else if (j->ops->stop) {
+        j->ops->stop(j);
     }
 }
 
@@ -129,11 +131,15 @@ int job_wait(lua_State *L, struct job *j)
 {
     struct pool *pool = pool_of(L, j);
     assert(!j->in && !j->released);
-    if (!pool)
+    if (!pool) {
+        release(j);
         return luaL_error(L, "this call needs the server's threads, which are not there");
+    }
     if (co_can_wait(L)) {
-        if (pool_submit(pool, &j->pool) < 0)
+        if (pool_submit(pool, &j->pool) < 0) {
+            release(j);
             return refuse(L);
+        }
         j->in = pool;
         j->refs++;
     }

@@ -6,11 +6,11 @@
 #include "http/accept.h"
 #include "http/conditions.h"
 #include "http/page.h"
-#include "http/uri.h"
 #include "script/cut.h"
 #include "script/lua_json.h"
 #include "script/luax.h"
 #include "script/plain.h"
+#include "script/web.h"
 #include "script/work.h"
 
 #include <stddef.h>
@@ -23,7 +23,7 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, response=,
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, report=, response=,
 // methods=}: what the library
 // gives C to call, and to recognise responses and fill request tables with.
 static int core_start(lua_State *L)
@@ -38,7 +38,7 @@ static int core_start(lua_State *L)
         {"raise", &h->raise},       {"raised", &h->raised},
         {"refuse", &h->refuse},     {"response", &h->response_meta},
         {"settle", &h->settle},     {"xpcall", &h->xpcall},
-        {"files", &h->files},
+        {"files", &h->files},       {"report", &h->report},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
@@ -50,6 +50,16 @@ static int core_start(lua_State *L)
     lua_getfield(L, 1, "methods");
     request_methods(L, -1);
     h->started = true;
+    return 0;
+}
+
+// declared(routes, middleware): how many main.lua has.
+static int core_declared(lua_State *L)
+{
+    handler_of(L)->declared = (struct handler_declared){
+        .routes = (unsigned)luaL_checkinteger(L, 1),
+        .middleware = (unsigned)luaL_checkinteger(L, 2),
+    };
     return 0;
 }
 
@@ -174,6 +184,26 @@ static int core_page(lua_State *L)
     return 1;
 }
 
+// web_page(title, html) → the page around what is shown with --dev; web_policy() → its
+// Content-Security-Policy.
+static int core_web_page(lua_State *L)
+{
+    struct buf *b = &handler_of(L)->text;
+    struct str title = luax_check_str(L, 1), shown = luax_check_str(L, 2);
+    buf_clear(b);
+    if (!web_page(b, title, shown))
+        return luaL_error(L, "the page is too large");
+    luax_push(L, buf_str(b));
+    handler_text_done(handler_of(L));
+    return 1;
+}
+
+static int core_web_policy(lua_State *L)
+{
+    lua_pushstring(L, web_policy());
+    return 1;
+}
+
 static int core_log(lua_State *L)
 {
     int level = log_level_parse(luax_check_str(L, 1));
@@ -288,29 +318,6 @@ static int core_current(lua_State *L)
 
 // --- the request ---
 
-// segments(req) → array of the decoded segments of the path; a trailing slash gives a last "".
-static int core_segments(lua_State *L)
-{
-    struct work *w = request_work(L, 1);
-    struct str raw = w->x->request.raw_path, segment;
-    lua_newtable(L);
-    if (raw.p[0] != '/') // "*"
-        return 1;
-    char *p = arena_alloc(&w->x->arena, raw.n + 1);
-    if (!p)
-        return luaL_error(L, "not enough memory");
-    struct str rest = uri_clean(raw, p);
-    rest = str_of(rest.p + 1, rest.n - 1);
-    for (lua_Integer i = 1; str_split(&rest, '/', &segment); i++) {
-        luaL_Buffer b;
-        char *decoded = luaL_buffinitsize(L, &b, segment.n);
-        ptrdiff_t n = pct_decode(decoded, segment);
-        luaL_pushresultsize(&b, n < 0 ? 0 : (size_t)n);
-        lua_rawseti(L, -2, i);
-    }
-    return 1;
-}
-
 typedef int accept_fn(struct str field, const struct str *offered, int n);
 
 // accept…(req, offered) → the index of the best, or nil; and whether the field has more elements than
@@ -386,21 +393,6 @@ static int core_check(lua_State *L)
     return 2;
 }
 
-// script_text("views/page.html") → the text of a file beneath scripts/, as this generation has it; or
-// nil and why not.
-static int core_script_text(lua_State *L)
-{
-    struct str name = luax_check_str(L, 1);
-    luaL_argcheck(L, strlen(name.p) == name.n, 1, "it holds a NUL");
-    lua_pushfstring(L, "scripts/%s", name.p);
-    int rc = vm_push_text(L, lua_tostring(L, -1));
-    if (rc == 0)
-        return 1;
-    lua_pushnil(L);
-    lua_pushstring(L, strerror(-rc));
-    return 2;
-}
-
 static void push_settings(lua_State *L, const struct handler *h)
 {
     if (h->options.settings.n == 0 || !plain_decode(L, h->options.settings))
@@ -411,6 +403,7 @@ int luaopen_lunette_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"start", core_start},
+        {"declared", core_declared},
         {"plain", core_plain},
         {"receive", core_receive},
         {"stream", core_stream},
@@ -419,6 +412,8 @@ int luaopen_lunette_core(lua_State *L)
         {"normalise", core_normalise},
         {"encode", core_encode},
         {"page", core_page},
+        {"web_page", core_web_page},
+        {"web_policy", core_web_policy},
         {"log", core_log},
         {"add_header", core_add_header},
         {"vary", core_vary},
@@ -431,6 +426,7 @@ int luaopen_lunette_core(lua_State *L)
         {"route", core_route},
         {"routed", core_routed},
         {"segments", core_segments},
+        {"split_path", core_split_path},
         {"accept", core_accept},
         {"accept_language", core_accept_language},
         {"accept_encoding", core_accept_encoding},
@@ -450,6 +446,7 @@ int luaopen_lunette_core(lua_State *L)
         {"added_since", core_added_since},
         {"sender", core_sender},
         {"script_text", core_script_text},
+        {"script_names", core_script_names},
         {NULL, NULL},
     };
     struct handler *h = handler_of(L);
@@ -463,6 +460,9 @@ int luaopen_lunette_core(lua_State *L)
     lua_setfield(L, -2, "run");
     lua_pushboolean(L, vm_options(h->vm)->dev);
     lua_setfield(L, -2, "dev");
+    lua_pushboolean(L,
+                    h->options.mark != NULL); // a server with --dev, and no run of a site's tests
+    lua_setfield(L, -2, "live");
     lua_pushstring(L, h->options.data);
     lua_setfield(L, -2, "data");
     push_settings(L, h);

@@ -14,7 +14,7 @@
 
 #define ROOT_CLASS "lunette.root"
 
-enum { INDEX_MAX = 8 };
+enum { INDEX_MAX = 8, LOOK_MAX = 64 * 1024 };
 
 // A folder of files with its options; an app.static, or the site itself.
 struct root {
@@ -141,6 +141,10 @@ static int prepare(lua_State *L, struct work *w, const struct file_root *folder,
     struct static_options plain = *options;
     plain.found = &w->found_path;
     plain.fit = NULL; // it is fitted when it is sent, after middleware
+    if (vm_options(w->h->vm)->dev && plain.max_age > 0) // what is saved is to be seen
+        plain.max_age = 0;
+    if (vm_options(w->h->vm)->dev)
+        plain.immutable = false;
     switch (static_answer(folder, &plain, &w->x->request, path, loop_wall(w->h->loop), &w->x->arena,
                           &w->file_fields, &w->file)) {
     case STATIC_FOUND:
@@ -192,6 +196,22 @@ static int files_exists(lua_State *L)
     struct str path;
     const struct file_root *folder = folder_arg(L, w, &options, &path);
     lua_pushboolean(L, folder && static_exists(folder, options, path, &w->x->arena));
+    return 1;
+}
+
+// has(root or nil, path) → whether a GET of the path would find a file, or a folder's page, there;
+// without a request, for who only looks.
+static int files_has(lua_State *L)
+{
+    struct handler *h = lua_touserdata(L, lua_upvalueindex(1));
+    const struct root *r = lua_isnoneornil(L, 1) ? NULL : luaL_checkudata(L, 1, ROOT_CLASS);
+    const struct file_root *folder = r ? r->folder : h->options.root;
+    struct str path = luax_check_str(L, 2);
+    struct arena arena;
+    arena_init(&arena, LOOK_MAX);
+    bool found = folder && static_exists(folder, r ? &r->options : &h->options.files, path, &arena);
+    arena_fini(&arena);
+    lua_pushboolean(L, found);
     return 1;
 }
 
@@ -330,6 +350,7 @@ void lua_files_register(lua_State *L, struct handler *h)
         {"root", files_root},
         {"find", files_find},
         {"exists", files_exists},
+        {"has", files_has},
         {"file_response", files_file_response},
         {"open_file", files_open_file},
         {"files_decide", files_decide},

@@ -52,8 +52,7 @@ static int64_t seconds(void)
     return t.tv_sec;
 }
 
-// "scripts/main.lua:12", the innermost line that is not the library's.
-static void find_place(lua_State *L, char dst[static GUARD_KEY_MAX])
+void guard_find_place(lua_State *L, char dst[static GUARD_KEY_MAX])
 {
     lua_Debug ar;
     snprintf(dst, GUARD_KEY_MAX, "?");
@@ -107,7 +106,7 @@ static void tell(lua_State *L, const char *call, const char *reason)
 {
     char place[GUARD_KEY_MAX], key[GUARD_KEY_MAX], often[64] = "";
     unsigned more;
-    find_place(L, place);
+    guard_find_place(L, place);
     snprintf(key, sizeof key, "%.90s %.*s", place, (int)strcspn(call, "("), call);
     if (!is_due(vm_of(L), key, call, &more))
         return;

@@ -18,6 +18,8 @@
 #include "script/lua_gzip.h"
 #include "script/lua_json.h"
 #include "script/lua_log.h"
+#include "script/lua_sqlite.h"
+#include "script/lua_timer.h"
 #include "script/luax.h"
 #include "script/vm_inside.h"
 
@@ -390,8 +392,10 @@ static void set_preloads(lua_State *L, int package)
         {"lunette.json", luaopen_lunette_json},
         {"lunette.log", luaopen_lunette_log},
         {"lunette.mime", luaopen_lunette_mime},
+        {"lunette.sqlite_core", luaopen_lunette_sqlite_core},
         {"lunette.task", luaopen_lunette_task},
         {"lunette.time", luaopen_lunette_time},
+        {"lunette.timer", luaopen_lunette_timer},
         {"lunette.url", luaopen_lunette_url},
         {NULL, NULL},
     };

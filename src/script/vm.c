@@ -180,6 +180,7 @@ static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
     lua_guard_open(L);
+    lua_blocking_open(L);
     lua_base_open(L);
     lua_coroutine_open(L);
     lua_require_open(L);
@@ -215,6 +216,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     co_drop_all(vm);
+    timers_free(vm);
     vm_rest_fini(vm);
     if (vm->L) {
         vm_enter(vm);

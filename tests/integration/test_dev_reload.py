@@ -1,6 +1,7 @@
 """--dev: what is saved is there for the next request."""
 
 import os
+import signal
 import threading
 import time
 
@@ -144,3 +145,37 @@ def test_who_saves_all_the_time_gets_pages_too(serve):
         time.sleep(0.001)
     assert answered.is_set()
     thread.join()
+
+
+def test_the_first_line_says_what_there_is(serve):
+    server = serve({
+        "scripts/main.lua": """
+            local app = require "lunette"
+            app.use(function(req, handle) return handle(req) end)
+            app.get("/", function() return "" end)
+            app.host("h", function(h) h.get("/", function() return "" end) end)
+            """,
+        "scripts/views/a.html": "a",
+        "scripts/views/more/b.html": "b",
+    }, "--dev")
+    line, = [line for line in server.errors().splitlines() if line.startswith("lunette ")]
+    assert line.startswith(f"lunette 0.1.0 serves {server.folder} on http://127.0.0.1:{server.port} ")
+    assert line.endswith(". 2 routes, 1 middleware, 2 views; "
+                         "watching scripts/ and site/ (reloads by itself)")
+
+
+def test_without_dev_it_does_not(serve):
+    server = serve(SITE)
+    assert "watching" not in server.errors() and "routes" not in server.errors()
+    put(server, "scripts/part.lua", 'return "two"')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"reloaded \(1\), in \d+ ms\n")
+
+
+def test_a_reload_says_what_changed(serve):
+    server = serve(SITE, "--dev")
+    put(server, "scripts/part.lua", 'return "two"')
+    assert page(server) == "two"
+    server.wait_for(r"reloaded \(1\), in \d+ ms: scripts/part\.lua changed\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"reloaded \(2\), in \d+ ms: nothing of scripts/ changed\n")

@@ -472,9 +472,11 @@ def test_an_undeclared_global_is_a_warning_otherwise(make_site):
         assert ask(site, "/lib").body == b"5" and "from_lib" not in site.errors()
 
 
-def test_an_undeclared_global_of_main_ends_a_dev_start(make_site):
-    folder = make_site({"scripts/main.lua": "\nanswer = 42\n"})
-    assert "scripts/main.lua:2: undeclared global 'answer'" in start_fails(folder, "--dev")
+def test_an_undeclared_global_of_main_is_what_a_dev_start_shows(make_site):
+    with serving(make_site({"scripts/main.lua": "\nanswer = 42\n"}), "--dev") as site:
+        assert "scripts/main.lua:2: undeclared global 'answer'" in site.errors()
+        answer = ask(site, "/")
+        assert answer.status == 503 and b"undeclared global &#39;answer&#39;" in answer.body
 
 
 def test_print_exit_and_the_libraries(make_site):

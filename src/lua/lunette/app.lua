@@ -17,6 +17,7 @@ local response_cache = require "lunette.response_cache"
 local router = require "lunette.router"
 local static = require "lunette.static"
 local suggest = require "lunette.suggest"
+local timers = require "lunette.timers"
 local units = require "lunette.units"
 local uploads = require "lunette.uploads"
 local valid_option = require "lunette.valid_option"
@@ -179,7 +180,7 @@ local function declare(scope, what, methods, text, opts, handler)
         misuse("%s: %s %s is declared already at %s, as %s", what, method, p.text, other.place,
             other.pattern.text)
     end
-    route.use = route_uses(route, what)
+    route.given, route.use = route.use, route_uses(route, what)
     if route.name then add_name(route, what) end
     local routes = scope.tier.routes
     routes[#routes + 1] = route
@@ -233,7 +234,7 @@ function calls.use(scope, prefix, mw, opts)
     opts = check_options(opts, USE_OPTIONS, "app.use")
     if opts.files ~= nil then expect(opts.files, "boolean", "app.use: files") end
     site.uses[#site.uses + 1] =
-        { fn = mw, prefix = p, files = opts.files ~= false, tier = scope.tier }
+        { fn = mw, prefix = p, files = opts.files ~= false, tier = scope.tier, place = errors.place() }
 end
 
 local new_scope
@@ -284,6 +285,7 @@ function calls.static(scope, prefix, dir, opts)
     if not p.literal then misuse("app.static: the prefix %q must not hold captures", text) end
     local folder = static.new(dir, opts)
     folder.prefix, folder.tier = p, scope.tier
+    folder.dir, folder.opts, folder.place = dir, opts or {}, errors.place()
     site.statics[#site.statics + 1] = folder
 end
 
@@ -302,6 +304,18 @@ function calls.on_error(scope, status, fn)
             errors.defined_at(scope.pages[code or "*"]))
     end
     scope.pages[code or "*"] = fn
+end
+
+-- app.every, app.at, app.at_start: see timers.lua.
+for name, declare_work in pairs(timers) do
+    calls[name] = function(scope, a, b, c)
+        local what = "app." .. name
+        if site.frozen then misuse("%s: background work is declared while main.lua loads", what) end
+        if scope.parent then
+            misuse("%s: background work is declared on app, not in a group or host", what)
+        end
+        declare_work(a, b, c)
+    end
 end
 
 local helpers = {} -- name → function(…): the same in every scope
@@ -403,7 +417,7 @@ function helpers.url_for(name, params, query, opts)
     return (opts.absolute and origin(opts) or "") .. path .. query_text(query or {})
 end
 
-local LATER = { "websocket", "every", "at", "at_start" }
+local LATER = { "websocket" }
 
 for _, name in ipairs(LATER) do
     helpers[name] = function()
@@ -456,11 +470,17 @@ end
 -- The module table of lunette.
 app.api = new_scope(site.tier, nil, "", pattern.parse("/")).api
 
+-- What was declared, for commands that show it; theirs to read.
+app.site = site
+
 -- main.lua has run: compiles what it declared.
 function app.loaded()
     if site.frozen then return end
     site.frozen = true
     dispatch.compile(site)
+    local routes = #site.tier.routes
+    for _, tier in pairs(site.hosts) do routes = routes + #tier.routes end
+    core.declared(routes, #site.uses)
 end
 
 return app

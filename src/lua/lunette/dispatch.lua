@@ -22,6 +22,8 @@ local response = require "lunette.response"
 local router = require "lunette.router"
 
 local xpcall, type, select = xpcall, type, select
+local byte, sub = string.byte, string.sub
+local DOT = byte "."
 local on_raise, is_abort = errors.on_raise, errors.is_abort
 local files = response.files
 local find = router.find
@@ -97,7 +99,8 @@ local function failure(entry, req, e, fn)
     end
     pages.log(req, status, text, traceback)
     return pages.answer(entry, req,
-        { status = status, cause = f.cause, text = text, traceback = traceback })
+        { status = status, cause = f.cause, text = text, traceback = traceback,
+            stack = not cut and f.stack or nil })
 end
 
 local NOTHING = "it returned nothing: return what handle(req) gave, or a response of its own"
@@ -197,6 +200,13 @@ local function number_of(route)
     local text = route.pattern.text
     numbers[text] = numbers[text] or core.route(text)
     return numbers[text]
+end
+
+dispatch.uses_of = uses_of -- for who lists the middleware of routes
+
+-- Whether a use covers every path of a route.
+function dispatch.always(use, route)
+    return pattern.relation(use.prefix, route.pattern) == "always"
 end
 
 local function new_entry(view, route)
@@ -372,10 +382,15 @@ local function view_of_host(host)
     return views["*"] or views[false]
 end
 
-local function view_of(req)
-    local host = tostring(req.host or ""):lower()
+-- The same for a request's Host, which may have a port.
+local function view_of_text(host)
+    host = host:lower()
     if not host:find("]", 1, true) then host = host:gsub(":%d*$", "") end
     return view_of_host((host:gsub("%.$", "")))
+end
+
+local function view_of(req)
+    return view_of_text(tostring(req.host or ""))
 end
 
 -- The tiers of a host pattern, the most specific first.
@@ -517,6 +532,11 @@ local function remember(view, method, path, entry)
     end
 end
 
+-- Whether a path is lunette's own: without --dev nothing is there, whatever a site has for all paths.
+local function is_reserved(path)
+    return byte(path, 2) == DOT and (path == "/.lunette" or sub(path, 1, 10) == "/.lunette/")
+end
+
 -- The answer to a request: raw results of a handler, a response, or core.FILE. C calls it in a
 -- coroutine of the request. encoded: a segment holds an encoded slash.
 function dispatch.dispatch(req, method, path, encoded, has_body)
@@ -529,7 +549,7 @@ function dispatch.dispatch(req, method, path, encoded, has_body)
     else
         load_path(req, path, encoded)
         local met
-        if path ~= "*" then entry, met = find_entry(view, req, method) end
+        if path ~= "*" and not is_reserved(path) then entry, met = find_entry(view, req, method) end
         if not entry then return unrouted(view, req, method, path, met) end
         if literal and not everyone then remember(view, method, path, entry) end
         chain = entry.uses and surround(entry, entry.uses, entry.inner) or entry.chain
@@ -540,6 +560,35 @@ function dispatch.dispatch(req, method, path, encoded, has_body)
     end
     if chain then return chain(req) end
     return finish(entry, req, xpcall(entry.handler, on_raise, req))
+end
+
+-- The view for a pattern of app.host; nil: that of hosts which none names.
+function dispatch.view(host)
+    return views[host or false]
+end
+
+-- The route of a view for a method and the decoded segments of a path, or nil.
+function dispatch.find(view, method, segments)
+    router.load_segments(segments)
+    return (find_route(view, method))
+end
+
+-- What a request would meet, for who explains it: host is the text of a Host field, segments are those
+-- of the decoded path, { "" } for "/". view; route and params, or where none has the method: allowed, a
+-- set of the methods that the path has (empty: it is no route's), and statics, { static, path }… over
+-- it; uses, the middleware of app.use that covers the path.
+function dispatch.explain(method, host, segments)
+    local view = everyone or view_of_text(host)
+    router.load_segments(segments)
+    local route = find_route(view, method)
+    local found = { view = view, route = route, uses = covering(view.uses), allowed = {} }
+    if route then
+        found.params = router.params(route)
+        return found
+    end
+    for _, tier in ipairs(view.tiers) do router.allowed(tier.router, found.allowed) end
+    found.statics = statics_here(view)
+    return found
 end
 
 -- The entry that a request went to, found again; view.nowhere without one.

@@ -20,6 +20,13 @@ local function is_library(source)
     return source == FOLDER .. "lunette.lua" or source:sub(1, #FOLDER + 8) == FOLDER .. "lunette/"
 end
 
+errors.is_library = is_library
+
+-- Whether a function is the library's own, and not the site's.
+function errors.is_own(fn)
+    return is_library(getinfo(fn, "S").source)
+end
+
 -- Frames a traceback shows at most.
 local FRAMES = 30
 
@@ -181,6 +188,9 @@ local function traceback(level)
     return table.concat(lines, "\n"), lost or #lines == 0
 end
 
+-- With --dev: a function(handler) → the stack as it is within that message handler.
+errors.collect = nil
+
 -- What each coroutine raised last, until it is taken: coroutine → failure.
 local raised = setmetatable({}, { __mode = "k" })
 
@@ -191,12 +201,16 @@ function errors.on_raise(e)
     if getmetatable(e) ~= Abort then
         failure = { cause = e, message = text_of(e) }
         failure.traceback, failure.lost = traceback(3)
+        if errors.collect then
+            local ok, stack = pcall(errors.collect, errors.on_raise)
+            failure.stack = ok and stack or nil
+        end
     end
     raised[running()] = failure
     return e
 end
 
--- A failure {cause, message, traceback, lost} from what xpcall gave; lost: a tail call took the
+-- A failure {cause, message, traceback, lost, stack} from what xpcall gave; lost: a tail call took the
 -- function that xpcall called off the stack. For memory errors there is no traceback: Lua calls no
 -- message handler then.
 function errors.failure(e)

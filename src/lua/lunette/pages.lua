@@ -1,7 +1,7 @@
 -- Answers to errors: the page that on_error gives for a status, or the built-in one.
 --
--- An error is { status, message, headers, data, cause, text, traceback }: message is for everybody
--- (from abort), cause, text and traceback only for --dev and the log. A place is what dispatch
+-- An error is { status, message, headers, data, cause, text, traceback, stack }: message is for everybody
+-- (from abort), cause, text, traceback and stack only for --dev and the log. A place is what dispatch
 -- calls an entry: { view, route or nil, … }.
 
 local core = require "lunette.core"
@@ -11,6 +11,9 @@ local response = require "lunette.response"
 
 local is_abort, on_raise = errors.is_abort, errors.on_raise
 
+local dev_page = core.dev and require "lunette.dev_page"
+if dev_page then errors.collect = dev_page.collect end
+
 local pages = {}
 
 -- Control bytes of a decoded path must not make lines of their own in the log.
@@ -18,11 +21,13 @@ local function one_line(s)
     return (tostring(s):gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- Logs what went wrong with a request: "500 GET /path: message", and the traceback below.
--- level: "error" unless given.
+-- Logs what went wrong with a request: "500 GET /path: message", and the traceback below; a server
+-- with --dev adds lines of the source. level: "error" unless given.
 function pages.log(req, status, message, traceback, level)
     local text = ("%d %s %s: %s"):format(status, one_line(req.method), one_line(req.path), message)
     if traceback and traceback ~= "" then text = text .. "\n" .. traceback end
+    local lines = core.live and status >= 500 and dev_page.log_text(message)
+    if lines then text = text .. "\n" .. lines end
     core.log(level or "error", text)
 end
 
@@ -38,18 +43,15 @@ local function page_of(scope, status)
 end
 
 -- The innermost on_error for a status: by the groups that the route stands in, then by host and
--- path, then the app's.
-local function find_page(place, req, status)
-    local scopes = place.view.paged
-    if #scopes == 0 then return nil end
+-- path, then the app's. segs: the segments of the path.
+function pages.find(place, segs, status)
     local scope = place.route and place.route.scope
     while scope and scope.parent do
         if page_of(scope, status) then return page_of(scope, status) end
         scope = scope.parent
     end
-    local segs = req.path == "*" and {} or core.segments(req)
     local n = segs[#segs] == "" and #segs - 1 or #segs
-    for _, outer in ipairs(scopes) do
+    for _, outer in ipairs(place.view.paged) do
         if page_of(outer, status) and pattern.covers(outer.prefix, segs, n) then
             return page_of(outer, status)
         end
@@ -57,15 +59,34 @@ local function find_page(place, req, status)
     return nil
 end
 
+local function find_page(place, req, status)
+    if #place.view.paged == 0 then return nil end
+    return pages.find(place, req.path == "*" and {} or core.segments(req), status)
+end
+
 local OFFERED = { "text/html", "application/problem+json", "application/json" }
+
+local OFFERED_IN_DEV = { "text/html", "application/problem+json", "application/json", "text/plain" }
+
+-- The answer of --dev to an error that has a text; nil where that cannot be made: memory may be out.
+local function dev_answer(place, req, err, plain)
+    if not dev_page then return nil end
+    local ok, res = pcall(dev_page.answer, req, place, err, plain)
+    if ok then return res end
+    core.log("warn", "the error page of --dev failed: " .. errors.text_of(res))
+    return nil
+end
 
 -- The built-in answer: a page, or problem+json for clients that prefer JSON. In --dev it shows the
 -- error and its traceback.
-local function built_in(req, err)
-    local message = err.message
-    if core.dev and err.text then message = err.text .. "\n" .. (err.traceback or "") end
+local function built_in(place, req, err)
+    local message, shows = err.message, core.dev and err.text
+    if shows then message = err.text .. "\n" .. (err.traceback or "") end
     core.vary(req, "Accept")
-    if (core.accept(req, OFFERED) or 1) > 1 then
+    local best = core.accept(req, shows and OFFERED_IN_DEV or OFFERED) or 1
+    local res = shows and (best == 1 or best == 4) and dev_answer(place, req, err, best == 4)
+    if res then return res end
+    if best == 2 or best == 3 then
         local body = response.problem_table(err.status, message, err.data)
         return response.new(err.status, { ["Content-Type"] = "application/problem+json" }, body)
     end
@@ -85,20 +106,34 @@ local function public(err)
     }
 end
 
+-- With --dev the failure of a page is shown with the error that it was for, or in place of one that has
+-- nothing to show.
+local function show_page_failure(err, failure)
+    local text = "on_error: " .. failure.message
+    if err.text then
+        err.note = { "The page for it failed, too", text .. "\n" .. failure.traceback }
+    else
+        err.text, err.traceback, err.stack = failure.message, failure.traceback, failure.stack
+        err.note = { "This is in the page of on_error", ("for %d %s"):format(err.status,
+            err.message or errors.reason(err.status)) }
+    end
+end
+
 -- What a page returned → response with the error's status unless it names another; nil when it
 -- failed or is no answer, which is logged.
-local function page_result(page, req, err, ok, ...)
+local function page_result(page, place, req, err, ok, ...)
     local first, second, third = ...
     if not ok then
         if not is_abort(first) then
             local failure = errors.failure(first)
             pages.log(req, 500, "on_error: " .. failure.message, failure.traceback)
+            if core.dev then show_page_failure(err, failure) end
         end
         return nil
     end
     local named = math.type(first) == "integer"
     if named and first >= 400 and second == nil and third == nil then
-        return built_in(req, { status = first })
+        return built_in(place, req, { status = first })
     end
     local res, why
     if response.files[first] then
@@ -129,9 +164,14 @@ end
 
 -- The response to an error at a place. Never raises.
 function pages.answer(place, req, err)
+    if core.dev then -- which adds to it; an abort object is the author's
+        local copy = {}
+        for name, v in next, err do copy[name] = v end
+        err = copy
+    end
     local page = find_page(place, req, err.status)
-    local res = page and page_result(page, req, err, xpcall(page, on_raise, req, public(err)))
-    return add_missing(res or built_in(req, err), err.headers)
+    local res = page and page_result(page, place, req, err, xpcall(page, on_raise, req, public(err)))
+    return add_missing(res or built_in(place, req, err), err.headers)
 end
 
 return pages

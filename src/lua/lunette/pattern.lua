@@ -54,6 +54,8 @@ local function item_end(text, at)
     return class ~= "" and at + 1 or nil
 end
 
+pattern.item_end = item_end
+
 -- The index of the "}" that ends a constraint which starts at `at`: not in a set, not escaped, not
 -- closing a brace of the Lua pattern itself. nil when there is none.
 local function brace_end(text, at)

@@ -50,6 +50,7 @@ local misuse, expect, check_options = errors.misuse, errors.expect, errors.check
 local session = {}
 
 local MAX_AGE = 14 * 86400
+local PLACES_MAX = 100     -- of middleware, for who asks
 local SECRET_MIN = 16      -- bytes, as of config.lua's
 local COOKIE_MAX = 4096    -- bytes of name and value that browsers keep (RFC 6265 §6.1)
 local FLASHES_MAX = 50     -- that wait to be read; the oldest give way
@@ -263,7 +264,13 @@ local function check_secret(secret)
     end
 end
 
+-- Where the site made middleware that signs with config.lua's secret; for `lunette check`.
+session.own_secret = {}
+
 local function keys_for(secret, purpose)
+    if core.dev and secret == nil and #session.own_secret < PLACES_MAX then
+        session.own_secret[#session.own_secret + 1] = errors.place()
+    end
     local keys = cipher.derive(secret, purpose)
     if keys then return keys end
     misuse("lunette.session: there is no secret to sign sessions with: set `secret` in "

@@ -266,6 +266,12 @@ function find(name, start, chain)
     return unit
 end
 
+-- The unit of a view that begins in a context, by default as a page does; or nil and why there is no
+-- such view. For who looks whether it compiles: raises what is wrong with the template.
+function template.unit(name, start)
+    return find(name, start or START, {})
+end
+
 -- --- for sites ---
 
 local function write(unit, vars)

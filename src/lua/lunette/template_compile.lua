@@ -7,7 +7,8 @@
 --   __l   the level: 1 for what is rendered,       what has been written, __o
 --         2 for the template that it extends…  __e  template_escape.lua
 --
--- A unit, what compile.unit makes: { fn, name, parent = unit or nil, blocks = {name → context} }.
+-- A unit, what compile.unit makes: { fn, name, parent = unit or nil, blocks = {name → context},
+-- contexts = {context…} and includes = {{ name or nil, line }…} of its includes }.
 
 local context = require "lunette.template_context"
 local parse = require "lunette.template_parse"
@@ -296,6 +297,12 @@ function write.endblock(self, piece)
     emit(self, piece.line, " end);")
 end
 
+-- The name of an include that is nothing but a text in quotes, or nil.
+local function plain_name(text)
+    local _, name, after = text:match("^%s*([\"'])([^\"'\\\n]*)%1%s*(.?)")
+    return name and (after == "" or after == ",") and name or nil
+end
+
 function write.include(self, piece)
     refuse_at_top(self, piece)
     local state = self.ctx.state
@@ -305,6 +312,7 @@ function write.include(self, piece)
     local fn, why = load("return " .. piece.text, "=?", "t")
     if not fn then fail(self, piece.line, "include: %s", (why:gsub("^%?:%d+: ", ""))) end
     self.contexts[#self.contexts + 1] = context.copy(self.ctx)
+    self.includes[#self.contexts] = { name = plain_name(piece.text), line = piece.line }
     emit(self, piece.line, (" __S:include(_ENV,__u,%d,%s);"):format(#self.contexts, piece.text))
 end
 
@@ -337,7 +345,7 @@ end
 function compile.unit(text, name, start, find)
     local self = setmetatable({
         name = name, code = {}, line = 1, ctx = context.copy(start), start = start, stack = {},
-        blocks = {}, labels = {}, contexts = {},
+        blocks = {}, labels = {}, contexts = {}, includes = {},
     }, Writer)
     local pieces = parse.pieces(text, function(why, line) fail(self, line, "%s", why) end)
     take_parent(self, pieces, find)
@@ -352,7 +360,7 @@ function compile.unit(text, name, start, find)
     local fn, why = load(table.concat(self.code), "@" .. name, "t")
     if not fn then chunk_error(self, why) end
     return { fn = fn, name = name, parent = self.parent, blocks = self.blocks,
-        contexts = self.contexts }
+        contexts = self.contexts, includes = self.includes }
 end
 
 return compile

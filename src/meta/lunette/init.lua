@@ -346,7 +346,7 @@ function App.every(seconds, fn, opts) end
 ---@param fn fun()
 function App.at(time, fn) end
 
----Once, when the server has started.
+---Once when the server has begun to serve, and again with the scripts of each reload.
 ---@param fn fun()
 ---@param opts lunette.StartOptions?
 function App.at_start(fn, opts) end

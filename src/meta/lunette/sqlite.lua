@@ -17,7 +17,7 @@ local sqlite = {}
 
 ---@class lunette.SqlResult
 ---@field changes integer Rows that were changed
----@field last_id integer The rowid of the last insert
+---@field last_id integer? The rowid of the last row that was inserted, if one was
 
 ---@class lunette.SqlOptions
 ---@field timeout lunette.Duration? For the turn of a call: 5 seconds unless given

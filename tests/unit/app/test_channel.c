@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,9 +44,11 @@ static void descriptors_arrive_in_their_places(void **state)
     assert_int_equal(pipe(a), 0);
     assert_int_equal(pipe(b), 0);
     const struct channel_message cases[] = {
-        {CHANNEL_LOGS, 1, {-1, -1, -1, -1}},         {CHANNEL_LOGS, 2, {a[0], b[0], -1, -1}},
-        {CHANNEL_LOGS, 3, {-1, b[1], -1, -1}},       {CHANNEL_LOGS, 4, {a[1], -1, -1, b[0]}},
-        {CHANNEL_LOGS, 5, {a[0], a[1], b[0], b[1]}},
+        {CHANNEL_LOGS, 1, {-1, -1, -1, -1}, ""},
+        {CHANNEL_LOGS, 2, {a[0], b[0], -1, -1}, "a"},
+        {CHANNEL_LOGS, 3, {-1, b[1], -1, -1}, "two\nlines"},
+        {CHANNEL_LOGS, 4, {a[1], -1, -1, b[0]}, ""},
+        {CHANNEL_LOGS, 5, {a[0], a[1], b[0], b[1]}, "css/ö.css"},
     };
     enum { CASES = sizeof cases / sizeof *cases };
     for (int i = 0; i < CASES; i++)
@@ -54,6 +57,7 @@ static void descriptors_arrive_in_their_places(void **state)
         assert_int_equal(channel_receive(ends[1], &got), 1);
         assert_int_equal(got.kind, CHANNEL_LOGS);
         assert_int_equal(got.number, i + 1);
+        assert_string_equal(got.text, cases[i].text);
         for (int k = 0; k < CHANNEL_FDS_MAX; k++) {
             assert_int_equal(got.fds[k] < 0, cases[i].fds[k] < 0);
             if (got.fds[k] < 0)
@@ -67,10 +71,22 @@ static void descriptors_arrive_in_their_places(void **state)
     close(a[0]), close(a[1]), close(b[0]), close(b[1]);
 }
 
+static void a_text_is_cut_where_it_has_no_room(void **state)
+{
+    (void)state;
+    struct channel_message m = {CHANNEL_SAVED, 1, {-1, -1, -1, -1}, ""}, got;
+    memset(m.text, 'x', CHANNEL_TEXT);
+    assert_int_equal(channel_send(ends[0], &m), 0);
+    assert_int_equal(channel_receive(ends[1], &got), 1);
+    assert_int_equal(strlen(got.text), CHANNEL_TEXT - 1);
+    assert_int_equal(write(ends[0], "short", 5), 5);
+    assert_int_equal(channel_receive(ends[1], &got), -EPROTO);
+}
+
 static void nobody_waits_for_a_worker_that_does_not_read(void **state)
 {
     (void)state;
-    const struct channel_message m = {CHANNEL_LOGS, 6, {-1, -1, -1, -1}};
+    const struct channel_message m = {CHANNEL_LOGS, 6, {-1, -1, -1, -1}, ""};
     struct channel_message got;
     int rc = 0, sent = 0, received = 0;
     while ((rc = channel_send(ends[0], &m)) == 0 && sent < 100000)
@@ -85,7 +101,7 @@ static void nobody_waits_for_a_worker_that_does_not_read(void **state)
 static void the_other_end_is_gone(void **state)
 {
     (void)state;
-    const struct channel_message m = {CHANNEL_LOGS, 7, {-1, -1, -1, -1}};
+    const struct channel_message m = {CHANNEL_LOGS, 7, {-1, -1, -1, -1}, ""};
     struct channel_message got;
     int other[2];
     assert_int_equal(channel_open(other), 0);
@@ -100,6 +116,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(descriptors_arrive_in_their_places),
+        TEST(a_text_is_cut_where_it_has_no_room),
         TEST(nobody_waits_for_a_worker_that_does_not_read),
         TEST(the_other_end_is_gone),
     };

@@ -106,6 +106,24 @@ static void files_are_found_by_name(void **state)
     snapshot_close(s);
 }
 
+static void names_come_sorted(void **state)
+{
+    (void)state;
+    put("b.lua", "");
+    put("a.lua", "");
+    assert_int_equal(mkdir(path("a"), 0755), 0);
+    put("a/z.lua", "");
+    static const char *const names[] = {"a.lua", "a/z.lua", "b.lua"};
+    struct snapshot *s = take();
+    struct str name, text;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(snapshot_file(s, i, &name, &text));
+        assert_true(str_eq(name, str_z(names[i])));
+    }
+    assert_false(snapshot_file(s, 3, &name, &text));
+    snapshot_close(s);
+}
+
 static void it_does_not_change(void **state)
 {
     (void)state;
@@ -182,9 +200,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(files_are_found_by_name),      TEST(it_does_not_change),
-        TEST(nobody_can_write_to_it),       TEST(a_folder_that_is_not_there_is_empty),
-        TEST(what_cannot_be_read_is_named), TEST(other_memory_is_none),
+        TEST(files_are_found_by_name),
+        TEST(it_does_not_change),
+        TEST(nobody_can_write_to_it),
+        TEST(a_folder_that_is_not_there_is_empty),
+        TEST(what_cannot_be_read_is_named),
+        TEST(other_memory_is_none),
+        TEST(names_come_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,9 @@ static void equality(void **state)
 static void beginnings_and_ends(void **state)
 {
     (void)state;
+    assert_true(str_order(STR("ab"), STR("b")) < 0 && str_order(STR("b"), STR("ab")) > 0);
+    assert_true(str_order(STR("a"), STR("ab")) < 0 && str_order(STR("ab"), STR("a")) > 0);
+    assert_true(str_order(STR("\xff"), STR("a")) > 0 && str_order(STR("a"), STR("a")) == 0);
     assert_true(str_starts(STR("unix:/a"), STR("unix:")));
     assert_false(str_starts(STR("uni"), STR("unix:")));
     assert_true(str_starts(nothing, STR("")));

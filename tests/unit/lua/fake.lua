@@ -5,7 +5,7 @@ local fake = {}
 
 local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.dispatch", "lunette.errors", "lunette.events",
     "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
-    "lunette.static", "lunette.suggest", "lunette.units", "lunette.uploads", "lunette.valid_option",
+    "lunette.static", "lunette.suggest", "lunette.timers", "lunette.units", "lunette.uploads", "lunette.valid_option",
     "lunette.validate", "lunette.validate_types", "lunette.views" }
 
 -- Enough of JSON to see that something was encoded.
@@ -36,6 +36,21 @@ package.preload["lunette.cookie"] = function()
     }
 end
 
+-- Keeps what was declared, as { kind, what, fn, … }.
+package.preload["lunette.timer"] = function()
+    local timer = { declared = {} }
+    for _, kind in ipairs { "every", "daily", "start" } do
+        timer[kind] = function(...)
+            timer.declared[#timer.declared + 1] = table.pack(kind, ...)
+            if kind == "daily" and tonumber((select(3, ...)):match "^%d+") > 23 then
+                return nil, "no time of day"
+            end
+            return true
+        end
+    end
+    return timer
+end
+
 local function segments(path)
     local list = {}
     for s in path:gmatch("[^/]+") do list[#list + 1] = s end
@@ -63,6 +78,7 @@ end
 local function new_core(files)
     local core = { logged = {}, decided = {}, FILE = { "the file" } }
     core.dev, core.data, core.settings = false, "/d", { a = 1 }
+    function core.declared(...) core.counts = { ... } end
     function core.start(t) core.started = t end
     function core.route() return nil end
     function core.plain() end

@@ -208,7 +208,25 @@ for _, case in ipairs {
     { function(app) app.static("/:x", "public") end, "captures" },
     { function(app) app.on_error(200, handler) end, "from 400 to 599" },
     { function(app) app.on_error("404", handler) end, "from 400 to 599" },
-    { function(app) app.every(5, handler) end, "app.every is not in this version of lunette yet" },
+    { function(app) app.websocket("/", handler) end, "app.websocket is not in this version" },
+    { function(app) app.every(0, handler) end, "app.every: the interval.*or more.*the number 0$" },
+    { function(app) app.every("5x", handler) end, 'interval must be .*, not the string "5x"' },
+    { function(app) app.every(0.0001, handler) end, "interval must be" },
+    { function(app) app.every(handler, 5) end, "interval must be .*, not a function" },
+    { function(app) app.every(5) end, "app.every: the work must be a function, not nil" },
+    { function(app) app.every(5, handler, { at_onec = true }) end, '"at_onec".*"at_once"' },
+    { function(app) app.every(5, handler, { at_once = 1 }) end, "at_once must be a boolean" },
+    { function(app) app.every(5, handler, true) end, "options must be a table" },
+    { function(app) app.at("3.30", handler) end, 'app.at: the time .*"23:59", not the string "3.30"' },
+    { function(app) app.at("24:00", handler) end, 'from "00:00" to "23:59", not "24:00"' },
+    { function(app) app.at(330, handler) end, "not the number 330" },
+    { function(app) app.at("03:30") end, "app.at: the work must be a function" },
+    { function(app) app.at("03:30", handler, {}) end, "no options" },
+    { function(app) app.at_start() end, "app.at_start: the work must be a function" },
+    { function(app) app.at_start(handler, { at_once = true }) end, 'unknown option "at_once"' },
+    { function(app) app.group("/g", function(g) g.every(5, handler) end) end,
+        "app.every: background work is declared on app, not in a group or host" },
+    { function(app) app.host("h", function(h) h.at_start(handler) end) end, "declared on app" },
     { function(app) app.view("x") end, "app.view: the function must be a function" },
     { function(app) app.gte("/", handler) end, "app.gte is unknown.*app.get" },
     { function(app) app.abort(99) end, "from 200 to 599" },
@@ -246,7 +264,7 @@ end
 -- Nothing is declared once requests are served.
 do
     local site = fake.site(function() end)
-    for _, name in ipairs { "get", "use", "group", "host", "static", "on_error" } do
+    for _, name in ipairs { "get", "use", "group", "host", "static", "on_error", "every", "at" } do
         check.misuse(function() site.app[name]("/", handler) end, "while main.lua loads")
     end
 end

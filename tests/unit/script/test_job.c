@@ -12,7 +12,7 @@ struct double_job {
 };
 
 static sem_t begun, gate; // of jobs that are held
-static int made, released;
+static int made, released, stopped;
 static int ran; // by threads
 
 static void double_it(struct job *j)
@@ -41,11 +41,17 @@ static void count_release(struct job *j)
     released++;
 }
 
+static void count_stop(struct job *j)
+{
+    (void)j;
+    stopped++;
+}
+
 // double(n[, how]) → 2n; how: "held" until the gate opens, "fails" in finish, "here" in no thread.
 static int lua_double(lua_State *L)
 {
     static const struct job_ops ops = {
-        .run = double_it, .finish = push_double, .release = count_release};
+        .run = double_it, .finish = push_double, .release = count_release, .stop = count_stop};
     const struct fixture *f = lua_touserdata(L, lua_upvalueindex(1));
     const char *how = luaL_optstring(L, 2, "");
     lua_Integer value = luaL_checkinteger(L, 1);
@@ -82,7 +88,7 @@ static int setup_jobs(void **state)
     setup(state);
     sem_init(&begun, 0, 0);
     sem_init(&gate, 0, 0);
-    made = released = ran = 0;
+    made = released = stopped = ran = 0;
     reopen(*state, 1, 16);
     return 0;
 }
@@ -169,6 +175,7 @@ static void without_a_pool_it_says_so(void **state)
     struct fixture *f = *state;
     reopen(f, 0, 0);
     expect(f, "double(1)", "error: t:1: this call needs the server's threads, which are not there");
+    assert_int_equal(released, 1);
 }
 
 static void a_full_pool_says_so(void **state)
@@ -180,6 +187,7 @@ static void a_full_pool_says_so(void **state)
     start(f, "double(3)");
     assert_int_equal(f->ended, 1);
     assert_string_equal(f->result, "error: t:1: too many calls wait for the server's threads");
+    assert_int_equal(released, 1); // before it is collected
     collect(f);
     assert_int_equal(released, 1);
     sem_post(&gate);
@@ -228,9 +236,10 @@ static void a_cancelled_call_raises(void **state)
 {
     struct fixture *f = *state;
     for (enum phase phase = WAITS; phase <= IS_OVER; phase++) {
-        ran = 0;
+        ran = stopped = 0;
         struct co *co = reach(f, phase);
         co_cancel(co, "gone");
+        assert_int_equal(stopped, phase != WAITS); // what no thread has begun is withdrawn
         loop_turn(f->loop, 0); // the coroutine goes on before the thread is done
         assert_string_equal(f->result, "false,gone");
         collect(f);

@@ -66,6 +66,7 @@ local function load_file()
         or run(chunk, LOADING, trial.file)
     suite.closed = true
     if not failure then
+        for _, fn in ipairs(suite.renew) do fn() end -- databases are closed for it
         local ok, mirror = trial.keep()
         if not ok then failure = told("data/ cannot be kept: " .. mirror, "", trial.file) end
     end

@@ -1,0 +1,24 @@
+// What a site's SQL must not do to a connection that other handlers use after it, nor to files.
+//
+// Statements are judged when they are prepared (sqlite3_set_authorizer):
+//   - ATTACH, DETACH and VACUUM INTO, which reach other files;
+//   - BEGIN, COMMIT, SAVEPOINT …: transactions are db:transaction's;
+//   - TEMP tables, indices, triggers and views, which would stay;
+//   - pragmas that change the connection; those that ask, and those that change the database file
+//     alone, are allowed;
+//   - load_extension().
+#ifndef LUNETTE_SCRIPT_SQLITE_GUARD_H
+#define LUNETTE_SCRIPT_SQLITE_GUARD_H
+
+#include <stdbool.h>
+
+struct sqlite3;
+
+struct sqlite_guard {
+    bool judging; // a site's statement is being prepared; all else is lunette's or SQLite's own
+    const char *refused; // why it was refused: a sentence; NULL: it was not
+};
+
+void sqlite_guard_set(struct sqlite_guard *g, struct sqlite3 *db);
+
+#endif

@@ -1,0 +1,96 @@
+-- What databases and transactions of lunette.sqlite are called by: a connection, a statement on it, and
+-- the error of that.
+--
+-- lunette.sqlite_core has both: take(database, use) gives a lease of a connection, which is closed to give
+-- it back, and query(lease, …) runs a statement on it.
+
+local core = require "lunette.sqlite_core"
+local errors = require "lunette.errors"
+
+local calls = {}
+
+-- Bytes of the SQL in an error's field, and in its text.
+local SQL_KEPT, SQL_SHOWN = 1000, 120
+
+-- Errors ------------------------------------------------------------------------------------------
+
+local Error = { __name = "lunette.sqlite error" }
+
+function Error.__tostring(e)
+    local sql = e.sql and e.sql:gsub("%s+", " ")
+    if sql and #sql > SQL_SHOWN then sql = sql:sub(1, utf8.offset(sql, 0, SQL_SHOWN) - 1) .. "…" end
+    return (e.place and e.place .. ": " or "") .. e.message .. (sql and " (in: " .. sql .. ")" or "")
+end
+
+function calls.raise(kind, message, code, sql)
+    local e = { kind = kind, message = message, code = code, place = errors.place() }
+    if type(sql) == "string" then e.sql = sql:sub(1, SQL_KEPT) end
+    error(setmetatable(e, Error), 0)
+end
+
+-- Whether e is an error of a database.
+function calls.is_error(e)
+    return getmetatable(e) == Error
+end
+
+-- What a call of the core returned, without the first; or its failure, raised.
+local function checked(sql, ok, a, b, c)
+    if ok == nil then calls.raise(a, b, c, sql) end
+    return ok, a, b
+end
+
+-- Statements --------------------------------------------------------------------------------------
+
+local NOT_TAKEN = {
+    closed = { "misuse", "the database is closed", "SQLITE_MISUSE" },
+    late = { "busy", "the database was not free in time", "SQLITE_BUSY" },
+    own = {
+        "misuse",
+        "this handler is in a transaction of the database, and would wait for itself: use tx",
+        "SQLITE_MISUSE",
+    },
+}
+
+-- A lease of a connection, to be closed.
+function calls.take(database, use, sql)
+    local lease, why = core.take(database, use)
+    if lease then return lease end
+    local kind, message, code = table.unpack(NOT_TAKEN[why])
+    calls.raise(kind, message, code, sql)
+end
+
+-- Runs one statement; "rows" gets all batches.
+function calls.run(lease, mode, sql, ...)
+    local ok, result, cursor = checked(sql, core.query(lease, mode, sql, ...))
+    while cursor do
+        ok, result, cursor = checked(sql, core.more(lease, cursor, result))
+    end
+    return ok, result
+end
+
+-- What statements begin with that mostly read. SQLite says what they do; this saves asking twice.
+local READS = { SELECT = true, WITH = true, VALUES = true, EXPLAIN = true, PRAGMA = true }
+
+function calls.seems_to_read(sql)
+    local word = type(sql) == "string" and sql:match "^[%s(]*(%a+)"
+    return not word or READS[word:upper()] or false
+end
+
+function calls.write(database, mode, sql, ...)
+    local lease <close> = calls.take(database, "write", sql)
+    local _, result = calls.run(lease, mode, sql, ...)
+    return result
+end
+
+function calls.read(database, mode, sql, ...)
+    if calls.seems_to_read(sql) then
+        local lease <close> = calls.take(database, "read", sql)
+        local ok, result = calls.run(lease, mode, sql, ...)
+        if ok then return result end -- else it writes
+    end
+    return calls.write(database, mode, sql, ...)
+end
+
+calls.checked = checked
+
+return calls

@@ -1,0 +1,91 @@
+// What --dev shows besides the site: see the header.
+#include "script/web.h"
+
+#include "base/base64.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+
+struct str web_find(struct str name)
+{
+    for (const struct web_file *f = web_files; f->name; f++)
+        if (str_eq(str_z(f->name), name))
+            return str_of(f->text, f->n);
+    return str_of(NULL, 0);
+}
+
+static struct str style(void)
+{
+    return web_find(STR("page.css"));
+}
+
+static struct str entity(char c)
+{
+    switch (c) {
+    case '&':
+        return STR("&amp;");
+    case '<':
+        return STR("&lt;");
+    case '>':
+        return STR("&gt;");
+    case '"':
+        return STR("&quot;");
+    case '\'':
+        return STR("&#39;");
+    default:
+        return STR("");
+    }
+}
+
+static bool add_escaped(struct buf *out, struct str s)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < s.n; i++) {
+        struct str name = entity(s.p[i]);
+        ok = name.n ? buf_add(out, name) : buf_addc(out, s.p[i]);
+    }
+    return ok;
+}
+
+bool web_page(struct buf *out, struct str title, struct str shown)
+{
+    size_t before = out->n;
+    if (buf_add(out,
+                STR("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                    "<title>")) &&
+        add_escaped(out, title) && buf_add(out, STR("</title>\n<style>")) &&
+        buf_add(out, style()) &&
+        buf_add(out, STR("</style>\n</head>\n<body class=\"failure\">\n")) && buf_add(out, shown) &&
+        buf_add(out, STR("\n</body>\n</html>\n")))
+        return true;
+    out->n = before;
+    return false;
+}
+
+const char *web_policy(void)
+{
+    static char policy[320];
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char text[64];
+    if (*policy)
+        return policy;
+    SHA256((const unsigned char *)style().p, style().n, digest);
+    size_t n = base64_encode(text, str_of((const char *)digest, sizeof digest), BASE64_STANDARD);
+    snprintf(policy, sizeof policy,
+             "default-src 'none'; style-src 'sha256-%.*s'; script-src 'self'; connect-src 'self'; "
+             "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+             (int)n, text);
+    return policy;
+}
+
+bool web_plain(struct buf *out, struct str title, struct str text)
+{
+    size_t before = out->n;
+    if (buf_add(out, STR("<main class=\"lunette\">\n<header>\n<p class=\"status\">")) &&
+        add_escaped(out, title) && buf_add(out, STR("</p>\n<pre class=\"plain\">")) &&
+        add_escaped(out, text) && buf_add(out, STR("</pre>\n</header>\n</main>")))
+        return true;
+    out->n = before;
+    return false;
+}
