@@ -12,7 +12,7 @@ TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3
               mandoc dpkg-dev
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
-              bench bench-instructions
+              bench bench-growth bench-instructions
 
 CC       = gcc
 B       ?= build
@@ -61,7 +61,7 @@ comma := ,
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
-        bench-instructions bench-json bench-cache cover format lint layers sizes clean
+        bench-growth bench-instructions bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -250,6 +250,9 @@ BENCH = PYTHONDONTWRITEBYTECODE=1 LUNETTE=$(abspath $(B)/lunette) /usr/bin/pytho
 bench: need $(B)/lunette
 	@$(NEED) wrk python3
 	$(Q)$(BENCH)/bench.py
+bench-growth: need $(B)/lunette
+	@$(NEED) wrk python3
+	$(Q)$(BENCH)/growth.py
 bench-instructions: need $(B)/lunette
 	@$(NEED) valgrind strace python3
 	$(Q)$(BENCH)/instructions.py

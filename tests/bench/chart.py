@@ -58,9 +58,10 @@ class Svg:
         self.add("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points),
                  class_=f"line s{series % len(SERIES)}", style="fill:none")
 
-    def legend(self, x, y, names):
+    def legend(self, x, y, names, series=None):
+        """series: name → its mark; else they follow each other."""
         for i, name in enumerate(names):
-            self.mark(x, y - 4, i)
+            self.mark(x, y - 4, series[name] if series else i)
             self.write(x + 10, y, name)
             x += 30 + 8 * len(name)
 
@@ -99,3 +100,11 @@ def short(value):
         if value >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
+
+
+def short_bytes(value):
+    """32768 → "32 KiB"."""
+    for size, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value >= size:
+            return f"{value / size:g} {name}"
+    return f"{value} B"
