@@ -12,7 +12,7 @@ TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3
               mandoc dpkg-dev
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
-              bench bench-growth bench-instructions
+              bench bench-growth bench-instructions bench-micro bench-json bench-cache
 
 CC       = gcc
 B       ?= build
@@ -61,7 +61,7 @@ comma := ,
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
-        bench-growth bench-instructions bench-json bench-cache cover format lint layers sizes clean
+        bench-growth bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -256,6 +256,15 @@ bench-growth: need $(B)/lunette
 bench-instructions: need $(B)/lunette
 	@$(NEED) valgrind strace python3
 	$(Q)$(BENCH)/instructions.py
+
+# Parsers and codecs by themselves, and lunette.json beside lua-cjson.
+bench-micro: need $(B)/bench/micro_bench $(B)/bench/json_bench
+	@$(NEED) lua-cjson
+	$(Q){ $(B)/bench/micro_bench && $(B)/bench/json_bench tests/bench/json_1k.json; } >$(B)/bench/micro.txt; \
+	  code=$$?; cat $(B)/bench/micro.txt; exit $$code
+$(B)/bench/micro_bench: $(B)/tests/bench/micro_bench.o $(B)/liblunette.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # lunette.json beside lua-cjson: ratios of CPU time.
 bench-json: need $(B)/bench/json_bench
