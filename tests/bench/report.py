@@ -47,13 +47,12 @@ def spread(rounds):
     return f"its {certain:.1%} interval by order statistics"
 
 
-def reached(value, goal):
-    return "" if goal is None else "  reached" if value <= goal else "  MISSED"
+def reached(value, goal, said):
+    return f"{said}: " + ("reached" if value is not None and value <= goal else "MISSED")
 
 
 def workload_lines(result, workload):
-    goal = f"; goal: at most {workload.goal:g}" if workload.goal else ""
-    yield f"{workload.name}: {workload.title}{goal}"
+    yield f"{workload.name}: {workload.title}"
     yield f"  {'server':10} {'CPU us':>9}   {'ratio to the floor':26} {'requests/s':>11} {'p99 us':>9}"
     for name, runs in result["runs"][workload.name].items():
         runs = good(runs)
@@ -66,18 +65,29 @@ def workload_lines(result, workload):
         if name != "floor" and (values := ratios(result, workload.name, name)):
             i = stats.interval(values)
             ratio = f"{i.median:7.3f}  ({i.low:.3f} to {i.high:.3f})"
-            mark = reached(i.median, workload.goal) if name == "lunette" else ""
+            if workload.goal and name == "lunette":
+                mark = "  " + reached(i.median, workload.goal, f"goal {workload.goal:g}")
         errors = sum(sum(r["errors"].values()) for r in runs)
         note = mark + (f"  {errors} errors" if errors else "")
         yield f"  {name:10} {cpu:9.2f}   {ratio:26} {rate:11,.0f} {p99:9,.0f}{note}"
     yield ""
 
 
+def rest_goals(result):
+    """Whether lunette reaches those of start and memory."""
+    m = result["memory"]["lunette"]
+    start = stats.interval(result["starts"]["lunette"]).median
+    return ", ".join([reached(start, GOALS["start"], f"{GOALS['start']:g} ms"),
+                      reached(m["rest"], GOALS["rest"], f"{GOALS['rest'] >> 20} MiB"),
+                      reached(m["each"], GOALS["each"], f"{GOALS['each']} bytes")])
+
+
 def rest_lines(result):
-    yield (f"start and memory; goals: {GOALS['start']:g} ms, {GOALS['rest'] >> 20} MiB, "
-           f"{GOALS['each']} bytes")
+    yield "start and memory"
     for name in result["memory"]:
         yield f"  {name:10} {rest_line(result, name)}"
+    if "lunette" in result["memory"]:
+        yield f"  Goals: {rest_goals(result)}."
     yield ("  Memory is the proportional share of mapped pages (Pss) of all processes, "
            "in user space.")
 

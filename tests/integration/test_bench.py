@@ -11,7 +11,7 @@ import pytest
 from conftest import LUNETTE, ROOT
 from running import new_folder
 
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
+sys.path.append(str(ROOT / "tests" / "bench"))
 import bench
 import callgrind
 import growth_report
@@ -100,7 +100,7 @@ RESULT = {
     "machine": MACHINE, "rounds": 6, "seconds": 1, "workers": 2, "connections": 64,
     "servers": {n: {"version": "", "language": "C"} for n in ("floor", "lunette", "nginx")},
     "skipped": {"lighttpd": "none"}, "wrong": {"json of nginx": "is <no> JSON"},
-    "memory": {"lunette": {"rest": 4 << 20, "own": 1 << 20, "connections": 0, "each": None}},
+    "memory": {"lunette": {"rest": 4 << 20, "own": 1 << 20, "connections": 5, "each": 601.0}},
     "starts": {"lunette": [7.0]},
     "runs": {"hello": {"floor": [run(c) for c in (10, 20, 10, 10, 10, 10)],
                        "lunette": [run(11)] * 5 + [{"failed": "died"}],
@@ -112,7 +112,8 @@ def test_ratios_are_those_of_the_same_round():
     assert report.ratios(RESULT, "hello", "lunette") == [1.1, 0.55, 1.1, 1.1, 1.1]
     text = report.text(RESULT)
     assert "lunette        11.00     1.100  (0.550 to 1.100)" in text
-    assert "reached" in text and "MISSED" not in text and "5 errors" in text
+    assert "goal 1.12: reached" in text and "5 errors" in text
+    assert "600 bytes: MISSED" in text and "4 MiB: reached" in text and "15 ms: reached" in text
     assert "every round failed" in text and "96.9% interval" in text
     assert "lighttpd   left out: none" in text and "is <no> JSON" in text
 
