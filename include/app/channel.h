@@ -1,10 +1,13 @@
-// The line from the master to one worker: messages of a few bytes, with descriptors.
+// The line between the master and one worker: messages of a few bytes, with descriptors, one way, and
+// words of one length the other way.
 //
-// A pair of sockets that keeps messages apart. The master never waits for a worker: what one that is
+// A pair of sockets that keeps messages apart, for each worker one of its own: what comes in on it
+// was said by that worker and nobody else. The master never waits for a worker: what one that is
 // stuck has not read is kept for it by the kernel.
 #ifndef LUNETTE_APP_CHANNEL_H
 #define LUNETTE_APP_CHANNEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { CHANNEL_FDS_MAX = 4, CHANNEL_TEXT = 256 };
@@ -38,5 +41,11 @@ int channel_open(int ends[2]);
 int channel_send(int end, const struct channel_message *m);
 // 1 with a message, 0 when there is none now, −errno; −EPIPE when the other end is gone.
 int channel_receive(int end, struct channel_message *m);
+
+// From the worker, in one piece. 0 or −errno; −EAGAIN: the master has too much to hear already.
+int channel_say(int end, const void *word, size_t n);
+// 1 with a word, 0 when there is none now, −errno; −EPIPE when the worker is gone, −EPROTO for a word
+// that has not n bytes. Descriptors that come with it are dropped.
+int channel_hear(int end, void *word, size_t n);
 
 #endif

@@ -19,8 +19,6 @@ enum {
     CONFIG_SIDES = 2
 };
 
-#define CONFIG_CONTROL ".control"
-
 // A list of strings with a NULL at its end, which n does not count.
 struct config_list {
     const char *const *item;
@@ -90,8 +88,7 @@ struct config {
     } sandbox;
     const char *data; // absolute path
     const char *temp; // absolute path, or NULL: data, where it can be written, else one of our own
-    const char *control;           // absolute path of the control socket
-    bool control_is_set;           // and not the default: CONFIG_CONTROL in data
+    const char *control;           // absolute path of the control socket; NULL: app/control_place.h
     struct str settings;           // site = {…}, as script/plain.h encodes it; n 0: none
     struct config_secrets secrets; // with dev never empty
     bool secret_is_made;           // by dev, as the settings have none

@@ -37,6 +37,7 @@ struct generation {
     unsigned number;          // of the reload that made it; 0 at the start
     struct generation *older; // the worker's list
     struct generations *list; // that is told when its scripts are loaded
+    bool waited;              // once dropped: its last answers had a turn to be handed over
     const struct config *config;
     struct config *own_config; // the same where it is this generation's to free; else NULL
     struct snapshot *scripts;

@@ -6,8 +6,9 @@
 //
 // An older one goes when its requests and tasks are over, or tasks alone are left and TASKS_MS have
 // passed; and when there would be more than limits.generations: its answers under way are then broken
-// off. Before that they get CROWDED_MS (generations.c), in which the reload waits: whoever reloads
-// again and again loses streams that do not end, and no request.
+// off, and requests that have none yet get a 503. Before that they get CROWDED_MS (generations.c), in
+// which the reload waits: whoever reloads again and again loses streams that do not end, and no request
+// that comes to its answer by then.
 #ifndef LUNETTE_APP_GENERATIONS_H
 #define LUNETTE_APP_GENERATIONS_H
 

@@ -10,10 +10,12 @@
 #include "app/inherit.h"
 #include "app/notify.h"
 #include "app/replace.h"
+#include "app/temp.h"
 #include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +44,7 @@ struct reload {
     int64_t asked_at;
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
+    int line;        // from it; −1
     bool passed;     // the checker has said so
     bool failed;     // the last one did, and nothing has mended that
     int report;      // why, for the browser, with --dev; −1: none
@@ -61,8 +64,10 @@ enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
 struct slot {
-    pid_t pid;   // 0: none now
-    int channel; // to it, while there is one
+    pid_t pid;     // 0: none now
+    int channel;   // to it, while there is one
+    bool deaf;     // it says nothing more on it
+    bool logs_due; // it has the logs of before they were opened again, and no room for a message
     bool ready;
     uint32_t pause;          // before the next start after one that was never ready
     int64_t start_at;        // when pid is 0
@@ -88,10 +93,9 @@ struct master {
     struct cache *cache;
     bool cache_is_shared; // with the server that this one replaces, while that lives
     struct slot *slots;
-    const char *temp;  // where large bodies wait
-    char own_temp[32]; // the same, where we made it; else ""
+    const char *temp;     // where large bodies wait
+    struct temp own_temp; // the same, where we made it
     int pid_fd, signal_fd;
-    int ready_pipe[2];
     enum master_state state;
     int64_t deadline; // of STOPPING and ENDING
     int status;
@@ -106,16 +110,23 @@ struct master {
     struct replace replace;
     struct duty duty;
     struct reload_end last;
+    int log_fds[2];   // the error and the access log, opened again; −1: as at the start
+    int64_t logs_due; // when workers that have old logs are told again; INT64_MAX: none has
     int64_t began;
     time_t began_wall;
     struct control *control; // NULL: none
+    char control_path[PATH_MAX];
     struct file_id control_id;
-    int control_fd; // of the server that this one replaces, until it is ready; −1
+    int64_t control_look; // when its file is looked for again
+    bool control_lost;    // that it is gone for good was said
+    int control_fd;       // of the server that this one replaces, until it is ready; −1
 };
 
 int64_t master_now(void); // milliseconds
 struct slot *master_slot(struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
+// What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
+int master_hear(int channel, struct worker_word *word);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
 // mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
 void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
@@ -126,7 +137,7 @@ bool reload_first(struct master *m,
 // The number of the reload that will answer it; 0: none will, the server stops.
 unsigned reload_ask(struct master *m);
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word);
-void reload_on_checker_word(struct master *m, const struct worker_word *word);
+void reload_on_checker_word(struct master *m);   // there may be one
 bool reload_on_end(struct master *m, pid_t pid); // of a child: whether it was the checker
 void reload_on_worker_end(struct master *m);
 void reload_on_saved(struct master *m); // the watch may have something to tell
@@ -160,13 +171,17 @@ void master_tell_ready(struct master *m); // the service manager
 void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEXT_MAX]);
 
 // master_control.c: what is heard on the control socket
-bool master_open_control(struct master *m); // false, said on stderr: the start fails
+void master_place_control(struct master *m); // as root: makes the folder for its user
+bool master_open_control(struct master *m);  // false, said on stderr: the start fails
+void master_keep_control(struct master *m);  // a file that is gone is made anew
+int64_t master_control_due(const struct master *m);
 void master_take_control(struct master *m); // that of the server that this one replaces
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 
 // master.c, for those
-void master_stop(struct master *m);     // as TERM does
-void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
+void master_stop(struct master *m);         // as TERM does
+void master_leave_to(struct master *m);     // another has taken over: stops, but not the workers
+bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
 bool master_complain(const struct master *m, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // false
 

@@ -23,7 +23,7 @@ struct worker_shared {
     struct timers_marks background;
 };
 
-// What a worker says to the master, in one write.
+// What a worker says to the master, on its channel.
 enum worker_says {
     WORKER_READY, // it serves; with --dev text says what the site declares
     WORKER_BARE, // the same, with --dev, but without the scripts that it was to load: text says why
@@ -35,7 +35,6 @@ enum worker_says {
 };
 enum { WORKER_TEXT = 1024 };
 struct worker_word {
-    pid_t pid;
     enum worker_says says;
     uint32_t number;
     char text[WORKER_TEXT];
@@ -55,10 +54,9 @@ struct worker_job {
     bool stays;      // with --dev: scripts that cannot be loaded are its answer, not its end
     uint32_t number; // of the last reload
     unsigned place;  // which of the workers this is: its number in shared->places and cache
-    bool checks;  // loads the scripts for a reload, says whether that went well, and ends: place is
-                  // none of a worker's, and settings are for it to write
-    int channel;  // from the master (app/channel.h)
-    int ready_fd; // the pipe for struct worker_word; non-blocking
+    bool checks; // loads the scripts for a reload, says whether that went well, and ends: place is
+                 // none of a worker's, and settings are for it to write
+    int channel; // to the master (app/channel.h)
     pid_t master;
 };
 

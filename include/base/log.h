@@ -1,5 +1,7 @@
 // The server's two logs: the error log, one line a record, and the access log, one line a request.
 //
+// Any thread may write to the error log; all else is the loop's thread's.
+//
 // One log is open for each process (descriptors are inherited by workers). Records are single
 // lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends
 // can forge a line. Access lines are kept in a buffer and written by log_flush(), once in a loop

@@ -52,6 +52,13 @@ enum cache_result {
     CACHE_NO_MEMORY, // the caller's buffer cannot take the value
 };
 
+// What came of dealing with a death.
+enum cache_tended {
+    CACHE_TENDED,
+    CACHE_EMPTIED,  // its memory was not sound: a worker has broken it. That took up to 5 seconds
+    CACHE_UNTENDED, // no process could be made to do it (errno): cache_tend is due
+};
+
 struct cache;
 
 // Makes the cache, for the numbers 0 … workers-1. bytes is everything it may use, of which pages
@@ -67,7 +74,7 @@ struct cache *cache_open(int fd, unsigned workers);
 void cache_number_from(struct cache *c, unsigned first);
 void cache_wake_all(const struct cache *c);
 // The other server is gone, with whatever it was filling.
-void cache_others_died(struct cache *c);
+enum cache_tended cache_others_died(struct cache *c);
 // −1: the memory has none (a limit on file sizes was in force), and cannot be opened again.
 int cache_fd(const struct cache *c);
 // Unmaps it; the memory goes with the last process that has it. NULL is harmless.
@@ -205,8 +212,11 @@ struct cache_taken cache_take(struct cache *c, struct str key, const struct cach
                               double cost);
 
 // The process with that number is gone, by whatever end: its fills have failed, the shard whose
-// lock it held is emptied, and every worker looks again at what it waits for.
-void cache_worker_died(struct cache *c, unsigned worker);
+// lock it held is emptied, and every worker looks again at what it waits for. This and the functions
+// that make, wake and free are a master's, and believe nothing that is in the memory.
+enum cache_tended cache_worker_died(struct cache *c, unsigned worker);
+// Tries again what could not be done: before a process takes the number of one that died.
+enum cache_tended cache_tend(struct cache *c);
 
 // For tests ---------------------------------------------------------------------------------------
 

@@ -79,6 +79,8 @@ struct cache {
     unsigned workers;
     unsigned first; // the number of worker 0 in what is shared
     int wake[CACHE_WORKERS_MAX];
+    uint64_t dead[CACHE_WORKERS_MAX / 64]; // of cache_tend
+    bool untended;                         // there are some
 };
 
 // A shard while this process holds its lock.
@@ -94,6 +96,7 @@ struct cache_held {
 uint64_t cache_now(const struct cache *c);
 uint64_t cache_hash(const struct cache *c, struct str key); // never 0
 void cache_wake(const struct cache *c, unsigned worker);
+bool cache_init_region(struct cache *c); // the head and the locks; false with errno
 
 // cache_shard.c
 int cache_lock_init(pthread_mutex_t *lock);

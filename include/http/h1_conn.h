@@ -132,6 +132,7 @@ struct h1_conn {
     bool blocked;          // the source of the answer waits for room in the queue
     bool pump_paused;      // in env->pumps
     bool served;           // at least one request was answered
+    bool left;             // the client is gone, as far as can be known
     struct addr peer;
 };
 

@@ -45,8 +45,11 @@ struct handler_declared {
     unsigned routes, middleware;
 };
 struct handler_declared handler_declared(const struct handler *h);
-// Breaks off every answer under way: the connections are closed.
+// Requests without an answer get a 503, which is handed over by the end of the loop's next turn;
+// answers that have begun are broken off: the connections are closed.
 void handler_end_all(struct handler *h);
+bool handler_has_requests(const struct handler *h); // exchanges that are not over
+void handler_break_off(struct handler *h);          // closes the connections of all of them
 // The id of the request whose Lua runs at the moment; empty: none does.
 struct str handler_running_id(struct handler *h);
 

@@ -7,6 +7,8 @@
 // nothing.
 //
 //      handler.c      on_request → coroutine → the exchange's end
+//      handler_run.c  what that coroutine runs; handler_after.c what comes behind the answer
+//      handler_load.c main.lua
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
 //      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
@@ -83,6 +85,8 @@ struct kept {
     unsigned own;       // and for one that the client's own keeps
     unsigned char note; // for fit_content.varies
 };
+
+struct cut_record;
 
 struct work {
     struct handler *h;
@@ -177,10 +181,20 @@ enum {
 // h->text was used: gives a large block back.
 void handler_text_done(struct handler *h);
 
-// handler.c: pushes the function that all of a request's Lua is called by.
+// handler.c
+void work_drop_file(struct work *w); // what core.find prepared
+// The error on top as text, without converting anything: that could raise.
+const char *work_error_text(lua_State *L);
+
+// handler_run.c
+// Pushes the function that all of a request's Lua is called by. Its argument is the work.
 void handler_push_run(lua_State *L);
-// handler.c: whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
+// Whether timeouts.cpu cut the request's coroutine, and nobody has answered for that yet.
 bool work_was_cut(const struct work *w);
+void work_log_cut(const struct work *w, const struct cut_record *r);
+
+// handler_after.c: runs the functions of req:after.
+void work_start_after(struct work *w);
 
 // lua_request.c
 void request_register(lua_State *L, struct handler *h); // makes the metatables
@@ -189,7 +203,7 @@ void request_register(lua_State *L, struct handler *h); // makes the metatables
 void request_methods(lua_State *L, int idx);
 void request_push(lua_State *L, struct work *w); // a new request table
 void request_push_own(lua_State *L,
-                      struct work *w); // the one that its coroutine runs with (handler.c)
+                      struct work *w); // the one that its coroutine runs with (handler_run.c)
 struct work *handler_work(struct handler *h, uint64_t handle); // NULL when it is over
 struct work *request_work(lua_State *L, int arg);              // of a live request, or raises
 struct work *request_try(lua_State *L, int arg);               // the same, NULL when it is over

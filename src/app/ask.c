@@ -4,6 +4,7 @@
 
 #include "app/config.h"
 #include "app/control.h"
+#include "app/control_place.h"
 #include "base/buf.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { END_MS = 10 * 1000 }; // between its last word and its end
@@ -111,28 +113,73 @@ static int speak(int fd, const char *word)
     return status;
 }
 
+// Where it was looked for, and what came of it.
+struct search {
+    char tried[CONTROL_PLACES * 1024]; // "/run/lunette/…, /tmp/…"; or the one that matters
+    int rc;                            // −ENOENT: nobody answers in any of them
+};
+
+// The connected socket, or −1.
+static int try_place(struct search *s, const char *path, uid_t uid)
+{
+    int rc = control_place_check(path, uid);
+    int fd = rc < 0 ? rc : control_connect(path);
+    if (fd >= 0)
+        return fd;
+    size_t n = strlen(s->tried);
+    if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR)
+        n = 0, s->rc = fd; // somebody is there who does not speak with us
+    snprintf(s->tried + n, sizeof s->tried - n, "%s%s", n ? ", " : "", path);
+    return -1;
+}
+
+// root looks for the servers of the site's user, too.
+static int search_places(struct search *s, const char *site, uid_t owner)
+{
+    char path[PATH_MAX];
+    uid_t me = geteuid();
+    int fd = -1;
+    if (me != 0)
+        owner = me;
+    for (unsigned i = 0; i < CONTROL_PLACES && fd < 0 && s->rc == -ENOENT; i++)
+        if (control_place(i, site, me, path))
+            fd = try_place(s, path, i < CONTROL_PLACES_UID ? owner : me);
+    for (unsigned i = CONTROL_PLACES_UID; me == 0 && owner != 0; i++) {
+        if (i == CONTROL_PLACES || fd >= 0 || s->rc != -ENOENT)
+            break;
+        if (control_place(i, site, owner, path))
+            fd = try_place(s, path, owner);
+    }
+    return fd;
+}
+
 int ask_server(const struct cli *cli)
 {
     static char why[CONFIG_WHY_MAX];
-    char path[PATH_MAX + 32], real[PATH_MAX];
+    static struct search s = {.rc = -ENOENT};
+    char real[PATH_MAX];
+    struct stat st;
     struct config c;
     bool loaded = config_load(cli, &c, why);
-    if (!loaded && !realpath(cli->dir, real)) {
+    if (!realpath(cli->dir, real) || stat(real, &st) != 0) {
         fprintf(stderr, "lunette: %s: %s\n", cli->dir, strerror(errno));
         config_fini(&c);
         return 1;
     }
     // Of settings that fail the running server will tell; and it is where it was.
-    if (loaded)
-        snprintf(path, sizeof path, "%s", c.control);
-    else
-        snprintf(path, sizeof path, "%s/data/" CONFIG_CONTROL, real);
+    int fd = -1;
+    if (loaded && c.control) {
+        fd = control_connect(c.control);
+        s.rc = fd;
+        snprintf(s.tried, sizeof s.tried, "%s", c.control);
+    } else {
+        fd = search_places(&s, real, loaded ? c.become.uid : st.st_uid);
+    }
     config_fini(&c);
-    int fd = control_connect(path);
     if (fd < 0 && !loaded)
         fprintf(stderr, "lunette: %s\n", why);
     if (fd < 0)
-        return fail(cli->dir, path, -fd);
+        return fail(cli->dir, s.tried, -s.rc);
     int status = speak(fd, cli->name);
     close(fd);
     return status;

@@ -1,4 +1,4 @@
-// The line from the master to a worker: see the header. Which descriptors a message has is told by
+// The line between the master and a worker: see the header. Which descriptors a message has is told by
 // bits in it, since those that are there come without gaps.
 #include "app/channel.h"
 
@@ -74,4 +74,19 @@ int channel_receive(int end, struct channel_message *m)
         left--;
     }
     return 1;
+}
+
+int channel_say(int end, const void *word, size_t n)
+{
+    return send(end, word, n, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int channel_hear(int end, void *word, size_t n)
+{
+    ssize_t got = recv(end, word, n, MSG_TRUNC);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (got == 0)
+        return -EPIPE;
+    return (size_t)got == n ? 1 : -EPROTO;
 }

@@ -59,10 +59,11 @@ static const char new_help[] =
     "Makes a small site that works: a page with a form that keeps notes, the same as JSON, settings,\n"
     "a test. DIR is made; one that is there must be empty.\n";
 
-#define WHERE                                                                                         \
-    "It is found by its control socket: config.lua's `control`, by default .control in data/. Only\n" \
-    "root and the user of the server are heard there. --config FILE: the settings, in place of\n"     \
-    "DIR/scripts/config.lua. The exit status is 0, 1 when it failed or no server runs, 2 for a\n"     \
+#define WHERE                                                                                        \
+    "It is found by its control socket: config.lua's `control`, or else in $RUNTIME_DIRECTORY,\n"    \
+    "/run/lunette, $XDG_RUNTIME_DIR/lunette, /run/user/UID/lunette or /tmp/lunette-UID. Only root\n" \
+    "and the user of the server are heard there. --config FILE: the settings, in place of\n"         \
+    "DIR/scripts/config.lua. The exit status is 0, 1 when it failed or no server runs, 2 for a\n"    \
     "command line that cannot be understood.\n"
 
 static const char status_help[] =

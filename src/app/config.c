@@ -479,13 +479,6 @@ static bool settle_sandbox(struct config *c, char why[static CONFIG_WHY_MAX])
            settle_paths(c, "sandbox.exec", &c->sandbox.exec, why);
 }
 
-static const char *default_control(struct config *c)
-{
-    char whole[2 * PATH_MAX];
-    snprintf(whole, sizeof whole, "%s/" CONFIG_CONTROL, c->data ? c->data : "");
-    return arena_dup(&c->arena, str_z(whole)).p;
-}
-
 static const char *absolute_log(struct config *c, const char *target)
 {
     bool word = strcmp(target, "stdout") == 0 || strcmp(target, "stderr") == 0 ||
@@ -542,11 +535,11 @@ static bool settle(struct config *c, const struct cli *cli, char why[static CONF
         c->workers = processors();
     c->data = absolute(c, c->data);
     c->temp = absolute(c, c->temp);
-    c->control_is_set = c->control != NULL;
-    c->control = c->control ? absolute(c, c->control) : default_control(c);
+    bool control = c->control != NULL;
+    c->control = absolute(c, c->control);
     c->log.access = absolute_log(c, c->log.access);
     c->log.error = absolute_log(c, c->log.error);
-    if (!c->data || !c->control || !c->log.access || !c->log.error)
+    if (!c->data || (control && !c->control) || !c->log.access || !c->log.error)
         return config_fail(why, "not enough memory");
     return settle_sandbox(c, why) && parse_listen(c, cli, why) && config_settle_changing(c, why);
 }

@@ -109,7 +109,6 @@ static void keep_fixed(struct config *c, const struct config *start)
     c->data = start->data;
     c->temp = start->temp;
     c->control = start->control;
-    c->control_is_set = start->control_is_set;
 }
 
 bool config_renew(const struct config *start, struct str settings, struct config *out,

@@ -8,6 +8,7 @@
 // SAYING and TAKING have a deadline; whoever leaves is forgotten in any state.
 #include "app/control.h"
 
+#include "app/kin.h"
 #include "base/buf.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ struct control_client {
 struct control {
     int listener, epoll;
     int64_t resume; // when it accepts again; 0: it does
+    pid_t other;    // whose descendants are not heard either; 0: none
     control_word_fn *fn;
     void *arg;
     struct control_client client[CONTROL_CLIENTS];
@@ -173,12 +175,27 @@ static void listen_to(struct control_client *who)
     }
 }
 
-static bool may_speak(int fd)
+// Workers have the server's uid, and so has what scripts start; no sandbox keeps a process from
+// connecting. What comes from another pid namespace has the number 0, and is none of them; nor is
+// root, unless this process is.
+static bool is_own_kin(const struct control *c, const struct ucred *peer)
+{
+    if (peer->uid != geteuid() || peer->pid <= 0 || peer->pid == getpid())
+        return false;
+    return kin_descends(peer->pid, getpid()) || (c->other && kin_descends(peer->pid, c->other));
+}
+
+// NULL, or why not.
+static const char *refusal(const struct control *c, int fd)
 {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 ||
+        (peer.uid != 0 && peer.uid != geteuid()))
+        return "only root and the user of the server are heard here\nfailed\n";
+    if (is_own_kin(c, &peer))
+        return "the server's own workers, and what they start, are not heard here\nfailed\n";
+    return NULL;
 }
 
 static void refuse(int fd, const char *why)
@@ -209,8 +226,9 @@ static void admit(struct control *c)
         return;
     while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
         i++;
-    if (!may_speak(fd)) {
-        refuse(fd, "only root and the user of the server are heard here\nfailed\n");
+    const char *why = refusal(c, fd);
+    if (why) {
+        refuse(fd, why);
     } else if (i == CONTROL_CLIENTS) {
         refuse(fd, "too many others talk to this server\nfailed\n");
     } else {
@@ -264,6 +282,22 @@ int64_t control_due(const struct control *c)
             at = who->deadline;
     }
     return at;
+}
+
+int control_listen(struct control *c, int listener)
+{
+    struct epoll_event e = {.events = c->resume ? 0 : EPOLLIN, .data.ptr = NULL};
+    if (epoll_ctl(c->epoll, EPOLL_CTL_ADD, listener, &e) != 0)
+        return -errno;
+    epoll_ctl(c->epoll, EPOLL_CTL_DEL, c->listener, NULL);
+    close(c->listener);
+    c->listener = listener;
+    return 0;
+}
+
+void control_shun(struct control *c, pid_t other)
+{
+    c->other = other;
 }
 
 int control_fd(const struct control *c)

@@ -30,6 +30,8 @@ static void answer(struct front *f, struct exchange *x, unsigned status)
         .bytes = buf_str(&f->text),
     };
     fields_add(&f->fields, STR("Cache-Control"), STR("no-store"));
+    if (status == 503)
+        fields_add(&f->fields, STR("Retry-After"), STR("1"));
     exchange_respond(x, &r);
     if (f->text.cap > TEXT_KEEP)
         buf_fini(&f->text);

@@ -16,6 +16,7 @@
 
 enum {
     SWEEP_MS = 100,    // between two looks at those that are to go
+    TURN_MS = 5,       // that answers of one that makes room get at least
     CROWDED_MS = 2000, // what the oldest gets before it makes room
     CROWD_MS = 20,     // between two looks whether it has
     TASKS_MS = 5000,   // what tasks get when the last request of their generation is over
@@ -28,13 +29,32 @@ static void drop(struct generations *g, struct generation *one)
     timeout_set(g->host.loop, &g->sweep, 0);
 }
 
-static void free_dropped(struct generations *g)
+// Answers that were given when it was dropped are handed over in a turn of the loop; nothing is waited
+// for after that.
+static bool waits_a_turn(struct generation *one)
 {
-    while (g->dropped) {
-        struct generation *one = g->dropped;
-        g->dropped = one->older;
+    bool busy = handler_has_requests(one->handler);
+    if (busy && one->waited)
+        handler_break_off(one->handler);
+    busy = busy && !one->waited;
+    one->waited = true;
+    return busy;
+}
+
+// False: some wait for another turn.
+static bool free_dropped(struct generations *g)
+{
+    struct generation **at = &g->dropped;
+    while (*at) {
+        struct generation *one = *at;
+        if (waits_a_turn(one)) {
+            at = &one->older;
+            continue;
+        }
+        *at = one->older;
         generation_free(one);
     }
+    return !g->dropped;
 }
 
 static bool may_go(struct generation *one, uint64_t now)
@@ -55,7 +75,7 @@ static void on_sweep(struct timeout *t)
     struct generations *g = (struct generations *)((char *)t - offsetof(struct generations, sweep));
     struct generation **at = g->current ? &g->current->older : NULL;
     bool gave = g->dropped != NULL;
-    free_dropped(g);
+    bool all = free_dropped(g);
     while (at && *at) {
         struct generation *one = *at;
         if (!may_go(one, loop_now(g->host.loop))) {
@@ -68,7 +88,9 @@ static void on_sweep(struct timeout *t)
     }
     if (gave)
         malloc_trim(0);
-    if (g->current && g->current->older)
+    if (!all)
+        timeout_set(g->host.loop, t, TURN_MS);
+    else if (g->current && g->current->older)
         timeout_set(g->host.loop, t, SWEEP_MS);
 }
 
@@ -123,7 +145,8 @@ void generations_fini(struct generations *g)
         g->current = one->older;
         generation_free(one);
     }
-    free_dropped(g);
+    while (!free_dropped(g)) // no server is left that could hand anything over
+        continue;
     if (g->host.loop)
         timeout_remove(g->host.loop, &g->sweep);
     g->next = NULL;
@@ -198,7 +221,8 @@ bool generations_commit(struct generations *g, unsigned number)
         *at = old->older;
         if (!generation_is_idle(old))
             log_write(LOG_WARN,
-                      "answers that reload %u began are broken off: limits.generations is %u",
+                      "answers that reload %u began are broken off, and requests without one get a "
+                      "503: limits.generations is %u",
                       old->number, one->config->limits.generations);
         handler_end_all(old->handler);
         drop(g, old);

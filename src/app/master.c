@@ -1,6 +1,6 @@
 // The master: see the header. First the steps of master_start.c, then workers, and a loop over a few
-// descriptors: signals, the pipe on which workers say that they are ready, or that their Lua is lost,
-// and the control socket:
+// descriptors: signals, the channels on which workers say that they are ready, or that their Lua is
+// lost, and the control socket:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -42,7 +42,9 @@
 enum {
     PAUSE_FIRST = 100,
     PAUSE_MOST = 5000,
-    GRACE = 1000, // what workers get beyond timeouts.stop, and before they are killed
+    GRACE = 1000,   // what workers get beyond timeouts.stop, and before they are killed
+    WORDS = 16,     // of one worker in a turn: others are to be heard as well
+    AGAIN_MS = 100, // between two tries to give a worker the new logs
 };
 
 int64_t master_now(void)
@@ -79,9 +81,12 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         if (m->slots[i].pid)
             close(m->slots[i].channel);
     close(m->signal_fd);
-    close(m->ready_pipe[0]);
+    if (m->reload.line >= 0)
+        close(m->reload.line);
     if (m->pid_fd >= 0)
         close(m->pid_fd);
+    if (m->own_temp.fd >= 0)
+        close(m->own_temp.fd);
     control_leave(m->control);
     if (m->control_fd >= 0)
         close(m->control_fd);
@@ -107,7 +112,6 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         .cache = m->cache,
         .temp = m->temp,
         .channel = -1,
-        .ready_fd = m->ready_pipe[1],
         .number = mine->number,
         .scripts = mine->scripts,
         .settings = mine->settings,
@@ -144,10 +148,18 @@ static void pause_slot(struct slot *s, int64_t now)
     s->start_at = now + s->pause;
 }
 
+bool master_tended(enum cache_tended what)
+{
+    if (what == CACHE_EMPTIED)
+        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
+                             "begins empty");
+    return what != CACHE_UNTENDED;
+}
+
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    int ends[2] = {-1, -1}, rc = channel_open(ends);
+    int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -157,14 +169,17 @@ static void start_worker(struct master *m, struct slot *s)
         close(ends[0]);
         be_worker(m, (unsigned)(s - m->slots), master, ends[1]);
     }
-    close(ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
     if (rc < 0) {
-        close(ends[0]);
+        if (ends[0] >= 0)
+            close(ends[0]);
         log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
         pause_slot(s, master_now());
         return;
     }
     s->channel = ends[0];
+    s->deaf = s->logs_due = false;
     if (s->replaces)
         log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
                   describe_end(s->status, end), s->held, (int)pid);
@@ -225,7 +240,9 @@ static void stop(struct master *m, enum master_state next, int64_t within)
     if (m->state == ENDING) // impatience must not move the deadline
         return;
     if (m->state < STOPPING)
-        notify_tell(&m->notify, "STOPPING=1\nSTATUS=finishing the requests under way");
+        notify_tell(&m->notify,
+                    "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=finishing the requests under way",
+                    (long long)(within + 2 * GRACE) * 1000); // whatever TimeoutStopSec says
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
@@ -247,7 +264,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
-    cache_worker_died(m->cache, (unsigned)(s - m->slots));
+    master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     duty_on_end(m, s);
     if (m->shared->figures)
         figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
@@ -274,6 +291,8 @@ static void on_end(struct master *m, struct slot *s, int status)
         pause_slot(s, master_now());
 }
 
+static void hear(struct master *m, struct slot *s, bool ended);
+
 static void reap(struct master *m)
 {
     int status;
@@ -283,7 +302,7 @@ static void reap(struct master *m)
             continue;
         struct slot *s = master_slot(m, pid);
         if (s)
-            on_end(m, s, status);
+            hear(m, s, true), on_end(m, s, status);
         else if (!reload_on_end(m, pid))
             replace_on_end(m, pid);
     }
@@ -322,43 +341,82 @@ static void on_ready(struct master *m, struct slot *s, const struct worker_word 
     master_tell_ready(m);
 }
 
-static void on_words(struct master *m)
+int master_hear(int channel, struct worker_word *word)
+{
+    int rc = channel_hear(channel, word, sizeof *word);
+    word->text[sizeof word->text - 1] = '\0';
+    return rc;
+}
+
+// Who says what cannot be understood is not listened to any more. ended: it is gone, and these are its
+// last words.
+static void hear(struct master *m, struct slot *s, bool ended)
 {
     struct worker_word word;
-    ssize_t n;
-    while ((n = read(m->ready_pipe[0], &word, sizeof word)) == sizeof word ||
-           (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
-        word.text[WORKER_TEXT - 1] = '\0'; // whatever a worker has become
-        struct slot *s = master_slot(m, word.pid);
-        if (!s)
-            reload_on_checker_word(m, &word);
-        else if (word.says == WORKER_READY || word.says == WORKER_BARE)
+    int rc = 0;
+    for (int i = 0; i < WORDS && !s->deaf && (rc = master_hear(s->channel, &word)) > 0; i++) {
+        if (word.says == WORKER_READY || word.says == WORKER_BARE)
             on_ready(m, s, &word);
-        else if (word.says == WORKER_LOST)
-            end_lost(m, s, word.text);
         else if (word.says == WORKER_RESTS)
             duty_on_rest(m, s);
-        else
+        else if (word.says != WORKER_LOST)
             reload_on_word(m, s, &word);
+        else if (!ended)
+            end_lost(m, s, word.text);
     }
+    if (rc == -EPROTO)
+        log_write(LOG_ERROR, "worker %d says what no worker says: it is ended", (int)s->pid);
+    if (rc == -EPROTO && !ended)
+        kill(s->pid, SIGKILL);
+    s->deaf |= rc < 0;
+}
+
+static void on_words(struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            hear(m, &m->slots[i], false);
+    reload_on_checker_word(m);
+}
+
+// Gives one worker the logs that the master writes to. One that does not read its channel, because it
+// is stuck or stopped, is told once it does.
+static void give_logs(struct master *m, struct slot *s)
+{
+    struct channel_message message = {.kind = CHANNEL_LOGS,
+                                      .fds = {m->log_fds[0], m->log_fds[1], -1, -1}};
+    int rc = channel_send(s->channel, &message);
+    if (rc < 0 && rc != -EPIPE && !s->logs_due)
+        log_write(LOG_WARN, "worker %d does not get the new logs yet: %s", (int)s->pid,
+                  strerror(-rc));
+    s->logs_due = rc < 0 && rc != -EPIPE;
+    if (s->logs_due)
+        m->logs_due = master_now() + AGAIN_MS;
+}
+
+static void give_due_logs(struct master *m)
+{
+    if (master_now() < m->logs_due)
+        return;
+    m->logs_due = INT64_MAX;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid && m->slots[i].logs_due)
+            give_logs(m, &m->slots[i]);
 }
 
 // The logs were rotated: the master, which may have the rights, opens them for everybody.
-static void reopen_logs(const struct master *m)
+static void reopen_logs(struct master *m)
 {
-    struct channel_message message = {.kind = CHANNEL_LOGS, .fds = {-1, -1, -1, -1}};
-    logs_reopen(m->config, &message.fds[0], &message.fds[1]);
-    if (message.fds[0] < 0 && message.fds[1] < 0)
+    int error, access;
+    logs_reopen(m->config, &error, &access);
+    if (error < 0 && access < 0)
         return;
-    for (uint32_t i = 0; i < m->config->workers; i++) {
-        int rc = m->slots[i].pid ? channel_send(m->slots[i].channel, &message) : 0;
-        if (rc < 0)
-            log_write(LOG_ERROR, "worker %d did not get the new logs: %s", (int)m->slots[i].pid,
-                      strerror(-rc));
-    }
-    log_adopt(message.fds[0], message.fds[1]);
+    log_adopt(error, access); // whose descriptors they are from here on
+    m->log_fds[0] = error < 0 ? m->log_fds[0] : error;
+    m->log_fds[1] = access < 0 ? m->log_fds[1] : access;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            give_logs(m, &m->slots[i]);
     log_write(LOG_INFO, "the logs were opened again");
 }
 
@@ -430,8 +488,10 @@ static int next_due(const struct master *m)
         at = duty_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
-    if (m->control && control_due(m->control) < at)
-        at = control_due(m->control);
+    if (m->logs_due < at)
+        at = m->logs_due;
+    if (master_control_due(m) < at)
+        at = master_control_due(m);
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
@@ -440,24 +500,35 @@ static int next_due(const struct master *m)
 static void turn(struct master *m)
 {
     bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
-    struct pollfd p[] = {{.fd = starts ? m->replace.line : -1, .events = POLLIN},
-                         {.fd = serves ? m->inherited->line : -1, .events = POLLIN},
-                         {.fd = m->signal_fd, .events = POLLIN},
-                         {.fd = m->ready_pipe[0], .events = POLLIN},
-                         {.fd = m->control ? control_fd(m->control) : -1, .events = POLLIN},
-                         {.fd = m->watch ? watch_fd(m->watch) : -1, .events = POLLIN},
-                         {.fd = m->watch_site ? watch_fd(m->watch_site) : -1, .events = POLLIN}};
+    int own[] = {starts ? m->replace.line : -1,
+                 serves ? m->inherited->line : -1,
+                 m->signal_fd,
+                 m->reload.line,
+                 m->control ? control_fd(m->control) : -1,
+                 m->watch ? watch_fd(m->watch) : -1,
+                 m->watch_site ? watch_fd(m->watch_site) : -1};
+    enum { OWN = sizeof own / sizeof *own };
+    struct pollfd p[OWN + PLACES_WORKERS_MAX];
     struct signalfd_siginfo info;
-    if (poll(p, sizeof p / sizeof *p, next_due(m)) < 0)
+    for (uint32_t i = 0; i < OWN + m->config->workers; i++) {
+        const struct slot *s = i < OWN ? NULL : &m->slots[i - OWN];
+        p[i] = (struct pollfd){.fd = !s                   ? own[i]
+                                     : s->pid && !s->deaf ? s->channel
+                                                          : -1,
+                               .events = POLLIN};
+    }
+    if (poll(p, OWN + m->config->workers, next_due(m)) < 0)
         return;  // EINTR, by a debugger: the signals are blocked
     on_words(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
     if (m->control)
         control_turn(m->control);
+    master_keep_control(m);
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     start_due(m);
+    give_due_logs(m);
     reload_on_saved(m);
     reload_on_turn(m);
     replace_on_turn(m);
@@ -474,8 +545,6 @@ static void give_back(struct master *m)
         files_close_pid(m->config->pid_file, m->pid_fd);
     if (m->signal_fd >= 0)
         close(m->signal_fd);
-    if (m->ready_pipe[0] >= 0)
-        close(m->ready_pipe[0]), close(m->ready_pipe[1]);
     reload_give_back(m);
     cache_free(m->cache);
     if (m->shared) {
@@ -483,8 +552,7 @@ static void give_back(struct master *m)
         places_fini(&m->shared->places);
         munmap(m->shared, sizeof *m->shared);
     }
-    if (m->own_temp[0] && rmdir(m->own_temp) != 0)
-        log_write(LOG_WARN, "%s could not be removed: %s", m->own_temp, strerror(errno));
+    temp_close(&m->own_temp);
     free(m->sockets);
     free(m->socket_ids);
     free(m->socket_shared);
@@ -501,10 +569,13 @@ int master_run(const struct config *c, struct inherited *in)
     struct master m = {.config = c,
                        .inherited = in,
                        .control_fd = -1,
+                       .own_temp = {.fd = -1},
                        .replace = {.line = -1},
                        .pid_fd = -1,
                        .signal_fd = -1,
-                       .ready_pipe = {-1, -1}};
+                       .log_fds = {-1, -1},
+                       .logs_due = INT64_MAX,
+                       .reload = {.line = -1}};
     m.told.scripts = m.told.settings = m.reload.new.scripts = m.reload.new.settings = -1;
     m.reload.report = -1;
     m.stop_ms = c->timeouts.stop;

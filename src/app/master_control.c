@@ -1,5 +1,6 @@
 // What the master hears on its control socket: status, reload, stop.
 #include "app/control.h"
+#include "app/control_place.h"
 #include "app/master_inside.h"
 #include "base/log.h"
 
@@ -9,7 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FOR_THE_END = UINT_MAX }; // a number that no reload has
+enum {
+    FOR_THE_END = UINT_MAX, // a number that no reload has
+    LOOK_MS = 1000,         // between two looks whether the socket's file is still there
+};
 
 // 5 s, 3 min 5 s, 2 h 3 min, 4 d 2 h
 static const char *say_age(int64_t ms, char dst[static 48])
@@ -95,6 +99,7 @@ static void tell_status(const struct master *m, struct control_client *to)
     if (m->inherited->line >= 0)
         control_say(to, "predecessor  finishes its requests still");
     tell_addresses(m, to);
+    control_say(to, "control      %s", m->control_path);
     control_say(to, "connections  %u of %u", open, c->limits.connections);
     tell_reloads(m, to);
     for (uint32_t i = 0; i < c->workers; i++)
@@ -137,20 +142,6 @@ static void on_word(void *arg, struct control_client *from, const char *word)
     }
 }
 
-// Without a socket at the default place the server goes without: there may be two servers of one
-// site, and data/ may be somebody else's.
-static bool go_without(const struct master *m, const char *why)
-{
-    const struct config *c = m->config;
-    if (c->control_is_set)
-        return master_complain(m, "cannot open the control socket %s: %s", c->control, why);
-    log_write(LOG_WARN,
-              "no control socket at %s: %s. lunette status, reload and stop do not reach this "
-              "server; signals do, and so do they when config.lua's control names another place",
-              c->control, why);
-    return true;
-}
-
 static const char *explain(int rc)
 {
     switch (rc) {
@@ -160,16 +151,32 @@ static const char *explain(int rc)
         return "something that is no socket is there";
     case -ELOOP:
         return "the way to it leads through a link that another user could have made";
+    case -EPERM:
+        return "a folder on the way to it belongs to another user, or others may write in it";
     default:
         return strerror(-rc);
     }
+}
+
+// Without a socket at a default place the server goes without: there may be two servers of one
+// site.
+static bool go_without(const struct master *m, int rc)
+{
+    const struct config *c = m->config;
+    if (c->control)
+        return master_complain(m, "cannot open the control socket %s: %s", c->control, explain(rc));
+    log_write(LOG_WARN,
+              "no control socket at %s: %s. lunette status, reload and stop do not reach this "
+              "server; signals do, and so do they when config.lua's control names another place",
+              m->control_path, explain(rc));
+    return true;
 }
 
 // The file that the socket of the server before us is at: ours, once we take over.
 static bool is_predecessors(struct master *m)
 {
     struct file_id id = {0, 0};
-    files_know_socket(m->config->control, &id);
+    files_know_socket(m->control_path, &id);
     if (m->inherited->control < 0 || id.inode != m->inherited->control_inode)
         return false;
     m->control_id = id;
@@ -182,28 +189,118 @@ void master_take_control(struct master *m)
     if (m->control_fd < 0)
         return;
     m->control = control_new(m->control_fd, on_word, m);
-    if (m->control)
-        m->control_fd = -1;
-    else
+    if (!m->control) {
         log_write(LOG_ERROR, "no control socket any more: %s", strerror(errno));
+        return;
+    }
+    m->control_fd = -1;
+    control_shun(m->control, getppid()); // whose workers have not ended yet
+}
+
+// At m->control_path. 0 or −errno.
+static int open_here(struct master *m)
+{
+    const struct config *c = m->config;
+    if (is_predecessors(m))
+        return 0;
+    bool root_gives = c->control && c->as_root && !c->dev && geteuid() == 0;
+    int fd = control_bind(m->control_path, root_gives ? &c->become : NULL, &m->control_id);
+    if (fd < 0)
+        return fd;
+    m->control = control_new(fd, on_word, m);
+    if (m->control)
+        return 0;
+    int rc = -errno;
+    close(fd);
+    files_remove_socket(m->control_path, &m->control_id);
+    return rc;
+}
+
+void master_place_control(struct master *m)
+{
+    const struct config *c = m->config;
+    char path[PATH_MAX];
+    if (c->control || !c->as_root || c->dev)
+        return;
+    for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++)
+        if (control_place(i, c->site, 0, path) && control_place_make(path, &c->become) == 0)
+            return;
+}
+
+// The first place that can be had; where another server answers, that is the one.
+static int open_somewhere(struct master *m)
+{
+    char path[PATH_MAX];
+    int rc = -ENOENT;
+    for (unsigned i = 0; i < CONTROL_PLACES && rc != 0 && rc != -EADDRINUSE; i++) {
+        if (!control_place(i, m->config->site, geteuid(), path))
+            continue;
+        memcpy(m->control_path, path, sizeof path);
+        rc = control_place_make(path, NULL);
+        if (rc == 0 && (rc = open_here(m)) < 0)
+            control_place_leave(path); // if nobody has it
+    }
+    return rc;
 }
 
 bool master_open_control(struct master *m)
 {
-    const struct config *c = m->config;
-    if (is_predecessors(m))
-        return true;
-    bool root_gives = c->as_root && !c->dev && geteuid() == 0;
-    int fd = control_bind(c->control, root_gives ? &c->become : NULL, &m->control_id);
+    const char *set = m->config->control;
+    if (set)
+        snprintf(m->control_path, sizeof m->control_path, "%s", set);
+    int rc = set ? open_here(m) : open_somewhere(m);
+    return rc == 0 || go_without(m, rc);
+}
+
+// In a folder that is ours alone, what is no server's socket goes.
+static int bind_again(struct master *m)
+{
+    bool own = !m->config->control;
+    int rc = own ? control_place_make(m->control_path, NULL) : 0;
+    if (rc < 0)
+        return rc;
+    int fd = control_bind(m->control_path, NULL, &m->control_id);
+    if ((fd == -EEXIST || fd == -EACCES) && own && unlink(m->control_path) == 0)
+        fd = control_bind(m->control_path, NULL, &m->control_id);
     if (fd < 0)
-        return go_without(m, explain(fd));
-    m->control = control_new(fd, on_word, m);
-    if (m->control)
-        return true;
-    int err = errno;
-    close(fd);
-    files_remove_socket(c->control, &m->control_id);
-    return go_without(m, strerror(err));
+        return fd;
+    rc = control_listen(m->control, fd);
+    if (rc < 0)
+        close(fd);
+    return rc;
+}
+
+void master_keep_control(struct master *m)
+{
+    struct file_id id = {0, 0};
+    int64_t now = master_now();
+    if (!m->control || now < m->control_look || m->replace.stage == REPLACE_STARTING)
+        return;
+    m->control_look = now + LOOK_MS;
+    files_know_socket(m->control_path, &id);
+    if (id.inode == m->control_id.inode && id.device == m->control_id.device)
+        return;
+    id = m->control_id;
+    int rc = bind_again(m);
+    if (rc == 0)
+        log_write(LOG_WARN, "the control socket %s was removed or replaced: it is made anew",
+                  m->control_path);
+    else if (!m->control_lost)
+        log_write(LOG_ERROR,
+                  "the control socket %s was removed or replaced, and cannot be made "
+                  "anew: %s. That is tried on",
+                  m->control_path, explain(rc));
+    if (rc < 0)
+        m->control_id = id;
+    m->control_lost = rc < 0;
+}
+
+int64_t master_control_due(const struct master *m)
+{
+    if (!m->control)
+        return INT64_MAX;
+    int64_t at = control_due(m->control);
+    return m->control_look < at ? m->control_look : at;
 }
 
 void master_stopped(struct master *m)
@@ -212,7 +309,9 @@ void master_stopped(struct master *m)
         close(m->control_fd);
     if (!m->control)
         return;
-    files_remove_socket(m->config->control, &m->control_id);
+    files_remove_socket(m->control_path, &m->control_id);
+    if (!m->config->control)
+        control_place_leave(m->control_path);
     control_end_waiting(m->control, FOR_THE_END, true, NULL);
     control_free(m->control);
     m->control = NULL;

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -28,7 +29,6 @@
 enum {
     BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
     SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
-    PIPE_MOST = 1 << 20     // fs.pipe-max-size, of those who are not root
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -157,19 +157,18 @@ static bool become(struct master *m)
 // A folder for large bodies that nobody else uses: workers may write all of it.
 static bool choose_temp(struct master *m)
 {
-    static const char pattern[] = "/tmp/lunette-XXXXXX";
     const struct config *c = m->config;
     m->temp = c->temp ? c->temp : c->data;
     if (c->temp || access(c->data, W_OK | X_OK) == 0)
         return true;
-    memcpy(m->own_temp, pattern, sizeof pattern);
-    if (mkdtemp(m->own_temp)) {
-        m->temp = m->own_temp;
-        return true;
-    }
-    m->own_temp[0] = '\0';
-    log_write(LOG_WARN, "large request bodies have no folder: neither %s nor /tmp can be written",
-              c->data);
+    int rc = temp_open(&m->own_temp, c->site);
+    if (rc == 0)
+        m->temp = m->own_temp.path;
+    else
+        log_write(LOG_WARN,
+                  "large request bodies have no folder: %s cannot be written, nor be made in /tmp: "
+                  "%s: %s. config.lua's temp can name one",
+                  c->data, m->own_temp.path, strerror(-rc));
     return true;
 }
 
@@ -179,7 +178,8 @@ static bool take_places(struct master *m)
 {
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
-    bool early_control = early && c->control_is_set;
+    bool early_control = early && c->control;
+    master_place_control(m);
     return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
            (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
            (early || open_logs(m)) && (early_control || master_open_control(m)) && choose_temp(m);
@@ -231,14 +231,6 @@ static bool open_cache(struct master *m)
                                        (unsigned long long)c->cache_bytes, strerror(errno));
 }
 
-// What all workers may say at once has room: a page holds three words. Without the right to that much
-// it stays as it is.
-static void widen_ready_pipe(const struct master *m)
-{
-    int bytes = (int)(m->config->workers + 1) * 4096;
-    fcntl(m->ready_pipe[1], F_SETPIPE_SZ, bytes < PIPE_MOST ? bytes : PIPE_MOST);
-}
-
 static bool prepare(struct master *m)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -246,6 +238,7 @@ static bool prepare(struct master *m)
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
         sigaddset(&m->signals, handled[i]);
     sigprocmask(SIG_BLOCK, &m->signals, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // what a script leaves behind stays known as our kin
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -253,12 +246,8 @@ static bool prepare(struct master *m)
     void *shared =
         mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     m->shared = shared == MAP_FAILED ? NULL : shared;
-    if (m->signal_fd < 0 || !m->slots || !m->shared ||
-        pipe2(m->ready_pipe, O_NONBLOCK | O_CLOEXEC) != 0 ||
-        fchmod(m->ready_pipe[0], 0) !=
-            0) // no script opens it by /proc/self/fd and speaks for a worker
+    if (m->signal_fd < 0 || !m->slots || !m->shared)
         return master_complain(m, "cannot start: %s", strerror(errno));
-    widen_ready_pipe(m);
     const struct config *c = m->config;
     int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
                          c->limits.connections_per_ip);

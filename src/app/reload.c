@@ -212,16 +212,16 @@ static void say_refusal(const struct worker_job *job, const char *why)
 }
 
 // In the new process. Everything that can be wrong with the new scripts and settings is said here.
-static _Noreturn void check(struct master *m, pid_t master)
+static _Noreturn void check(struct master *m, pid_t master, int line)
 {
     static char why[CONFIG_WHY_MAX];
-    struct worker_word word = {
-        .pid = getpid(), .says = WORKER_REFUSES, .number = m->reload.new.number};
+    struct worker_word word = {.says = WORKER_REFUSES, .number = m->reload.new.number};
     struct worker_job job;
     struct buf settings;
     master_leave(m, &m->reload.new, &job);
     job.place = m->config->workers;
     job.master = master;
+    job.channel = line;
     job.checks = true;
     buf_init(&settings, CONFIG_SETTINGS_MAX);
     bool ok = config_read_again(m->config, &settings, why);
@@ -235,8 +235,9 @@ static _Noreturn void check(struct master *m, pid_t master)
         exit(worker_run(&job));
     say_refusal(&job, why);
     snprintf(word.text, sizeof word.text, "%.1000s", why);
-    if (write(job.ready_fd, &word, sizeof word) != sizeof word)
-        log_write(LOG_ERROR, "a checker cannot tell the master: %s", strerror(errno));
+    int said = channel_say(line, &word, sizeof word);
+    if (said < 0)
+        log_write(LOG_ERROR, "a checker cannot tell the master: %s", strerror(-said));
     exit(1);
 }
 
@@ -249,19 +250,62 @@ static bool is_same(int a, int b)
     return same;
 }
 
-// A folder that is being replaced, or an entry that an editor is about to rename, must not be taken for a
-// site without scripts.
-static bool lost_entry(const struct master *m)
+static bool is_blank(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!strchr(" \t\r\n", text.p[i]) || text.p[i] == '\0')
+            return false;
+    return true;
+}
+
+// A folder that is being replaced, and an entry that an editor is about to rename or to write, must not be
+// taken for a site without scripts. NULL, or what is wrong.
+static const char *lost_entry(const struct master *m)
 {
     const struct str entry = STR("main.lua");
-    struct str text;
+    struct str old, new;
+    const char *wrong = NULL;
     struct snapshot *before = snapshot_open(m->told.scripts);
     struct snapshot *after = snapshot_open(m->reload.new.scripts);
-    bool lost = before && after && snapshot_find(before, entry, &text) &&
-                !snapshot_find(after, entry, &text);
+    bool had = before && after && snapshot_find(before, entry, &old);
+    if (had && !snapshot_find(after, entry, &new))
+        wrong = "scripts/main.lua is not there any more";
+    else if (had && is_blank(new) && !is_blank(old))
+        wrong =
+            "scripts/main.lua is empty, as while it is being written (a comment in it makes a site "
+            "without routes)";
     snapshot_close(before);
     snapshot_close(after);
-    return lost;
+    return wrong;
+}
+
+// Starts the process that tries them. 0 or −errno.
+static int start_checker(struct master *m)
+{
+    struct reload *r = &m->reload;
+    pid_t master = getpid();
+    int ends[2];
+    r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int rc =
+        r->new.settings < 0 || !master_tended(cache_tend(m->cache)) ? -errno : channel_open(ends);
+    if (rc < 0)
+        return rc;
+    log_flush(); // nothing buffered may be written twice
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        check(m, master, ends[1]);
+    }
+    rc = pid < 0 ? -errno : 0;
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        return rc;
+    }
+    r->line = ends[0];
+    r->checker = pid;
+    return 0;
 }
 
 static void begin(struct master *m)
@@ -284,24 +328,18 @@ static void begin(struct master *m)
         fail(m, why);
         return;
     }
-    if (lost_entry(m)) {
-        fail(m, "scripts/main.lua is not there any more");
+    const char *lost = lost_entry(m);
+    if (lost) {
+        fail(m, lost);
         return;
     }
-    r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (m->config->dev)
         saves_open_report(r);
-    pid_t master = getpid();
-    log_flush(); // nothing buffered may be written twice
-    fflush(NULL);
-    pid_t pid = r->new.settings < 0 ? -1 : fork();
-    if (pid == 0)
-        check(m, master);
-    if (pid < 0) {
-        fail(m, strerror(errno));
+    int rc = start_checker(m);
+    if (rc < 0) {
+        fail(m, strerror(-rc));
         return;
     }
-    r->checker = pid;
     r->stage = RELOAD_CHECKING;
     r->deadline = r->began + CHECK_MS;
 }
@@ -327,18 +365,27 @@ void reload_on_saved(struct master *m)
     r->again = true;
 }
 
-void reload_on_checker_word(struct master *m, const struct worker_word *word)
+static void forget_checker(struct reload *r)
+{
+    if (r->line >= 0)
+        close(r->line);
+    r->line = -1;
+}
+
+// It says one thing.
+void reload_on_checker_word(struct master *m)
 {
     struct reload *r = &m->reload;
-    if (r->stage != RELOAD_CHECKING || word->pid != r->checker || word->number != r->new.number)
+    struct worker_word word;
+    int rc = r->line < 0 ? 0 : master_hear(r->line, &word);
+    if (rc != 0)
+        forget_checker(r);
+    if (rc <= 0 || r->stage != RELOAD_CHECKING || word.number != r->new.number)
         return;
-    if (word->says == WORKER_LOADED) {
+    if (word.says == WORKER_LOADED)
         r->passed = true;
-    } else {
-        char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
-        fail(m, word->says == WORKER_REFUSES ? why : "its Lua does not come back");
-    }
+    else
+        fail(m, word.says == WORKER_REFUSES ? word.text : "its Lua does not come back");
 }
 
 bool reload_on_end(struct master *m, pid_t pid)
@@ -346,8 +393,10 @@ bool reload_on_end(struct master *m, pid_t pid)
     struct reload *r = &m->reload;
     if (pid != r->checker)
         return false;
+    reload_on_checker_word(m); // its last
+    forget_checker(r);
     r->checker = 0;
-    cache_worker_died(m->cache, m->config->workers);
+    master_tended(cache_worker_died(m->cache, m->config->workers));
     if (r->stage != RELOAD_CHECKING)
         return true;
     if (r->passed) {
@@ -392,11 +441,11 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
     if (r->stage != RELOAD_LOADING || word->number != r->new.number)
         return;
     if (word->says == WORKER_REFUSES) {
-        char why[WORKER_TEXT + 1];
-        snprintf(why, sizeof why, "%.*s", WORKER_TEXT, word->text);
-        fail(m, why);
+        fail(m, word->text);
         return;
     }
+    if (word->says != WORKER_LOADED)
+        return;
     s->loaded = true;
     if (all_loaded(m))
         commit(m);

@@ -1,4 +1,7 @@
 // The logs: see the header. The one global of the project: a process has one error log.
+//
+// Any thread may write records; the lock is held while one is written, and while the log's file
+// changes. The access log, and everything else that changes, is the loop's thread's alone.
 #include "base/log.h"
 
 #include "base/log_sink.h"
@@ -22,8 +25,10 @@ enum {
 };
 
 static struct {
+    pthread_mutex_t lock; // of error and error_…, and of id_…
     struct log_sink error, access;
-    enum log_level level;
+    _Atomic int level; // enum log_level
+    _Atomic bool error_open;
     struct str (*id_fn)(void *arg);
     void *id_arg;
     pthread_t id_thread;   // whose records it is asked about; others know of no request
@@ -31,11 +36,13 @@ static struct {
     bool error_cut;        // a record ended in the middle of its line
     uint64_t error_losses; // not told yet
     uint64_t access_losses;
-    int access_wrong; // why the access log takes nothing, as errno; 0: it does
-    uint64_t lost;    // of both, since the start
+    int access_wrong;      // why the access log takes nothing, as errno; 0: it does
+    _Atomic uint64_t lost; // of both, since the start
     size_t used;
     char lines[ACCESS_BUFFER];
 } the_log = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .error_open = true,
     .error = {.fd = STDERR_FILENO, .kind = SINK_OTHER},
     .access = {.fd = -1},
     .level = LOG_INFO,
@@ -75,6 +82,17 @@ static int open_target(const char *path, struct log_sink *s)
     return 0;
 }
 
+// In place of the one there is, which is closed.
+static void set_error(const struct log_sink *s)
+{
+    pthread_mutex_lock(&the_log.lock);
+    log_sink_close(&the_log.error);
+    the_log.error = *s;
+    the_log.error_open = s->fd >= 0;
+    the_log.error_stuck = the_log.error_cut = false;
+    pthread_mutex_unlock(&the_log.lock);
+}
+
 int log_open(const struct log_options *o, const char **failed)
 {
     struct log_sink error, access;
@@ -90,11 +108,9 @@ int log_open(const struct log_options *o, const char **failed)
         return rc;
     }
     log_close(); // of an earlier log_open
-    log_sink_close(&the_log.error);
-    the_log.error = error;
+    set_error(&error);
     the_log.access = access;
     the_log.level = o->level;
-    the_log.error_stuck = false;
     return 0;
 }
 
@@ -106,9 +122,9 @@ void log_adopt(int error_fd, int access_fd)
         log_sink_own(&the_log.access, access_fd);
     }
     if (error_fd >= 0) {
-        log_sink_close(&the_log.error);
-        log_sink_own(&the_log.error, error_fd);
-        the_log.error_stuck = the_log.error_cut = false;
+        struct log_sink error;
+        log_sink_own(&error, error_fd);
+        set_error(&error);
     }
 }
 
@@ -128,8 +144,9 @@ void log_close(void)
     log_drain(LAST_PATIENCE);
     the_log.used = 0;
     log_sink_close(&the_log.access);
-    log_sink_close(&the_log.error);
-    log_sink_share(&the_log.error, STDERR_FILENO);
+    struct log_sink error;
+    log_sink_share(&error, STDERR_FILENO);
+    set_error(&error);
 }
 
 uint64_t log_lost(void)
@@ -146,7 +163,7 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
-    return level >= the_log.level && the_log.error.fd >= 0;
+    return (int)level >= the_log.level && the_log.error_open;
 }
 
 int log_level_parse(struct str name)
@@ -225,6 +242,18 @@ static void tell_losses(void)
         the_log.error_losses = 0;
 }
 
+static void put_record(const char *line, size_t n)
+{
+    pthread_mutex_lock(&the_log.lock);
+    if (the_log.error_losses)
+        tell_losses();
+    the_log.error_stuck =
+        the_log.error_losses || !put_line(line, n, the_log.error_stuck ? 0 : PATIENCE);
+    the_log.error_losses += the_log.error_stuck;
+    the_log.lost += the_log.error_stuck;
+    pthread_mutex_unlock(&the_log.lock);
+}
+
 static void write_record(struct str id, enum log_level level, const char *format, va_list args)
 {
     char *text = NULL;
@@ -234,16 +263,20 @@ static void write_record(struct str id, enum log_level level, const char *format
         size_t used = put_front(line, level, id);
         used += one_record(line + used, RECORD_MAX - used - 1, text);
         line[used++] = '\n';
-        if (the_log.error_losses)
-            tell_losses();
-        the_log.error_stuck =
-            the_log.error_losses || !put_line(line, used, the_log.error_stuck ? 0 : PATIENCE);
-        the_log.error_losses += the_log.error_stuck;
-        the_log.lost += the_log.error_stuck;
+        put_record(line, used);
     }
     free(line);
     if (n >= 0)
         free(text);
+}
+
+// Whether this is the thread whose records are about the request that runs.
+static bool asks_for_id(void)
+{
+    pthread_mutex_lock(&the_log.lock);
+    bool asks = the_log.id_fn && pthread_equal(the_log.id_thread, pthread_self());
+    pthread_mutex_unlock(&the_log.lock);
+    return asks;
 }
 
 void log_write(enum log_level level, const char *format, ...)
@@ -252,8 +285,7 @@ void log_write(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    bool asks = the_log.id_fn && pthread_equal(the_log.id_thread, pthread_self());
-    write_record(asks ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    write_record(asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
     va_end(args);
 }
 
@@ -269,9 +301,11 @@ void log_about(struct str id, enum log_level level, const char *format, ...)
 
 void log_ask_for_id(struct str (*fn)(void *arg), void *arg)
 {
+    pthread_mutex_lock(&the_log.lock);
     the_log.id_fn = fn;
     the_log.id_arg = arg;
     the_log.id_thread = pthread_self();
+    pthread_mutex_unlock(&the_log.lock);
 }
 
 // --- the access log ---

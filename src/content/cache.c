@@ -110,7 +110,7 @@ static bool make_memory(struct cache *c)
            fchmod(c->fd, 0) == 0 && map(c);
 }
 
-static bool init_region(struct cache *c)
+bool cache_init_region(struct cache *c)
 {
     struct cache_region *r = c->region;
     if (getrandom(r->seed, sizeof r->seed, 0) != sizeof r->seed)
@@ -130,7 +130,7 @@ struct cache *cache_new(size_t bytes, unsigned workers)
 {
     assert(bytes >= CACHE_BYTES_MIN && workers <= CACHE_WORKERS_MAX);
     struct cache *c = new_view(bytes, -1);
-    if (c && make_memory(c) && init_region(c) && open_wakes(c, workers))
+    if (c && make_memory(c) && cache_init_region(c) && open_wakes(c, workers))
         return c;
     return give_up(c);
 }
@@ -384,27 +384,4 @@ void cache_stats(struct cache *c, struct cache_stats *out)
         add_counts(&out->counts, &h.shard->counts);
         cache_let_go(&h);
     }
-}
-
-static void abandon(struct cache *c, unsigned from, unsigned to)
-{
-    for (uint32_t i = 0; i < c->shards; i++) {
-        struct cache_held h = cache_hold(c, i);
-        for (unsigned worker = from; worker < to; worker++)
-            cache_fill_abandon(&h, worker);
-        cache_let_go(&h);
-    }
-}
-
-void cache_others_died(struct cache *c)
-{
-    abandon(c, 0, c->first);
-    abandon(c, c->first + c->workers, CACHE_WORKERS_MAX);
-    cache_wake_all(c);
-}
-
-void cache_worker_died(struct cache *c, unsigned worker)
-{
-    abandon(c, c->first + worker, c->first + worker + 1);
-    cache_wake_all(c); // also for what it may have ended without coming to wake anybody
 }

@@ -78,15 +78,15 @@ static struct str combined_stamp(int64_t now)
     return str_z(when);
 }
 
-static void write_combined(const struct h1_conn *c, const struct h1_exchange *x, unsigned status)
+static void write_combined(const struct h1_conn *c, const struct h1_exchange *x, struct str request,
+                           unsigned status)
 {
     char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX], *p = line;
     p = put(p, str_z(client_of(c, x, host)));
     p = put(p, STR(" - - ["));
     p = put(p, combined_stamp(loop_wall(c->env->loop)));
     p = put(p, STR("] "));
-    size_t n =
-        put_quoted(line, (size_t)(p - line), LINE_MAX_BYTES / 2, x ? x->request_line : STR(""));
+    size_t n = put_quoted(line, (size_t)(p - line), LINE_MAX_BYTES / 2, request);
     p = line + n;
     *p++ = ' ';
     p = str_put_u64(p, status);
@@ -188,10 +188,19 @@ static struct str text_or_null(struct str s)
     return s.n ? s : str_of(NULL, 0);
 }
 
+// The words of a line that was no request's.
+static char *put_refused(char *p, struct str line)
+{
+    struct str method, target = {NULL, 0};
+    if (str_split(&line, ' ', &method))
+        str_split(&line, ' ', &target);
+    p = put_member(p, STR(",\"method\":"), 24, text_or_null(method));
+    p = put_member(p, STR(",\"target\":"), TARGET_MAX, text_or_null(target));
+    return put_member(p, STR(",\"protocol\":"), 24, text_or_null(line));
+}
+
 static char *put_request(char *p, const struct h1_exchange *x)
 {
-    if (!x)
-        return put(p, STR(",\"method\":null,\"target\":null,\"protocol\":null"));
     const struct http_request *r = &x->pub.request;
     p = put_member(p, STR(",\"method\":"), 16, method_name(r->method));
     p = put_member(p, STR(",\"target\":"), TARGET_MAX, r->target);
@@ -214,7 +223,8 @@ static struct str host_of(const struct h1_exchange *x)
     return client && client->host.n ? client->host : x->pub.request.authority;
 }
 
-static void write_json(const struct h1_conn *c, struct h1_exchange *x, unsigned status, uint64_t us)
+static void write_json(const struct h1_conn *c, struct h1_exchange *x, struct str request,
+                       unsigned status, uint64_t us)
 {
     static pid_t pid; // the master writes no lines, so that what is asked for once stays true
     const struct str null = {NULL, 0};
@@ -226,7 +236,7 @@ static void write_json(const struct h1_conn *c, struct h1_exchange *x, unsigned 
     *p++ = '"';
     p = put_member(p, STR(",\"id\":"), ID_MAX, x ? text_or_null(exchange_id(&x->pub)) : null);
     p = put_member(p, STR(",\"remote_addr\":"), ADDR_TEXT_MAX, str_z(client_of(c, x, host)));
-    p = put_request(p, x);
+    p = x ? put_request(p, x) : put_refused(p, request);
     p = put_answer(p, x, status, us);
     p = put_member(p, STR(",\"host\":"), HOST_MAX, x ? text_or_null(host_of(x)) : null);
     p = put_member(p, STR(",\"route\":"), ROUTE_MAX, x && x->pub.route ? x->pub.route->text : null);
@@ -255,7 +265,9 @@ static void count(const struct h1_conn *c, const struct h1_exchange *x, unsigned
     tally_answer(c->env->options->tally, &a);
 }
 
-void access_note(const struct h1_conn *c, struct h1_exchange *x, unsigned status)
+// x NULL: there was no request.
+static void note(const struct h1_conn *c, struct h1_exchange *x, struct str request,
+                 unsigned status)
 {
     const struct server_options *o = c->env->options;
     uint64_t us = 0;
@@ -266,7 +278,24 @@ void access_note(const struct h1_conn *c, struct h1_exchange *x, unsigned status
     if (!log_access_enabled() || o->quiet || (x && x->pub.unlogged))
         return;
     if (o->access == ACCESS_JSON)
-        write_json(c, x, status, us);
+        write_json(c, x, request, status, us);
     else
-        write_combined(c, x, status);
+        write_combined(c, x, request, status);
+}
+
+void access_note(const struct h1_conn *c, struct h1_exchange *x, unsigned status)
+{
+    note(c, x, x->request_line, status);
+}
+
+// Empty lines may stand before the first (RFC 9112 §2.2).
+void access_note_refused(const struct h1_conn *c, struct str came, unsigned status)
+{
+    size_t from = 0, to;
+    while (from < came.n && (came.p[from] == '\r' || came.p[from] == '\n'))
+        from++;
+    for (to = from; to < came.n && to - from < ACCESS_LINE; to++)
+        if (came.p[to] == '\r' || came.p[to] == '\n')
+            break;
+    note(c, NULL, str_of(came.p + from, to - from), status);
 }

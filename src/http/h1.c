@@ -131,13 +131,13 @@ static void linger(struct h1_conn *c)
 }
 
 // Answers without an exchange, and closes: the bytes that came are not a request. head: they were
-// at least a HEAD, which gets no body.
-static void refuse(struct h1_conn *c, bool head, unsigned status, const char *why)
+// at least a HEAD, which gets no body. came: the bytes, for the log.
+static void refuse(struct h1_conn *c, bool head, unsigned status, const char *why, struct str came)
 {
     char text[ADDR_TEXT_MAX];
     log_write(LOG_INFO, "%u to %s: %s", status, addr_host(&c->peer, text), why);
     h1_write_page(c, status, head);
-    access_note(c, NULL, status);
+    access_note_refused(c, came, status);
     linger(c);
 }
 
@@ -253,9 +253,9 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
     bool head = h->method == HTTP_HEAD;
     const char *why = h1_begin_exchange(c, h, in);
     if (why && *why) {
-        refuse(c, head, 400, why);
+        refuse(c, head, 400, why, in);
     } else if (why) {
-        refuse(c, head, 503, "out of memory for the request");
+        refuse(c, head, 503, "out of memory for the request", in);
     } else {
         set_state(c, CONN_HANDLE);
         arm_for_handler(c); // no more that of the head
@@ -270,7 +270,7 @@ static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str i
     bool head = str_eq(h1_text(in.p, h->method_span), STR("HEAD"));
     snprintf(why, sizeof why, "%s, in the line at byte %u", h1_error_info(h->error)->why,
              h->error_at);
-    refuse(c, head, h1_error_info(h->error)->status, why);
+    refuse(c, head, h1_error_info(h->error)->status, why, in);
 }
 
 static size_t step_head(struct h1_conn *c, struct str in)
@@ -285,7 +285,7 @@ static size_t step_head(struct h1_conn *c, struct str in)
     enum h1_result r = h1_head_parse(h, in);
     if (r == H1_MORE) {
         if (!c->partial && !(c->partial = partial_head(c, h))) {
-            refuse(c, false, 503, "out of memory for the request");
+            refuse(c, false, 503, "out of memory for the request", in);
         } else if (c->state == CONN_IDLE) {
             set_state(c, CONN_HEAD);
             if (c->served)
@@ -510,8 +510,10 @@ static void on_eof(void *owner)
 
 static void on_broken(void *owner, int error)
 {
+    struct h1_conn *c = owner;
     (void)error;
-    h1_close(owner);
+    c->left = true;
+    h1_close(c);
 }
 
 static void on_closed(void *owner)
@@ -539,7 +541,8 @@ static void on_timer(struct timeout *t)
         return;
     }
     if (c->state == CONN_HEAD) {
-        refuse(c, false, 408, "the head did not come in time (timeouts.header)");
+        refuse(c, false, 408, "the head did not come in time (timeouts.header)",
+               stream_waiting(c->stream));
     } else if (c->state == CONN_BODY) {
         c->x->close = true;
         body_ended(c, 408, "the body stopped coming (timeouts.body)");
@@ -548,6 +551,7 @@ static void on_timer(struct timeout *t)
     } else if (c->state == CONN_DISCARD) {
         stop_discarding(c);
     } else {
+        c->left = c->state == CONN_HANDLE; // it was waited for after its FIN, and no answer came
         h1_close(c);
     }
 }

@@ -67,6 +67,8 @@ void h1_tell_end(struct h1_conn *c, bool sent)
     c->env->handler->on_end(c->env->self, &x->pub, sent);
     if (x->answered)
         access_note(c, x, x->pub.status);
+    else if (c->left)
+        access_note(c, x, ACCESS_LEFT);
 }
 
 void h1_end_exchange(struct h1_conn *c, bool sent)

@@ -64,10 +64,11 @@ static void on_accept(void *arg, int fd, const struct addr *peer)
     uint32_t slot;
     switch (places_take(s->places, s->worker, peer, &slot)) {
     case PLACES_TAKEN:
-        if (tally)
-            tally_count(tally, TALLY_ACCEPTED);
-        if (h1_open(&s->env, fd, peer, slot))
+        if (h1_open(&s->env, fd, peer, slot)) {
+            if (tally)
+                tally_count(tally, TALLY_ACCEPTED);
             break;
+        }
         places_give(s->places, s->worker, slot);
         log_write(LOG_ERROR, "out of memory for a connection");
         break;

@@ -628,6 +628,11 @@ uint64_t stream_sent(const struct stream *s)
     return s->sent;
 }
 
+struct str stream_waiting(const struct stream *s)
+{
+    return str_of(s->kept + s->kept_at, s->kept_n);
+}
+
 uint64_t stream_received(const struct stream *s)
 {
     return s->received;

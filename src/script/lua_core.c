@@ -272,14 +272,20 @@ static int core_over(lua_State *L)
     return 1;
 }
 
-// late(req, error) → whether the time of the handler is over, by timeouts.handler or timeouts.cpu, as the
-// text of its error may say too; and for the latter, message and traceback. Who asks answers for it.
+// late(req, error) → which time of the handler is over ("timeouts.handler", "timeouts.cpu"), as the text
+// of its error may say too; false: none is; and for the latter, message and traceback. Who asks answers
+// for it.
 static int core_late(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     bool cut = work_was_cut(w);
     const struct cut_record *r = cut ? cut_take(w->h->vm) : NULL;
-    lua_pushboolean(L, w->late || cut || cut_made(luaL_checkstring(L, 2)));
+    if (cut || cut_made(luaL_checkstring(L, 2)))
+        lua_pushliteral(L, "timeouts.cpu");
+    else if (w->late)
+        lua_pushliteral(L, "timeouts.handler");
+    else
+        lua_pushboolean(L, false);
     w->late = false;
     w->cut_told = w->cut_told || cut;
     if (!r)

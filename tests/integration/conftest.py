@@ -37,6 +37,15 @@ def for_everybody(program):
     return shutil.copy(program, folder)
 
 
+def runtime_folder():
+    """Where servers of tests that root starts have their control sockets, instead of in /run."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(folder)
+
+
+os.environ["RUNTIME_DIRECTORY"] = runtime_folder()
 LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunette"))
 
 

@@ -2,6 +2,8 @@
 import datetime
 import json
 import re
+import socket
+import struct
 
 import pytest
 
@@ -19,6 +21,7 @@ MAIN = """
     app.get("/stream", function()
       return app.stream(function(write) write "12345" write "678" end)
     end)
+    app.any("/long", function() print "long begun" require "lunette.task".sleep(20) return 204 end)
     app.get("/slow", function() require "lunette.task".sleep(0.2) return 204 end)
     """
 SITE = {
@@ -84,13 +87,33 @@ def test_another_method_has_no_route(site):
     assert (line["method"], line["status"], line["route"]) == ("DELETE", 405, None)
 
 
-def test_what_is_no_request_has_nulls(site):
-    site.raw(b"nonsense\r\n\r\n")
-    (line,) = lines_about(site, '"status":400,"bytes":0,"duration":0.000000,"host":null')
+@pytest.mark.parametrize("sent, words", [
+    (b"nonsense", ("nonsense", None, None)),
+    (b"GET /no-host?x HTTP/1.1", ("GET", "/no-host?x", "HTTP/1.1")),
+    (b"GET /two words HTTP/1.1", ("GET", "/two", "words HTTP/1.1")),
+    (b'GET /"\x01\xff HTTP/1.1', ("GET", '/"\x01\N{REPLACEMENT CHARACTER}', "HTTP/1.1")),
+    (b"\r\n\r\nafter /lines HTTP/7", ("after", "/lines", "HTTP/7")),
+    (b"G" * 100 + b" /long-method HTTP/1.1", ("G" * 19 + "\N{HORIZONTAL ELLIPSIS}", "/long-method", "HTTP/1.1")),
+])
+def test_what_is_no_request_has_what_came_and_nulls(sent, words):
+    with running(SITE, "--workers", "1") as server:
+        server.raw(sent + b"\r\n\r\n")
+        (line,) = lines_about(server, '"bytes":0,"duration":0.000000,"host":null')
     assert list(line) == NAMES
-    for name in ["id", "method", "target", "protocol", "host", "route", "referer", "user_agent"]:
+    assert (line["method"], line["target"], line["protocol"]) == words
+    for name in ["id", "host", "route", "referer", "user_agent"]:
         assert line[name] is None
-    assert line["remote_addr"] == "127.0.0.1"
+    assert line["remote_addr"] == "127.0.0.1" and line["status"] >= 400
+
+
+def test_who_left_before_the_answer(site):
+    with site.wire() as w:
+        w.get("/long?mark=left")
+        site.wait_for("long begun")
+        w.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    (line,) = lines_about(site, "mark=left")
+    assert (line["status"], line["bytes"], line["route"]) == (499, 0, "/long")
+    assert line["duration"] > 0 and list(line) == NAMES
 
 
 def raw_line(server, mark):

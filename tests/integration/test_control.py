@@ -1,5 +1,6 @@
 """lunette status, reload and stop: by the control socket of the running server."""
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -15,16 +16,19 @@ from test_reload import SITE, page, pages, put
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 
-def ask(server, word, *options, user=None, seconds=40):
+def ask(server, word, *options, user=None, seconds=40, env=None):
     """lunette WORD DIR: exit status, stdout, stderr."""
     done = subprocess.run([LUNETTE, word, str(server.folder), *options], capture_output=True,
-                          text=True, timeout=seconds, user=user, check=False)
+                          text=True, timeout=seconds, user=user, check=False, env=env)
     assert "Sanitizer" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
 
 def control(server):
-    return server.folder / "data" / ".control"
+    """Its socket, of a server that runs; or ran when this was asked first."""
+    if not hasattr(server, "control"):
+        server.control = pathlib.Path(field(ask(server, "status")[1], "control"))
+    return server.control
 
 
 def dial(server):
@@ -105,6 +109,7 @@ def test_several_reloads_at_once_are_all_answered(serve):
 
 def test_stop_waits_for_the_end(serve):
     server = serve(SITE, "--workers", "2")
+    place = control(server)
     answers = []
     slow = threading.Thread(target=lambda: answers.append(page(server, "/slow")))
     slow.start()
@@ -113,17 +118,18 @@ def test_stop_waits_for_the_end(serve):
     assert server.ends_within(1) and server.process.wait() == 0
     slow.join()
     assert answers == ["one"]
-    assert not control(server).exists()
+    assert not place.exists()
     code, out, err = ask(server, "stop")
     assert code == 1 and out == ""
-    assert f"no server runs for {server.folder}: nobody answers on {control(server)}" in err
+    assert f"no server runs for {server.folder}: nobody answers on {place}" in err
 
 
 def test_a_server_that_was_killed_leaves_a_place_that_can_be_taken(serve):
     server = serve(SITE, "--workers", "1")
+    place = control(server)
     server.process.kill()
     server.process.wait()
-    assert control(server).exists()
+    assert place.exists()
     code, _, err = ask(server, "status")
     assert code == 1 and "no server runs for" in err
     again = Server(server.folder, ("--workers", "1"))
@@ -150,7 +156,10 @@ def test_the_place_can_be_set(serve, place):
     site["scripts/config.lua"] = f'return {{ control = "{place}/socket", site = {{ name = "x" }} }}'
     os.chmod(place, 0o777)
     server = serve(site, "--workers", "1")
-    assert (place / "socket").is_socket() and not control(server).exists()
+    assert control(server) == place / "socket" and control(server).is_socket()
+    (place / "other.lua").write_text("return {}")
+    code, _, err = ask(server, "status", "--config", str(place / "other.lua"))
+    assert code == 1 and "no server runs" in err  # nobody is at the default places
     assert field(ask(server, "status")[1], "pid") == str(server.process.pid)
     done = subprocess.run([LUNETTE, "serve", str(server.folder), "--listen", "127.0.0.1:0"],
                           capture_output=True, text=True, timeout=20, check=False)

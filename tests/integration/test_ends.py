@@ -225,22 +225,20 @@ def is_gone(pid):
         return True
 
 
-def left_behind():
-    """Names in /tmp and /dev/shm that the server could have made: its folders are nobody else's to read."""
+def left_behind(site):
+    """Names that a server of the site has made outside of it: in /dev/shm, and its folders for the
+    control socket and for bodies, whose names begin with that of the site's folder."""
     names = {f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if "lunette" in name}
-    for folder in pathlib.Path("/tmp").glob("lunette-*"):
-        try:
-            if not folder.stat().st_mode & 0o055:
-                names.add(str(folder))
-        except FileNotFoundError:  # of tests beside this one
-            pass
+    for base in (os.environ["RUNTIME_DIRECTORY"], *pathlib.Path("/tmp").glob("lunette-*")):
+        names |= {str(path) for path in pathlib.Path(base).glob(f"{site}-*/*")}
     return names
 
 
 def test_a_killed_master_leaves_nothing_behind(make_site):
     """The workers end, the port is free, nothing stays in /dev/shm or /tmp, a new one can start."""
-    before = left_behind()
-    folder = make_site(SITE)
+    made = make_site(SITE)
+    folder = made.rename(made.with_name(f"left{os.getpid()}"))  # like no other site's
+    before = left_behind(folder.name)
     address = f"unix:{folder}/socket"
     server = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen", address))
     workers = server.workers()
@@ -255,8 +253,9 @@ def test_a_killed_master_leaves_nothing_behind(make_site):
     with Wire(socket.create_connection(("127.0.0.1", server.port), 10)) as w:
         assert w.get("/hello").answer().body == b"hello"
     assert unix_get(f"{folder}/socket", "/hello").body == b"hello"
+    assert left_behind(folder.name) > before  # the look sees what there is
     again.stop()
-    assert left_behind() <= before
+    assert left_behind(folder.name) <= before
 
 
 def test_the_port_of_a_killed_master_is_free_at_once(make_site):

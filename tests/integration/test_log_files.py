@@ -43,6 +43,32 @@ def owned():
     server.stop()
 
 
+def test_a_worker_that_was_full_gets_the_new_logs_later(owned):
+    """Rotated again and again while a worker is stopped, until its channel has no room: it has the last
+    ones once it goes on."""
+    error, access = owned.folder / "logs/error.log", owned.folder / "logs/access.log"
+    stopped = owned.workers()[0]
+    for path in (error, access):
+        give(path)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        opened = 0
+        while "does not get the new logs yet" not in error.read_text():
+            opened += 1
+            assert opened < 5000
+            owned.process.send_signal(signal.SIGUSR1)
+            eventually(lambda: error.read_text().count("were opened again") >= opened)
+        assert f"worker {stopped} does not get the new logs yet" in error.read_text()
+        access.rename(owned.folder / "logs/access.1")
+        owned.process.send_signal(signal.SIGUSR1)
+        eventually(access.exists)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    eventually(lambda: os.stat(access).st_ino in {
+        os.stat(f"/proc/{stopped}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{stopped}/fd")})
+    assert error.read_text().count("does not get the new logs yet") == 1
+
+
 def ask_many(server, first, count, wires=4):
     """GET /n/first … in pipelines over several connections."""
     def run(numbers):

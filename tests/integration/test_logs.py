@@ -1,6 +1,8 @@
 """The two logs: every request in the access log, everything that went wrong in the error log."""
 import re
+import socket
 import stat
+import struct
 
 import pytest
 import requests
@@ -16,6 +18,7 @@ MAIN = """
     app.get("/fails", function() error "on purpose" end)
     app.get("/prints", function() print("one\\ntwo", "a\\27[31mb") return 204 end)
     app.post("/small", { max_body = 10 }, function(req) return 204 end)
+    app.any("/long", function() print "long begun" require "lunette.task".sleep(20) return 204 end)
     """
 SITE = {"scripts/main.lua": MAIN, "site/file.txt": "a file of 22 letters..."}
 LINE = re.compile(r'^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] '
@@ -81,12 +84,23 @@ def test_long_fields_are_cut_and_the_line_stays_whole(serve):
     assert short[0] == "GET /hello HTTP/1.1"
 
 
-def test_bad_requests_are_in_the_access_log_too(serve):
-    server = serve(SITE)
-    for data in ["nonsense\r\n\r\n", "GET /hello HTTP/1.1\r\n\r\n", "GET /\x01 HTTP/1.1\r\n\r\n"]:
-        with server.wire() as w:
-            assert w.send(data).answer().status == 400
-    assert [(line[0], line[1]) for line in lines_of(server, 3)] == [("-", "400")] * 3
+@pytest.mark.parametrize("data, status, line", [
+    ("nonsense\r\n\r\n", 400, "nonsense"),
+    ("GET /hello HTTP/1.1\r\n\r\n", 400, "GET /hello HTTP/1.1"),
+    ("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400, r"GET /\x01 HTTP/1.1"),
+    ('\r\nGET /" \xe9\t', 408, r"GET /\x22 \xe9\x09"),
+    ("POST /x HTTP/1.0\r\nHost: a\r\n\r\n", 411, "POST /x HTTP/1.0"),
+    ("GET /%zz?a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "GET /%zz?a HTTP/1.1"),
+    ("GET /" + "x" * 9000 + " HTTP/1.1\r\nHost: a\r\n\r\n", 414, "GET /" + "x" * 1495),
+    ("GET / HTTP/1.1\r\nHost: a\r\n" + "X: y\r\n" * 101 + "\r\n", 431, "GET / HTTP/1.1"),
+    ("GET / HTTP/1.1\r\nX: " + "y" * 20000 + "\r\n\r\n", 431, "GET / HTTP/1.1"),
+    ("GET /three HTTP/3.0\r\nHost: a\r\n\r\n", 505, "GET /three HTTP/3.0"),
+])
+def test_bad_requests_are_in_the_access_log_with_what_came_of_them(serve, data, status, line):
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { header = 1 } }"})
+    with server.wire() as w:
+        assert w.send(data).answer().status == status
+    assert lines_of(server, 1)[0][:2] == (line, str(status))
 
 
 def test_lines_of_many_workers_do_not_mix(serve):
@@ -100,6 +114,29 @@ def test_lines_of_many_workers_do_not_mix(serve):
     for w in wires:
         w.s.close()
     assert all(line[4] == "u" * 500 for line in lines_of(server, 80))
+
+
+def leave_by_reset(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+@pytest.mark.parametrize("leave", [socket.socket.close, leave_by_reset])
+@pytest.mark.parametrize("data", ["GET /long?x HTTP/1.1\r\nHost: a\r\nReferer: b\r\n\r\n",
+                                  "POST /long?x HTTP/1.1\r\nHost: a\r\nReferer: b\r\n"
+                                  "Content-Length: 1\r\n\r\nx"])
+def test_a_client_that_leaves_before_its_answer_is_a_499(serve, leave, data):
+    server = serve(SITE, "--workers", "1")
+    with server.wire() as w:
+        w.get("/hello").answer()
+        w.send(data)
+        server.wait_for("long begun")
+        leave(w.s)
+    method = data.split(" ")[0]
+    assert lines_of(server, 2)[1] == (f"{method} /long?x HTTP/1.1", "499", "0", "b", "-")
+    with server.wire() as w:
+        w.get("/hello").answer()
+    lines_of(server, 3)
 
 
 # --- the error log ---

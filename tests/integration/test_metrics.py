@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import time
 
 import pytest
@@ -22,6 +23,7 @@ MAIN = r"""
     app.get("/fails", function() error "on purpose" end)
     app.get("/wait", function() task.sleep(1.5) return app.text("waited") end)
     app.get("/cached", function() return app.text(cache.fetch("k", 60, function() return "v" end)) end)
+    app.any("/long", function() print "long begun" require "lunette.task".sleep(20) return 204 end)
     app.get("/metrics", function() return app.text("the site's own") end)
     """
 SITE = {"scripts/main.lua": MAIN, "site/file.txt": "twelve bytes"}
@@ -152,6 +154,15 @@ def test_requests_by_route_method_and_status(both):
     counts = sum(v for (n, _), v in got.items()
                  if n == "lunette_http_request_duration_seconds_count")
     assert total == counts == 13
+
+
+def test_who_left_before_the_answer_is_counted_as_499(both):
+    with both.wire() as w:
+        w.get("/long")
+        both.wait_for("long begun")
+        w.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    eventually(lambda: requests_total(metrics_of(both.side), "/long", 499) == 1)
+    assert requests_total(metrics_of(both.side), "/long", 204) == 0
 
 
 def test_bytes_of_answers(both):
@@ -310,6 +321,7 @@ def test_health_while_serving(both):
         assert (answer.status, answer.body) == (200, b"ok\n")
         assert answer["content-type"] == "text/plain; charset=utf-8"
         assert answer["cache-control"] == "no-store" and "etag" not in answer.headers
+        assert "retry-after" not in answer.headers
 
 
 def wait_request(server):
@@ -329,6 +341,7 @@ def test_health_while_stopping_on_its_own_address():
         time.sleep(0.1)
         answer = http_get(port, "/")
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         with pytest.raises(ConnectionRefusedError):
             server.connect()
         assert w.answer().body == b"waited"
@@ -344,8 +357,10 @@ def test_health_while_stopping_on_a_path():
         time.sleep(0.1)
         answer = http_get(server.port, "/health")
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         answer = http_get(server.port, "/notes/1")  # its turn is over
         assert (answer.status, answer.body) == (503, b"stopping\n")
+        assert answer["retry-after"] == "1"
         assert answer["connection"] == "close"
         assert w.answer().body == b"waited"
         w.s.close()
@@ -368,6 +383,7 @@ def test_health_before_the_workers_are_ready():
         eventually(early)
         answer = early()
         assert (answer.status, answer.body) == (503, b"starting\n")
+        assert answer["retry-after"] == "1"
         server.wait_for("serves")
         assert http_get(port, "/").body == b"ok\n"
     finally:

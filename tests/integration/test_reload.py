@@ -10,7 +10,7 @@ import time
 import pytest
 import requests
 
-from conftest import eventually
+from conftest import eventually, post
 
 MAIN = """
     local app = require "lunette"
@@ -142,6 +142,48 @@ def test_settings_change_where_they_can(serve):
     assert requests.post(server.url("/"), data=b"x" * 11).text == "11"
 
 
+@pytest.mark.parametrize("body", ["", "some", "none yet"])
+def test_a_fourth_generation_answers_requests_of_the_first_with_a_503(serve, body):
+    """Instead of closing their connections, on which the next request finds the new scripts."""
+    server = serve({**SITE, "scripts/long.lua": """
+        local app = require "lunette"
+        app.any("/long", function(req)
+            print "long begun"
+            if req.body then require "lunette.task".sleep(60) end
+            return 204
+        end)
+        app.post("/waits", { stream_body = true }, function(req)
+            print "long begun"
+            while req:read() do end
+            return 204
+        end)
+        """, "scripts/main.lua": SITE["scripts/main.lua"] + '\n    require "long"\n'}, "--workers", "1")
+    with server.wire(30) as w:
+        if body == "none yet":  # it waits for that
+            w.send("POST /waits HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+        elif body:
+            w.send(post("/long", body))
+        else:
+            w.get("/long")
+        server.wait_for("long begun")
+        streams = []  # that keep the generations
+        for number in range(1, 4):
+            streams.append(server.wire().get("/stream").begin())
+            put(server, "scripts/part.lua", f'return "g{number}"')
+            reload(server, number)
+        answer = w.answer()
+        for stream in streams:
+            stream.s.close()
+        assert answer.status == 503 and answer.headers["retry-after"] == "1"
+        if body == "none yet":
+            w.assert_end()
+        else:
+            assert w.get("/").answer().body == b"g3"
+    server.wait_for("503 /(long|waits): its scripts had to make room for those of a reload")
+    server.wait_for_access(r'/(long|waits) HTTP/1.1" 503')
+    assert page(server) == "g3"
+
+
 def test_three_generations_at_most(serve):
     server = serve(SITE, "--workers", "1")
     streams = []
@@ -152,7 +194,8 @@ def test_three_generations_at_most(serve):
         streams.append(s)
         put(server, "scripts/part.lua", f'return "g{number}"')
         reload(server, number)
-    server.wait_for("answers that reload 0 began are broken off: limits.generations is 3")
+    server.wait_for("answers that reload 0 began are broken off, and requests without one get a 503: "
+                    "limits.generations is 3")
 
     def ended(s):
         s.settimeout(2)
@@ -287,6 +330,33 @@ def test_nobody_keeps_descriptors_of_scripts_that_are_not_in_force(serve):
     reload(server, 4)
     assert pages(server) == {"part 3"}
     assert eventually(lambda: not server.open_files("/memfd:lunette-s"))
+
+
+@pytest.mark.parametrize("text", ["", "\n \t\r\n"])
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_main_lua_without_a_word_is_no_new_script(serve, text, dev):
+    """As an editor leaves it that empties the file before it writes it."""
+    server = serve(SITE, *(["--dev"] if dev else ["--workers", "2"]))
+    main = server.folder / "scripts/main.lua"
+    good = main.read_text()
+    main.write_text(text)
+    if not dev:
+        reload(server)
+    server.wait_for("reload 1 came to nothing: scripts/main.lua is empty, as while it is being written "
+                    r".*\. The scripts that ran before go on")
+    assert pages(server) == {"one"}
+    main.write_text(good.replace("app.text(part)", "app.text(part .. '!')"))
+    if dev:
+        eventually(lambda: page(server) == "one!")
+    else:
+        reload(server, 2)
+        assert pages(server) == {"one!"}
+    main.write_text("-- nothing\n")  # what is meant
+    if dev:
+        eventually(lambda: requests.get(server.url("/"), timeout=10).status_code == 404)
+    else:
+        reload(server, 3)
+        assert requests.get(server.url("/"), timeout=10).status_code == 404
 
 
 def test_scripts_that_are_gone_are_no_new_scripts(serve):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, Wire, eventually, free_port
-from test_control import ask, field
+from test_control import ask, control, field
 from test_systemd import Activated, Manager, get, listening
 
 MAIN = """
@@ -265,14 +265,16 @@ def test_no_descriptor_is_left_over(start):
 
 def test_the_control_socket_and_signals_are_the_new_ones(start):
     r = start()
+    place = control(r.server)
     pid = r.replace()
     assert field(ask(r.server, "status")[1], "pid") == str(pid)
+    assert control(r.server) == place and place.is_socket()
     assert ask(r.server, "reload")[0] == 0
     os.kill(pid, signal.SIGHUP)
     eventually(lambda: "reloaded (2)" in r.server.errors())
     assert ask(r.server, "stop") == (0, "", "")
     assert not alive(pid)
-    assert not (r.server.folder / "data/.control").exists()
+    assert not place.exists()
     with pytest.raises(ConnectionRefusedError):
         r.server.connect()
 

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import subprocess
@@ -462,6 +463,35 @@ def test_a_site_without_a_data_folder_of_its_own(outside):
     assert not own.exists()
 
 
+@needs_landlock
+def test_a_folder_for_bodies_that_a_killed_server_left_is_taken_again(outside):
+    """Each such server left one in /tmp, for ever."""
+    user = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else os.getuid()
+
+    def folders():
+        return set(pathlib.Path(f"/tmp/lunette-{user}").glob("*/bodies"))
+    before = folders()
+    folder = make_folder(with_config(f'return {{ data = "{outside}/none/data" }}'))
+    for _ in range(2):
+        server = Server(folder, ("--workers", "1"))
+        workers = server.workers()
+        one, = folders() - before
+        assert one.stat().st_mode & 0o777 == 0o700
+        server.process.kill()
+        server.process.wait()
+        eventually(lambda: not any(pathlib.Path(f"/proc/{pid}/fd").exists() for pid in workers), 15)
+        assert one.is_dir()
+    servers = [Server(folder, ("--workers", "1")) for _ in range(2)]
+    assert folders() - before == {one}
+    servers[0].stop()
+    assert one.is_dir()  # the other one has it
+    large = requests.post(servers[1].url("/upload"), params={"to": f"{outside}/x"}, timeout=10,
+                          files={"f": ("f", b"x" * 300000)})
+    assert large.text == "nil EACCES"
+    servers[1].stop()
+    assert not one.parent.exists() and folders() == before
+
+
 def test_dev_is_in_the_sandbox_too():
     with running(FILES, "--dev") as server:
         assert "sandbox: " in server.errors() and "sandbox: off" not in server.errors()
@@ -535,18 +565,20 @@ def test_a_kernel_with_neither(outside):
 
 
 def shared_memory_and_pipes(pid):
-    """Descriptors of a worker that /proc/self/fd/N can open anew, and that are the server's alone."""
+    """Descriptors of a worker that /proc/self/fd/N might open anew, and that are the server's alone."""
     links = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     given = {link for fd, link in links.items() if fd <= 2}
     return {fd: link for fd, link in links.items() if link not in given and
-            (link.startswith("pipe:") or link.startswith("/memfd:lunette-cache"))}
+            re.match("pipe:|socket:|/memfd:lunette-cache", link)}
 
 
 def test_what_processes_share_is_not_opened_by_its_descriptor(serve):
     server = serve({"scripts/main.lua": MAIN}, "--workers", "1")
     worker, = server.workers()
     shared = shared_memory_and_pipes(worker)
-    assert len(shared) >= 2, shared
+    kinds = {re.sub(r"\d+", "", link) for link in shared.values()}
+    assert kinds == {"socket:[]", "/memfd:lunette-cache (deleted)"}, shared  # the channel is a socket
+    assert len(shared) >= 3, shared
     for fd in shared:
         for mode in ("r", "r+", "a", "w"):
             answer = attempt(server, f'return io.open("/proc/self/fd/{fd}", "{mode}")')

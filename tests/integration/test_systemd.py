@@ -66,6 +66,20 @@ def test_it_tells_how_it_is(serve, manager):
     assert server.ends_within(10)
 
 
+@pytest.mark.parametrize("seconds", [1, 500])
+def test_it_tells_how_long_a_stop_may_take(serve, manager, seconds):
+    """So that TimeoutStopSec of the unit, however short, cuts no request that timeouts.stop allows."""
+    server = serve({**SITE, "scripts/config.lua":
+                    f"return {{ site = {{ name = 'x' }}, timeouts = {{ stop = {seconds} }} }}"},
+                   "--workers", "1", env={"NOTIFY_SOCKET": manager.address})
+    manager.next()
+    server.process.send_signal(signal.SIGTERM)
+    stopping = manager.next()
+    assert stopping["STOPPING"] == "1"
+    assert seconds * 1_000_000 < int(stopping["EXTEND_TIMEOUT_USEC"]) < (seconds + 10) * 1_000_000
+    assert server.ends_within(10)
+
+
 def test_a_server_that_does_not_get_ready_does_not_say_so(serve, manager):
     site = dict(SITE)
     site["scripts/part.lua"] = "error 'never'"

@@ -287,6 +287,29 @@ def test_close_variables_run(serve):
     server.wait_for("tidied up")
 
 
+@pytest.mark.parametrize("body", [
+    "return xpcall(spin, function(m) return m end)", "return xpcall(spin, debug.traceback)",
+    "return pcall(spin)", "pcall(spin)", "return nil, select(2, pcall(spin))"])
+@pytest.mark.parametrize("options", ["", "{ use = { function(req, handle) return handle(req) end } }, "])
+def test_what_a_cut_handler_returns_is_not_judged(serve, body, options):
+    """One record, of the cut; none that says what is wrong with false and a message as an answer."""
+    server = serve({"scripts/main.lua": HEAD + f'app.get("/x", {options}function() {body} end)\n',
+                    **CONFIG}, "--workers", "1")
+    assert ask(server, "/x").status == 503
+    records = [line for line in server.errors().splitlines() if " error [" in line]
+    assert len(records) == 1, records
+    assert f"503 GET /x: scripts/main.lua:6: {SENTENCE}" in records[0]
+
+
+def test_nor_is_what_one_returns_after_timeouts_handler(serve):
+    server = serve({"scripts/main.lua": HEAD + """
+        app.get("/x", { timeout = 0.2 }, function() return pcall(task.sleep, 60) end)
+        """, **CONFIG}, "--workers", "1")
+    assert ask(server, "/x").status == 503
+    records = [line for line in server.errors().splitlines() if " error [" in line]
+    assert len(records) == 1 and "503 GET /x: the handler took longer than timeouts.handler" in records[0]
+
+
 def test_dev_shows_where_it_was(serve):
     server = serve({"scripts/main.lua": HEAD + 'app.get("/spin", spin)\n', **CONFIG}, "--dev")
     answer = ask(server, "/spin")

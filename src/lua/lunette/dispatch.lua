@@ -49,6 +49,14 @@ end
 
 -- Results that are no answer, by the sentence of core.normalise: logged with their function.
 local function no_answer(entry, req, fn, why)
+    local late, cut, cut_at = core.late(req, why)
+    if late then -- what it returned is what became of that: `return pcall(f)`
+        local text = cut or "the handler took longer than " .. late
+        pages.log(req, 503, text, cut_at)
+        req.error = req.error or text
+        return pages.answer(entry, req,
+            { status = 503, cause = text, text = text, traceback = cut_at })
+    end
     local name = name_of(entry, fn)
     local text = name and ("%s (%s)"):format(why, name) or why
     pages.log(req, 500, text)

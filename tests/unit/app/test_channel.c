@@ -111,6 +111,71 @@ static void the_other_end_is_gone(void **state)
     close(other[1]);
 }
 
+// How many descriptors this process has.
+static int descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void words_are_those_of_the_one_worker(void **state)
+{
+    (void)state;
+    const char word[8] = "a word.", other[8] = "another";
+    char got[8];
+    int more[2];
+    assert_int_equal(channel_open(more), 0);
+    assert_int_equal(channel_hear(ends[0], got, sizeof got), 0);
+    assert_int_equal(channel_say(ends[1], word, sizeof word), 0);
+    assert_int_equal(channel_say(more[1], other, sizeof other), 0);
+    assert_int_equal(channel_hear(more[0], got, sizeof got), 1);
+    assert_string_equal(got, other);
+    assert_int_equal(channel_hear(ends[0], got, sizeof got), 1);
+    assert_string_equal(got, word);
+    assert_int_equal(channel_hear(ends[0], got, sizeof got), 0);
+    close(more[0]), close(more[1]);
+}
+
+static void words_of_another_length_are_told(void **state)
+{
+    (void)state;
+    char word[16] = "too long", got[8];
+    for (size_t n = 1; n < sizeof word; n++) {
+        assert_int_equal(channel_say(ends[1], word, n), 0);
+        assert_int_equal(channel_hear(ends[0], got, sizeof got), n == sizeof got ? 1 : -EPROTO);
+    }
+    close(ends[1]);
+    assert_int_equal(channel_hear(ends[0], got, sizeof got), -EPIPE);
+    ends[1] = dup(ends[0]); // for teardown
+}
+
+static void descriptors_with_words_are_dropped(void **state)
+{
+    (void)state;
+    const struct channel_message m = {.kind = CHANNEL_LOGS, .fds = {0, 1, -1, -1}};
+    char got[12];
+    int before = descriptors();
+    assert_int_equal(channel_send(ends[1], &m), 0);
+    assert_int_not_equal(channel_hear(ends[0], got, sizeof got), 0);
+    assert_int_equal(channel_hear(ends[0], got, sizeof got), 0);
+    assert_int_equal(descriptors(), before);
+}
+
+static void a_worker_does_not_wait_for_a_master_that_hears_nothing(void **state)
+{
+    (void)state;
+    char word[1024] = "";
+    int rc, said = 0, heard = 0;
+    while ((rc = channel_say(ends[1], word, sizeof word)) == 0 && said < 100000)
+        said++;
+    assert_int_equal(rc, -EAGAIN);
+    while (channel_hear(ends[0], word, sizeof word) == 1)
+        heard++;
+    assert_true(said >= 8 && heard == said);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -119,6 +184,10 @@ int main(void)
         TEST(a_text_is_cut_where_it_has_no_room),
         TEST(nobody_waits_for_a_worker_that_does_not_read),
         TEST(the_other_end_is_gone),
+        TEST(words_are_those_of_the_one_worker),
+        TEST(words_of_another_length_are_told),
+        TEST(descriptors_with_words_are_dropped),
+        TEST(a_worker_does_not_wait_for_a_master_that_hears_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 // The control socket: where it may be, who is heard, and how words are answered.
 #include "app/control.h"
+#include "app/kin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 // after the above
 #include <cmocka.h>
@@ -227,6 +229,63 @@ static void one_that_another_user_could_move_is_not_followed(void **state)
     assert_int_equal(control_bind(through, NULL, &id), -ELOOP);
 }
 
+// What a child of this process hears, which stands for a worker.
+static void its_own_children_are_not_heard(void **state)
+{
+    (void)state;
+    int result[2];
+    char text[200] = "";
+    assert_int_equal(pipe(result), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = control_connect(path);
+        struct pollfd has_come = {.fd = fd, .events = POLLIN};
+        ssize_t n = poll(&has_come, 1, 10000) == 1 ? recv(fd, text, sizeof text, 0) : -1;
+        _exit(n > 0 && write(result[1], text, (size_t)n) == n ? 0 : 1);
+    }
+    close(result[1]);
+    struct pollfd p = {.fd = control_fd(control), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    control_turn(control);
+    assert_true(read(result[0], text, sizeof text - 1) > 0);
+    assert_string_equal(
+        text, "the server's own workers, and what they start, are not heard here\nfailed\n");
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(result[0]);
+}
+
+static void nor_are_those_of_the_process_that_it_shuns(void **state)
+{
+    (void)state;
+    bool end;
+    int fd;
+    control_shun(control, getppid());
+    assert_true(kin_descends(getpid(), getppid()));
+    fd = say("hello\n"); // this very process is not meant
+    assert_string_equal(answer(fd, &end), "heard hello\nok\n");
+    close(fd);
+    assert_false(kin_descends(1, getpid()));
+    assert_false(kin_descends(getppid(), getpid()));
+    assert_true(kin_descends(0x3fffffff, getpid())); // not to be told
+}
+
+static void another_listener_takes_over(void **state)
+{
+    (void)state;
+    struct file_id id;
+    bool end;
+    int early = say("wait\n");
+    assert_int_equal(unlink(path), 0);
+    int fd = control_bind(path, NULL, &id);
+    assert_true(fd >= 0);
+    assert_int_equal(control_listen(control, fd), 0);
+    int late = say("status\n");
+    assert_string_equal(answer(late, &end), "heard status\nok\n");
+    control_end_waiting(control, 5, true, NULL);
+    assert_string_equal(answer(early, &end), "a moment\nok\n");
+    close(early), close(late);
+}
+
 // Without a descriptor for it a client waits in the queue, and wakes nobody meanwhile.
 static void without_a_descriptor_a_client_waits(void **state)
 {
@@ -267,6 +326,9 @@ int main(void)
         TEST(what_is_no_socket_stays),
         TEST(long_paths_have_room),
         TEST(one_that_another_user_could_move_is_not_followed),
+        TEST(its_own_children_are_not_heard),
+        TEST(nor_are_those_of_the_process_that_it_shuns),
+        TEST(another_listener_takes_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 #include "base/log.h"
 
 static char folder[40], error_path[60], access_path[60];
-static char text[300 * 1024]; // of the file read last
+static char text[2 << 20]; // of the file read last
 
 static int setup(void **state)
 {
@@ -386,6 +386,60 @@ static void escaping(void **state)
     assert_int_equal(n, 5); // no room for a whole escape: none
 }
 
+enum { WRITERS = 4, RECORDS = 4000 };
+
+static void *write_records(void *arg)
+{
+    for (int i = 0; i < RECORDS; i++)
+        log_write(LOG_WARN, "writer %d says %d, and that is all", *(int *)arg, i);
+    return NULL;
+}
+
+// Counts the records of each writer, which must be whole and in their order.
+static void count_records(const char *path, int next[static WRITERS])
+{
+    read_back(path);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        int who, i, end = 0;
+        const char *says = strstr(line, "] writer ");
+        assert_non_null(says);
+        sscanf(says, "] writer %d says %d, and that is all%n", &who, &i, &end);
+        assert_true(end > 0 && says[end] == '\0' && who >= 0 && who < WRITERS);
+        assert_int_equal(i, next[who]);
+        next[who]++;
+    }
+}
+
+// While the file changes under them, again and again.
+static void records_of_threads_are_whole_and_all_there(void **state)
+{
+    enum { FILES = 1500 };
+    (void)state;
+    pthread_t threads[WRITERS];
+    int numbers[WRITERS] = {0, 1, 2, 3}, next[WRITERS] = {0};
+    char path[FILES][80];
+    uint64_t lost = log_lost();
+    open_logs("off", LOG_INFO);
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_records, &numbers[i]), 0);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path[i], sizeof path[i], "%s/error.%d", folder, i);
+        int fd = log_open_file(path[i]);
+        assert_true(fd >= 0);
+        log_adopt(fd, -1);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    count_records(error_path, next);
+    for (int i = 0; i < FILES; i++) {
+        count_records(path[i], next);
+        assert_int_equal(unlink(path[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(next[i], RECORDS);
+    assert_int_equal(log_lost(), lost);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -407,6 +461,7 @@ int main(void)
         TEST(lines_that_do_not_fit_are_counted_and_told),
         TEST(draining_gives_up),
         TEST(records_that_nobody_reads_are_counted_and_told),
+        TEST(records_of_threads_are_whole_and_all_there),
         TEST(escaping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,13 +6,16 @@
 
 #include <cmocka.h>
 
-#include "content/cache.h"
+#include "content/cache_inside.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int setup(void **state)
@@ -396,6 +399,95 @@ static void other_memory_is_refused(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+static void put_text(struct cache *c, const char *key, const char *text)
+{
+    struct cache_value v = {CACHE_STRING, str_z(text), 0, 0};
+    assert_int_equal(cache_set(c, str_z(key), &v), CACHE_OK);
+}
+
+static bool has(struct cache *c, const char *key)
+{
+    struct buf b;
+    enum cache_kind kind;
+    buf_init(&b, 1000);
+    enum cache_result r = cache_get(c, str_z(key), &kind, &b);
+    buf_fini(&b);
+    return r == CACHE_OK;
+}
+
+static void a_death_takes_nothing_of_what_is_sound(void **state)
+{
+    struct cache *c = *state;
+    put_text(c, "a", "b");
+    assert_int_equal(cache_worker_died(c, 0), CACHE_TENDED);
+    assert_true(has(c, "a"));
+}
+
+// A process that takes the lock, and does not give it back while it lives.
+static pid_t hold_for_ever(struct cache_shard *s)
+{
+    int held[2];
+    char byte = 0;
+    assert_int_equal(pipe(held), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (pthread_mutex_lock(&s->lock) == 0 && write(held[1], &byte, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(held[0], &byte, 1), 1);
+    close(held[0]), close(held[1]);
+    return pid;
+}
+
+// What a worker may have left where its master has to look. The process that does it; 0: it is over.
+static pid_t damage(struct cache *c, int how)
+{
+    struct cache_shard *s = &c->shard[0];
+    switch (how) {
+    case 0:
+        memset(&s->lock, 0xff, sizeof s->lock);
+        break;
+    case 1:
+        memset(&s->lock, 0x5a, sizeof s->lock);
+        break;
+    case 2:
+        memset(s, 0xa5, sizeof *s);
+        break;
+    case 3:
+        memset(c->region, 0xff, (size_t)((char *)c->block - (char *)c->region));
+        break;
+    case 4:
+        memset(s, 0x81, c->size - (size_t)((char *)s - (char *)c->region));
+        break;
+    default:
+        return hold_for_ever(s);
+    }
+    return 0;
+}
+
+static void a_damaged_cache_begins_empty_and_its_master_lives(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 6; how++) {
+        struct cache *c = cache_new(CACHE_BYTES_MIN, 2);
+        assert_non_null(c);
+        put_text(c, "a", "b");
+        pid_t pid = damage(c, how);
+        assert_int_equal(cache_worker_died(c, 0), CACHE_EMPTIED);
+        assert_false(has(c, "a"));
+        put_text(c, "a", "b");
+        assert_true(has(c, "a"));
+        assert_null(cache_check(c));
+        assert_int_equal(cache_worker_died(c, 1), CACHE_TENDED);
+        if (pid)
+            kill(pid, SIGKILL);
+        assert_true(pid == 0 || waitpid(pid, NULL, 0) == pid);
+        cache_free(c);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -414,6 +506,8 @@ int main(void)
         cmocka_unit_test(every_size_has_its_geometry),
         TEST(its_memory_can_be_mapped_again),
         TEST(other_memory_is_refused),
+        TEST(a_death_takes_nothing_of_what_is_sound),
+        TEST(a_damaged_cache_begins_empty_and_its_master_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
