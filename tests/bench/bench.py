@@ -4,6 +4,7 @@ In each round each workload goes to each server in turn, so that whatever else t
 all of them alike. What counts is the processor time of a request as a ratio to the floor's of the same
 round.
 """
+import contextlib
 import datetime
 import json
 import os
@@ -70,7 +71,6 @@ class Bench:
 
     def prepare(self):
         """Makes settings for all, with and without access log, as workloads need them."""
-        (self.top / "public").mkdir()
         workloads.write_files(self.top / "public")
         kinds = {c.name: c for c in servers.ALL}
         for name in chosen("BENCH_ONLY", list(kinds)):
@@ -149,21 +149,31 @@ class Bench:
             one.server.stop()
 
 
-def main():
-    measure.allow_descriptors()
+@contextlib.contextmanager
+def workplace():
+    """A folder that every user may look into, gone at the end, which may come by a signal."""
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit("bench: stopped"))
     top = pathlib.Path(tempfile.mkdtemp(prefix="lunette-bench-"))
     top.chmod(0o755)
-    bench = Bench(top)
+    (top / "public").mkdir()
     try:
-        bench.prepare()
-        bench.start()
-        bench.check()
-        bench.run()
+        yield top
     finally:
-        bench.stop()
         shutil.rmtree(top, ignore_errors=True)
+
+
+def main():
+    measure.allow_descriptors()
+    with workplace() as top:
+        bench = Bench(top)
+        try:
+            bench.prepare()
+            bench.start()
+            bench.check()
+            bench.run()
+        finally:
+            bench.stop()
     bench.save()
     print(report.write(bench.result, OUT))
 

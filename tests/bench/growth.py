@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from typing import Callable
@@ -69,7 +68,10 @@ end)
 # --- one measurement each ---
 
 def with_wrk(one, workload, seconds, connections=measure.CONNECTIONS):
-    return measure.round_of(one.server, workload, seconds, connections)["cpu"]
+    seen = measure.round_of(one.server, workload, seconds, connections)
+    if "status" in seen["errors"]:
+        raise RuntimeError("an answer was none of 2xx")
+    return seen["cpu"]
 
 
 def with_idle(one, workload, seconds, connections):
@@ -177,8 +179,7 @@ def body_cells(floor, ours, seconds):
 
 def prepared(top):
     """The servers: floor, one site for all, and one for each number of routes; not started."""
-    public = pathlib.Path(top) / "public"
-    public.mkdir()
+    public = top / "public"
     for n, letter in BODIES.items():
         (public / f"{letter}.bin").write_bytes(bytes(n))
     floor, ours = servers.Floor(top), Grown(top)
@@ -213,21 +214,18 @@ def main():
                  "(ulimit -Hn)")
     rounds, seconds = bench.number("BENCH_ROUNDS", 9), bench.number("BENCH_SECONDS", 2)
     panels = bench.chosen("BENCH_PANELS", list(growth_report.PANELS))
-    top = pathlib.Path(tempfile.mkdtemp(prefix="lunette-bench-"))
-    top.chmod(0o755)
-    floor, ours, sites = prepared(top)
-    try:
-        for one in (floor, ours, *sites.values()):
-            one.server.path = "/hello"
-            one.server.start()
-        cells = [*connection_cells(floor, ours, seconds), *route_cells(sites, seconds),
-                 *field_cells(floor, ours, seconds), *body_cells(floor, ours, seconds)]
-        cells = [c for c in cells if c.panel in panels]
-        run(cells, rounds)
-    finally:
-        for one in (floor, ours, *sites.values()):
-            one.server.stop()
-        shutil.rmtree(top, ignore_errors=True)
+    with bench.workplace() as top:
+        floor, ours, sites = prepared(top)
+        try:
+            for one in (floor, ours, *sites.values()):
+                one.server.start()
+            cells = [*connection_cells(floor, ours, seconds), *route_cells(sites, seconds),
+                     *field_cells(floor, ours, seconds), *body_cells(floor, ours, seconds)]
+            cells = [c for c in cells if c.panel in panels]
+            run(cells, rounds)
+        finally:
+            for one in (floor, ours, *sites.values()):
+                one.server.stop()
     result = {"machine": bench.machine(), "rounds": rounds, "seconds": seconds,
               "cells": [{"panel": c.panel, "line": c.line, "x": c.x, "size": c.size, "seen": c.seen}
                         for c in cells]}

@@ -181,10 +181,7 @@ def main():
     if why := Single.missing():
         sys.exit(f"bench-instructions: {why}")
     result = {"machine": bench.machine(), "workloads": {}}
-    top = pathlib.Path(tempfile.mkdtemp(prefix="lunette-bench-"))
-    top.chmod(0o755)
-    try:
-        (top / "public").mkdir()
+    with bench.workplace() as top:
         workloads.write_files(top / "public")
         for name in names:
             workload = workloads.NAMED[name]
@@ -195,8 +192,6 @@ def main():
                 seen["calls"] = system_calls(top, workload)
             except RuntimeError as e:
                 bench.say(f"{name}: no system calls: {e}")
-    finally:
-        shutil.rmtree(top, ignore_errors=True)
     text = "\n".join(lines(result, earlier)) + "\n"
     bench.OUT.mkdir(parents=True, exist_ok=True)
     (bench.OUT / "instructions.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -76,7 +76,7 @@ class Contestant:
 
 
 class Floor(Contestant):
-    name, language, program = "floor", "C, answers that lie ready", "cc"
+    name, language, program = "floor", "C, answers that lie ready", "gcc"
 
     def command(self, port):
         program = self.folder / "floor"
