@@ -64,6 +64,11 @@ app.get("/memory", function() return ("x"):rep(200 * 2^20) end)
 app.get("/overflow", function() local function f() return 1 + f() end return f() end)
 app.get("/object", function() error(setmetatable({}, { __tostring = function() return "an object" end })) end)
 app.get("/message", function() error(("<&>" ):rep(5000)) end)
+app.get("/huge", function() error(("<"):rep(1e6)) end)
+app.get("/huge/page", function() return 419 end)
+app.on_error(419, function() error(("<"):rep(1e6)) end)
+app.get("/huge/name", function() error("scripts/" .. ("a"):rep(1e6) .. ".lua:1: boo", 0) end)
+app.get("/huge/line", function() error("scripts/main.lua:99999999999999999999999: boo", 0) end)
 app.use("/mw", function(req, handle) local kept = "in mw" local res = handle(req) return res end)
 app.get("/mw/inner", function() error("inside") end)
 app.use("/mw/own", function(req, handle) error("of the middleware") end)
@@ -261,6 +266,21 @@ def test_pages_stay_small(dev):
     for path in ("/many", "/message", "/locals"):
         assert len(Page(dev, path).source) < 400_000
     assert "bytes)" in Page(dev, "/message").text
+
+
+@pytest.mark.parametrize("path", ["/huge", "/huge/page", "/huge/name"])
+def test_a_long_message_is_left_out_in_part_wherever_it_is_shown(dev, path):
+    page = Page(dev, path)
+    assert len(page.source) < 400_000
+    assert re.search(r"\(9\d{5} bytes are left out here\)", page.text)
+    assert "scripts/main.lua:" in page.text[page.text.index("As text"):], "the end of the traceback is kept"
+
+
+def test_a_line_that_is_no_number_of_a_line_is_no_place(dev):
+    page = Page(dev, "/huge/line")
+    assert page.status == 500 and "scripts/main.lua:99999999999999999999999: boo" in page.text
+    assert page.here and "/huge/line" in page.here[0][1], "the place is where it was raised"
+    assert "dev_page" not in dev.errors()
 
 
 def test_a_page_of_on_error_wins_and_its_own_failure_is_shown(dev):

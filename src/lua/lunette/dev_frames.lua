@@ -95,8 +95,8 @@ end
 function frames.parse(traceback)
     local list = {}
     for source, line, name in traceback:gmatch("\t([^\n]-):(%d+): in ([^\n]*)") do
-        list[#list + 1] = { source = source, line = tonumber(line), name = name, kind = "site",
-            locals = {} }
+        list[#list + 1] = { source = source, line = math.tointeger(tonumber(line)) or 0,
+            name = name, kind = "site", locals = {} }
     end
     return list
 end

@@ -15,6 +15,10 @@ local AROUND_FRAME = 4  -- and in the frames behind that
 local AROUND_TEXT = 2
 local LINE = 300        -- bytes of a line of source
 local MESSAGE = 8000    -- bytes of a message
+local TEXT = 24000      -- bytes of what is shown as text: its beginning,
+local TEXT_END = 8000   -- and its end, where the traceback is
+local NAME = 1000       -- bytes of the name of a script, and
+local DIGITS = 9        -- digits of a line, in a message: what has more is no place
 local ROWS = 100        -- of a table
 local CELL = 1000       -- bytes of one value there,
 local LOOKED = 8000     -- and of it that are looked at
@@ -48,6 +52,11 @@ local function excerpt(source, line, around)
     return list
 end
 
+local function place(source, line)
+    if not source or #source > NAME or #line > DIGITS then return nil end
+    return source, tonumber(line)
+end
+
 -- "scripts/main.lua", 6 where a text, or what require says of a module within it, begins with such a
 -- place; anywhere: where it has one.
 local function place_in(text, anywhere)
@@ -56,7 +65,7 @@ local function place_in(text, anywhere)
         source, line = text:match("^error loading module [^\n]*\n\t(scripts/[^\n]-%.[%w_]+):(%d+):")
     end
     if not source and anywhere then source, line = text:match("(scripts/[%w_./-]+%.%w+):(%d+)") end
-    return source, tonumber(line)
+    return place(source, line)
 end
 
 -- Where it went wrong: what the message says; else the innermost line of the site; else what the message
@@ -279,8 +288,16 @@ local function put_head(w, title, message, source, line)
     w:put("</header>\n")
 end
 
+-- The beginning and the end of a text, and how much was left out between them.
+local function cut_text(text)
+    if #text <= TEXT + TEXT_END then return text end
+    local first = value.cut(text, TEXT)
+    local last = text:sub(-TEXT_END):gsub("^[\x80-\xBF]+", "")
+    return ("%s…\n(%d bytes are left out here)\n…%s"):format(first, #text - #first - #last, last)
+end
+
 local function put_text(w, text)
-    w:put('<details><summary>As text</summary><pre class="text">%s</pre></details>\n', text)
+    w:put('<details><summary>As text</summary><pre class="text">%s</pre></details>\n', cut_text(text))
 end
 
 -- A message without what is shown below it.
@@ -302,7 +319,8 @@ local function shown(failure, req, entry)
     put_head(w, failure.title, cut_message(message), source, line)
     local lines = source and excerpt(source, line, AROUND)
     if lines then put_code(w, lines) end
-    if failure.note then w:put("<h2>%s</h2><pre class=\"text\">%s</pre>\n", failure.note[1], failure.note[2]) end
+    local note = failure.note
+    if note then w:put('<h2>%s</h2><pre class="text">%s</pre>\n', note[1], cut_text(note[2])) end
     put_stack(w, failure.stack, source, line)
     if req then
         local ok, text = pcall(function()
