@@ -308,6 +308,7 @@ FAILURES = [
      "scripts/main.lua:2: error: app.static: the folder "),
     ("local app = require 'lunette'\napp.gte('/')", "scripts/main.lua:2: error: app.gte is unknown"),
     ("\nstring.rep()", "scripts/main.lua:2: error: bad argument #1 to 'rep'"),
+    ("error('scripts/main.lua:99999999999999999999999: boo', 0)", "scripts/main.lua: error: boo"),
     ("while true do end", "scripts/main.lua:1: error: Lua ran for longer than timeouts.cpu"),
 ]
 

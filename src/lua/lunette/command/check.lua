@@ -33,16 +33,19 @@ local function add(self, level, file, line, text)
     self.list[#self.list + 1] = { file = file, line = line, level = level, text = text }
 end
 
+-- The number of a line from its digits; 0, which is none, for more of them than any line has.
+local function line_of(digits) return math.tointeger(tonumber(digits)) or 0 end
+
 -- A text that begins with its place, or is about the file.
 local function add_text(self, level, text, file)
     local at, line, rest = text:match("^(scripts/[^:\n]+):(%d+): ([^\n]*)")
-    if at then return add(self, level, at, tonumber(line), rest) end
+    if at then return add(self, level, at, line_of(line), rest) end
     add(self, level, file, 0, (text:match("^[^\n]*"):gsub(":$", "")))
 end
 
 local function add_at(self, level, place, text)
     local file, line = (place or ""):match("^(.-):(%d+)$")
-    add(self, level, file or "scripts/main.lua", tonumber(line) or 0, text)
+    add(self, level, file or "scripts/main.lua", line_of(line), text)
 end
 
 -- --- loading ---
@@ -68,7 +71,7 @@ local function add_failure(self, text)
     local file, line, name = message:match(
         "^(scripts/[^:\n]+):(%d+): undeclared global '([^']*)' %(say")
     if name then -- which scopes finds as well
-        return add_global(self, file, { name = name, line = tonumber(line), assigned = true }, {})
+        return add_global(self, file, { name = name, line = line_of(line), assigned = true }, {})
     end
     add_text(self, "error", message, "scripts/main.lua")
 end
