@@ -138,6 +138,38 @@ check.equals(ambiguous(function(app)
     app.post("/:y{%w+}", handler)
 end), NONE, "no method in common")
 
+-- However many routes there are, a path in common is found and none is looked for in vain: pairs that
+-- are compared grow with the routes, not with their square.
+local function pairs_compared(count, declare)
+    local modules, compared = load_site(function(app)
+        for i = 1, count do declare(app, i) end
+    end), 0
+    local parting = modules.near.parting
+    modules.near.parting = function(...)
+        compared = compared + 1
+        return parting(...)
+    end
+    local found = modules.conflicts.ambiguous()
+    modules.near.parting = parting
+    return compared, #found
+end
+
+for _, row in ipairs {
+    { "literals", 0, "/a/b%d" },
+    { "one shape", 0, "/:x{%%d+}/b%d" },
+    { "texts in front", 0, "/b%d-:x{%%d+}" },
+    { "two shapes", 1000, "/:x{%%d+}/b%d/c", "/:y{%%w+}/b%d/c" },
+    { "two shapes, with rests", 1000, "/:x{%%d+}/b%d/*c", "/:y{%%w+}/b%d/*d" },
+    { "lengths", 0, "/:x{%%d+}/b%d/c/:d", "/:y{%%w+}/b%d/c" },
+    { "captures before", 1000, "/:x{%%d+}/:z/b%d", "/:y{%%w+}/:z/b%d" },
+} do
+    local compared, found = pairs_compared(1000, function(app, i)
+        for k = 3, #row do app.get(row[k]:format(i), handler) end
+    end)
+    check.equals(found, row[2], row[1])
+    check.truthy(compared <= 2000, row[1] .. ": " .. compared)
+end
+
 -- --- why not ---
 
 local function why_not(declare, method, path, host)

@@ -88,24 +88,115 @@ local function common_path(a, b, method)
     return nil
 end
 
+-- What a pattern has to have in common with another at one place: its literal, or at 0 its length; nil
+-- where it may be like any other there.
+local function fixed_at(p, i)
+    if i == 0 then return not p.rest and #p or nil end
+    return p[i] and p[i].literal
+end
+
+-- Routes by what is fixed at a place: a table of lists, and the list of those with nothing fixed.
+local function split(routes, i)
+    local fixed, open = {}, {}
+    for _, route in ipairs(routes) do
+        local key = fixed_at(route.pattern, i)
+        if key ~= nil and not fixed[key] then fixed[key] = {} end
+        local list = key ~= nil and fixed[key] or open
+        list[#list + 1] = route
+    end
+    return fixed, open
+end
+
+local FEW = 8 -- routes of which each is looked at beside each
+
+-- Calls found(a, b) for the routes a of one list and b of another that have, from the place i on, the
+-- same literals. Work is in proportion to the routes and to what is found, not to all pairs.
+local function meet(as, bs, i, found)
+    if #as == 0 or #bs == 0 then return end
+    local deepest = 0
+    for _, route in ipairs(as) do deepest = math.max(deepest, #route.pattern) end
+    if i > deepest or #as + #bs <= FEW then
+        for _, a in ipairs(as) do
+            for _, b in ipairs(bs) do found(a, b) end
+            task.sleep(0)
+        end
+        return
+    end
+    local fixed, open = split(as, i)
+    local others, other_open = split(bs, i)
+    for key, list in pairs(fixed) do
+        meet(list, others[key] or {}, i + 1, found)
+        meet(list, other_open, i + 1, found)
+    end
+    for _, list in pairs(others) do meet(open, list, i + 1, found) end
+    meet(open, other_open, i + 1, found)
+end
+
+-- What two segments with captures have in common when the order of declaration decides between them
+-- (pattern.before) and some text is one of both: as much of everything, and the same text in front.
+local function rank_of(segment)
+    return ("%d:%d:%d:%s:%s"):format(segment.literals, segment.plain, segment.captures,
+        segment.rank, segment.head)
+end
+
+-- Routes that may be as specific as each other part at a segment with captures: those with the same
+-- shapes before one, and one of the same rank, are together. A list of { shape there → routes }.
+local function families(routes)
+    local known, list = {}, {}
+    for _, route in ipairs(routes) do
+        local start = ""
+        for _, segment in ipairs(route.pattern) do
+            if segment.parts then
+                local key = start .. "\0\0" .. rank_of(segment)
+                if not known[key] then
+                    known[key] = {}
+                    list[#list + 1] = known[key]
+                end
+                local family = known[key]
+                family[segment.shape] = family[segment.shape] or {}
+                table.insert(family[segment.shape], route)
+            end
+            start = start .. "\0" .. segment.shape
+        end
+    end
+    return list
+end
+
+-- Calls found(a, b) for all pairs of a tier that may be ambiguous, once, and for others.
+local function each_candidate(routes, found)
+    for _, family in ipairs(families(routes)) do
+        local earlier = {}
+        for _, list in pairs(family) do
+            meet(earlier, list, 0, found)
+            table.move(list, 1, #list, #earlier + 1, earlier)
+            task.sleep(0)
+        end
+    end
+end
+
+-- The path for which only the order of declaration tells two routes apart, or nil.
+local function shared_path(first, second)
+    local _, equal = near.parting(first.pattern, second.pattern)
+    if not equal or are_apart(first.pattern, second.pattern) then return nil end
+    task.sleep(0)
+    local method = share_a_method(first, second)
+    return method and common_path(first, second, method)
+end
+
 -- Pairs that match the same path, as specific as each other: { first, second, path }…
 function conflicts.ambiguous()
     local list = {}
     local function look(tier)
-        for j, second in ipairs(tier.routes) do
-            for i = 1, j - 1 do
-                local first = tier.routes[i]
-                local _, equal = near.parting(first.pattern, second.pattern)
-                local maybe = equal and not are_apart(first.pattern, second.pattern)
-                local method = maybe and share_a_method(first, second)
-                local path = method and common_path(first, second, method)
-                if maybe then task.sleep(0) end
-                if path then
-                    list[#list + 1] = { first = first, second = second, path = "/" .. table.concat(path, "/") }
-                end
+        local number = {}
+        for i, route in ipairs(tier.routes) do number[route] = i end
+        each_candidate(tier.routes, function(a, b)
+            local first, second = a, b
+            if number[b] < number[a] then first, second = b, a end
+            local path = shared_path(first, second)
+            if path then
+                list[#list + 1] = { first = first, second = second, path = "/" .. table.concat(path, "/") }
             end
-            task.sleep(0)
-        end
+        end)
     end
     look(app.site.tier)
     for _, tier in pairs(app.site.hosts) do look(tier) end
