@@ -31,7 +31,8 @@ enum {
 // "0123456789abcdef.4.17". Returns its length.
 size_t inject_mark_text(const struct inject_mark *m, char dst[static INJECT_MARK]);
 
-// Where the element goes: the place of the last </body>, in any case. -1 without one.
+// Where the element goes: the place of the last </body>, in any case, that is an end tag: in no comment,
+// value of an attribute, script or other element of mere text. -1 without one. Takes linear time.
 ptrdiff_t inject_place(struct str html);
 
 // The element, with the nonce of a Content-Security-Policy that has one; policy may be empty.

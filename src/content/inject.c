@@ -16,22 +16,7 @@ size_t inject_mark_text(const struct inject_mark *m, char dst[static INJECT_MARK
     return (size_t)n;
 }
 
-// --- where, and what ---
-
-static bool ends_name(char c)
-{
-    return c == '>' || c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '/';
-}
-
-ptrdiff_t inject_place(struct str html)
-{
-    const struct str tag = STR("</body");
-    for (size_t at = html.n; at-- > 0;)
-        if (html.p[at] == '<' && html.n - at > tag.n && ends_name(html.p[at + tag.n]) &&
-            str_ieq(str_of(html.p + at, tag.n), tag))
-            return (ptrdiff_t)at;
-    return -1;
-}
+// --- what ---
 
 static bool is_base64(char c)
 {

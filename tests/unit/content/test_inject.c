@@ -39,6 +39,88 @@ static void the_place_is_before_the_last_end_of_the_body(void **state)
         assert_int_equal(inject_place(str_z(cases[i].html)), cases[i].at);
 }
 
+// The place is that of the "@", which is not in the page; without one there is none.
+static void an_end_of_the_body_is_a_tag(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "<body><script>var a='</body>'</script>x",
+        "<body><script>var a='</body>'</script>@</body>",
+        "x@</body></html><!-- </body> -->",
+        "x@</body></html><!-- </body>",
+        "<!--></body>-->@</body>",
+        "<!-->@</body>",
+        "<!--->@</body>",
+        "<!----->@</body>",
+        "<!--a--!>@</body>",
+        "<!--!></body>",
+        "<!--a- -></body>",
+        "<!-</body>@</body>",
+        "<!</body>@</body>",
+        "<?</body>@</body>",
+        "</ </body>@</body>",
+        "</>@</body>",
+        "<!doctype html>@</body>",
+        "< a='@</body>'",
+        "<a b='</body>'>@</body>",
+        "<a b = \"</body>\">@</body>",
+        "<a b='</body>",
+        "<a b=</body>@</body>",
+        "<a b=' ></body>'>@</body>",
+        "<a ='>@</body>",
+        "<a b=>'@</body>'",
+        "<a/b='</body>'/>@</body>",
+        "<a '>@</body>'",
+        "</a b='</body>'>@</body>",
+        "@</body a='</body>'>",
+        "@</body>x</body",
+        "@</body></body ",
+        "<textarea></body></textarea>@</body>",
+        "<TITLE></body></tItLe >@</body>",
+        "<title></body></titles></body></title/>@</body>",
+        "<style></body>",
+        "<noscript></body></noscript>@</body>",
+        "<xmp></body></xmp><iframe></body></iframe>@</body>",
+        "<plaintext></plaintext></body>",
+        "<styles>@</body>",
+        "<script></body></scriptx></body></script>@</body>",
+        "<script a='</script>'></body></script>@</body>",
+        "<script/></body></script>@</body>",
+        "<script><!-- </body> </script>@</body>",
+        "<script><!-- <script> </script></body></script>@</body>",
+        "<script><!-- <script> --></script>@</body>",
+        "<script><!--><script></script>@</body>",
+        "<script><script></script>@</body>",
+        "<script><!-- <script></script></body>",
+        "<script><!-- <scripts></script>@</body>",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char page[128];
+        const char *at = strchr(cases[i], '@');
+        int before = at ? (int)(at - cases[i]) : 0;
+        snprintf(page, sizeof page, "%.*s%s", before, cases[i], at ? at + 1 : cases[i]);
+        if (inject_place(str_z(page)) != (at ? before : -1))
+            fail_msg("%s", cases[i]);
+    }
+}
+
+// Whatever is begun over and over and never ended is looked at once.
+static void the_place_is_found_in_linear_time(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {
+        "<",        "<!--", "<!---", "<a b='", "</", "<script><!--<script>", "<title></titl",
+        "</script", "<a =", "--"};
+    char *page = malloc(INJECT_PAGE_MAX);
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        size_t n = strlen(pieces[i]);
+        for (size_t at = 0; at < INJECT_PAGE_MAX; at++)
+            page[at] = pieces[i][at % n];
+        assert_int_equal(inject_place(str_of(page, INJECT_PAGE_MAX)), -1);
+    }
+    free(page);
+}
+
 static void the_element_has_the_nonce_of_the_policy(void **state)
 {
     (void)state;
@@ -283,6 +365,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_place_is_before_the_last_end_of_the_body),
+        cmocka_unit_test(an_end_of_the_body_is_a_tag),
+        cmocka_unit_test(the_place_is_found_in_linear_time),
         cmocka_unit_test(the_element_has_the_nonce_of_the_policy),
         cmocka_unit_test(a_navigation_is_what_the_browser_says),
         cmocka_unit_test(a_page_becomes_another_with_a_tag_of_its_own),
