@@ -3,7 +3,8 @@
 // Statements are judged when they are prepared (sqlite3_set_authorizer):
 //   - ATTACH, DETACH and VACUUM INTO, which reach other files;
 //   - BEGIN, COMMIT, SAVEPOINT …: transactions are db:transaction's;
-//   - TEMP tables, indices, triggers and views, which would stay;
+//   - TEMP tables, indices, triggers and views, which would stay, and whatever else makes or changes
+//     something in the schema "temp";
 //   - pragmas that change the connection; those that ask, and those that change the database file
 //     alone, are allowed;
 //   - load_extension().

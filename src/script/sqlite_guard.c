@@ -25,6 +25,9 @@ static const struct {
     {"wal_checkpoint", true},
 };
 
+static const char in_temp[] =
+    "TEMP tables, views and triggers would stay on a connection that others use";
+
 static bool is_pragma_allowed(const char *name, const char *value)
 {
     for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
@@ -49,7 +52,11 @@ static const char *judge(int action, const char *a, const char *b)
     case SQLITE_CREATE_TEMP_TABLE:
     case SQLITE_CREATE_TEMP_TRIGGER:
     case SQLITE_CREATE_TEMP_VIEW:
-        return "TEMP tables, views and triggers would stay on a connection that others use";
+    case SQLITE_DROP_TEMP_INDEX:
+    case SQLITE_DROP_TEMP_TABLE:
+    case SQLITE_DROP_TEMP_TRIGGER:
+    case SQLITE_DROP_TEMP_VIEW:
+        return in_temp;
     case SQLITE_PRAGMA:
         return is_pragma_allowed(a, b)
                    ? NULL
@@ -62,10 +69,44 @@ static const char *judge(int action, const char *a, const char *b)
     }
 }
 
+// What makes, changes or drops something in the schema that is named "temp", which is the connection's own:
+// it would stay there, and take the place of what main has under the same name. Tables are not the only
+// way to it: virtual ones have no action of their own for "temp", and a trigger of it on a table of main is
+// seen by its row in temp's schema alone.
+static bool stays_in_temp(int action, const char *a, const char *b, const char *database)
+{
+    switch (action) {
+    case SQLITE_CREATE_INDEX:
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_TRIGGER:
+    case SQLITE_CREATE_VIEW:
+    case SQLITE_CREATE_VTABLE:
+    case SQLITE_DROP_INDEX:
+    case SQLITE_DROP_TABLE:
+    case SQLITE_DROP_TRIGGER:
+    case SQLITE_DROP_VIEW:
+    case SQLITE_DROP_VTABLE:
+    case SQLITE_REINDEX:
+    case SQLITE_ANALYZE:
+    case SQLITE_INSERT:
+        break;
+    case SQLITE_ALTER_TABLE:
+        database = a;
+        break;
+    case SQLITE_PRAGMA:
+        if (!b)
+            return false;
+        break;
+    default:
+        return false;
+    }
+    return database && strcasecmp(database, "temp") == 0;
+}
+
 static int authorize(void *arg, int action, const char *a, const char *b, const char *database,
                      const char *trigger)
 {
-    (void)database, (void)trigger;
+    (void)trigger;
     struct sqlite_guard *g = arg;
     if (!g->judging) {
         // VACUUM INTO comes to its file only when it runs.
@@ -74,7 +115,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
             g->refused = "VACUUM INTO is not for scripts: it would write another file";
         return named ? SQLITE_DENY : SQLITE_OK;
     }
-    const char *why = judge(action, a, b);
+    const char *why = stays_in_temp(action, a, b, database) ? in_temp : judge(action, a, b);
     if (!why)
         return SQLITE_OK;
     g->refused = why;

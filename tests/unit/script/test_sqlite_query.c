@@ -210,6 +210,31 @@ static void failures_have_their_kind(void **state)
     assert_string_equal(exec(b, "INSERT INTO t (a) VALUES (2)"), "1 changes, id 2");
 }
 
+// Nothing of one request is there for the next, nor hides a table of the file.
+static void nothing_is_made_in_temp(void **state)
+{
+    static const char denied[] =
+        "denied: TEMP tables, views and triggers would stay on a connection that "
+        "others use";
+    static const char *const cases[] = {
+        "CREATE VIRTUAL TABLE temp.leak USING fts5(a)",
+        "CREATE VIRTUAL TABLE Temp.t USING rtree(id, x0, x1)",
+        "CREATE TABLE temp.t (a)",
+        "CREATE VIEW temp.v AS SELECT 1",
+        "CREATE TRIGGER temp.tr AFTER INSERT ON main.t BEGIN SELECT 1; END",
+        "PRAGMA temp.user_version = 7",
+        "PRAGMA temp.application_id = 7",
+    };
+    struct bench *b = *state;
+    make_table(b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(exec(b, cases[i]), denied);
+    assert_string_equal(rows(b, "SELECT count(*) AS n FROM sqlite_temp_master"), "n 0");
+    assert_string_equal(exec(b, "INSERT INTO t (a) VALUES (1)"), "1 changes, id 1");
+    assert_string_equal(exec(b, "ALTER TABLE t RENAME TO u"), "0 changes");
+    assert_string_equal(exec(b, "REINDEX; ANALYZE; DROP TABLE u"), "0 changes");
+}
+
 static void what_changes_no_connection_is_allowed(void **state)
 {
     struct bench *b = *state;
@@ -506,6 +531,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(statements_change_and_count),
         TEST(failures_have_their_kind),
+        TEST(nothing_is_made_in_temp),
         TEST(what_changes_no_connection_is_allowed),
         TEST(search_works_with_triggers_and_on_a_new_connection),
         TEST(several_statements_are_done_together_or_not_at_all),
