@@ -115,13 +115,15 @@ static struct sqlite_stmt *make(struct str sql, struct sqlite3_stmt *stmt, struc
     return s;
 }
 
-// Only what is the whole of its text can be found by it again: others have none here.
+// Only what is the whole of its text can be found by it again: others have none here. Nor have pragmas,
+// which are judged by what the connection is at: when they are prepared.
 static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, struct str *rest,
                                        struct sqlite_failure *f)
 {
     struct sqlite3_stmt *stmt = NULL;
     const char *tail = sql.p;
     c->guard.judging = true;
+    c->guard.pragma = false;
     int rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     c->guard.judging = false;
     if (rc != SQLITE_OK) {
@@ -129,7 +131,7 @@ static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, st
         return NULL;
     }
     *rest = skip_blanks(str_of(tail, sql.n - (size_t)(tail - sql.p)));
-    return stmt ? make(rest->n ? str_of(sql.p, 0) : sql, stmt, f) : NULL;
+    return stmt ? make(rest->n || c->guard.pragma ? str_of(sql.p, 0) : sql, stmt, f) : NULL;
 }
 
 static void begin(struct sqlite_conn *c, struct sqlite_stmt *s)
@@ -296,7 +298,7 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
 
 bool sqlite_conn_is_untidy(const struct sqlite_conn *c)
 {
-    return c->cursors || c->transaction || c->unchecked;
+    return c->cursors || c->transaction || c->unchecked || c->guard.deferred;
 }
 
 void sqlite_conn_tidy(struct sqlite_conn *c)
@@ -309,7 +311,10 @@ void sqlite_conn_tidy(struct sqlite_conn *c)
         c->bad = true; // closing it rolls back
     if (c->unchecked && !sqlite_conn_do(c, "PRAGMA foreign_keys=ON", &ignored))
         c->bad = true;
-    c->transaction = c->unchecked = false;
+    // A commit that was none of ours may have failed to.
+    if (c->guard.deferred && !sqlite_conn_do(c, "PRAGMA defer_foreign_keys=OFF", &ignored))
+        c->bad = true;
+    c->transaction = c->unchecked = c->guard.deferred = false;
 }
 
 void sqlite_conn_close(struct sqlite_conn *c)
@@ -321,6 +326,6 @@ void sqlite_conn_close(struct sqlite_conn *c)
     int rc = sqlite3_close(c->db); // NULL is fine
     assert(rc == SQLITE_OK);       // all of its statements are finalized
     c->db = NULL;
-    c->transaction = c->unchecked = c->bad = false;
+    c->transaction = c->unchecked = c->guard.deferred = c->bad = false;
     atomic_store_explicit(&c->stop, false, memory_order_relaxed);
 }

@@ -11,22 +11,31 @@ static const struct {
     const char *name;
     bool sets;
 } pragmas[] = {
-    {"analysis_limit", false},    {"application_id", true},    {"auto_vacuum", true},
-    {"cache_size", false},        {"collation_list", false},   {"compile_options", false},
-    {"data_version", false},      {"database_list", false},    {"defer_foreign_keys", true},
-    {"encoding", false},          {"foreign_key_check", true}, {"foreign_key_list", true},
-    {"foreign_keys", false},      {"freelist_count", false},   {"function_list", false},
-    {"incremental_vacuum", true}, {"index_info", true},        {"index_list", true},
-    {"index_xinfo", true},        {"integrity_check", true},   {"journal_mode", false},
-    {"module_list", false},       {"optimize", true},          {"page_count", false},
-    {"page_size", false},         {"pragma_list", false},      {"quick_check", true},
-    {"schema_version", false},    {"synchronous", false},      {"table_info", true},
-    {"table_list", true},         {"table_xinfo", true},       {"user_version", true},
-    {"wal_checkpoint", true},
+    {"analysis_limit", false},   {"application_id", true},   {"auto_vacuum", true},
+    {"cache_size", false},       {"collation_list", false},  {"compile_options", false},
+    {"data_version", false},     {"database_list", false},   {"encoding", false},
+    {"foreign_key_check", true}, {"foreign_key_list", true}, {"foreign_keys", false},
+    {"freelist_count", false},   {"function_list", false},   {"incremental_vacuum", true},
+    {"index_info", true},        {"index_list", true},       {"index_xinfo", true},
+    {"integrity_check", true},   {"journal_mode", false},    {"module_list", false},
+    {"optimize", true},          {"page_count", false},      {"page_size", false},
+    {"pragma_list", false},      {"quick_check", true},      {"schema_version", false},
+    {"synchronous", false},      {"table_info", true},       {"table_list", true},
+    {"table_xinfo", true},       {"user_version", true},     {"wal_checkpoint", true},
 };
 
 static const char in_temp[] =
     "TEMP tables, views and triggers would stay on a connection that others use";
+
+static const char *judge_defer(struct sqlite_guard *g, const char *value)
+{
+    if (!value)
+        return NULL;
+    if (sqlite3_get_autocommit(g->db))
+        return "PRAGMA defer_foreign_keys is set in a transaction, and holds until that ends";
+    g->deferred = true;
+    return NULL;
+}
 
 static bool is_pragma_allowed(const char *name, const char *value)
 {
@@ -37,7 +46,7 @@ static bool is_pragma_allowed(const char *name, const char *value)
 }
 
 // Why the action is refused; NULL: it is not.
-static const char *judge(int action, const char *a, const char *b)
+static const char *judge(struct sqlite_guard *g, int action, const char *a, const char *b)
 {
     switch (action) {
     case SQLITE_ATTACH:
@@ -58,6 +67,9 @@ static const char *judge(int action, const char *a, const char *b)
     case SQLITE_DROP_TEMP_VIEW:
         return in_temp;
     case SQLITE_PRAGMA:
+        g->pragma = true;
+        if (strcasecmp(a, "defer_foreign_keys") == 0)
+            return judge_defer(g, b);
         return is_pragma_allowed(a, b)
                    ? NULL
                    : "this pragma is not for scripts: it would change a connection that others use";
@@ -115,7 +127,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
             g->refused = "VACUUM INTO is not for scripts: it would write another file";
         return named ? SQLITE_DENY : SQLITE_OK;
     }
-    const char *why = stays_in_temp(action, a, b, database) ? in_temp : judge(action, a, b);
+    const char *why = stays_in_temp(action, a, b, database) ? in_temp : judge(g, action, a, b);
     if (!why)
         return SQLITE_OK;
     g->refused = why;
@@ -124,5 +136,6 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
 
 void sqlite_guard_set(struct sqlite_guard *g, struct sqlite3 *db)
 {
+    g->db = db;
     sqlite3_set_authorizer(db, authorize, g);
 }

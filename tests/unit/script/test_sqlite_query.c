@@ -235,6 +235,35 @@ static void nothing_is_made_in_temp(void **state)
     assert_string_equal(exec(b, "REINDEX; ANALYZE; DROP TABLE u"), "0 changes");
 }
 
+static void foreign_keys_are_deferred_within_a_transaction_alone(void **state)
+{
+    static const char child[] = "INSERT INTO c VALUES (9)";
+    static const char failed[] = "constraint: FOREIGN KEY constraint failed";
+    static const char denied[] =
+        "denied: PRAGMA defer_foreign_keys is set in a transaction, and holds until that ends";
+    static const char on[] = "PRAGMA defer_foreign_keys = ON";
+    struct bench *b = *state;
+    exec(b, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p)");
+    for (int i = 0; i < 2; i++) { // it is not kept prepared, which would pass the guard
+        assert_string_equal(exec(b, on), denied);
+        assert_string_equal(exec(b, "EXPLAIN PRAGMA defer_foreign_keys = 1"), denied);
+        assert_string_equal(exec(b, child), failed);
+        does(b, "BEGIN IMMEDIATE");
+        assert_string_equal(exec(b, on), "0 changes");
+        assert_string_equal(exec(b, child), "1 changes, id 1");
+        assert_string_equal(does(b, "COMMIT"), failed);
+        assert_true(sqlite_conn_is_untidy(&b->writer));
+        sqlite_conn_tidy(&b->writer);
+        assert_false(sqlite_conn_is_untidy(&b->writer));
+    }
+    assert_string_equal(exec(b,
+                             "SELECT 1; PRAGMA defer_foreign_keys = ON; INSERT INTO c VALUES (7);"
+                             "INSERT INTO p VALUES (7)"),
+                        "2 changes, id 7");
+    assert_string_equal(exec(b, child), failed);
+    assert_string_equal(rows(b, "PRAGMA defer_foreign_keys"), "defer_foreign_keys 0");
+}
+
 static void what_changes_no_connection_is_allowed(void **state)
 {
     struct bench *b = *state;
@@ -532,6 +561,7 @@ int main(void)
         TEST(statements_change_and_count),
         TEST(failures_have_their_kind),
         TEST(nothing_is_made_in_temp),
+        TEST(foreign_keys_are_deferred_within_a_transaction_alone),
         TEST(what_changes_no_connection_is_allowed),
         TEST(search_works_with_triggers_and_on_a_new_connection),
         TEST(several_statements_are_done_together_or_not_at_all),
