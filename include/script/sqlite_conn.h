@@ -36,6 +36,7 @@ struct sqlite_stmt {
     struct sqlite3_stmt *stmt;
     struct str sql; // the whole of it; its bytes are behind the struct
     uint64_t id;    // of a cursor; never 0
+    bool inserts;   // INSERT, REPLACE: as opposed to what its triggers do
 };
 
 struct sqlite_conn {
@@ -47,6 +48,8 @@ struct sqlite_conn {
     struct sqlite_stmt *kept;    // prepared, the one used last first
     unsigned cursor_count, kept_count;
     uint64_t cursors_begun;
+    uint64_t rows_inserted; // by whatever: statements, triggers, virtual tables
+    int64_t row_inserted;   // the rowid of the last of them
     uint64_t deadline; // on sqlite_conn_now(): until when it waits for other connections' locks
     atomic_bool stop;  // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
     bool transaction;  // begun by QUERY_DO

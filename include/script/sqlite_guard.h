@@ -22,6 +22,7 @@ struct sqlite_guard {
     bool judging; // a site's statement is being prepared; all else is lunette's or SQLite's own
     const char *refused; // why it was refused: a sentence; NULL: it was not
     bool pragma;         // what was judged last is one: it may do its work while it is prepared
+    bool inserts;        // it inserts by itself, and not by a trigger
     bool deferred;       // foreign keys are looked at when the transaction ends
 };
 

@@ -56,6 +56,17 @@ static int on_progress(void *arg)
     return atomic_load_explicit(&c->stop, memory_order_relaxed);
 }
 
+static void on_update(void *arg, int what, const char *database, const char *table,
+                      sqlite3_int64 rowid)
+{
+    struct sqlite_conn *c = arg;
+    (void)database, (void)table;
+    if (what != SQLITE_INSERT)
+        return;
+    c->rows_inserted++;
+    c->row_inserted = rowid;
+}
+
 // Statements --------------------------------------------------------------------------------------
 
 void sqlite_conn_fail(struct sqlite_conn *c, int code, struct sqlite_failure *f)
@@ -123,7 +134,7 @@ static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, st
     struct sqlite3_stmt *stmt = NULL;
     const char *tail = sql.p;
     c->guard.judging = true;
-    c->guard.pragma = false;
+    c->guard.pragma = c->guard.inserts = false;
     int rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     c->guard.judging = false;
     if (rc != SQLITE_OK) {
@@ -131,7 +142,12 @@ static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, st
         return NULL;
     }
     *rest = skip_blanks(str_of(tail, sql.n - (size_t)(tail - sql.p)));
-    return stmt ? make(rest->n || c->guard.pragma ? str_of(sql.p, 0) : sql, stmt, f) : NULL;
+    if (!stmt)
+        return NULL;
+    struct sqlite_stmt *s = make(rest->n || c->guard.pragma ? str_of(sql.p, 0) : sql, stmt, f);
+    if (s)
+        s->inserts = c->guard.inserts;
+    return s;
 }
 
 static void begin(struct sqlite_conn *c, struct sqlite_stmt *s)
@@ -287,6 +303,7 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
     }
     sqlite3_busy_handler(c->db, on_busy, c);
     sqlite3_progress_handler(c->db, LOOK_EVERY, on_progress, c);
+    sqlite3_update_hook(c->db, on_update, c);
     set_limits(c->db);
     set_config(c->db);
     sqlite_guard_set(&c->guard, c->db);

@@ -115,10 +115,15 @@ static bool stays_in_temp(int action, const char *a, const char *b, const char *
     return database && strcasecmp(database, "temp") == 0;
 }
 
+// What the statement itself inserts into; SQLite's own tables are those of CREATE.
+static bool is_insert(int action, const char *table, const char *trigger)
+{
+    return action == SQLITE_INSERT && !trigger && strncasecmp(table, "sqlite_", 7) != 0;
+}
+
 static int authorize(void *arg, int action, const char *a, const char *b, const char *database,
                      const char *trigger)
 {
-    (void)trigger;
     struct sqlite_guard *g = arg;
     if (!g->judging) {
         // VACUUM INTO comes to its file only when it runs.
@@ -127,6 +132,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
             g->refused = "VACUUM INTO is not for scripts: it would write another file";
         return named ? SQLITE_DENY : SQLITE_OK;
     }
+    g->inserts = g->inserts || is_insert(action, a, trigger);
     const char *why = stays_in_temp(action, a, b, database) ? in_temp : judge(g, action, a, b);
     if (!why)
         return SQLITE_OK;

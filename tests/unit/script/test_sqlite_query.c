@@ -162,6 +162,33 @@ static void statements_change_and_count(void **state)
                         "n,x'00ff' IS NULL 'x',0");
 }
 
+// A statement's own last_id, and SQL's last_insert_rowid() of the statement before.
+static void the_last_rowid_is_left_to_sql(void **state)
+{
+    struct bench *b = *state;
+    exec(b,
+         "CREATE TABLE p (id INTEGER PRIMARY KEY, a UNIQUE, n); CREATE TABLE c (p);"
+         "CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID; CREATE TABLE log (id INTEGER PRIMARY KEY);"
+         "CREATE TRIGGER u AFTER UPDATE ON p BEGIN INSERT INTO log VALUES (500); END");
+    assert_string_equal(exec(b, "INSERT INTO p (id, a) VALUES (41, 1);"
+                                "INSERT INTO c VALUES (last_insert_rowid())"),
+                        "2 changes, id 1");
+    assert_string_equal(rows(b, "SELECT p FROM c"), "p 41");
+    exec(b, "DELETE FROM c");
+    exec(b, "INSERT INTO p (id, a) VALUES (42, 2)");
+    assert_string_equal(exec(b, "UPDATE p SET n = 1 WHERE id = last_insert_rowid()"), "1 changes");
+    exec(b, "DELETE FROM log");
+    assert_string_equal(exec(b, "INSERT INTO p (a) VALUES (2) ON CONFLICT DO UPDATE SET n = 2"),
+                        "1 changes");
+    assert_string_equal(exec(b, "INSERT OR IGNORE INTO p (a) VALUES (2)"), "0 changes");
+    assert_string_equal(exec(b, "INSERT INTO w VALUES ('x')"), "1 changes");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (last_insert_rowid())"), "1 changes, id 1");
+    assert_string_equal(rows(b, "SELECT p FROM c"), "p 42");
+    assert_string_equal(exec(b, "DELETE FROM c"), "1 changes");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (7)"), "1 changes, id 1"); // the same again
+    assert_string_equal(exec(b, "CREATE TABLE d AS SELECT 1 AS x"), "0 changes");
+}
+
 static void failures_have_their_kind(void **state)
 {
     static const struct {
@@ -559,6 +586,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(statements_change_and_count),
+        TEST(the_last_rowid_is_left_to_sql),
         TEST(failures_have_their_kind),
         TEST(nothing_is_made_in_temp),
         TEST(foreign_keys_are_deferred_within_a_transaction_alone),
