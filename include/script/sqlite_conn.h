@@ -17,6 +17,7 @@ struct sqlite3_stmt;
 
 enum {
     SQL_BYTES_MAX = 1 << 20,    // of the SQL of one call
+    VALUES_MAX = 32766,         // of one call
     VALUE_BYTES_MAX = 64 << 20, // of a text, a blob, or a row of a table
     MEMORY_BYTES_MAX =
         256 << 20, // that SQLite may take in a worker: page caches, sorting, :memory:

@@ -13,6 +13,7 @@
 #include "content/mime_system.h"
 #include "net/pool.h"
 #include "script/cut.h"
+#include "script/lua_sqlite.h"
 #include "script/sqlite_db.h"
 
 #include <errno.h>
@@ -47,6 +48,9 @@ const struct worker_bound worker_bounds[] = {
     {"memory for all of them", MEMORY_BYTES_MAX, "B"},
     {"a value in a database", VALUE_BYTES_MAX, "B"},
     {"a text of SQL", SQL_BYTES_MAX, "B"},
+    {"values of one call of SQL", VALUES_MAX, ""},
+    {"bytes of one such call", CALL_BYTES_MAX, "B"},
+    {"bytes of all under way", CALLS_BYTES_MAX, "B"},
     {"pieces of background work", TIMERS_MAX, ""},
     {"app.at_start of the server", TIMERS_STARTS, ""},
     {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},

@@ -140,6 +140,36 @@ static void errors_say_what_and_where(void **state)
     tell(*state, stories);
 }
 
+// What is copied to a thread has a bound, for one call and for all of them.
+static void the_values_of_a_call_have_a_bound(void **state)
+{
+    static const struct story stories[] = {
+        {"memory = ('x'):rep(8 << 20) local values = {} for i = 1, 250 do values[i] = memory end"
+         " local ok, e = pcall(db.value, db, 'SELECT 1', table.unpack(values))"
+         " return ok, e.kind, e.code, e.message",
+         "false,too_big,SQLITE_TOOBIG,the SQL and the values of one call have more than 68157440 bytes "
+         "together"},
+        {"local names = {} for i = 1, 9 do names['n' .. i] = memory end"
+         " local ok, e = pcall(db.value, db, 'SELECT 1', names) return ok, e.kind",
+         "false,too_big"},
+        {"local ok, e = pcall(db.value, db, (' '):rep(2 << 20)) return ok, e.kind, e.message",
+         "false,too_big,the SQL has more than 1048576 bytes"},
+        {"local y = sqlite.open('y.db', {readers = 8}) local values, tasks, kinds = {}, {}, {}"
+         " for i = 1, 8 do values[i] = memory end"
+         " for i = 1, 8 do tasks[i] = task.spawn(pcall, y.value, y,"
+         "   'SELECT 7 WHERE ?1||?2||?3||?4||?5||?6||?7||?8 IS NULL OR 1', table.unpack(values)) end"
+         " for i = 1, 8 do local ok, e = tasks[i]:join() local kind = ok and 'ok' or e.kind"
+         "   kinds[kind] = (kinds[kind] or 0) + 1 end"
+         " return kinds.memory > 0, (kinds.ok or 0) + kinds.memory + (kinds.too_big or 0)",
+         "true,8"},
+        {"return db:value('SELECT length(?)', memory)", "8388608"}, // all of it was given back
+        {"return db:value('SELECT length(?) + length(?) + length(?) + length(?) + length(?) + length(?)',"
+         " memory, memory, memory, memory, memory, memory)",
+         "50331648"},
+    };
+    tell(*state, stories);
+}
+
 static void a_path_through_a_link_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -495,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SQLITE(rows_come_as_tables),
         SQLITE(errors_say_what_and_where),
+        SQLITE(the_values_of_a_call_have_a_bound),
         SQLITE(a_path_through_a_link_is_refused),
         SQLITE(a_file_that_cannot_be_opened_is_named),
         SQLITE(transactions_commit_or_roll_back),
