@@ -16,8 +16,16 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 enum {
-    SQL_BYTES_MAX = 1 << 20,    // of the SQL of one call
-    VALUES_MAX = 32766,         // of one call
+    SQL_BYTES_MAX = 1 << 20, // of the SQL of one call
+    VALUES_MAX = 32766,      // of one call
+    // Of statements. A LIKE or GLOB is one instruction, which nothing stops: of a megabyte it takes 0.4 s
+    // with the worst pattern of so many bytes.
+    LIKE_BYTES_MAX = 256,
+    EXPRESSION_DEPTH_MAX = 500,
+    COMPOUND_MAX = 250, // SELECTs that UNION and the like put together; rows of VALUES are none
+    INSTRUCTIONS_MAX = 500000,
+    ARGUMENTS_MAX = 100,        // of a function
+    TRIGGER_DEPTH_MAX = 100,    // triggers that set off triggers
     VALUE_BYTES_MAX = 64 << 20, // of a text, a blob, or a row of a table
     MEMORY_BYTES_MAX =
         256 << 20, // that SQLite may take in a worker: page caches, sorting, :memory:

@@ -15,6 +15,7 @@
 #include "script/cut.h"
 #include "script/lua_sqlite.h"
 #include "script/sqlite_db.h"
+#include "script/sqlite_function.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,6 +52,13 @@ const struct worker_bound worker_bounds[] = {
     {"values of one call of SQL", VALUES_MAX, ""},
     {"bytes of one such call", CALL_BYTES_MAX, "B"},
     {"bytes of all under way", CALLS_BYTES_MAX, "B"},
+    {"a pattern of LIKE or GLOB", LIKE_BYTES_MAX, "B"},
+    {"the set of trim(x, set)", TRIM_BYTES_MAX, "B"},
+    {"depth of an expression", EXPRESSION_DEPTH_MAX, ""},
+    {"SELECTs of a compound one", COMPOUND_MAX, ""},
+    {"instructions of a statement", INSTRUCTIONS_MAX, ""},
+    {"arguments of a SQL function", ARGUMENTS_MAX, ""},
+    {"triggers set off by triggers", TRIGGER_DEPTH_MAX, ""},
     {"pieces of background work", TIMERS_MAX, ""},
     {"app.at_start of the server", TIMERS_STARTS, ""},
     {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},

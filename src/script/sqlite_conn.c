@@ -1,6 +1,8 @@
 // Connections and their statements: see the header.
 #include "script/sqlite_conn.h"
 
+#include "script/sqlite_function.h"
+
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -235,10 +237,23 @@ bool sqlite_conn_do(struct sqlite_conn *c, const char *sql, struct sqlite_failur
 
 static void set_limits(struct sqlite3 *db)
 {
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
-    sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX);
-    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 1); // for VACUUM; see sqlite_guard.h
-    sqlite3_limit(db, SQLITE_LIMIT_WORKER_THREADS, 0);
+    static const struct {
+        int limit, value;
+    } limits[] = {
+        {SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX},
+        {SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX},
+        {SQLITE_LIMIT_ATTACHED, 1}, // for VACUUM; see sqlite_guard.h
+        {SQLITE_LIMIT_WORKER_THREADS, 0},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_BYTES_MAX},
+        {SQLITE_LIMIT_EXPR_DEPTH, EXPRESSION_DEPTH_MAX},
+        {SQLITE_LIMIT_COMPOUND_SELECT, COMPOUND_MAX},
+        {SQLITE_LIMIT_VDBE_OP, INSTRUCTIONS_MAX},
+        {SQLITE_LIMIT_FUNCTION_ARG, ARGUMENTS_MAX},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, VALUES_MAX},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, TRIGGER_DEPTH_MAX},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        sqlite3_limit(db, limits[i].limit, limits[i].value);
 }
 
 // The schema cannot be written by hand, and "x" is never a text. Schemas are trusted: without that no
@@ -307,7 +322,9 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
     set_limits(c->db);
     set_config(c->db);
     sqlite_guard_set(&c->guard, c->db);
-    if (set_pragmas(c, f))
+    if (!sqlite_function_register(c->db))
+        sqlite_fail(f, SQLITE_NOMEM, "not enough memory");
+    else if (set_pragmas(c, f))
         return true;
     sqlite_conn_close(c);
     return false;

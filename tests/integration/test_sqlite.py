@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from conftest import eventually, together
+from conftest import LUNETTE, eventually, together
 from running import ask, log_of, running, start_fails
 from site_testing import fails
 
@@ -483,3 +483,34 @@ def test_tests_of_a_site_start_with_its_database_as_it_was_loaded():
         """, "tests/b_test.lua": TESTED})
     assert "4 passed, 4 failed" in out, out
     assert out.count("longer than its timeout of 0.2 s") == 4
+
+
+def test_the_bounds_of_databases_are_shown(make_site):
+    shown = subprocess.run([LUNETTE, "limits", make_site({"scripts/main.lua": MAIN})], capture_output=True,
+                           text=True, timeout=30, check=True).stdout
+    for name in ("values of one call of SQL", "bytes of one such call", "bytes of all under way",
+                 "a pattern of LIKE or GLOB", "the set of trim(x, set)", "depth of an expression"):
+        assert re.search(rf"^{re.escape(name)} +\d+\S*.* fixed, in each worker$", shown, re.M), name
+
+
+def test_a_stop_does_not_wait_for_what_nothing_can_break_off(serve):
+    """The longest LIKE that there may be: one instruction of SQLite's machine, of a minute or so."""
+    server = serve({"scripts/main.lua": """
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        local db = sqlite.open "x.db"
+        app.get("/hog", function()
+          print "begun"
+          return app.json(db:value([[SELECT replace(hex(zeroblob(30000000)), '0', 'a') LIKE ?]],
+            "%" .. ("a"):rep(254) .. "b"))
+        end)
+        """, "scripts/config.lua": "return { timeouts = { stop = 1 } }"}, "--workers", "1")
+    with server.wire() as client:
+        client.get("/hog")
+        server.wait_for("begun")
+        time.sleep(1)  # it is in its LIKE
+        workers = server.workers()
+        begun = time.monotonic()
+        server.process.terminate()
+        server.process.wait(20)
+        assert time.monotonic() - begun < 6  # timeouts.stop, a second, and what a loaded machine adds
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))

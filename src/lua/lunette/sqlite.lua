@@ -28,6 +28,14 @@
 -- SQL of scripts cannot ATTACH, VACUUM INTO, BEGIN and COMMIT by itself, make TEMP tables, or set pragmas
 -- that change a connection (sqlite_guard.h has the list). Nothing else in the server may open a
 -- database's file, not even io.open or app.file: closing it gives up SQLite's locks.
+--
+-- `lunette limits` has the bounds of values and statements: LIKE takes a pattern of at most 256 bytes, trim a
+-- set of at most 128. A statement is broken off between two instructions of SQLite's machine. A few of these may
+-- take long, and a handler that is cancelled then leaves its thread behind until they are over: LIKE and GLOB on
+-- texts of many megabytes, json_patch of objects with very many keys (its time grows with the product of
+-- both), a sort within the memory that there is, DELETE of all of a large table, and in a search (FTS) the
+-- commands 'optimize', 'merge' and 'integrity-check'. A stop of the server waits for none of them longer
+-- than timeouts.stop and a second. Do not give json_patch what visitors send without a bound on it.
 
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "script/sqlite_function.h"
 #include "script/sqlite_query.h"
 
 struct bench {
@@ -289,6 +290,114 @@ static void foreign_keys_are_deferred_within_a_transaction_alone(void **state)
                         "2 changes, id 7");
     assert_string_equal(exec(b, child), failed);
     assert_string_equal(rows(b, "PRAGMA defer_foreign_keys"), "defer_foreign_keys 0");
+}
+
+static void statements_have_limits(void **state)
+{
+    static const struct {
+        const char *before, *piece, *after, *outcome;
+        int times; // one less is allowed
+    } cases[] = {
+        {"SELECT 'x' LIKE '", "a", "' AS r", "sql: LIKE or GLOB pattern too complex",
+         LIKE_BYTES_MAX + 1},
+        {"SELECT 'x' GLOB '", "?", "' AS r", "sql: LIKE or GLOB pattern too complex",
+         LIKE_BYTES_MAX + 1},
+        {"SELECT 'x' = 0", " OR 0", " AS r",
+         "sql: Expression tree is too large (maximum depth 500)", EXPRESSION_DEPTH_MAX - 1},
+        {"SELECT 0 AS r", " UNION SELECT 0", "", "sql: too many terms in compound SELECT",
+         COMPOUND_MAX},
+        {"SELECT max(0", ",0", ") AS r", "sql: too many arguments on function max", ARGUMENTS_MAX},
+        {"SELECT trim('', '", "x", "') IS NULL AS r",
+         "sql: trim takes away a set of at most 128 bytes of characters", TRIM_BYTES_MAX + 1},
+    };
+    struct bench *b = *state;
+    static char sql[8192];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int less = 0; less < 2; less++) {
+            strcpy(sql, cases[i].before);
+            for (int n = less; n < cases[i].times; n++)
+                strcat(sql, cases[i].piece);
+            strcat(sql, cases[i].after);
+            assert_string_equal(rows(b, sql), less ? "r 0" : cases[i].outcome);
+        }
+}
+
+// These ran for hours, with nothing to stop them.
+static void long_texts_are_searched_in_linear_time(void **state)
+{
+    struct bench *b = *state;
+    static const char long_texts[] =
+        "WITH t(h, n) AS (SELECT replace(hex(zeroblob(4000000)), '0', 'a'),"
+        " replace(hex(zeroblob(2000000)), '0', 'a') || 'b')";
+    char sql[256];
+    uint64_t begun = sqlite_conn_now();
+    snprintf(sql, sizeof sql, "%s SELECT instr(h, n) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql), "r 0");
+    snprintf(sql, sizeof sql, "%s SELECT length(replace(h, n, '')) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql), "r 8000000");
+    snprintf(sql, sizeof sql, "%s SELECT trim(h, n) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql),
+                        "sql: trim takes away a set of at most 128 bytes of characters");
+    assert_true(sqlite_conn_now() - begun < 30000);
+}
+
+// Our functions against SQLite's own.
+static void functions_do_as_those_they_replace(void **state)
+{
+    static const char *const texts[] = {
+        "NULL",
+        "''",
+        "'a'",
+        "'aa'",
+        "'aab'",
+        "'b'",
+        "'ab'",
+        "'äöä'",
+        "'ö'",
+        "'€ä'",
+        "'abcabcabc'",
+        "'bc'",
+        "'cab'",
+        "x'61'",
+        "x'c3'",
+        "x'a4'",
+        "x'a4c3a4'",
+        "x'c3a4c3a4'",
+        "x''",
+        "12121",
+        "21",
+        "1.5",
+        "'a'||char(0)||'b'",
+        "char(0)",
+        "x'6100'",
+        "x'8080'",
+        "'  aa '",
+        "' a'",
+    };
+    static const char *const asks[] = {
+        "SELECT quote(instr(%s, %s))",        "SELECT quote(replace(%s, %s, 'xyz'))",
+        "SELECT quote(replace('a', %s, %s))", "SELECT quote(trim(%s, %s))",
+        "SELECT quote(ltrim(%s, %s))",        "SELECT quote(rtrim(%s, %s))",
+    };
+    enum { TEXTS = sizeof texts / sizeof *texts, ASKS = sizeof asks / sizeof *asks };
+    struct sqlite3 *db;
+    struct bench *b = *state;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    for (int i = 0; i < TEXTS * TEXTS * ASKS; i++) {
+        char sql[128], expected[256];
+        struct sqlite3_stmt *stmt;
+        snprintf(sql, sizeof sql, asks[i % ASKS], texts[i / ASKS % TEXTS], texts[i / ASKS / TEXTS]);
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+        snprintf(expected, sizeof expected, "%s '%s'", sqlite3_column_name(stmt, 0),
+                 (const char *)sqlite3_column_text(stmt, 0));
+        sqlite3_finalize(stmt);
+        assert_string_equal(rows(b, sql), expected);
+    }
+    sqlite3_close(db);
+    assert_string_equal(
+        rows(b, "SELECT length(replace(hex(zeroblob(5000000)), '0', 'aaaaaaaa')) AS n"),
+        "too_big: string or blob too big");
 }
 
 static void what_changes_no_connection_is_allowed(void **state)
@@ -590,6 +699,9 @@ int main(void)
         TEST(failures_have_their_kind),
         TEST(nothing_is_made_in_temp),
         TEST(foreign_keys_are_deferred_within_a_transaction_alone),
+        TEST(statements_have_limits),
+        TEST(long_texts_are_searched_in_linear_time),
+        TEST(functions_do_as_those_they_replace),
         TEST(what_changes_no_connection_is_allowed),
         TEST(search_works_with_triggers_and_on_a_new_connection),
         TEST(several_statements_are_done_together_or_not_at_all),
