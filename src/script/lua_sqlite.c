@@ -141,7 +141,7 @@ static int core_open(lua_State *L)
         .readers = (unsigned)option(L, "readers"),
         .timeout_ms = (uint32_t)option(L, "timeout_ms"),
         .loop = vm->loop,
-        .pool = vm->pool,
+        .pool = vm->sql_pool ? vm->sql_pool : vm->pool,
     };
     if (!vm->pool)
         return luaL_error(L, "a database needs the server's threads, which are not there");

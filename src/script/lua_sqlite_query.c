@@ -174,7 +174,8 @@ static int finish(lua_State *L, struct job *job)
     return push_rows(L, q);
 }
 
-static const struct job_ops ops = {.run = run, .finish = finish, .release = release, .stop = stop};
+static const struct job_ops ops = {
+    .run = run, .finish = finish, .release = release, .stop = stop, .database = true};
 
 static struct query_job *new_job(lua_State *L, enum sqlite_mode mode)
 {

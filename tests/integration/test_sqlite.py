@@ -1,4 +1,5 @@
 """Databases in a running server: real files, several workers, handlers that end in the midst of things."""
+import contextlib
 import os
 import re
 import resource
@@ -239,6 +240,28 @@ def test_a_slow_query_holds_nobody_up(serve):
         assert post(server, "/add/x").status_code == 201
         a.assert_silent()
     assert ask(server, "/count").body == b"1"
+
+
+def test_slow_queries_delay_no_other_calls(serve):
+    """As many as there are threads for databases, and as many again that wait for one."""
+    server = serve({"scripts/main.lua": f"""
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        local gzip = require "lunette.gzip"
+        local dbs = {{}}
+        for i = 1, 8 do dbs[i] = sqlite.open(i .. ".db") end
+        app.get("/slow/:n{{int}}", function(req) return app.json(dbs[req.params.n]:value("{ENDLESS}")) end)
+        app.get("/zip", function() return app.text(#gzip.compress(("x"):rep(4 << 20))) end)
+        app.post("/save", function(req) return app.text(req.parts[1]:save_as("saved.bin") and "saved" or "not") end)
+        """}, "--workers", "1")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.wire()) for _ in range(8)]
+        for i, client in enumerate(clients):
+            client.get(f"/slow/{i + 1}")
+        time.sleep(0.5)  # they have their threads
+        assert int(ask(server, "/zip").body) > 0
+        assert post(server, "/save", files={"f": ("x.bin", b"y" * 300_000)}).text == "saved"
+        for client in clients:
+            client.assert_silent()
 
 
 def test_nothing_is_lost_among_writers_of_two_workers(serve):
@@ -489,7 +512,7 @@ def test_the_bounds_of_databases_are_shown(make_site):
     shown = subprocess.run([LUNETTE, "limits", make_site({"scripts/main.lua": MAIN})], capture_output=True,
                            text=True, timeout=30, check=True).stdout
     for name in ("values of one call of SQL", "bytes of one such call", "bytes of all under way",
-                 "a pattern of LIKE or GLOB", "the set of trim(x, set)", "depth of an expression"):
+                 "threads for databases", "statements that wait for one", "a pattern of LIKE or GLOB", "the set of trim(x, set)", "depth of an expression"):
         assert re.search(rf"^{re.escape(name)} +\d+\S*.* fixed, in each worker$", shown, re.M), name
 
 
