@@ -102,9 +102,12 @@ static int finish_opening(lua_State *L, struct job *job)
     o->options.path = NULL; // it is the database's
     if (*slot)
         return 1;
-    if (err == EMFILE)
-        return luaL_error(L, "%d databases are open in this worker already", DATABASES_MAX);
-    return luaL_error(L, "not enough memory");
+    if (err != EMFILE)
+        return luax_fail(L, err);
+    lua_pushnil(L);
+    lua_pushfstring(L, "%d databases are open in this worker already", DATABASES_MAX);
+    lua_pushliteral(L, "EMFILE");
+    return 3;
 }
 
 static lua_Integer option(lua_State *L, const char *name)
@@ -215,8 +218,8 @@ static void push_lease(lua_State *L)
     luaL_setmetatable(L, LUA_SQLITE_LEASE);
 }
 
-// take(database, use) → a lease, to be closed; or nil and why: "late", "closed", or "own" when the caller
-// would wait for itself
+// take(database, use) → a lease, to be closed; or nil and why: "late", "closed", "memory", or "own" when the
+// caller would wait for itself
 static int core_take(lua_State *L)
 {
     static const char *const uses[] = {"read", "loop", "write", "transaction", NULL};
@@ -244,7 +247,7 @@ static int core_take(lua_State *L)
     case TAKEN_LATER:
         return co_wait(L, &w->wait);
     default:
-        return luaL_error(L, "not enough memory");
+        return not_taken(L, "memory");
     }
 }
 

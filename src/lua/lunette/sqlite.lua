@@ -10,7 +10,10 @@
 -- ("scripts/main.lua:6"); tostring makes a line of it. kind is one of "constraint", "busy" (no turn
 -- within `timeout`), "full", "readonly", "corrupt", "io", "open", "sql" (a mistake in the SQL), "denied"
 -- (SQL that is not for scripts, see below), "misuse" (of these functions), "too_big", "mismatch",
--- "memory", "interrupt", "abort", "version" (see migrate), "other".
+-- "memory", "interrupt", "abort", "internal" (a mistake in SQLite), "version" (see migrate), "other".
+-- All of them are raised, by sqlite.open as well: a site without its database has no way on. What is not of
+-- databases has no kind: a wait where none is possible, and what ends the handler itself (its memory, a 503
+-- when too many calls wait for threads).
 --
 -- Values: nil is NULL, booleans are 1 and 0, integers stay 64-bit integers; strings are text, and
 -- sqlite.blob(s) is a blob. In rows a NULL is absent; of columns with the same name the last counts. A ?
@@ -46,7 +49,7 @@ local calls = require "lunette.sqlite_calls"
 local loops = require "lunette.sqlite_loops"
 local transact = require "lunette.sqlite_tx"
 
-local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
+local misuse, expect, check_options = calls.misuse, calls.expect, calls.check_options
 local raise, read, write = calls.raise, calls.read, calls.write
 
 local sqlite = {}
@@ -252,11 +255,37 @@ local function find_opened(path, settings, opts)
     return db
 end
 
+-- Turns of 20 ms in which threads close the databases that were collected.
+local ROOM_TURNS = 50
+
+-- A database of the core, to be closed unless it is kept. Those that nobody has any more count until they are
+-- collected, which may be never without need, and closed.
+local function open_core(path, settings)
+    local file = path ~= ":memory:" and path or nil
+    local database, message, code = core.open(lunette_core.data, file, settings)
+    if code == "EMFILE" and not database then collectgarbage() end
+    for _ = 1, ROOM_TURNS do
+        if database or code ~= "EMFILE" then break end
+        task.sleep(0.02)
+        database, message, code = core.open(lunette_core.data, file, settings)
+    end
+    if database then return database end
+    local kind, name = "open", "SQLITE_CANTOPEN"
+    if code == "ENOMEM" then kind, name = "memory", "SQLITE_NOMEM" end
+    raise(kind, ("%s cannot be opened: %s"):format(path, message), name)
+end
+
 -- Raises unless there is a database in the file.
 local function try(database, path)
     local lease <close> = calls.take(database, "read")
     local ok, kind, message, code = core.query(lease, "value", "PRAGMA schema_version")
     if not ok then raise(kind, ("%s cannot be opened: %s"):format(path, message), code) end
+end
+
+local Opening = {}
+
+function Opening.__close(self)
+    if self.database then core.close(self.database) end
 end
 
 -- A database in data/path, which is made when it is missing; or ":memory:". Options: timeout (for a
@@ -268,16 +297,12 @@ function sqlite.open(path, opts)
     local settings = check_opts(opts)
     local db = find_opened(path, settings, opts)
     if db then return db end
-    local file = path ~= ":memory:" and path or nil
-    local database, message = core.open(lunette_core.data, file, settings)
-    if not database then
-        raise("open", ("%s cannot be opened: %s"):format(path, message), "SQLITE_CANTOPEN")
-    end
-    db = setmetatable({ database = database, path = path, settings = settings }, Db)
-    try(database, path)
+    local opening <close> = setmetatable({ database = open_core(path, settings) }, Opening)
+    try(opening.database, path)
     local meanwhile = find_opened(path, settings, opts)
     if meanwhile then return meanwhile end
-    opened[path] = db
+    db = setmetatable({ database = opening.database, path = path, settings = settings }, Db)
+    opened[path], opening.database = db, nil
     return db
 end
 

@@ -6,6 +6,7 @@
 
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"
+local suggest = require "lunette.suggest"
 
 local calls = {}
 
@@ -28,6 +29,30 @@ function calls.raise(kind, message, code, sql)
     error(setmetatable(e, Error), 0)
 end
 
+-- Misuse of these functions: a format and its values.
+function calls.misuse(format, ...)
+    calls.raise("misuse", format:format(...), "SQLITE_MISUSE")
+end
+
+-- Raises unless v has the type; what names the value.
+function calls.expect(v, kind, what)
+    if type(v) ~= kind then
+        calls.misuse("%s must be a %s, not %s", what, kind, errors.kind(v))
+    end
+end
+
+-- Raises for keys of opts that `known` lacks; nil is {}.
+function calls.check_options(opts, known, what)
+    if opts == nil then return {} end
+    calls.expect(opts, "table", what .. ": the options")
+    for key in pairs(opts) do
+        if not known[key] then
+            calls.misuse("%s: unknown option %q%s", what, tostring(key), suggest.hint(key, known))
+        end
+    end
+    return opts
+end
+
 -- Whether e is an error of a database.
 function calls.is_error(e)
     return getmetatable(e) == Error
@@ -43,6 +68,7 @@ end
 
 local NOT_TAKEN = {
     closed = { "misuse", "the database is closed", "SQLITE_MISUSE" },
+    memory = { "memory", "not enough memory", "SQLITE_NOMEM" },
     late = { "busy", "the database was not free in time", "SQLITE_BUSY" },
     own = {
         "misuse",

@@ -170,6 +170,43 @@ static void the_values_of_a_call_have_a_bound(void **state)
     tell(*state, stories);
 }
 
+static void misuse_has_its_kind(void **state)
+{
+    static const char *const slips[] = {
+        "db.exec('SELECT 1')",
+        "db:rows()",
+        "db:rows('SELECT ?', {})",
+        "db:rows('SELECT ?', print)",
+        "db:transaction('x')",
+        "db:migrate(1)",
+        "db:migrate{5}",
+        "db:migrate{'x', extra = 'y'}",
+        "db:transaction(function(tx) tx.exec 'x' end)",
+        "db:transaction(function(tx) tx:transaction(1) end)",
+        "db:transaction(function(tx) db:exec 'SELECT 1' end)",
+        "db:transaction(function(tx) return tx end):exec 'SELECT 1'",
+        "sqlite.open(nil)",
+        "sqlite.open '../x.db'",
+        "sqlite.open '/tmp/x.db'",
+        "sqlite.open 'a/'",
+        "sqlite.open 'a\\0b'",
+        "sqlite.open('y.db', {timeot = 1})",
+        "sqlite.open('y.db', {timeout = 'x'})",
+        "sqlite.open('y.db', {readers = 1})",
+        "sqlite.open('y.db', {synchronous = 1})",
+        "sqlite.open('y.db', 7)",
+        "sqlite.open('x.db', {timeout = 2})",
+        "sqlite.blob(7)",
+    };
+    char chunk[256];
+    for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        snprintf(chunk, sizeof chunk,
+                 "local ok, e = pcall(function() %s end) return ok, e.kind, e.code, e.place",
+                 slips[i]);
+        expect(*state, chunk, "false,misuse,SQLITE_MISUSE,t:1");
+    }
+}
+
 static void a_path_through_a_link_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -366,10 +403,37 @@ static void a_closed_database_says_so(void **state)
 static void many_databases_are_refused(void **state)
 {
     struct fixture *f = *state;
+    expect(
+        f,
+        "local kept = {} for i = 1, 300 do local ok, e = pcall(sqlite.open, i .. '.db')"
+        " if not ok then return #kept > 200, e.kind, (e.message:gsub('^.-: ', '')) end kept[i] = e end",
+        "true,open,256 databases are open in this worker already");
+    // Those that nobody has any more make room.
+    expect(
+        f,
+        "collectgarbage() task.sleep(0.3) for i = 1, 300 do sqlite.open('lost' .. i .. '.db') end return 'all'",
+        "all");
+}
+
+// A failure gives up what it had, though nothing is collected.
+static void a_database_that_cannot_be_opened_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    write_file(f, "data/text.db", "This is a text, and no database.");
     expect(f,
-           "local kept = {} for i = 1, 300 do local ok, e = pcall(sqlite.open, i .. '.db')"
-           " if not ok then return #kept > 200, (e:gsub('^.-: ', '')) end kept[i] = e end",
-           "true,256 databases are open in this worker already");
+           "collectgarbage 'stop' for i = 1, 300 do local ok, e = pcall(sqlite.open, 'text.db')"
+           " if ok or e.kind ~= 'corrupt' then return i, tostring(e) end end"
+           " local kept = {} for i = 1, 200 do kept[i] = sqlite.open(i .. '.db') end"
+           " collectgarbage 'restart' return #kept",
+           "200");
+    // Of those who open a file at the same moment all get one database.
+    expect(
+        f,
+        "collectgarbage() task.sleep(0.3) collectgarbage 'stop' for i = 1, 40 do local hs = {}"
+        " for n = 1, 8 do hs[n] = task.spawn(sqlite.open, 'same.db') end"
+        " local db = hs[1]:join() for n = 2, 8 do if hs[n]:join() ~= db then return 'another' end end"
+        " db:close() task.sleep(0.001) end collectgarbage 'restart' return 'one'",
+        "one");
 }
 
 // What a handler was doing when it was cancelled, killed, or its state freed.
@@ -535,6 +599,8 @@ int main(void)
         SQLITE(a_turn_that_does_not_come_is_busy),
         SQLITE(a_closed_database_says_so),
         SQLITE(many_databases_are_refused),
+        SQLITE(a_database_that_cannot_be_opened_is_closed),
+        SQLITE(misuse_has_its_kind),
         SQLITE(what_is_cancelled_is_undone),
         SQLITE(what_is_killed_is_undone),
         SQLITE(what_ends_with_its_state_is_undone),
