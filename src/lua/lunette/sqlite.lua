@@ -94,7 +94,8 @@ function Db:value(sql, ...)
 end
 
 -- for row in db:each(sql, …) do … end: the rows as they were when the loop began, some at a time,
--- however many there are. It holds a connection until it ends or is left. Rows of a statement that
+-- however many there are. It holds a connection from its first step until it ends or is left: that is what
+-- `for` does; who steps the iterator by hand closes its fourth value, too. Rows of a statement that
 -- writes, and of :memory:, are all read first.
 function Db:each(sql, ...)
     local database = handle(self, "each")

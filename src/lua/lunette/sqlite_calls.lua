@@ -69,7 +69,6 @@ end
 local NOT_TAKEN = {
     closed = { "misuse", "the database is closed", "SQLITE_MISUSE" },
     memory = { "memory", "not enough memory", "SQLITE_NOMEM" },
-    late = { "busy", "the database was not free in time", "SQLITE_BUSY" },
     own = {
         "misuse",
         "this handler is in a transaction of the database, and would wait for itself: use tx",
@@ -77,10 +76,32 @@ local NOT_TAKEN = {
     },
 }
 
--- A lease of a connection, to be closed.
-function calls.take(database, use, sql)
-    local lease, why = core.take(database, use)
-    if lease then return lease end
+-- Where the transaction that a database is in was begun, or the last one: database → place.
+local begun = setmetatable({}, { __mode = "k" })
+
+-- Who has the connection that did not come free.
+local function holder(database, use, loops, in_transaction)
+    if use == "loop" then
+        return loops > 0 and (": %d loop%s over rows %s open"):format(loops, loops == 1 and "" or "s",
+            loops == 1 and "is" or "are") or ""
+    end
+    if use == "read" or not in_transaction then return "" end
+    return (": the transaction begun at %s has it"):format(begun[database] or "?")
+end
+
+-- A transaction of fn has the connection that writes.
+function calls.begun(database, fn)
+    begun[database] = errors.place() or errors.defined_at(fn) -- a tail call has no line
+end
+
+-- A lease of a connection, to be closed: lease, where it was made before (core.lease).
+function calls.take(database, use, sql, lease)
+    local taken, why, loops, in_transaction = core.take(database, use, lease)
+    if taken then return taken end
+    if why == "late" then
+        calls.raise("busy", "the database was not free in time" ..
+            holder(database, use, loops, in_transaction), "SQLITE_BUSY", sql)
+    end
     local kind, message, code = table.unpack(NOT_TAKEN[why])
     calls.raise(kind, message, code, sql)
 end

@@ -103,6 +103,7 @@ end
 -- fn(tx) in a transaction. unchecked: without a look at foreign keys; the lease's end puts that right.
 local function transact(database, fn, unchecked)
     local lease <close> = calls.take(database, "transaction", "BEGIN IMMEDIATE")
+    calls.begun(database, fn)
     if unchecked then control(lease, "PRAGMA foreign_keys=OFF") end
     control(lease, "BEGIN IMMEDIATE")
     local tx <close> = setmetatable({ lease = lease, depth = 0 }, Tx)

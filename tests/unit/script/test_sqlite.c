@@ -369,12 +369,32 @@ static void a_turn_that_does_not_come_is_busy(void **state)
     static const struct story stories[] = {
         {"return db:transaction(function(tx) local ok, e = pcall(function()"
          " task.all {function() db:exec 'DELETE FROM t' end} end) return ok, e.kind, e.message end)",
-         "false,busy,the database was not free in time"},
+         "false,busy,the database was not free in time: the transaction begun at t:1 has it"},
+        {"local h h = task.spawn(function()\n db:transaction(function() task.sleep(1.4) end) end) task.sleep(0)"
+         " local ok, e = pcall(db.transaction, db, print) h:join() return e.message",
+         "the database was not free in time: the transaction begun at t:2 has it"},
         // Loops leave one reader to the others.
         {"local n = 0 for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do"
-         " n = n + db:value 'SELECT 1' local ok, e = pcall(db.each, db, 'SELECT 1')"
-         " n = n + (ok and 10 or 1) return n, e.kind end end",
-         "2,busy"},
+         " n = n + db:value 'SELECT 1' "
+         " local ok, e = pcall(function() for _ in db:each 'SELECT 1' do end end)"
+         " n = n + (ok and 10 or 1) return n, e.kind, e.message, e.place end end",
+         "2,busy,the database was not free in time: 2 loops over rows are open,t:1"},
+        // What is made and not begun holds nothing; what is begun, and left, until it is closed.
+        {"local a, b, c = db:each 'SELECT 1 AS x', db:each 'SELECT 2', db:each 'SELECT 3'"
+         " for r in db:each 'SELECT 4' do for _ in db:each 'SELECT 5' do return 'free' end end",
+         "free"},
+        {"local a, _, _, lease = db:each 'SELECT 1 AS x UNION SELECT 2' local first = a().x"
+         " local closing <close> = lease return first, a().x, a(), a()",
+         "1,2,nil,nil"},
+        {"local it, _, _, lease = db:each 'SELECT 1 AS x' local h = task.spawn(pcall, it)"
+         " local closing <close> = lease local x = it().x local ok, e = h:join()"
+         " return x, ok, e.kind, e.message",
+         "1,false,misuse,another task is at the first step of this loop"},
+        {"local it = db:each 'SELECT nonsense' local ok, e = pcall(it) return ok, e.kind, it()",
+         "false,sql,nil"},
+        {"for row in db:each 'WITH x(a) AS (SELECT 31) INSERT INTO t (a) SELECT a FROM x RETURNING a' do"
+         " return row.a, db:exec('DELETE FROM t WHERE a = 31').changes end",
+         "31,1"},
         {"for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do return 'free again' end end",
          "free again"},
         {"for _ in db:each 'SELECT 1' do error 'x' end", "error: t:1: x"},
