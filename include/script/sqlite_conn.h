@@ -38,6 +38,9 @@ struct sqlite_setup {
     const char *path;    // absolute; NULL: in memory, and so one connection only
     unsigned statements; // that a connection keeps prepared at most
     bool full;           // synchronous=FULL: a commit survives a power failure at once
+    // Set by the first connection that finds that the file system cannot have a write-ahead log, which is
+    // in the log then.
+    atomic_bool without_wal;
 };
 
 struct sqlite_stmt {
@@ -49,7 +52,7 @@ struct sqlite_stmt {
 };
 
 struct sqlite_conn {
-    const struct sqlite_setup *setup;
+    struct sqlite_setup *setup;
     bool reader;        // cannot write
     struct sqlite3 *db; // NULL: not open
     struct sqlite_guard guard;

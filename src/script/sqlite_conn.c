@@ -1,6 +1,7 @@
 // Connections and their statements: see the header.
 #include "script/sqlite_conn.h"
 
+#include "base/log.h"
 #include "script/sqlite_function.h"
 
 #include <assert.h>
@@ -271,12 +272,34 @@ static void set_config(struct sqlite3 *db)
         sqlite3_db_config(db, config[i].option, config[i].on, NULL);
 }
 
+// The pragma's row: the mode that the file is in.
+static int see_mode(void *arg, int n, char **values, char **names)
+{
+    bool *wal = arg;
+    (void)names;
+    *wal = n == 1 && values[0] && strcmp(values[0], "wal") == 0;
+    return 0;
+}
+
+// SQLite goes on with what there is: a rollback journal, with which those who read wait for who writes.
+static void warn_without_wal(struct sqlite_setup *setup)
+{
+    if (!atomic_exchange_explicit(&setup->without_wal, true, memory_order_relaxed))
+        log_write(LOG_WARN,
+                  "%s has no write-ahead log, which its file system cannot do: calls that read it "
+                  "wait for those that write, and may be \"busy\"",
+                  setup->path);
+}
+
 // The switch to a write-ahead log needs the file for itself, and does not always ask on_busy.
 static bool use_wal(struct sqlite_conn *c, struct sqlite_failure *f)
 {
     static const char wal[] = "PRAGMA journal_mode=WAL";
     for (int tries = 0;; tries++) {
-        int rc = sqlite3_exec(c->db, wal, NULL, NULL, NULL);
+        bool is_wal = false;
+        int rc = sqlite3_exec(c->db, wal, see_mode, &is_wal, NULL);
+        if (rc == SQLITE_OK && !is_wal)
+            warn_without_wal(c->setup);
         if (rc == SQLITE_OK)
             return true;
         if ((rc & 0xff) != SQLITE_BUSY || !may_wait(c)) {

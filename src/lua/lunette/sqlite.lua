@@ -20,7 +20,8 @@
 -- takes the next value; :name, @name and $name take theirs from one table, where what is absent is NULL
 -- and what the SQL does not name is an error.
 --
--- Each file is in WAL mode, so that those who read never wait for one who writes. Of those who write
+-- Each file is in WAL mode, so that those who read never wait for one who writes; where the file system
+-- cannot do that (some network ones) the log says so once. Of those who write
 -- one goes at a time, in the order in which they came, and a transaction from its begin to its end.
 -- `timeout` is how long a call waits for its turn, whichever worker has it. What a handler that is
 -- cancelled was doing is broken off, and its transaction rolled back.

@@ -238,6 +238,28 @@ static void a_file_that_cannot_be_opened_is_named(void **state)
            "corrupt,SQLITE_NOTADB");
 }
 
+// SQLite's ways to a file without shared memory are as a file system that cannot map it.
+static void a_file_system_without_wal_is_warned_of_once(void **state)
+{
+    struct fixture *f = *state;
+    char text[4096], warning[256];
+    assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find("unix-none"), 1), SQLITE_OK);
+    logged(
+        f,
+        "local y = sqlite.open 'y.db' y:exec 'CREATE TABLE t (a); INSERT INTO t VALUES (1)'"
+        " task.all {function() y:value 'SELECT a FROM t' end, function() y:value 'SELECT a FROM t' end}"
+        " return y:value 'PRAGMA journal_mode'",
+        text, sizeof text);
+    assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find("unix"), 1), SQLITE_OK);
+    assert_string_equal(f->result, "delete");
+    snprintf(warning, sizeof warning, "%s/data/y.db has no write-ahead log", f->site);
+    const char *first = strstr(text, warning);
+    assert_non_null(first);
+    assert_null(strstr(first + 1, warning));
+    logged(f, "return sqlite.open 'z.db':value 'SELECT 1'", text, sizeof text);
+    assert_string_equal(text, "");
+}
+
 static void transactions_commit_or_roll_back(void **state)
 {
     static const struct story stories[] = {
@@ -612,6 +634,7 @@ int main(void)
         SQLITE(the_values_of_a_call_have_a_bound),
         SQLITE(a_path_through_a_link_is_refused),
         SQLITE(a_file_that_cannot_be_opened_is_named),
+        SQLITE(a_file_system_without_wal_is_warned_of_once),
         SQLITE(transactions_commit_or_roll_back),
         SQLITE(memory_is_one_connection),
         SQLITE(migrations_are_applied_once),
