@@ -60,13 +60,13 @@ struct sqlite_conn {
     struct sqlite_stmt *kept;    // prepared, the one used last first
     unsigned cursor_count, kept_count;
     uint64_t cursors_begun;
-    uint64_t rows_inserted; // by whatever: statements, triggers, virtual tables
-    int64_t row_inserted;   // the rowid of the last of them
-    uint64_t deadline; // on sqlite_conn_now(): until when it waits for other connections' locks
-    atomic_bool stop;  // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
-    bool transaction;  // begun by QUERY_DO
-    bool unchecked;    // so are foreign keys that are not looked at
-    bool bad;          // a failure after which it is not used again
+    int64_t row_watched; // whether a row with this rowid
+    bool row_inserted;   // was inserted, by whatever: a statement, a trigger, a virtual table
+    uint64_t deadline;   // on sqlite_conn_now(): until when it waits for other connections' locks
+    atomic_bool stop;    // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
+    bool transaction;    // begun by QUERY_DO
+    bool unchecked;      // so are foreign keys that are not looked at
+    bool bad;            // a failure after which it is not used again
 };
 
 // Milliseconds of the monotonic clock.

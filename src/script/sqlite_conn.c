@@ -64,10 +64,7 @@ static void on_update(void *arg, int what, const char *database, const char *tab
 {
     struct sqlite_conn *c = arg;
     (void)database, (void)table;
-    if (what != SQLITE_INSERT)
-        return;
-    c->rows_inserted++;
-    c->row_inserted = rowid;
+    c->row_inserted = c->row_inserted || (what == SQLITE_INSERT && rowid == c->row_watched);
 }
 
 // Statements --------------------------------------------------------------------------------------

@@ -163,12 +163,10 @@ static void run_cursor(struct sqlite_conn *c, struct sqlite_query *q, struct sql
 // The id of the last row that a statement inserted is what last_insert_rowid() gives, which is left alone:
 // the next statement may ask for it. An INSERT that inserts nothing (OR IGNORE, DO UPDATE) leaves it at what
 // it was before, and so does one into a table WITHOUT ROWID; but a new row may have the same id, too.
-static void note_insert(struct sqlite_conn *c, struct sqlite_query *q, int64_t id_before,
-                        uint64_t rows_before)
+static void note_insert(struct sqlite_conn *c, struct sqlite_query *q)
 {
     int64_t id = sqlite3_last_insert_rowid(c->db);
-    bool same = c->rows_inserted > rows_before && c->row_inserted == id;
-    if (id == id_before && !same)
+    if (id == c->row_watched && !c->row_inserted)
         return;
     q->inserted = true;
     q->last_id = id;
@@ -178,14 +176,14 @@ static void note_insert(struct sqlite_conn *c, struct sqlite_query *q, int64_t i
 static void run_counted(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)
 {
     int64_t before = sqlite3_total_changes64(c->db);
-    int64_t id_before = sqlite3_last_insert_rowid(c->db);
-    uint64_t rows_before = c->rows_inserted;
+    c->row_watched = sqlite3_last_insert_rowid(c->db);
+    c->row_inserted = false;
     bool inserts = s->inserts; // s may be gone then
     run_cursor(c, q, s);
     if (sqlite3_total_changes64(c->db) != before)
         q->changes += sqlite3_changes64(c->db);
     if (inserts)
-        note_insert(c, q, id_before, rows_before);
+        note_insert(c, q);
 }
 
 static void run_statement(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)

@@ -1,7 +1,6 @@
 -- Transactions of lunette.sqlite, and savepoints in them.
 
 local core = require "lunette.sqlite_core"
-local errors = require "lunette.errors"
 local calls = require "lunette.sqlite_calls"
 local loops = require "lunette.sqlite_loops"
 

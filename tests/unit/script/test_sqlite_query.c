@@ -187,6 +187,10 @@ static void the_last_rowid_is_left_to_sql(void **state)
     assert_string_equal(rows(b, "SELECT p FROM c"), "p 42");
     assert_string_equal(exec(b, "DELETE FROM c"), "1 changes");
     assert_string_equal(exec(b, "INSERT INTO c VALUES (7)"), "1 changes, id 1"); // the same again
+    exec(
+        b,
+        "CREATE TRIGGER i AFTER INSERT ON c BEGIN INSERT INTO log VALUES (900); END; DELETE FROM c");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (8)"), "1 changes, id 1"); // and another's
     assert_string_equal(exec(b, "CREATE TABLE d AS SELECT 1 AS x"), "0 changes");
 }
 
