@@ -13,6 +13,7 @@ local value = {}
 value.DEPTH = 4      -- tables in each other
 value.ITEMS = 20     -- members of one table
 value.STRING = 200   -- bytes of a string
+value.LOOKED = 4000  -- of it that are looked at
 value.TOTAL = 2000   -- bytes of all, about
 local KEYS = 500     -- of a table that are looked at
 
@@ -38,6 +39,41 @@ function value.mask(s)
     return format("%s… (%d bytes)", n > 3 * SHOWN and sub(s, 1, SHOWN) or "", n)
 end
 
+-- Whether all strings in a table of that name are secrets: those of cookies are, those of a session not.
+local function hides_members(name)
+    return value.is_secret(name) and not find(lower(name), "session")
+end
+
+local NESTED = 8 -- URLs in each other; what is deeper is a secret
+
+local function decode(s)
+    return (gsub(s, "%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+value.decode = decode
+
+local mask_pairs
+
+-- What is shown of a pair in a query. The value may be a URL itself, as sent or percent-encoded.
+local function pair_text(name, v, depth)
+    if value.is_secret(decode(name)) or depth > NESTED then return name .. "=" .. value.mask(v) end
+    local plain = decode(v)
+    local text = mask_pairs(plain, depth + 1)
+    return name .. "=" .. (text == plain and v or text)
+end
+
+function mask_pairs(s, depth)
+    s = gsub(s, "(://[^/?#@%s:]*):([^/?#@%s]+)@", function(user, password)
+        return user .. ":" .. value.mask(password) .. "@"
+    end)
+    if not find(s, "=", 1, true) then return s end
+    -- The border keeps a long text without pairs from being looked through again from every byte of it.
+    return (gsub(s, "%f[^\0?&;#=%s]([^\0?&;#=%s]+)=([^&%s]*)", function(name, v) return pair_text(name, v, depth) end))
+end
+
+-- A target, a query, a Referer or any text with such in it: with secrets masked, "/a?token=abcd… (32 bytes)&q=1".
+function value.mask_pairs(s) return mask_pairs(s, 0) end
+
 local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ['"'] = '\\"',
     ["\\"] = "\\\\" }
 
@@ -51,10 +87,11 @@ local function cut(s, n)
 end
 value.cut = cut
 
--- A string as it could stand in Lua, cut: "a\nb"… (1234 bytes).
+-- A string as it could stand in Lua, cut, without secrets: "a\nb"… (1234 bytes).
 function value.quote(s)
-    local text = cut(s, value.STRING)
-    local cut_off = #text < #s
+    local whole = value.mask_pairs(cut(s, value.LOOKED))
+    local text = cut(whole, value.STRING)
+    local cut_off = #text < #whole or #s > value.LOOKED
     text = gsub(text, '[%c"\\\x7F]', escape)
     if not utf8_len(text) then text = gsub(text, "[\x80-\xFF]", escape) end
     return format('"%s"%s', text, cut_off and format("… (%d bytes)", #s) or "")
@@ -133,20 +170,21 @@ local function print_key(state, key)
     put(state, "]")
 end
 
-local function print_member(state, t, key, named, depth)
+-- secret: all strings of t are.
+local function print_member(state, t, key, named, depth, secret)
     if named then
         print_key(state, key)
         put(state, " = ")
     end
     local v = rawget(t, key)
-    if named and type(v) == "string" and value.is_secret(key) then
+    if type(v) == "string" and (secret or named and value.is_secret(key)) then
         put(state, value.mask(v))
     else
-        print_value(state, v, depth + 1)
+        print_value(state, v, depth + 1, secret or named and hides_members(key))
     end
 end
 
-local function print_table(state, t, depth)
+local function print_table(state, t, depth, secret)
     local name = name_of(t)
     if name and OPAQUE[name] then return put(state, name) end
     if name then put(state, name .. " ") end
@@ -164,7 +202,7 @@ local function print_table(state, t, depth)
         end
         if shown > 0 then put(state, ", ") end
         shown = shown + 1
-        print_member(state, t, key, named, depth)
+        print_member(state, t, key, named, depth, secret)
     end
     for i = 1, math.min(n, value.ITEMS) do member(i, false) end
     more = more or n > value.ITEMS
@@ -174,16 +212,17 @@ local function print_table(state, t, depth)
     put(state, more and ", … }" or " }")
 end
 
-function print_value(state, v, depth)
+function print_value(state, v, depth, secret)
     local kind = type(v)
-    if kind == "table" then return print_table(state, v, depth) end
+    if kind == "table" then return print_table(state, v, depth, secret) end
     put(state, plain[kind](v))
 end
 
--- The text of a value.
-function value.text(v)
+-- The text of a value; with the name that it has, which may be that of a secret.
+function value.text(v, name)
+    if type(v) == "string" and value.is_secret(name) then return value.mask(v) end
     local state = { out = {}, size = 0, seen = {} }
-    print_value(state, v, 0)
+    print_value(state, v, 0, hides_members(name))
     return concat(state.out)
 end
 
