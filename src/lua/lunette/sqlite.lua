@@ -5,7 +5,8 @@
 --   local r = db:exec("INSERT INTO note (title) VALUES (?)", title)     -- r.changes, r.last_id
 --   local notes = db:rows("SELECT * FROM note WHERE title LIKE :q", { q = "%moon%" })
 --
--- Statements run in threads of the worker that are for databases alone, so that a slow one suspends only its own handler. The first
+-- Statements run in threads of the worker that are for databases alone, so that a slow one suspends only its
+-- own handler. The first
 -- that fails raises an error, a table: kind, message, code ("SQLITE_CONSTRAINT_UNIQUE"), sql, place
 -- ("scripts/main.lua:6"); tostring makes a line of it. kind is one of "constraint", "busy" (no turn
 -- within `timeout`), "full", "readonly", "corrupt", "io", "open", "sql" (a mistake in the SQL), "denied"
@@ -291,7 +292,8 @@ function Opening.__close(self)
 end
 
 -- A database in data/path, which is made when it is missing; or ":memory:". Options: timeout (for a
--- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads for databases one is left to writes),
+-- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads for databases one
+-- is left to writes),
 -- statements (kept prepared by each connection: 64), synchronous ("normal": what was committed in the
 -- last moments before a power failure may be lost, the file stays whole; "full": none is lost).
 function sqlite.open(path, opts)
