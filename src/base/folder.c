@@ -63,6 +63,11 @@ int folder_remove(const char *path)
     return remove_entry(AT_FDCWD, path, -1, 0);
 }
 
+int folder_empty(int folder)
+{
+    return each(folder, remove_entry, -1, 1);
+}
+
 // Mirroring
 
 static mode_t kind_of(int folder, const char *name, mode_t *mode)
