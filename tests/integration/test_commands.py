@@ -664,7 +664,7 @@ def test_folders_that_are_no_sites(place):
         assert (done.returncode, done.stdout) == (1, "") and "lunette: " in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupted_look_leaves_nothing(make_site, number):
     folder = make_site({"scripts/main.lua": """\
         assert(io.open(require "lunette".data .. "/begun", "w")):close()
@@ -679,3 +679,40 @@ def test_an_interrupted_look_leaves_nothing(make_site, number):
     else:
         os.kill(t.pid, number)
     assert t.end() == 128 + number and list(temp.iterdir()) == []
+
+
+def test_a_look_that_is_ended_at_any_moment_leaves_nothing(make_site):
+    folder = make_site({"scripts/main.lua": 'require "lunette.task".sleep(1000)'})
+    temp = folder / "temp"
+    temp.mkdir()
+    for i in range(40):
+        with subprocess.Popen([LUNETTE, "check", folder], stdout=subprocess.DEVNULL,
+                              env={**ENV, "TMPDIR": str(temp)}) as process:
+            time.sleep(i * 0.001)
+            process.send_signal(signal.SIGTERM)
+            # By the signal itself as long as there is nothing to remove.
+            assert process.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM), i
+        assert list(temp.iterdir()) == [], i
+
+
+def test_a_look_that_may_not_be_hung_up_goes_on(make_site):
+    folder = make_site({"scripts/main.lua": """\
+        assert(io.open(require "lunette".data .. "/begun", "w")):close()
+        require "lunette.task".sleep(0.5)
+        """})
+    temp = folder / "temp"
+    temp.mkdir()
+    with subprocess.Popen(["nohup", LUNETTE, "check", folder], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, env={**ENV, "TMPDIR": str(temp)}) as process:
+        eventually(lambda: list(temp.glob("*/begun")), 20)
+        process.send_signal(signal.SIGHUP)
+        assert "no errors: " in process.stdout.read()
+    assert process.returncode == 0 and list(temp.iterdir()) == []
+
+
+@pytest.mark.parametrize("top", ["temp", "."])
+def test_data_has_an_absolute_path_whatever_the_environment_says(make_site, top):
+    folder = make_site({"scripts/main.lua": 'assert(require "lunette".data:find("^/tmp/lunette%-%w+$"))'})
+    (folder / "temp").mkdir()
+    assert "no errors: " in said(folder, "check", env={"TMPDIR": top})
+    assert sorted(path.name for path in folder.iterdir()) == ["scripts", "temp"]

@@ -51,7 +51,7 @@ def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
                         **{"tests/b.lua": HEAD + 'test("more", function() end)'})
     done = run(folder, env=temporary, code=1)
     assert "  FAIL  dies\n        the process ended\n" in done.stdout
-    assert "Lua does not come back" in done.stderr
+    assert "Lua does not come back: in find called at tests/a_test.lua:6\n" in done.stderr
     assert "  ok    more" in done.stdout and "2 passed, 1 failed" in done.stdout
     assert "not ok 2 - tests/a_test.lua: dies" in run(folder, "--tap", env=temporary, code=1).stdout
 
