@@ -77,17 +77,12 @@ static int limits(const struct cli *cli)
     return status;
 }
 
-// Whether a command only looks at the site, and so leaves no data/ behind.
+// Whether a command only looks at the site, and so must not touch its data: an empty folder does for
+// what the scripts open, migrate and write while they load.
 static bool only_looks(const char *command)
 {
     return strcmp(command, "check") == 0 || strcmp(command, "routes") == 0 ||
            strcmp(command, "why") == 0;
-}
-
-static bool has_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
 }
 
 // What is wrong with the settings, as lunette check words everything. False: it is no place in them.
@@ -116,10 +111,9 @@ static int solo(struct cli *cli)
     if (!config_load(cli, &c, why)) {
         if (strcmp(cli->name, "check") != 0 || !report_setting(&c, why))
             fprintf(stderr, "lunette: %s\n", why);
-    } else {
+    } else if (solo_become(&c)) {
         job.secret_is_made = c.secret_is_made;
-        status = only_looks(cli->name) && !has_folder(c.data) ? scratch_run(&c, &job)
-                                                              : solo_run(&c, &job);
+        status = only_looks(cli->name) ? scratch_run(&c, &job) : solo_run(&c, &job);
     }
     config_fini(&c);
     return status;

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,8 +22,12 @@ static int load_there(void *arg)
 {
     struct look *look = arg;
     struct config own = *look->config;
+    struct solo_job job = *look->job;
+    struct stat st;
+    if (stat(own.data, &st) == 0)
+        job.unused_data = own.data;
     own.data = look->data;
-    return solo_run(&own, look->job);
+    return solo_run(&own, &job);
 }
 
 // The child's end as an exit status, as a shell says it.

@@ -140,6 +140,9 @@ static void on_loaded(void *arg, const char *error)
     struct solo *s = arg;
     struct co *co = co_new(s->generation->vm);
     s->error = error ? strdup(error) : NULL;
+    if (error && s->job->unused_data) // it may have failed for that
+        complain("the site was loaded with an empty folder as its data: %s is left alone",
+                 s->job->unused_data);
     if (!co || (error && !s->error)) {
         complain("out of memory");
         loop_stop(s->loop);
@@ -152,7 +155,7 @@ static void on_loaded(void *arg, const char *error)
 
 // The start --------------------------------------------------------------------------------------------
 
-static bool give_up_rights(struct solo *s)
+static bool give_up_rights(const struct solo *s)
 {
     char why[PRIVS_WHY_MAX];
     return !s->config->as_root || privs_drop_capabilities(why) || complain("%s", why);
@@ -337,6 +340,12 @@ static void take_down(struct solo *s)
         close(s->scripts);
     reach_fini(&s->reach);
     free(s->error);
+}
+
+bool solo_become(const struct config *c)
+{
+    char why[PRIVS_WHY_MAX];
+    return !c->as_root || c->stays_root || privs_become(&c->become, why) || complain("%s", why);
 }
 
 int solo_run(const struct config *c, const struct solo_job *job)

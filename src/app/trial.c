@@ -212,10 +212,10 @@ static int run_once(struct cli *cli)
     char why[CONFIG_WHY_MAX];
     struct run r = {.tap = cli->tap};
     int status = 1;
-    if (config_load(cli, &r.config, why))
-        status = run_files(&r);
-    else
+    if (!config_load(cli, &r.config, why))
         complain("%s", why);
+    else if (solo_become(&r.config))
+        status = run_files(&r);
     config_fini(&r.config);
     for (int i = 0; i < r.files; i++)
         free(r.file[i]);
