@@ -41,7 +41,7 @@ static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Unbuffered, since children write to the same descriptor.
 static void say(const char *format, ...)
 {
-    char text[PATH_MAX + 512];
+    char text[TRIAL_TITLE_MAX + 512];
     va_list args;
     va_start(args, format);
     int n = vsnprintf(text, sizeof text, format, args);
@@ -132,10 +132,11 @@ static int run_file(void *arg)
     return solo_run(&r->config, &job);
 }
 
-static void tell_end(struct run *r, const char *name, int status)
+// The child has made the title fit to be printed.
+static void tell_end(struct run *r, int status)
 {
     struct trial_score *s = r->score;
-    const char *what = s->running[0] ? s->running : "the file itself";
+    const char *what = s->running[0] ? s->running : s->itself;
     char how[64];
     if (WIFSIGNALED(status))
         snprintf(how, sizeof how, "the process was ended by signal %d (%s)", WTERMSIG(status),
@@ -144,8 +145,7 @@ static void tell_end(struct run *r, const char *name, int status)
         snprintf(how, sizeof how, "the process ended");
     s->failed++;
     if (r->tap)
-        say("not ok %u - tests/%s: %s\n  ---\n  message: %s\n  ...\n", s->passed + s->failed, name,
-            what, how);
+        say("not ok %u - %s\n  ---\n  message: %s\n  ...\n", s->passed + s->failed, what, how);
     else
         say("  FAIL  %s\n        %s\n", what, how);
 }
@@ -169,7 +169,7 @@ static void run_one(struct run *r, const char *name)
     }
     r->stopped = !s->started;
     if (s->started && !s->over && !r->attend.signal)
-        tell_end(r, name, status);
+        tell_end(r, status);
 }
 
 // After -------------------------------------------------------------------------------------------------
