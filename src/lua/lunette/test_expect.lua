@@ -11,10 +11,14 @@
 -- A colon does as well as a dot.
 
 local errors = require "lunette.errors"
-local show = require "lunette.test_show"
+local json = require "lunette.json"
+local show = require "lunette.show"
 local suggest = require "lunette.suggest"
 
 local misuse = errors.misuse
+
+local BOUNDS = { depth = 6, string = 400, total = 400, names = { [json.null] = "json.null" } }
+local function shown(v) return show.text(v, BOUNDS) end
 
 -- What a failed expectation raises: the sentence with its place.
 local Failure = { __name = "lunette.test.failure" }
@@ -56,7 +60,7 @@ local function difference_of_texts(a, b)
     while a:byte(at) == b:byte(at) do at = at + 1 end
     local from = math.max(1, at - BEFORE)
     local function part(s)
-        return (from > 1 and "…" or "") .. show.value(s:sub(from, from + LONG))
+        return (from > 1 and "…" or "") .. show.quote(s:sub(from, from + LONG))
             .. (#s > from + LONG and "…" or "")
     end
     return at, part(a), part(b)
@@ -75,17 +79,17 @@ local checks = {}
 
 function checks.equals(got, want)
     local path, x, y = difference(got, want, "", {})
-    if not path then return true, nil, "expected anything but " .. show.value(want) end
+    if not path then return true, nil, "expected anything but " .. shown(want) end
     local at, got_part, want_part = difference_of_texts(x, y)
     if at then
         return false, ("they differ at%s byte %d of %d and %d\nexpected: %s\ngot:      %s"):format(
             path ~= "" and " " .. path .. "," or "", at, #y, #x, want_part, got_part)
     end
     if path == "" then
-        return false, ("expected %s, got %s"):format(show.value(want), show.value(got))
+        return false, ("expected %s, got %s"):format(shown(want), shown(got))
     end
     return false, ("they differ at %s: expected %s, got %s\nexpected: %s\ngot:      %s"):format(
-        path, show.value(y), show.value(x), show.value(want), show.value(got))
+        path, shown(y), shown(x), shown(want), shown(got))
 end
 
 local function has_element(t, want)
@@ -106,8 +110,8 @@ function checks.contains(got, want)
         holds = has_element(got, want)
     end
     return holds or false,
-        ("expected something that contains %s, got %s"):format(show.value(want), show.value(got)),
-        ("expected nothing that contains %s, got %s"):format(show.value(want), show.value(got))
+        ("expected something that contains %s, got %s"):format(shown(want), shown(got)),
+        ("expected nothing that contains %s, got %s"):format(shown(want), shown(got))
 end
 
 function checks.matches(got, pattern)
@@ -116,12 +120,12 @@ function checks.matches(got, pattern)
     end
     local holds = type(got) == "string" and got:find(pattern) ~= nil
     return holds,
-        ("expected something that matches %s, got %s"):format(show.value(pattern), show.value(got)),
-        ("expected nothing that matches %s, got %s"):format(show.value(pattern), show.value(got))
+        ("expected something that matches %s, got %s"):format(shown(pattern), shown(got)),
+        ("expected nothing that matches %s, got %s"):format(shown(pattern), shown(got))
 end
 
 function checks.is_nil(got)
-    return got == nil, "expected nil, got " .. show.value(got), "expected anything but nil"
+    return got == nil, "expected nil, got " .. shown(got), "expected anything but nil"
 end
 
 function checks.raises(fn, pattern)
@@ -133,11 +137,11 @@ function checks.raises(fn, pattern)
     end
     local ok, e = pcall(fn)
     local text = ok or errors.text_of(e)
-    local wanted = pattern and " that matches " .. show.value(pattern) or ""
+    local wanted = pattern and " that matches " .. shown(pattern) or ""
     if ok then return false, ("expected an error%s, and nothing was raised"):format(wanted) end
     local holds = not pattern or text:find(pattern) ~= nil
-    return holds, ("expected an error%s, got %s"):format(wanted, show.value(text)),
-        ("expected no error%s, got %s"):format(wanted, show.value(text))
+    return holds, ("expected an error%s, got %s"):format(wanted, shown(text)),
+        ("expected no error%s, got %s"):format(wanted, shown(text))
 end
 
 -- The object --------------------------------------------------------------------------------------
