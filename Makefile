@@ -279,7 +279,7 @@ lint:
 	@clang-format --dry-run -Werror $(TIDY)
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
 	  --inline-suppr --suppress=missingIncludeSystem -Iinclude -D_GNU_SOURCE src
-	@if command -v luacheck >/dev/null; then luacheck -q src scripts tests/unit/lua; fi
+	@if command -v luacheck >/dev/null; then luacheck -q src scripts tests/*.lua tests/unit/lua; fi
 	@echo 'lint: clean'
 layers:
 	@.ci/layers

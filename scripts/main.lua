@@ -1,23 +1,27 @@
--- The repository's own site: what lunette is, with demonstrations that call the server the page
--- came from. The pages are in views/, a demonstration's routes in demos/, public files in ../site.
+-- The repository's own site: a guide to lunette, whose demonstrations call the server that the page
+-- came from, and a guest book. Texts are in views/, a demonstration's routes in demos/, public files
+-- in ../site.
 
 local app = require "lunette"
+local chapters = require "chapters"
 local page = require "page"
-local source = require "source"
 
--- What the start page shows. The code beside each demonstration is the text of the file that answers.
-local start = { title = "lunette: a web server that is programmed in Lua" }
 for _, name in ipairs {
-    "hello", "query", "headers", "json", "order", "upload", "cookies", "stream", "sleep",
-    "redirect", "status", "timing", "error",
+    "hello", "group", "timing", "error", "query", "headers", "cookies", "form", "json", "order",
+    "upload", "negotiate", "status", "redirect", "stream", "events", "version", "cached", "shared",
+    "gzip", "moon", "check", "session", "csrf", "signin", "limit", "sign", "tally", "sleep",
+    "together", "ticks", "settings", "log",
 } do
     require("demos." .. name)
-    start["code_" .. name] = source.figure("demos/" .. name .. ".lua")
 end
 
-app.get("/", function()
-    return page.answer("start.html", start)
+-- What every view may use.
+app.view(function()
+    return { chapters = chapters }
 end)
+
+require "guide"
+require "guestbook"
 
 -- A page for every error; a line of text for who did not ask for HTML.
 app.on_error("*", function(req, err)

@@ -12,8 +12,10 @@ local POLICY = table.concat({
 }, "; ")
 
 -- The page of a view, with a policy that lets nothing in from elsewhere.
-function page.answer(view, vars)
-    return app.render(view, vars, { ["Content-Security-Policy"] = POLICY })
+function page.answer(view, vars, status)
+    local headers = { ["Content-Security-Policy"] = POLICY }
+    if status then return app.render(view, vars, status, headers) end
+    return app.render(view, vars, headers) -- an error's page keeps its status
 end
 
 -- What went wrong, as HTML: "" but under --dev.

@@ -1,6 +1,8 @@
-// The buttons of the start page: each form's request is sent by fetch, and the answer shown beside
-// it. A form's action may hold {names}, which its fields fill; a button may have another action
-// (formaction) and method (data-method).
+// The buttons of the guide's demonstrations: each form's request is sent by fetch, and the answer
+// shown beneath it. A form's action may hold {names}, which its fields fill; a button may have another
+// action (formaction) and method (data-method). A field named header:X is sent as the header field X.
+// After an answer a field with data-from="x" holds the member x of its JSON, and one with
+// data-from-header="x" its header field x.
 "use strict";
 
 const clock = (since) => `${Math.round(performance.now() - since)} ms`;
@@ -24,15 +26,24 @@ function request(form, button) {
     });
     const query = new URLSearchParams();
     const hasNames = /{/.test(action) || button.hasAttribute("formaction") || method !== "GET";
-    if (!hasNames) for (const [name, value] of fields) query.append(name, value);
-    return { method, url: path + (`${query}` && `?${query}`) };
+    const headers = {};
+    for (const [name, value] of fields) {
+        if (name.startsWith("header:")) {
+            if (value) headers[name.slice(7)] = value;
+        } else if (!hasNames) {
+            query.append(name, value);
+        }
+    }
+    return { method, url: path + (`${query}` && `?${query}`), headers };
 }
 
 // One exchange in the answer box: what was asked, the status, the fields, room for the body.
 class Exchange {
-    constructor(box, { method, url }) {
+    constructor(box, { method, url, headers = {} }) {
         this.start = performance.now();
         this.asked = make("p", "asked", `${method} ${url}`);
+        for (const [name, value] of Object.entries(headers))
+            this.asked.append(make("span", "took", `${name}: ${value}`));
         this.body = make("pre");
         this.body.tabIndex = 0;
         this.body.setAttribute("aria-label", "Body of the answer");
@@ -58,9 +69,9 @@ class Exchange {
         this.asked.after(details);
     }
 
-    // Shows bytes as they come.
+    // Shows bytes as they come, and gives all of them as text.
     async read(response) {
-        if (!response.body) return;
+        if (!response.body) return "";
         const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
         for (;;) {
             const { done, value } = await reader.read();
@@ -68,16 +79,21 @@ class Exchange {
             this.body.append(value);
             this.body.scrollTop = this.body.scrollHeight;
         }
-        const type = response.headers.get("content-type") || "";
-        if (!type.startsWith("application/json")) return;
-        this.body.textContent = indent(this.body.textContent);
-        this.body.scrollTop = 0;
+        const text = this.body.textContent;
+        if (isJson(response)) {
+            this.body.textContent = indent(text);
+            this.body.scrollTop = 0;
+        }
+        return text;
     }
 
     fail(error) {
         this.body.append(`No answer: ${error.message}`);
     }
 }
+
+const isJson = (response) =>
+    /^application\/(problem\+)?json/.test(response.headers.get("content-type") || "");
 
 // JSON with a line for each member. The text is kept as it came, since numbers of JavaScript are
 // not exact to 64 bits.
@@ -96,17 +112,31 @@ const ACCEPT = "text/plain, application/json, */*;q=0.5";
 const fetchOptions = (method, headers) =>
     ({ method, cache: "no-store", headers: { Accept: ACCEPT, ...headers } });
 
-// What a form sends as its body: its fields and files as multipart/form-data, or its field "body" as
-// it stands, of the type in data-type; else nothing.
-function withBody(form, options) {
-    const { type } = form.dataset;
+// What a form sends as its body: its field "body" as it stands, of the type in data-type; else, where
+// it says its enctype, its fields, and files as multipart/form-data; else nothing.
+function bodyOf(form, options) {
+    const { type } = form.dataset, fields = new FormData(form);
+    if (options.method === "GET") return options;
     if (type) {
-        options.body = new FormData(form).get("body");
+        options.body = fields.get("body");
         options.headers["Content-Type"] = type;
-    } else if (form.enctype === "multipart/form-data") {
-        options.body = new FormData(form);
+    } else if (form.getAttribute("enctype") === "multipart/form-data") {
+        options.body = fields;
+    } else if (form.hasAttribute("enctype")) {
+        options.body = new URLSearchParams(fields);
     }
     return options;
+}
+
+// Puts what an answer says into the fields that wait for it.
+function fill(form, response, text) {
+    const section = form.closest(".demo");
+    for (const field of section.querySelectorAll("[data-from-header]"))
+        field.value = response.headers.get(field.dataset.fromHeader) || field.value;
+    if (!response.ok || !isJson(response)) return;
+    const value = JSON.parse(text);
+    for (const field of section.querySelectorAll("[data-from]"))
+        field.value = value[field.dataset.from] || field.value;
 }
 
 const demos = {
@@ -114,10 +144,10 @@ const demos = {
         const asked = request(form, button);
         const exchange = new Exchange(box, asked);
         try {
-            const response =
-                await fetch(asked.url, withBody(form, fetchOptions(asked.method)));
+            const options = bodyOf(form, fetchOptions(asked.method, asked.headers));
+            const response = await fetch(asked.url, options);
             exchange.head(response, form.dataset.open === "headers");
-            await exchange.read(response);
+            fill(form, response, await exchange.read(response));
         } catch (error) {
             exchange.fail(error);
         }
@@ -154,9 +184,7 @@ const demos = {
             const first = await fetch(url, { method: "HEAD", cache: "no-store" });
             wanted["If-None-Match"] = first.headers.get("etag");
         }
-        const exchange = new Exchange(box, { method: "GET", url });
-        for (const [name, value] of Object.entries(wanted))
-            exchange.asked.append(make("span", "took", `${name}: ${value}`));
+        const exchange = new Exchange(box, { method: "GET", url, headers: wanted });
         try {
             const response = await fetch(url, fetchOptions("GET", wanted));
             exchange.head(response, true);

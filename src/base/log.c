@@ -19,6 +19,7 @@
 
 enum {
     RECORD_MAX = 64 * 1024,
+    SHORT_MAX = 1024, // bytes of a text for which there is no memory
     ACCESS_BUFFER = 64 * 1024,
     PATIENCE = 100,     // milliseconds for an error log that takes nothing
     LAST_PATIENCE = 500 // and for an access log at the end
@@ -205,17 +206,17 @@ static size_t one_record(char *dst, size_t cap, const char *text)
 }
 
 // "2026-11-22T21:04:27.123Z warn [1234] [id] "
-static size_t put_front(char *line, enum log_level level, struct str id)
+static size_t put_front(char *line, size_t room, enum log_level level, struct str id)
 {
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    size_t used = strftime(line, RECORD_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, RECORD_MAX - used, ".%03dZ %s [%d] ",
+    size_t used = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &utc);
+    used += (size_t)snprintf(line + used, room - used, ".%03dZ %s [%d] ",
                              (int)(now.tv_nsec / 1000000), level_names[level], (int)getpid());
     if (id.n)
-        used += (size_t)snprintf(line + used, RECORD_MAX - used, "[%.*s] ",
+        used += (size_t)snprintf(line + used, room - used, "[%.*s] ",
                                  (int)(id.n < 256 ? id.n : 256), id.p);
     return used;
 }
@@ -234,7 +235,7 @@ static bool put_line(const char *line, size_t n, int ms)
 static void tell_losses(void)
 {
     char line[256];
-    size_t n = put_front(line, LOG_WARN, STR(""));
+    size_t n = put_front(line, sizeof line, LOG_WARN, STR(""));
     n += (size_t)snprintf(line + n, sizeof line - n,
                           "%llu records of this log were lost: it took no more\n",
                           (unsigned long long)the_log.error_losses);
@@ -254,20 +255,36 @@ static void put_record(const char *line, size_t n)
     pthread_mutex_unlock(&the_log.lock);
 }
 
+static void put_text(struct str id, enum log_level level, const char *text, char *line, size_t room)
+{
+    size_t used = put_front(line, room, level, id);
+    used += one_record(line + used, room - used - 1, text);
+    line[used++] = '\n';
+    put_record(line, used);
+}
+
+// Without memory, which is what the record may be about: what there is room for here.
+static void write_short(struct str id, enum log_level level, const char *format, va_list args)
+{
+    char text[SHORT_MAX], line[2 * SHORT_MAX];
+    if (vsnprintf(text, sizeof text, format, args) >= 0)
+        put_text(id, level, text, line, sizeof line);
+}
+
 static void write_record(struct str id, enum log_level level, const char *format, va_list args)
 {
+    va_list again;
     char *text = NULL;
-    int n = vasprintf(&text, format, args);
-    char *line = n < 0 ? NULL : malloc(RECORD_MAX);
+    va_copy(again, args);
+    char *line = vasprintf(&text, format, args) < 0 ? NULL : malloc(RECORD_MAX);
     if (line) {
-        size_t used = put_front(line, level, id);
-        used += one_record(line + used, RECORD_MAX - used - 1, text);
-        line[used++] = '\n';
-        put_record(line, used);
-    }
-    free(line);
-    if (n >= 0)
+        put_text(id, level, text, line, RECORD_MAX);
         free(text);
+    } else {
+        write_short(id, level, format, again);
+    }
+    va_end(again);
+    free(line);
 }
 
 // Whether this is the thread whose records are about the request that runs.

@@ -1,28 +1,35 @@
 """The repository's own site and its README: what a newcomer sees first.
 
-The start page is read as a browser reads it: its links, pictures and forms are collected and asked
-for, so that a new demonstration is tested by being there.
+Every page is read as a browser reads it: its links, pictures and forms are collected and asked for,
+so that a new demonstration is tested by being there.
 """
 import html
+import os
 import pathlib
 import re
+import subprocess
 import time
+import urllib.parse
 from html.parser import HTMLParser
 
 import pytest
 import requests
+
+from conftest import LUNETTE, Server
+from own import PATHS, own_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 FETCH = {"Accept": "text/plain, application/json, */*;q=0.5"}  # as site/demos.js asks
 
 
 class Page(HTMLParser):
-    """A page's links [(path, status it should have)], ids, forms and code samples."""
+    """A page's links [(path, status it should have)], ids, forms, and files {name: text} that it
+    shows; what stands in it as text."""
 
     def __init__(self, text):
         super().__init__()
         self.links, self.ids, self.forms, self.inline, self.samples = [], set(), [], [], {}
-        self.form = self.select = self.caption = None
+        self.form = self.select = self.sample = None
         self.inside = ""
         self.feed(text)
 
@@ -50,24 +57,22 @@ class Page(HTMLParser):
         elif tag == "button":
             self.form["buttons"].append((a.get("data-method", "GET"), a.get("formaction")))
         self.inside = tag
-        if tag == "figcaption":
-            self.caption = ""
-        elif tag == "code" and self.caption:
-            self.samples[self.caption] = ""
+        if tag == "figure":
+            self.sample = a.get("data-file")
+        elif tag == "code" and self.sample:
+            self.samples[self.sample] = ""
 
     def handle_endtag(self, tag):
         if tag == "figure":
-            self.caption = None
+            self.sample = None
 
     def handle_data(self, data):
         if self.inside == "textarea":
             self.form["fields"].setdefault(self.area, [data])
         elif self.inside == "option":
             self.select.append(data.strip()) if data.strip() else None
-        elif self.inside == "figcaption" and not self.caption:
-            self.caption = data.strip()
-        elif self.caption in self.samples:
-            self.samples[self.caption] += data
+        elif self.sample in self.samples and self.inside != "figcaption":
+            self.samples[self.sample] += data
 
     def requests(self):
         """Every (method, path, body) that the buttons send, for every choice of their fields; the
@@ -77,74 +82,97 @@ class Page(HTMLParser):
                 action = action or form["action"]
                 names = re.findall(r"{(\w+)}", action)
                 for value in form["fields"][names[0]] if names else [""]:
-                    path = re.sub(r"{\w+}", value, action)
-                    if not names and method == "GET" and form["fields"]:
-                        path += "?" + "&".join(f"{k}={v[0]}" for k, v in form["fields"].items())
-                    yield method, path, body_of(form) if method == "POST" else {}
+                    path = re.sub(r"{\w+}", urllib.parse.quote(value, safe=""), action)
+                    fields = {k: v[0] for k, v in form["fields"].items()
+                              if not k.startswith("header:")}
+                    if not names and method == "GET" and fields:
+                        path += "?" + "&".join(f"{k}={v}" for k, v in fields.items())
+                    yield method, path, arguments_of(form, method, fields)
 
 
-def body_of(form):
+def arguments_of(form, method, fields):
     """What site/demos.js sends with a form, as arguments for requests; a picture for each file."""
-    fields = {name: values[0] for name, values in form["fields"].items()}
+    headers = {name[7:]: values[0] for name, values in form["fields"].items()
+               if name.startswith("header:") and values[0]}
+    if method == "GET":
+        return {"headers": headers}
     if form["type"]:
-        return {"data": fields["body"].encode(), "headers": {"Content-Type": form["type"]}}
+        return {"data": fields["body"].encode(), "headers": headers | {"Content-Type": form["type"]}}
     if form["enctype"] == "multipart/form-data":
         picture = (ROOT / "site/moon.svg").read_bytes()
-        return {"data": fields, "files": {name: ("moon.svg", picture) for name in form["files"]}}
-    return {}
+        return {"data": fields, "files": {name: ("moon.svg", picture) for name in form["files"]},
+                "headers": headers}
+    return {"data": fields if form["enctype"] else None, "headers": headers}
 
 
 @pytest.fixture(params=[("--dev",), ("--workers", "2")], ids=["dev", "workers"])
 def own(request, serve):
     """The repository's site as `make serve` serves it, and as a server without --dev would. It is a
     copy, since such a server may not read a repository in root's home."""
-    files = [path for name in ("scripts", "site") for path in (ROOT / name).rglob("*")]
-    return serve({str(path.relative_to(ROOT)): path.read_bytes() for path in files
-                  if path.is_file()}, *request.param)
+    return serve(own_files(), *request.param)
 
 
 @pytest.fixture
-def start(own):
-    answer = requests.get(own.url("/"), timeout=10)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    return Page(answer.text)
+def pages(own):
+    """path → Page, for every page of the guide."""
+    found = {}
+    for path in PATHS.values():
+        answer = requests.get(own.url(path), timeout=10)
+        assert answer.status_code == 200, path
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        found[path] = Page(answer.text)
+    return found
 
 
-def test_every_link_and_file_of_the_start_page_is_there(own, start):
-    assert len(start.links) > 8
-    for target, status in start.links:
-        path, _, fragment = target.partition("#")
-        assert path.startswith("/") or target == "#content", f"{target} leads elsewhere"
-        assert not fragment or fragment in start.ids, target
-        answer = requests.get(own.url(path or "/"), timeout=10)
-        assert answer.status_code == status, target
+def test_every_link_and_file_of_every_page_is_there(own, pages):
+    statuses = {}
+    for at, page in pages.items():
+        assert len(page.links) > 8
+        for target, status in page.links:
+            path, _, fragment = target.partition("#")
+            assert path.startswith("/") or target.startswith("#"), f"{target} leads elsewhere"
+            there = pages.get(path or at)
+            assert not fragment or fragment in there.ids, f"{at}: {target}"
+            statuses[path or at] = status
+    for path, status in statuses.items():
+        assert requests.get(own.url(path), timeout=10).status_code == status, path
 
 
-def test_pages_keep_to_a_policy_without_inline_scripts_and_styles(own, start):
-    assert start.inline == []
-    for path in ("/", "/nowhere"):
+def test_pages_keep_to_a_policy_without_inline_scripts_and_styles(own, pages):
+    assert [path for path, page in pages.items() if page.inline] == []
+    for path in (*pages, "/nowhere"):
         policy = requests.get(own.url(path), timeout=10).headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
 
 
-def test_every_sample_is_the_file_that_runs(start):
-    assert len(start.samples) > 8
-    for name, text in start.samples.items():
+def test_a_page_that_the_browser_has_is_not_sent_again(own):
+    for path in PATHS.values():
+        tag = requests.get(own.url(path), timeout=10).headers["ETag"]
+        again = requests.get(own.url(path), headers={"If-None-Match": tag}, timeout=10)
+        assert again.status_code == 304, path
+
+
+def test_every_sample_is_the_file_that_runs(pages):
+    samples = [sample for page in pages.values() for sample in page.samples.items()]
+    assert len(samples) > 25
+    for name, text in samples:
         assert text == (ROOT / name).read_text(), name
 
 
-def test_every_button_gets_an_answer(own, start):
-    """Demonstrations of errors answer with the error that they are about."""
-    expected = {"/demo/error": 500, "/demo/abort": 409, "/demo/order": 201}
-    asked = list(start.requests())
-    assert len(asked) > 25
-    for method, path, body in asked:
-        headers = FETCH | body.pop("headers", {})
-        answer = requests.request(method, own.url(path), headers=headers, timeout=10, **body)
+def test_every_button_gets_an_answer(own, pages):
+    """Demonstrations of errors answer with the error that they are about; those of tokens and tags
+    do, since nobody has fetched one."""
+    expected = {"/demo/error": 500, "/demo/abort": 409, "/demo/order": 201, "/demo/purge": 204,
+                "PUT /demo/note": 428, "DELETE /demo/session": 204, "POST /demo/csrf": 403}
+    asked = [request for page in pages.values() for request in page.requests()]
+    assert len(asked) > 50
+    for method, path, arguments in asked:
+        headers = FETCH | arguments.pop("headers", {})
+        answer = requests.request(method, own.url(path), headers=headers, timeout=10, **arguments)
         code = re.match("/demo/status/(.*)", path)
-        assert answer.status_code == int(code[1] if code else expected.get(path, 200)), path
-        assert "Server-Timing" in answer.headers or not answer.url.startswith(own.url("/demo")), path
+        status = code[1] if code else expected.get(f"{method} {path}", expected.get(path, 200))
+        assert answer.status_code == int(status), f"{method} {path}"
+        assert "Server-Timing" in answer.headers or not answer.url.startswith(own.url("/demo/")), path
 
 
 def test_the_demonstrations_show_what_they_say(own):
@@ -214,6 +242,36 @@ def test_errors_have_a_page_and_tracebacks_only_in_dev(own):
     assert (place in html.unescape(failed.text)) == ("--dev" in own.process.args)
 
     assert requests.get(own.url("/nowhere"), headers=FETCH, timeout=10).text == "404 Not Found\n"
+
+
+def test_the_sites_own_tests_pass(make_site):
+    done = subprocess.run([LUNETTE, "test", make_site(own_files())], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d\d passed, 0 failed$", done.stdout, re.M), done.stdout
+
+
+def test_lunette_check_finds_nothing(make_site):
+    done = subprocess.run([LUNETTE, "check", make_site(own_files())], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("no errors: "), done.stdout
+
+
+def test_where_nothing_may_be_written_the_guest_book_says_so(make_site):
+    """As in a package: the site's files are root's, and there is no data/ that the server may write."""
+    folder = make_site(own_files())
+    (folder / "data").mkdir(mode=0o555)
+    folder.chmod(0o555)
+    server = Server(folder, ["--workers", "2"], user="nobody" if os.getuid() == 0 else None)
+    try:
+        page = requests.get(server.url("/guestbook"), timeout=10)
+        assert page.status_code == 200
+        assert "this server has no place to keep it" in page.text and "<form" not in page.text
+        assert requests.get(server.url("/guide/database"), timeout=10).status_code == 200
+    finally:
+        server.stop()
+        folder.chmod(0o755)
 
 
 def test_the_readmes_site_works_as_it_is_printed(serve):

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -440,6 +442,36 @@ static void records_of_threads_are_whole_and_all_there(void **state)
     assert_int_equal(log_lost(), lost);
 }
 
+#ifndef __SANITIZE_ADDRESS__ // whose allocator ends the process
+// In a process that can get no memory any more: its records are shorter, and there.
+static void log_without_memory(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_AS, &none);
+    for (size_t n = 1 << 20; n >= 16; n /= 2)
+        while (malloc(n)) // what the process has already, too
+            continue;
+    log_write(LOG_ERROR, "no memory for %s: %0*d", "this", 5000, 7);
+    _exit(0);
+}
+
+static void a_record_needs_no_memory(void **state)
+{
+    (void)state;
+    int status;
+    open_logs("off", LOG_INFO);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        log_without_memory();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    size_t n = read_back(error_path);
+    assert_non_null(strstr(text, "] no memory for this: 00000"));
+    assert_int_equal(text[n - 1], '\n');
+}
+#endif
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -448,6 +480,9 @@ int main(void)
         TEST(levels_are_obeyed),
         TEST(no_line_can_be_forged),
         TEST(long_records_are_cut),
+#ifndef __SANITIZE_ADDRESS__
+        TEST(a_record_needs_no_memory),
+#endif
         TEST(access_lines_wait_for_the_flush),
         TEST(a_full_access_buffer_is_written_early),
         TEST(a_pipe_gets_whole_lines),
