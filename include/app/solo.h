@@ -16,8 +16,7 @@ struct solo_job {
     const char *const *word; // given.words; ends with NULL
     bool tap, watch;         // given.tap, given.watch: the options of that name
     bool secret_is_made;     // given.secret_is_made: the settings have none
-    const char
-        *unused_data; // the site's own, in whose place an empty folder is; NULL: there is none
+    const char *unused_data; // the site's own, while it has an empty folder in their place; or NULL
     // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
     // kept for that module, and its clock can be set. The last four fields are set here.
     struct trial *trial;

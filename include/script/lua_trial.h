@@ -34,11 +34,10 @@ struct loop;
 
 // In memory that is shared with the process that waits for this one.
 struct trial_score {
-    unsigned passed, failed;      // over all files
-    bool started, over;           // of this file
-    char itself[TRIAL_TITLE_MAX]; // what is printed of the file, and
-    char running
-        [TRIAL_TITLE_MAX]; // of the test that runs: without anything that could be taken for more
+    unsigned passed, failed; // over all files
+    bool started, over;      // of this file
+    // What is printed of the file, and of the test that runs ("": none): nothing else than their names.
+    char itself[TRIAL_TITLE_MAX], running[TRIAL_TITLE_MAX];
 };
 
 struct trial {

@@ -91,8 +91,8 @@ static const char stop_help[] =
     "understood. Root becomes the owner of DIR, as `serve` does, where that is another who can read it.\n"
 
 #define LOOKS                                                                                           \
-    "DIR/data is neither read nor written: what scripts open or write there while they load is in an\n" \
-    "empty temporary folder, beneath TMPDIR or /tmp, that is gone afterwards.\n"                        \
+    "DIR/data is left alone: scripts have in its place (app.data) an empty temporary folder, beneath\n" \
+    "TMPDIR or /tmp, and what they make or migrate there while they load is gone afterwards.\n"         \
     "\n" SOLO
 
 static const char check_help[] =

@@ -36,17 +36,11 @@ static void tell_entries(const char *dir, struct dirent **entry, int n)
     fputc('\n', stderr);
 }
 
-// Whether a site can be made there. *exists: it is an empty folder.
-static bool look_at(const char *dir, bool *exists)
+// Whether nothing is in the folder dir, which is open.
+static bool is_empty(const char *dir, int folder)
 {
     struct dirent **entry;
-    struct stat st;
-    *exists = lstat(dir, &st) == 0;
-    if (!*exists)
-        return errno == ENOENT || complain("%s: %s", dir, strerror(errno));
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return complain("%s is there already, and is no folder", dir);
-    int n = scandir(dir, &entry, not_dots, alphasort);
+    int n = scandirat(folder, ".", &entry, not_dots, alphasort);
     if (n < 0)
         return complain("%s: %s", dir, strerror(errno));
     if (n > 0)
@@ -55,6 +49,26 @@ static bool look_at(const char *dir, bool *exists)
         free(entry[i]);
     free(entry);
     return n == 0;
+}
+
+// Whether a site can be made there. *folder: the descriptor of an empty folder; −1: nothing is there.
+static bool look_at(const char *dir, int *folder)
+{
+    struct stat st;
+    *folder = -1;
+    if (lstat(dir, &st) != 0)
+        return errno == ENOENT || complain("%s: %s", dir, strerror(errno));
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return complain("%s is there already, and is no folder", dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return complain("%s: %s", dir, strerror(errno));
+    if (is_empty(dir, fd)) {
+        *folder = fd;
+        return true;
+    }
+    close(fd);
+    return false;
 }
 
 // The files ----------------------------------------------------------------------------------------
@@ -128,28 +142,26 @@ static int move_up(const struct making *m)
     return rc == 0 && unlinkat(m->parent, m->name, AT_REMOVEDIR) != 0 ? -errno : rc;
 }
 
-// The folder that holds the site's, or, where that exists, itself: an O_PATH descriptor, or −errno. Links
-// on the way are followed: this is the path that whoever gave the command named.
-static int open_parent(const char *dir, bool exists, const char **last)
+// The folder that is to hold the site's: an O_PATH descriptor, or −errno. Links on the way are followed:
+// this is the path that whoever gave the command named.
+static int open_parent(const char *dir, const char **last)
 {
     char above[PATH_MAX] = ".";
     const char *slash = strrchr(dir, '/');
     *last = slash ? slash + 1 : dir;
-    if (exists)
-        snprintf(above, sizeof above, "%s", dir);
-    else if (slash)
+    if (slash)
         snprintf(above, sizeof above, "%.*s", slash == dir ? 1 : (int)(slash - dir), dir);
     int fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-// Makes all of it in m->made, and moves it to where it is wanted. What cannot be made is emptied through
-// its descriptor: what bears its name by then may be another's.
-static int fill(struct making *m, const char *last, bool exists)
+// Makes all of it in m->made, and moves it to where it is wanted; wanted is NULL: up, into m->parent. What
+// cannot be made is emptied through its descriptor: what bears its name by then may be another's.
+static int fill(const struct making *m, const char *wanted)
 {
     int rc = write_files(m->made);
     if (rc == 0)
-        rc = exists ? move_up(m) : rename_whole(m, last);
+        rc = wanted ? rename_whole(m, wanted) : move_up(m);
     if (rc < 0) {
         folder_empty(m->made);
         unlinkat(m->parent, m->name, AT_REMOVEDIR);
@@ -157,20 +169,29 @@ static int fill(struct making *m, const char *last, bool exists)
     return rc;
 }
 
-static int make(const char *dir, bool exists)
+// In the open folder parent.
+static int make_in(int parent, const char *wanted)
 {
-    struct making m;
-    char stem[PATH_MAX + 16];
-    const char *last;
-    m.parent = open_parent(dir, exists, &last);
-    if (m.parent < 0)
-        return m.parent;
-    snprintf(stem, sizeof stem, "%s.lunette", exists ? "" : last);
-    m.made = folder_make(m.parent, stem, m.name);
-    int rc = m.made < 0 ? m.made : fill(&m, last, exists);
-    if (m.made >= 0)
-        close(m.made);
-    close(m.parent);
+    struct making m = {.parent = parent};
+    char stem[NAME_MAX + 16];
+    int n = snprintf(stem, sizeof stem, "%s.lunette", wanted ? wanted : "");
+    if (n >= (int)sizeof stem)
+        return -ENAMETOOLONG;
+    m.made = folder_make(parent, stem, m.name);
+    if (m.made < 0)
+        return m.made;
+    int rc = fill(&m, wanted);
+    close(m.made);
+    return rc;
+}
+
+static int make(const char *dir, int folder)
+{
+    const char *wanted = NULL;
+    int parent = folder < 0 ? open_parent(dir, &wanted) : folder;
+    int rc = parent < 0 ? parent : make_in(parent, wanted);
+    if (parent >= 0)
+        close(parent);
     return rc;
 }
 
@@ -201,16 +222,16 @@ static void print_command(const char *before, const char *dir, const char *after
 int new_run(const char *dir)
 {
     char trimmed[PATH_MAX];
-    bool exists;
+    int folder;
     size_t n = strlen(dir);
     while (n > 1 && dir[n - 1] == '/')
         n--;
     if (n >= sizeof trimmed)
         return !complain("the path of the folder is too long");
     snprintf(trimmed, sizeof trimmed, "%.*s", (int)n, dir);
-    if (!look_at(trimmed, &exists))
+    if (!look_at(trimmed, &folder))
         return 1;
-    int rc = make(trimmed, exists);
+    int rc = make(trimmed, folder);
     if (rc < 0)
         return !complain("%s cannot be made: %s", trimmed, strerror(-rc));
     print_command("made the site ", trimmed, "\n");

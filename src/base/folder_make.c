@@ -18,12 +18,6 @@ enum {
     LETTERS = 6, // of a name that is made up
 };
 
-static int open_folder(int parent, const char *name)
-{
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 // A folder with a name of its own --------------------------------------------------------------------
 
 static int make_up(const char *stem, char name[static NAME_MAX + 1])
@@ -43,7 +37,7 @@ static int make_up(const char *stem, char name[static NAME_MAX + 1])
 
 static bool is_empty(int folder)
 {
-    int fd = open_folder(folder, ".");
+    int fd = folder_open(folder, ".");
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *e;
     bool empty = d != NULL;
@@ -61,7 +55,7 @@ static bool is_empty(int folder)
 static int open_made(int parent, const char *name)
 {
     struct stat st;
-    int fd = open_folder(parent, name);
+    int fd = folder_open(parent, name);
     if (fd < 0)
         return fd;
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && is_empty(fd))
@@ -110,7 +104,7 @@ static int step(int top, int *folder, const char *name)
 {
     if (mkdirat(*folder, name, 0777) != 0 && errno != EEXIST)
         return -errno;
-    int next = open_folder(*folder, name);
+    int next = folder_open(*folder, name);
     if (next < 0)
         return next;
     if (*folder != top)

@@ -25,7 +25,7 @@
 local find, format, gsub, sub, byte, rep = string.find, string.format, string.gsub, string.sub, string.byte,
     string.rep
 local concat, sort, max, huge = table.concat, table.sort, math.max, math.huge
-local ipairs, next, pcall, rawget, rawlen, tostring, type = ipairs, next, pcall, rawget, rawlen, tostring, type
+local next, pcall, rawget, rawlen, tostring, type = next, pcall, rawget, rawlen, tostring, type
 local math_type, utf8_len, thread_status = math.type, utf8.len, coroutine.status
 local getinfo, raw_metatable = debug.getinfo, debug.getmetatable
 
@@ -166,8 +166,9 @@ local function items_of(self, t, depth)
     for i = 1, n + #keys do
         if i > self.items or self.left == 0 or self.size > self.total then break end
         self.left = self.left - 1
+        local size = self.size
         out[i] = i <= n and value_text(self, rawget(t, i), depth) or member_text(self, t, keys[i - n], depth)
-        self.size = self.size + #out[i]
+        self.size = size + #out[i] -- with all that is in it
     end
     local rest = n + #keys - #out
     if not all then

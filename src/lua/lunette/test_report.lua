@@ -10,6 +10,7 @@
 --           | info scripts/main.lua:9: hello
 
 local console = require "lunette.console"
+local show = require "lunette.show"
 local trial = require "lunette.trial"
 
 local report = {}
@@ -48,12 +49,7 @@ end
 -- The same for the process that waits for this one, and tells of a test that ends it: cut to what
 -- there is room for, whatever its bytes become.
 function report.title(name)
-    local n = #name
-    if n > TITLE then
-        n = TITLE
-        while n > TITLE - 4 and name:byte(n + 1) & 0xC0 == 0x80 do n = n - 1 end
-    end
-    return title_of(name:sub(1, n))
+    return title_of(show.cut(name, TITLE))
 end
 
 -- The line of the test that place names, or nil.

@@ -70,6 +70,8 @@ check.equals(module.text({ 1, 2, 3, 4 }, { items = 2 }), "{ 1, 2, … (2 more) }
 check.equals(module.text({ ("x"):rep(60), 2, 3 }, { total = 50, string = 10 }),
     '{ "xxxxxxxxxx"… (60 bytes), 2, 3 }')
 check.equals(module.text({ ("x"):rep(60), 2, 3 }, { total = 50 }), '{ "' .. ("x"):rep(60) .. '", … (2 more) }')
+check.equals(module.text({ { { { ("x"):rep(30) } } }, 2 }, { total = 50 }), '{ { { { "' .. ("x"):rep(30) .. '" } } }, 2 }',
+    "bytes count once, however deep they are")
 
 -- On one line unless it may have more.
 check.truthy(not module.text(long):find("\n", 1, true))
