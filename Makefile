@@ -11,7 +11,8 @@ TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3
               python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
               mandoc dpkg-dev
 # Goals that do without what only tests need.
-BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette
+BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
+              bench bench-growth bench-instructions bench-micro bench-json bench-cache
 
 CC       = gcc
 B       ?= build
@@ -59,8 +60,8 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
 comma := ,
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench-json \
-        bench-cache cover format lint layers sizes clean
+.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
+        bench-growth bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -243,6 +244,27 @@ ONE  ?= $(FUZZ)
 fuzz:
 	@$(NEED) clang libclang-rt-dev
 	@for f in $(ONE); do .ci/fuzz $$f $(RUNS) || exit 1; done
+
+# Benchmarks: tests/bench/README.md. Other servers take part where they are installed.
+BENCH = PYTHONDONTWRITEBYTECODE=1 LUNETTE=$(abspath $(B)/lunette) /usr/bin/python3 tests/bench
+bench: need $(B)/lunette
+	@$(NEED) wrk python3
+	$(Q)$(BENCH)/bench.py
+bench-growth: need $(B)/lunette
+	@$(NEED) wrk python3
+	$(Q)$(BENCH)/growth.py
+bench-instructions: need $(B)/lunette
+	@$(NEED) valgrind strace python3
+	$(Q)$(BENCH)/instructions.py
+
+# Parsers and codecs by themselves, and lunette.json beside lua-cjson.
+bench-micro: need $(B)/bench/micro_bench $(B)/bench/json_bench
+	@$(NEED) lua-cjson
+	$(Q){ $(B)/bench/micro_bench && $(B)/bench/json_bench tests/bench/json_1k.json; } >$(B)/bench/micro.txt; \
+	  code=$$?; cat $(B)/bench/micro.txt; exit $$code
+$(B)/bench/micro_bench: $(B)/tests/bench/micro_bench.o $(B)/liblunette.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # lunette.json beside lua-cjson: ratios of CPU time.
 bench-json: need $(B)/bench/json_bench

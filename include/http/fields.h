@@ -36,6 +36,7 @@ enum fields_result {
     FIELDS_OK,        // added, or deliberately left out: see fields_add
     FIELDS_BAD_NAME,  // not a token (RFC 9110 §5.1)
     FIELDS_BAD_VALUE, // CR, LF, NUL or another control byte but tab (§5.5)
+    FIELDS_TWICE,     // a field that a message has once (§5.3), in whatever case, is there already
     FIELDS_FULL,      // over FIELDS_MAX, or memory is out
 };
 

@@ -13,6 +13,9 @@ struct spool_options {
 // comes in tiny chunks costs no call each.
 enum { SPOOL_GATHER = 32 * 1024 };
 
+// Bytes of memory that spool_reset keeps at most: a form of a few fields needs no malloc.
+enum { SPOOL_KEPT = 1024 };
+
 struct spool {
     const struct spool_options *options;
     struct buf memory; // everything while fd is -1, then what is behind in_file
@@ -29,6 +32,10 @@ struct spool {
 void spool_init(struct spool *s, const struct spool_options *options, uint64_t max);
 // Gives memory and file back; the spool is then as after spool_init, without a tap.
 void spool_fini(struct spool *s);
+// The body is over: the spool takes nothing until spool_reuse, and keeps SPOOL_KEPT bytes at most.
+void spool_reset(struct spool *s);
+// As spool_init, of a spool that was reset: what it kept serves the next body.
+void spool_reuse(struct spool *s, const struct spool_options *options, uint64_t max);
 // Appends. 0, −EFBIG beyond max, −ENOMEM, or what the file system says (−ENOSPC; −EFBIG also where
 // a file may not grow so large). A failed append leaves the spool as it was. What the file system says
 // may be about bytes of earlier calls, which were gathered.

@@ -25,6 +25,12 @@ static const unsigned char allowed[256] = {
 // What the core knows of a name: the bit it sets, or that the field is the connection's own.
 enum { DROP = 1 << 16, CONNECTION, LENGTH };
 
+// Those that no list of values is made of.
+enum {
+    SINGLE = FIELDS_DATE | FIELDS_SERVER | FIELDS_TYPE | FIELDS_NOSNIFF | FIELDS_ETAG |
+             FIELDS_LAST_MODIFIED
+};
+
 static const struct {
     struct str name;
     int what; // one of fields_has, or one of the three above
@@ -121,6 +127,8 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
         note(f, what, value);
         return FIELDS_OK;
     }
+    if (f->has & (unsigned)what & SINGLE)
+        return FIELDS_TWICE;
     size_t n = name.n + 2 + value.n + 2;
     char *at = buf_room(&f->lines, n);
     if (!at)

@@ -25,27 +25,30 @@ static struct h1_exchange *take_exchange(struct h1_conn *c)
         env->spares = x->spare;
         env->spare_count--;
         struct arena arena = x->pub.arena;
-        *x = (struct h1_exchange){.pub.arena = arena};
+        struct spool body = x->pub.body;
+        *x = (struct h1_exchange){.pub.arena = arena, .pub.body = body};
+        spool_reuse(&x->pub.body, &env->options->spool, 0);
     } else {
         x = calloc(1, sizeof *x);
         if (!x)
             return NULL;
         arena_init(&x->pub.arena, ARENA_MAX);
+        spool_init(&x->pub.body, &env->options->spool, 0);
     }
     x->conn = c;
     x->pub.peer = &c->peer;
-    spool_init(&x->pub.body, &env->options->spool, 0);
     return c->x = x;
 }
 
 static void give_exchange(struct h1_env *env, struct h1_exchange *x)
 {
-    spool_fini(&x->pub.body);
     if (env->spare_count >= SPARE_EXCHANGES) {
+        spool_fini(&x->pub.body);
         arena_fini(&x->pub.arena);
         free(x);
         return;
     }
+    spool_reset(&x->pub.body);
     arena_reset(&x->pub.arena);
     x->spare = env->spares;
     env->spares = x;

@@ -250,6 +250,7 @@ void server_free(struct server *s)
     while (s->env.spares) {
         struct h1_exchange *x = s->env.spares;
         s->env.spares = x->spare;
+        spool_fini(&x->pub.body);
         arena_fini(&x->pub.arena);
         free(x);
     }

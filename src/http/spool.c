@@ -20,6 +20,29 @@ void spool_init(struct spool *s, const struct spool_options *options, uint64_t m
     buf_init(&s->memory, options->memory);
 }
 
+void spool_reuse(struct spool *s, const struct spool_options *options, uint64_t max)
+{
+    assert(s->size == 0 && s->fd < 0);
+    s->options = options;
+    s->max = max;
+    if (s->memory.cap > options->memory)
+        buf_fini(&s->memory);
+    s->memory.max = options->memory;
+}
+
+void spool_reset(struct spool *s)
+{
+#ifndef __SANITIZE_ADDRESS__ // which then sees what is used after its end
+    if (s->fd < 0 && s->memory.cap <= SPOOL_KEPT) {
+        buf_clear(&s->memory);
+        *s = (struct spool){.options = s->options, .memory = s->memory, .fd = -1};
+        return;
+    }
+#endif
+    spool_fini(s);
+    s->max = 0;
+}
+
 void spool_fini(struct spool *s)
 {
     buf_fini(&s->memory);

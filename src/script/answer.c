@@ -200,6 +200,8 @@ static const char *add_field(lua_State *L, struct fields *f, struct str name)
     case FIELDS_BAD_VALUE:
         return lua_pushfstring(L, "header %s: its value has a CR, LF or another control character",
                                name.p);
+    case FIELDS_TWICE:
+        return lua_pushfstring(L, "header %s is there twice, and an answer has it once", name.p);
     case FIELDS_FULL:
         break;
     }

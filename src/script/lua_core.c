@@ -222,6 +222,8 @@ static int core_add_header(lua_State *L)
     if (r == FIELDS_BAD_VALUE)
         return luaL_error(L, "header %s: its value has a CR, LF or another control character",
                           name.p);
+    if (r == FIELDS_TWICE)
+        return luaL_error(L, "header %s is there twice, and an answer has it once", name.p);
     if (r == FIELDS_FULL)
         return luaL_error(L, "header %s: the headers are over 64 KiB", name.p);
     return 0;
@@ -323,6 +325,16 @@ static int core_current(lua_State *L)
 }
 
 // --- the request ---
+
+// asked(req) → the method that the client sent, and whether it asked for "*": the table's fields may be
+// the site's by now.
+static int core_asked(lua_State *L)
+{
+    const struct http_request *r = &request_work(L, 1)->x->request;
+    luax_push(L, method_name(r->method));
+    lua_pushboolean(L, str_eq(r->raw_path, STR("*")));
+    return 2;
+}
 
 typedef int accept_fn(struct str field, const struct str *offered, int n);
 
@@ -431,6 +443,7 @@ int luaopen_lunette_core(lua_State *L)
         {"current", core_current},
         {"route", core_route},
         {"routed", core_routed},
+        {"asked", core_asked},
         {"segments", core_segments},
         {"split_path", core_split_path},
         {"accept", core_accept},

@@ -5,6 +5,7 @@ serves, and stops it at the end; a server that did not stop by itself, or that l
 sanitizer in its log, fails the test.
 """
 import atexit
+import collections
 import os
 import pathlib
 import random
@@ -49,6 +50,9 @@ os.environ["RUNTIME_DIRECTORY"] = runtime_folder()
 LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunette"))
 
 
+given = collections.deque(maxlen=1000)  # ports that free_port gave last
+
+
 def free_port():
     """A port that nobody has, and below those that the kernel gives to clients: one of them could
     take a port of its choice before the server does. Tests that run at the same time, in processes
@@ -56,11 +60,14 @@ def free_port():
     lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
     while True:
         port = 10000 + 2700 * lane + random.randrange(2700)
+        if port in given:  # a server may be about to take it
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            given.append(port)
             return port
 
 

@@ -163,7 +163,10 @@ def ask(server, path):
 @pytest.mark.parametrize("error", ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"])
 def test_accepting_pauses_while_there_are_no_descriptors(unharmed, error):
     [worker] = unharmed.workers()
-    with unharmed.wire() as old, injected(worker, f"accept4:error={error}") as trace:
+    with contextlib.ExitStack() as stack:
+        old = stack.enter_context(unharmed.wire())
+        assert old.get("/hello").answer().body == b"hello"  # so it is accepted
+        trace = stack.enter_context(injected(worker, f"accept4:error={error}"))
         assert old.get("/hello").answer().body == b"hello"  # it is only accepting that fails
         with unharmed.wire() as new:
             new.get("/hello")

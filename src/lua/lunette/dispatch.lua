@@ -73,6 +73,13 @@ local function respond(entry, fn, req, value)
     return opened or pages.answer(entry, req, { status = status })
 end
 
+-- Whether an abort object, which a site may have caught and changed, still says what to answer.
+local function can_leave_with(e)
+    return math.type(e.status) == "integer" and e.status >= 200 and e.status <= 599
+        and (e.message == nil or type(e.message) == "string")
+        and (e.headers == nil or type(e.headers) == "table")
+end
+
 -- The answer to what xpcall caught from fn, or from the handler.
 local function failure(entry, req, e, fn)
     if core.over(req) then -- the client left: the error is its consequence
@@ -80,6 +87,9 @@ local function failure(entry, req, e, fn)
         return nil
     end
     fn = fn or entry.handler
+    if is_abort(e) and not e.response and not can_leave_with(e) then
+        e = "what app.abort raised was changed: its status is no status, or its message no string"
+    end
     if is_abort(e) then
         req.error = e
         if e.response then return respond(entry, fn, req, e.response) end
@@ -602,9 +612,10 @@ end
 -- The entry that a request went to, found again; view.nowhere without one.
 local function locate(req)
     local view = everyone or view_of(req)
-    if req.path == "*" then return view.nowhere end
+    local method, is_all = core.asked(req)
+    if is_all then return view.nowhere end
     router.load_segments(core.segments(req))
-    local route = find_route(view, req.method)
+    local route = find_route(view, method)
     return route and entry_of(view, route) or view.nowhere
 end
 

@@ -61,7 +61,8 @@ end
 
 local function find_page(place, req, status)
     if #place.view.paged == 0 then return nil end
-    return pages.find(place, req.path == "*" and {} or core.segments(req), status)
+    local _, is_all = core.asked(req)
+    return pages.find(place, is_all and {} or core.segments(req), status)
 end
 
 local OFFERED = { "text/html", "application/problem+json", "application/json" }

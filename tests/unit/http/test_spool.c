@@ -107,6 +107,34 @@ static void empty(void **state)
     expect_read(5, 10, 0);
 }
 
+static void the_next_body(void **state)
+{
+    (void)state;
+    struct spool_options more = {.folder = folder, .memory = 4 * SPOOL_KEPT};
+    struct spool_options less = {.folder = folder, .memory = 8};
+    spool_reuse(&s, &more, 1000);
+    assert_int_equal(grow(9), 0);
+    spool_reset(&s);
+    assert_true(s.memory.cap <= SPOOL_KEPT);
+    assert_int_equal(spool_add(&s, STR("x")), -EFBIG); // nothing, until it is used again
+    spool_reuse(&s, &more, 1000);
+    expect_read(0, 1, 0); // nothing is left of the last one
+    assert_int_equal(grow(12), 0);
+    expect_read(0, 20, 12);
+    spool_reset(&s);
+    spool_reuse(&s, &less, 10); // less memory than was kept
+    assert_int_equal(grow(9), 0);
+    assert_true(s.fd >= 0);
+    expect_read(0, 10, 9);
+    assert_int_equal(spool_add(&s, STR("xy")), -EFBIG);
+    spool_reset(&s);
+    assert_int_equal(s.fd, -1);
+    spool_reuse(&s, &more, 10000);
+    assert_int_equal(grow(SPOOL_KEPT + 1), 0);
+    spool_reset(&s);
+    assert_int_equal(s.memory.cap, 0); // a large one stays not
+}
+
 static void at_the_border(void **state)
 {
     (void)state;
@@ -279,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_next_body, setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_border, setup, teardown),
         cmocka_unit_test_setup_teardown(large_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(tiny_chunks_are_gathered, setup, teardown),

@@ -1,0 +1,98 @@
+"""Routes whose handler C calls by itself answer, and log, what they do behind middleware."""
+import re
+
+import pytest
+from running import running
+
+HANDLERS = {
+    "nothing": "return",
+    "nil_message": "return nil, 'no such note'",
+    "status": "return 204",
+    "bad_status": "return 42",
+    "page_of_status": "return 404",
+    "float_status": "return 404.0",
+    "string": "return '<p>hi'",
+    "table": "return { a = 1 }",
+    "empty_table": "return {}",
+    "bad_table": "return { 1, a = 2 }",
+    "boolean": "return true",
+    "three": "return 201, { ['X-A'] = 'b' }, 'made'",
+    "error_with_body": "return 500, nil, 'own words'",
+    "error_and_text": "return 404, 'not here'",
+    "redirect": "return 302, { Location = '/x' }",
+    "body_first": "return 'text', 200",
+    "four": "return 200, {}, 'x', 1",
+    "response": "local r = app.text 'r' r.status = 202 return r",
+    "json": "return app.json({ 1, 2 }, 201)",
+    "response_and_more": "return app.text 'r', 1",
+    "file": "return app.file 'site/a.txt'",
+    "no_file": "return app.file 'site/none.txt'",
+    "metatable": "return setmetatable({ a = 1 }, { __index = { b = 2 } })",
+    "stream": "return app.stream(function(write) write 'one' write 'two' end)",
+    "function_body": "return 200, nil, function(write) write 'f' end",
+    "error_string": "error 'broken'",
+    "error_table": "error {}",
+    "error_nil": "error()",
+    "error_in_close": "local x <close> = setmetatable({}, { __close = function() error 'closing' end }) return 'x'",
+    "abort": "app.abort(418, 'tea')",
+    "abort_below_400": "app.abort(302, nil, { Location = '/y' })",
+    "abort_response": "app.abort(app.text('left', 203))",
+    "abort_caught": "pcall(app.abort, 404) return 'on'",
+    "abort_changed": "local _, e = pcall(app.abort, 404) e.status = 'zzz' error(e, 0)",
+    "abort_without_status": "local _, e = pcall(app.abort, 404) e.status = nil error(e, 0)",
+    "abort_with_a_table": "local _, e = pcall(app.abort, 404) e.message = {} error(e, 0)",
+    "waits": "task.sleep(0.01) return 'waited'",
+    "waits_and_fails": "task.sleep(0.01) error 'late'",
+    "path_changed": "req.path = '*' return 404",
+    "method_changed": "req.method = 'X' error 'y'",
+    "two_types": "return 200, { ['content-type'] = 'text/a', ['CONTENT-TYPE'] = 'text/b' }, 'x'",
+    "control_byte": "return 200, { ['X-A'] = 'a\\r\\nb' }, 'x'",
+    "cookie": "req:set_cookie('a', 'b') return 'c'",
+    "etag": "return 200, { ETag = '\"v\"' }, 'tagged'",
+    "large": "return ('x'):rep(100000)",
+    "tail_call": "return error('in a tail call', 0)",
+}
+MAIN = """
+local app = require "lunette"
+local task = require "lunette.task"
+app.use("/m", function(req, handle) return handle(req) end)
+app.group("/g", function(g) g.on_error(404, function() return "the group's page" end) end)
+for _, way in ipairs { "/p/", "/m/" } do
+""" + "".join(f'app.any(way .. "{name}", function(req) {body} end)\n' for name, body in HANDLERS.items()) + "end\n"
+ASKED = {
+    "get": ("GET",),
+    "head": ("HEAD",),
+    "json": ("GET", "Accept: application/json"),
+    "gzip": ("GET", "Accept-Encoding: gzip"),
+    "condition": ("GET", 'If-None-Match: "v"'),
+}
+
+
+@pytest.fixture(scope="module")
+def site():
+    with running({"scripts/main.lua": MAIN, "site/a.txt": "a file"}, "--workers", "1") as server:
+        yield server
+
+
+def ask(server, way, name, method, *fields):
+    """Status, fields without Date, body, and what the error log says of it."""
+    before = len(server.errors())
+    with server.wire() as w:
+        w.send("\r\n".join([f"{method} /{way}/{name} HTTP/1.1", "Host: localhost", *fields, "", ""]))
+        answer = w.answer(method)
+        w.get("/none").answer()  # what the one before had to say is in the log
+    headers = {k: v for k, v in answer.headers.items() if k != "date"}
+    logged = re.sub(r"\S+Z (\w+) \[\d+\]( \[\w+\])?", r"\1", server.errors()[before:])
+    return answer.status, headers, answer.body, logged.replace(f"/{way}/", "/?/")
+
+
+@pytest.mark.parametrize("how", ASKED)
+@pytest.mark.parametrize("name", HANDLERS)
+def test_both_ways_are_one(site, name, how):
+    assert ask(site, "p", name, *ASKED[how]) == ask(site, "m", name, *ASKED[how])
+
+
+def test_two_types_are_refused(site):
+    status, headers, _, logged = ask(site, "p", "two_types", "GET")
+    assert status == 500 and "is there twice, and an answer has it once" in logged
+    assert headers["content-type"] == "text/html; charset=utf-8"
