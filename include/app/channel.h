@@ -14,7 +14,8 @@ enum { CHANNEL_FDS_MAX = 4, CHANNEL_TEXT = 256 };
 
 enum channel_kind {
     CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
-    // A reload, which number names. fds: the snapshot of the scripts, and the settings as bytes of a file
+    // A reload, which number names. fds: the snapshot of the scripts, the settings as bytes of a file, and with
+    // --dev where to write why they cannot be loaded (app/report.h)
     CHANNEL_LOAD,
     CHANNEL_COMMIT,  // what was loaded takes over
     CHANNEL_ABORT,   // it is not wanted any more

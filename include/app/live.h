@@ -12,6 +12,9 @@
 //      error    the scripts that were saved cannot be loaded. Data: why, as HTML to be shown over the page
 //      mended   they can
 //
+// All that is for hosts that cannot be somebody else's (handler_owns_host); others get a 421, and the site
+// as it is without --dev.
+//
 // While no scripts could be loaded since the start, live_failed_site answers for the site.
 #ifndef LUNETTE_APP_LIVE_H
 #define LUNETTE_APP_LIVE_H
@@ -29,13 +32,18 @@ enum {
     LIVE_SETTLED_MS = 500,    // but not later than that
     LIVE_STYLES = 16,         // style sheets that are told by name
     LIVE_PATH = 1024,         // bytes of such a name, percent-encoded
+    LIVE_STRANGERS = 8,       // requests for other hosts that the log tells of,
+    LIVE_HOST = 253,          // and bytes of such a host there
 };
 
 struct live_stream;
+struct handler;
 
 struct live {
     const struct http_handler *site; // who answers everything else
     void *self;
+    const struct handler *scripts; // whose names of app.host are the site's; NULL: no names
+    unsigned strangers;            // how many the log was told of
     struct loop *loop;
     struct inject_server server; // of all marks
     struct inject_mark mark;     // of now

@@ -47,7 +47,7 @@ struct reload {
     int line;        // from it; −1
     bool passed;     // the checker has said so
     bool failed;     // the last one did, and nothing has mended that
-    int report;      // why, for the browser, with --dev; −1: none
+    int report;      // why, for the browser, with --dev, until the next one begins; −1: none
     int64_t began, deadline;
 };
 
@@ -157,7 +157,8 @@ void saves_open_report(struct reload *r);
 void saves_close_report(struct reload *r);
 void saves_write_report(int report, struct str text);
 void saves_tell_failure(struct master *m, const char *why);
-void saves_mended(struct master *m); // what is saved is what runs
+void saves_tell_new(struct master *m, const struct slot *s); // who has come after it
+void saves_mended(struct master *m);                         // what is saved is what runs
 // Appends the lines around the place that a message begins with, each behind a line feed; nothing where it
 // begins with none. scripts: a snapshot.
 enum { SAVES_EXCERPT = 4096 };

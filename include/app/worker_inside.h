@@ -37,6 +37,7 @@ struct worker {
     struct server *server;
     struct server_options server_options;
     int signal_fd;
+    int report; // where to write why the scripts of the reload under way cannot be loaded; −1: nowhere
     int status;
 };
 

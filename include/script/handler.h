@@ -61,6 +61,11 @@ void handler_load(struct handler *h, void (*done)(void *arg, const char *error),
 // long as the handler.
 struct str handler_report(const struct handler *h);
 
+// Whether a request is for a host that cannot be somebody else's (http/own_host.h), or over a unix
+// socket: to others --dev shows nothing. The names of app.host are among them once main.lua is loaded;
+// h NULL: there are none.
+bool handler_owns_host(const struct handler *h, const struct exchange *x);
+
 // What server_new wants; self is the struct handler.
 extern const struct http_handler handler_http;
 

@@ -12,7 +12,7 @@
 //      lua_request.c  the request table and its lazy fields; request_client.c those about the client
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
 //      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
-//      route.c        which route it went to
+//      route.c        which route it went to; own_hosts.c who is shown what --dev shows
 //      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
 //      lua_listing.c  folders as pages
 //      request_private.c  what was read of who asks
@@ -162,8 +162,9 @@ struct handler {
         [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
     int response_meta;  // and to the metatable of response objects
     int request_meta, headers_meta;
-    bool started;        // core.start was called
-    struct buf reported; // what handler_report gives
+    bool started;         // core.start was called
+    struct buf reported;  // what handler_report gives
+    struct buf own_hosts; // the names of app.host with --dev, as own_host wants them
     struct handler_declared declared;
     void (*load_done)(void *arg, const char *error);
     void *load_arg;
@@ -173,6 +174,7 @@ enum {
     WORK_TEXT_MAX = 64 << 20,    // a JSON answer or a page at most
     WORK_TEXT_KEEP = 64 << 10,   // memory that h->text keeps for the next
     WORK_REPORT_MAX = 256 << 10, // bytes of a report of scripts that cannot be loaded
+    WORK_HOSTS_MAX = 1 << 20,    // bytes of the names of app.host that --dev keeps
     WORK_READ_MAX = 64 << 20,    // bytes that req:read gives at once at most
     // What may come in one piece behind the last of those: the largest limits.header_bytes, which
     // bounds what a connection keeps, and more.
@@ -359,6 +361,12 @@ int core_field(lua_State *L);
 int core_has_body(lua_State *L);
 int core_added(lua_State *L);
 int core_added_since(lua_State *L);
+
+// own_hosts.c
+int core_own_hosts(lua_State *L);
+int core_shows(lua_State *L);
+// The mark of the script that an answer is given; NULL: it is given none.
+const struct inject_mark *work_mark(const struct handler *h, const struct exchange *x);
 
 // lua_stream.c
 void stream_source_init(struct work *w);

@@ -1,6 +1,9 @@
 // What --dev answers in front of the site, and in its place: see app/live.h.
 #include "app/live.h"
 
+#include "base/log.h"
+#include "http/page.h"
+#include "script/handler.h"
 #include "script/web.h"
 
 // --- /.lunette/ ---
@@ -55,11 +58,35 @@ static void answer_own(struct live *l, struct exchange *x, struct str path)
     }
 }
 
+// A page that had its own name lead here asks for that name; so does who has not told the site of one.
+static void answer_stranger(struct live *l, struct exchange *x)
+{
+    answer(l, x, 421, "text/plain; charset=utf-8",
+           STR("--dev answers here for localhost, IP addresses and the names of the site. "
+               "app.host(\"name\", fn) in scripts/main.lua makes a name one of them.\n"));
+}
+
+// Not for every request: anybody can send them.
+static void tell_of_stranger(struct live *l, const struct exchange *x)
+{
+    struct str host = x->request.authority;
+    if (l->strangers == LIVE_STRANGERS)
+        return;
+    l->strangers++;
+    log_write(LOG_WARN,
+              "errors are not shown under the host \"%.*s\", nor are its pages refreshed: another "
+              "site's page could have led here. app.host(\"name\", fn) makes a name the site's own",
+              (int)(host.n < LIVE_HOST ? host.n : LIVE_HOST), host.p);
+}
+
 static void on_request(void *self, struct exchange *x)
 {
     const struct str own = STR("/.lunette");
     struct live *l = self;
     struct str path = x->request.path;
+    bool stranger = !handler_owns_host(l->scripts, x);
+    if (stranger)
+        tell_of_stranger(l, x);
     if (!str_starts(path, own) || (path.n > own.n && path.p[own.n] != '/')) {
         l->site->on_request(l->self, x);
         return;
@@ -68,7 +95,10 @@ static void on_request(void *self, struct exchange *x)
     x->unlogged = true;
     fields_clear(&l->fields);
     size_t at = path.n > own.n ? own.n + 1 : own.n;
-    answer_own(l, x, str_of(path.p + at, path.n - at));
+    if (stranger)
+        answer_stranger(l, x);
+    else
+        answer_own(l, x, str_of(path.p + at, path.n - at));
 }
 
 static void on_body(void *self, struct exchange *x, unsigned status, const char *why)
@@ -101,18 +131,24 @@ const struct http_handler live_site = {
 static void on_failed_request(void *self, struct exchange *x)
 {
     struct live *l = self;
+    bool shows = handler_owns_host(l->scripts, x);
     x->user = NULL;
     buf_clear(&l->text);
     fields_clear(&l->fields);
-    fields_add(&l->fields, STR("Content-Security-Policy"), str_z(web_policy()));
     fields_add(&l->fields, STR("Cache-Control"), STR("no-store"));
-    web_page(&l->text, STR("The scripts cannot be loaded"), live_failure(l));
+    if (shows) {
+        fields_add(&l->fields, STR("Content-Security-Policy"), str_z(web_policy()));
+        web_page(&l->text, STR("The scripts cannot be loaded"), live_failure(l));
+    } else {
+        page_html(&l->text, 503, STR(""));
+    }
     struct http_response r = {.status = 503,
                               .fields = &l->fields,
                               .default_type = STR("text/html; charset=utf-8"),
                               .body = BODY_BYTES,
                               .bytes = buf_str(&l->text)};
-    inject_response(&r, &l->fields, &x->request, &l->mark);
+    if (shows)
+        inject_response(&r, &l->fields, &x->request, &l->mark);
     exchange_respond(x, &r);
 }
 

@@ -332,6 +332,7 @@ static void on_ready(struct master *m, struct slot *s, const struct worker_word 
     s->ready = true;
     s->since = master_now();
     s->pause = 0;
+    saves_tell_new(m, s);
     if (m->state != STARTING || !master_all_ready(m))
         return;
     m->state = SERVING;

@@ -67,6 +67,8 @@ void reload_tell_workers(struct master *m, enum channel_kind kind, const struct 
         message.fds[0] = t->scripts;
         message.fds[1] = t->settings;
     }
+    if (kind == CHANNEL_LOAD)
+        message.fds[2] = m->reload.report;
     for (uint32_t i = 0; i < m->config->workers; i++) {
         const struct slot *s = &m->slots[i];
         int rc = s->pid ? channel_send(s->channel, &message) : 0;
@@ -96,14 +98,24 @@ static void remember(struct master *m, const char *why)
     snprintf(last->why, sizeof last->why, "%s", why ? why : "");
 }
 
+// The first line of what was said, which may be the head of a list.
+static struct str in_one_line(const char *why)
+{
+    struct str line = str_of(why, strcspn(why, "\n"));
+    if (str_ends(line, STR(":")))
+        line.n--;
+    return line;
+}
+
 // A server that stops has said so already.
 static void tell_service(struct master *m, const char *why)
 {
+    struct str line = in_one_line(why ? why : "");
     if (m->state != SERVING)
         return;
     if (why)
         notify_tell(&m->notify, "READY=1\nSTATUS=reload %u came to nothing: %.*s", m->last.number,
-                    (int)strcspn(why, "\n"), why);
+                    STR_ARG(line));
     else
         notify_tell(&m->notify, "READY=1\nSTATUS=reloaded (%u)", m->last.number);
 }
@@ -115,7 +127,8 @@ static void over(struct master *m, const char *why)
     char took[64];
     end_checker(r);
     close_told(&r->new);
-    saves_close_report(r);
+    if (!why)
+        saves_close_report(r);
     r->stage = RELOAD_NONE;
     remember(m, why);
     tell_service(m, why);
@@ -127,12 +140,13 @@ static void over(struct master *m, const char *why)
 
 static void fail(struct master *m, const char *why)
 {
+    struct str line = in_one_line(why);
     if (m->reload.stage == RELOAD_LOADING)
         reload_tell_workers(m, CHANNEL_ABORT, NULL);
     if (m->config->dev && m->state <= SERVING)
         saves_tell_failure(m, why);
     log_write(LOG_ERROR, "reload %u came to nothing: %.*s%s", m->reload.new.number,
-              (int)strcspn(why, "\n"), why, // the rest was said before
+              STR_ARG(line), // the rest was said before
               m->state <= SERVING && !m->bare ? ". The scripts that ran before go on" : "");
     over(m, why);
 }
@@ -324,6 +338,7 @@ static void begin(struct master *m)
     }
     notify_tell(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading (%u)",
                 (long long)r->began * 1000, r->new.number);
+    saves_close_report(r); // of the last one
     if (r->new.scripts < 0) {
         fail(m, why);
         return;

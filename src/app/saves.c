@@ -92,16 +92,17 @@ void saves_look(struct master *m)
 
 // Failures -----------------------------------------------------------------------------------------
 
-void saves_open_report(struct reload *r)
-{
-    r->report = memfd_create("lunette-report", MFD_CLOEXEC);
-}
-
 void saves_close_report(struct reload *r)
 {
     if (r->report >= 0)
         close(r->report);
     r->report = -1;
+}
+
+void saves_open_report(struct reload *r)
+{
+    saves_close_report(r);
+    r->report = memfd_create("lunette-report", MFD_CLOEXEC);
 }
 
 void saves_write_report(int report, struct str text)
@@ -111,7 +112,7 @@ void saves_write_report(int report, struct str text)
         log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(-rc));
 }
 
-// What the checker has written, else the sentence.
+// What the checker has written, or a worker, else the sentence.
 void saves_tell_failure(struct master *m, const char *why)
 {
     struct reload *r = &m->reload;
@@ -125,11 +126,21 @@ void saves_tell_failure(struct master *m, const char *why)
     reload_tell_workers(m, CHANNEL_FAILED, &(struct told){.scripts = r->report, .settings = -1});
 }
 
+void saves_tell_new(struct master *m, const struct slot *s)
+{
+    const struct reload *r = &m->reload;
+    struct channel_message message = {
+        .kind = CHANNEL_FAILED, .number = r->new.number, .fds = {r->report, -1, -1, -1}};
+    if (r->failed && r->stage == RELOAD_NONE && r->report >= 0)
+        channel_send(s->channel, &message);
+}
+
 void saves_mended(struct master *m)
 {
     if (m->reload.failed)
         reload_tell_workers(m, CHANNEL_MENDED, NULL);
     m->reload.failed = false;
+    saves_close_report(&m->reload);
 }
 
 // "scripts/config.lua:12: …" → the name beneath scripts/, and the line. False for other messages.

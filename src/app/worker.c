@@ -107,6 +107,14 @@ static void on_failed(struct worker *w, int report)
     close(report);
 }
 
+// −1 gives back the one that there is.
+static void keep_report(struct worker *w, int report)
+{
+    if (w->report >= 0)
+        close(w->report);
+    w->report = report;
+}
+
 static void on_commit(struct worker *w, unsigned number)
 {
     if (!generations_commit(&w->generations, number))
@@ -124,17 +132,20 @@ static void on_message(struct worker *w, struct channel_message *m)
         log_adopt(m->fds[0], m->fds[1]);
         break;
     case CHANNEL_LOAD:
+        keep_report(w, m->fds[2]);
         generations_load(&w->generations, m->number, m->fds[0], m->fds[1]);
         close(m->fds[0]);
         close(m->fds[1]);
         break;
     case CHANNEL_COMMIT:
+        keep_report(w, -1);
         on_commit(w, m->number);
         break;
     case CHANNEL_DUTY:
         background_give(&w->background, (enum timers_share)m->number);
         break;
     case CHANNEL_ABORT:
+        keep_report(w, -1);
         generations_abort(&w->generations, m->number);
         break;
     case CHANNEL_CURRENT:
@@ -216,7 +227,8 @@ static void on_trim(struct timeout *t)
 
 int worker_run(const struct worker_job *job)
 {
-    struct worker w = {.job = job, .signals = {.fd = -1}, .channel = {.fd = -1}, .signal_fd = -1};
+    struct worker w = {
+        .job = job, .signals = {.fd = -1}, .channel = {.fd = -1}, .signal_fd = -1, .report = -1};
     timeout_init(&w.trim, on_trim);
     timeout_init(&w.unwritten, on_unwritten);
     prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 struct tally *worker_tally(const struct worker *w)
 {
@@ -35,6 +36,7 @@ void worker_serve_with(struct worker *w, const struct generation *g)
     log_set_level((enum log_level)log_level_parse(str_z(g->config->log.level)));
     w->hold.site = &handler_http;
     w->hold.self = g->handler;
+    w->live.scripts = g->handler;
     if (!w->job->config->dev)
         w->sides.front.self = g->handler;
     if (!w->job->config->dev && !is_in_front(w))
@@ -109,14 +111,21 @@ static void stay(struct worker *w, unsigned number, const char *error)
         worker_fail(w, "the channel to the master", errno);
 }
 
+// For who shows it. The first that fails writes it.
+static void write_report(const struct worker *w, int report, const char *error)
+{
+    int rc = 0;
+    if (report >= 0 && lseek(report, 0, SEEK_END) == 0)
+        rc = report_write(report, w->generations.report, str_z(error));
+    if (rc < 0)
+        log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown: %s", strerror(-rc));
+}
+
 // The first scripts are loaded, or not.
 static void begin(struct worker *w, unsigned number, const char *error)
 {
-    int rc = error && w->job->report >= 0
-                 ? report_write(w->job->report, w->generations.report, str_z(error))
-                 : 0;
-    if (rc < 0)
-        log_write(LOG_WARN, "why the scripts cannot be loaded cannot be shown: %s", strerror(-rc));
+    if (error)
+        write_report(w, w->job->report, error);
     if (error && w->job->stays)
         stay(w, number, error);
     else if (error)
@@ -136,7 +145,9 @@ void worker_on_loaded(void *arg, unsigned number, const char *error)
         begin(w, number, error);
         return;
     }
-    if (error)
+    if (error) {
         log_write(LOG_ERROR, "%s", error);
+        write_report(w, w->report, error);
+    }
     worker_say(w, error ? WORKER_REFUSES : WORKER_LOADED, number, error ? error : "");
 }

@@ -341,7 +341,7 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
     struct fit_content kept = {
         .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
     int64_t now = loop_wall(w->h->loop);
-    const struct inject_mark *mark = w->h->options.mark;
+    const struct inject_mark *mark = work_mark(w->h, w->x);
     bool changed = mark && inject_response(r, f, &w->x->request, mark);
     if (w->from_file && w->found_root && !w->no_coding && !changed)
         static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);

@@ -142,8 +142,9 @@ static void answer_plainly(struct handler *h, struct exchange *x, unsigned statu
         .body = BODY_BYTES,
         .bytes = buf_str(page),
     };
-    if (h->options.mark)
-        inject_response(&r, &h->fields, &x->request, h->options.mark);
+    const struct inject_mark *mark = work_mark(h, x);
+    if (mark)
+        inject_response(&r, &h->fields, &x->request, mark);
     exchange_respond(x, &r);
 }
 
@@ -430,6 +431,7 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);
     buf_init(&h->reported, WORK_REPORT_MAX);
+    buf_init(&h->own_hosts, WORK_HOSTS_MAX);
     if (!shortcuts_init(&h->shortcuts) || file_root_open(vm_options(vm)->site, &h->site) < 0) {
         handler_free(h);
         return NULL;
@@ -459,5 +461,6 @@ void handler_free(struct handler *h)
     fields_fini(&h->fields);
     buf_fini(&h->text);
     buf_fini(&h->reported);
+    buf_fini(&h->own_hosts);
     free(h);
 }

@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 static int load_loaded(lua_State *L, int status, lua_KContext ctx)
 {
@@ -85,6 +86,15 @@ static bool push_report(struct handler *h, lua_State *L)
     return false;
 }
 
+// A module that does not compile: from what require says of it, the compiler's sentence, which begins
+// with the place. Who required it is in the traceback.
+static const char *without_require(const char *message)
+{
+    static const char prefix[] = "error loading module '", end[] = ":\n\t";
+    const char *at = strncmp(message, prefix, sizeof prefix - 1) == 0 ? strstr(message, end) : NULL;
+    return at ? at + sizeof end - 1 : message;
+}
+
 static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
 {
     struct handler *h = arg;
@@ -103,7 +113,8 @@ static void on_load_end(struct co *co, enum co_end how, lua_State *L, int n, voi
         lua_pcall(main, 1, 1, 0); // the text, or the error of making it
     }
     const char *message = lua_tostring(main, -1);
-    vm_push_traceback(main, L, message ? message : "an error that is not a string", 0);
+    vm_push_traceback(main, L, message ? without_require(message) : "an error that is not a string",
+                      0);
     lua_remove(main, -2);
     h->load_done(h->load_arg, lua_tostring(main, -1));
     lua_pop(main, 1);

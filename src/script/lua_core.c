@@ -460,6 +460,8 @@ int luaopen_lunette_core(lua_State *L)
         {"keep", core_keep},
         {"fills", core_fills},
         {"field", core_field},
+        {"own_hosts", core_own_hosts},
+        {"shows", core_shows},
         {"has_body", core_has_body},
         {"added", core_added},
         {"added_since", core_added_since},

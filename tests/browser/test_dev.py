@@ -46,6 +46,11 @@ def opened(chromium, server, path, text="one"):
     chromium.mark()
 
 
+def until_loaded_again(chromium):
+    """Until the page is another, whole one: whose style sheets are there."""
+    chromium.until("!window.markOfTest && document.readyState === 'complete'")
+
+
 @pytest.mark.parametrize("path, name, text", [
     ("/made", "scripts/part.lua", PART % 'return "two"'),
     ("/", "site/index.html", PAGE % "two"),
@@ -68,7 +73,7 @@ def test_a_style_sheet_changes_without_a_page_load(chromium, server, path):
         chromium.until("document.querySelectorAll('link').length === 1")
     assert chromium.is_marked()
     put(server, "scripts/part.lua", PART % 'return "one"\n')
-    chromium.until("!window.markOfTest")
+    until_loaded_again(chromium)
     assert chromium.run(COLOR) == "rgb(3, 0, 0)"
 
 
@@ -115,8 +120,27 @@ def test_a_failed_reload_is_shown_over_the_page(chromium, server):
     put(server, "scripts/part.lua", PART % "return return")
     chromium.until(COVER)
     put(server, "scripts/part.lua", PART % 'return "new"')
-    chromium.until("!window.markOfTest")
+    until_loaded_again(chromium)
     assert not chromium.run(COVER)
+
+
+@pytest.mark.parametrize("text, at, why, line", [
+    ("return {\n  gzip = = 1,\n}\n", "scripts/config.lua:2", "unexpected symbol near '='", "> 2 | gzip = = 1,"),
+    ("return {\n  limits = { connexions = 1 },\n}\n", "scripts/config.lua:2", "connexions",
+     "> 2 | limits = { connexions = 1 },"),
+    ("local t = nil\nreturn { site = t.x }\n", "scripts/config.lua:2", "attempt to index a nil value",
+     "> 2 | return { site = t.x }"),
+])
+def test_settings_that_are_wrong_are_shown_over_the_page(chromium, server, text, at, why, line):
+    opened(chromium, server, "/")
+    put(server, "scripts/config.lua", text)
+    chromium.until(COVER)
+    said = chromium.run(f"{COVER}.innerText")
+    assert at in said and why in said and line in " ".join(said.split())
+    assert chromium.is_marked() and chromium.run(TEXT) == "one"
+    put(server, "scripts/config.lua", "return {}\n")
+    until_loaded_again(chromium)
+    chromium.until(f"{TEXT} === 'one' && !{COVER}")
 
 
 def test_a_page_that_is_opened_meanwhile_has_it_too(chromium, server):

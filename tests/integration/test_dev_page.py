@@ -33,6 +33,16 @@ app.get("/locals", function(req)
   local co = coroutine.create(function() end)
   error("with locals <i>&\\"'")
 end)
+app.get("/secrets", function(req)
+  local query, target, whole, path, cookies = req.query_string, req.target, req, req.path, req.cookies
+  local line, form = "GET " .. req.target, req.query
+  local referer, headers = req.headers.referer, { referer = req.headers.referer }
+  error("secrets")
+end)
+app.get("/reset/:token/:id", function(req)
+  local path, target = req.path, req.target
+  error("reset")
+end)
 app.get("/many", function(req)
   local a1, a2 <const>, a3 = 1, 2, 3
   local function recurse(n) if n == 0 then error("at the end") end local r = recurse(n - 1) return r end
@@ -165,10 +175,36 @@ def test_secrets_are_shown_in_part(dev):
     assert page.tags <= TAGS
 
 
+SECRET = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize("query", ["token=%s&q=1", "q=1&t%%6Fken=%s", "next=%%2Fin%%3Ftoken%%3D%s", "password=x%%20%s&q=1"])
+def test_a_secret_is_whole_nowhere_on_the_page(dev, query):
+    target = "/secrets?" + query % SECRET
+    page = Page(dev, target, f"Referer: http://localhost{target}", f"Cookie: sid={SECRET}",
+                f"X-Original-Url: {target}", f"Authorization: Bearer {SECRET}")
+    assert "secrets" in page.text and "GET /secrets?" in page.text
+    for name in ("query", "target", "whole", "cookies", "line", "form", "referer", "headers", "x-original-url"):
+        assert name in page.locals
+    assert "efghijkl" not in page.source and "bytes)" in page.locals["target"]
+
+
+def test_a_secret_in_the_path_is_shown_in_part(dev):
+    long = SECRET * 20  # values are cut at 200 bytes
+    page = Page(dev, f"/reset/{long}/7")
+    assert page.locals["path"].startswith('"/reset/abcd… (520 bytes)') and "efghijkl" not in page.source
+    for sent in (SECRET, "%61" + SECRET[1:], SECRET[:-1] + "%7A"):
+        page = Page(dev, f"/reset/{sent}/7?x={7}", f"Referer: http://localhost/reset/{sent}/7")
+        assert page.locals["path"] == '"/reset/abcd… (26 bytes)/7"'
+        assert page.locals["request"] == "GET /reset/abcd… (26 bytes)/7?x=7 HTTP/1.1"
+        assert page.locals["token"] == "abcd… (26 bytes)" and page.locals["id"] == "7"
+        assert "efghijkl" not in page.source
+
+
 def test_the_request_and_its_route(dev):
     page = Page(dev, "/route/a%3Cb/12?x=1&y=%3Cscript%3E")
     assert "GET /route/a%3Cb/12?x=1&y=%3Cscript%3E HTTP/1.1" in page.text
-    assert page.locals["route"] == "/route/:name/:id{int}, declared at scripts/main.lua:31"
+    assert page.locals["route"] == "/route/:name/:id{int}, declared at scripts/main.lua:41"
     assert page.locals["name"] == "a<b" and page.locals["id"] == "12"
     assert page.locals["y"] == "<script>" and page.locals["accept"] == "text/html"
     assert page.tags <= TAGS
@@ -208,7 +244,7 @@ def test_variables_of_a_template_are_shown(dev):
 
 @pytest.mark.parametrize("path, words", [
     ("/wait", ["after a wait", "after"]), ("/stream", ["in a stream", "here"]),
-    ("/nothing", ["nothing was returned", "scripts/main.lua:37"]), ("/object", ["an object"]),
+    ("/nothing", ["nothing was returned", "scripts/main.lua:47"]), ("/object", ["an object"]),
     ("/many", ["at the end", "recurse", "a1"]), ("/mw/inner", ["inside", "in mw"]),
     ("/mw/own", ["of the middleware"]), ("/overflow", ["limits.request_memory"]),
     ("/memory", ["limits.request_memory"]),
@@ -320,6 +356,19 @@ def test_a_start_that_fails_differently_shows_the_last(serve):
     part.write_text("error('third')\n")
     assert b"fine" in ask(server, "/").body
     eventually(lambda: "The scripts that ran before go on" in server.errors())
+
+
+def test_a_host_that_may_be_somebody_elses_gets_the_plain_pages(serve, dev):
+    failed = serve({**START, "scripts/part.lua": "error('secret word')\n"}, "--dev")
+    assert b"secret word" in ask(failed, "/", HTML).body
+    answer = ask(failed, "/", HTML, host="evil.example")
+    assert answer.status == 503 and b"Service Unavailable" in answer.body
+    for word in (b"secret", b"scripts/", b"<script", b"lunette"):
+        assert word not in answer.body
+    for path, status in (("/deep", 500), ("/tpl", 500), ("/nothing", 500), ("/wait", 500), ("/page/fails", 418)):
+        answer = ask(dev, path, HTML, host="evil.example")
+        assert answer.status == status and not re.search(rb"scripts/|<script|Stack|lunette|row", answer.body)
+    assert b"without" in ask(dev, "/own/error", host="evil.example").body
 
 
 def test_without_dev_a_start_that_fails_ends(make_site):

@@ -10,7 +10,8 @@ import urllib.parse
 import pytest
 import requests
 
-from conftest import eventually
+from conftest import eventually, free_port
+from running import new_folder, running, unix_get
 
 MAIN = """\
 local app = require "lunette"
@@ -87,9 +88,9 @@ def put(server, name, text):
 class Listener:
     """A client of /.lunette/live, by hand: .next() gives {"event", "data", "id"}."""
 
-    def __init__(self, server, query=""):
+    def __init__(self, server, query="", host="localhost"):
         self.s = server.connect(20)
-        self.s.sendall(f"GET /.lunette/live{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.s.sendall(f"GET /.lunette/live{query} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         self.file = self.s.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         self.headers = {}
@@ -130,8 +131,8 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(server, query=""):
-    listener = Listener(server, query)
+def listening(server, query="", host="localhost"):
+    listener = Listener(server, query, host)
     try:
         yield listener
     finally:
@@ -230,6 +231,74 @@ def test_without_dev_there_is_nothing_of_it(serve):
         assert get(server, path).status_code == 404
     assert get(server, "/.lunettes").content == b"any"
     assert get(serve(SITE), "/page.html").headers["Cache-Control"] == "max-age=10"
+
+
+# Hosts ----------------------------------------------------------------------------------------------
+
+NAMED = MAIN + 'app.host("site.test", function() end)\napp.host("*.site.test", function() end)\n' \
+               'app.host("*", function() end)\n'
+OWN = ["localhost", "a.localhost:81", "127.0.0.1", "127.8.8.8", "[::1]:80", "192.168.7.7", "SITE.test",
+       "x.site.test:81"]
+STRANGE = ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "site.test.evil"]
+
+
+@pytest.fixture(scope="module")
+def named():
+    with running({**SITE, "scripts/main.lua": NAMED}, "--dev") as server:
+        yield server
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_the_sites_own_hosts_are_given_everything(named, host):
+    for path in ("/", "/page.html", "/error"):
+        assert TAG.search(get(named, path, Host=host).content)
+    assert b"scripts/main.lua" in get(named, "/error", Host=host).content
+    assert get(named, "/.lunette/live.js", Host=host).status_code == 200
+    with listening(named, host=host) as live:
+        assert live.status == 200
+
+
+@pytest.mark.parametrize("host", STRANGE)
+def test_a_host_that_may_be_somebody_elses_is_shown_nothing(named, host):
+    forged = {"Host": host, "X_Forwarded_Host": "localhost", "Forwarded": "host=localhost", "Origin": "http://localhost"}
+    for path in ("/", "/page.html", "/big.html"):
+        answer = get(named, path, **forged)
+        assert answer.status_code == 200 and b"</body>" in answer.content and b"lunette" not in answer.content
+    for path in ("/.lunette", "/.lunette/", "/.lunette/live", "/.lunette/live.js", "/.lunette/page.css",
+                 "/%2elunette/live"):
+        refused = get(named, path, **forged)
+        assert refused.status_code == 421 and 'app.host("name", fn)' in refused.text
+    for accept in ("text/html", "application/json", "text/plain"):
+        answer = get(named, "/error", Accept=accept, **forged)
+        assert answer.status_code == 500
+        for word in (b"scripts", b"main.lua", b"traceback", b"Stack", b"/.lunette"):
+            assert word not in answer.content
+    assert f'under the host "{host}"' in named.errors() or named.errors().count("under the host") == 8
+
+
+def test_a_host_of_old_clients_may_be_missing(named):
+    bare = named.raw(b"GET /.lunette/live.js HTTP/1.0\r\n\r\n")
+    assert bare.startswith(b"HTTP/1.1 421")
+    absolute = named.raw(b"GET http://evil.example/.lunette/live.js HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Connection: close\r\n\r\n")
+    assert absolute.startswith(b"HTTP/1.1 421")
+
+
+def test_names_come_and_go_with_reloads(dev):
+    assert get(dev, "/.lunette/live.js", Host="new.test").status_code == 421
+    put(dev, "scripts/main.lua", MAIN + 'app.host("new.test", function() end)\n')
+    assert TAG.search(get(dev, Host="new.test").content)
+    assert get(dev, "/.lunette/live.js", Host="new.test").status_code == 200
+    put(dev, "scripts/main.lua", MAIN)
+    assert not TAG.search(get(dev, Host="new.test").content)
+    assert get(dev, "/.lunette/live.js", Host="new.test").status_code == 421
+
+
+def test_a_unix_socket_is_for_every_host(serve):
+    path = new_folder() / "s"
+    serve(SITE, "--dev", "--listen", f"unix:{path}", "--listen", f"127.0.0.1:{free_port()}")
+    assert unix_get(path, "/.lunette/live.js").status == 200
+    assert b"scripts/main.lua" in unix_get(path, "/error").body
 
 
 # /.lunette/ -----------------------------------------------------------------------------------------
@@ -364,6 +433,53 @@ def test_a_failed_reload_is_told_and_that_it_is_mended(dev):
         assert b"three" in get(dev).content
         with listening(dev, "?&failed") as other:
             assert other.next()["event"] == "mended"
+
+
+ONE_WORKER_FAILS = """\
+local n = require "lunette.cache".incr "loads"
+local function refuse(word)
+  error("a worker " .. word)
+end
+if n == 3 then refuse("refuses") end
+require "lunette".get("/", function() return "<body>loaded</body>" end)
+"""
+
+
+def test_a_failure_of_a_worker_alone_is_told_with_its_stack(serve):
+    """The first load is the start's, the second the one that tries a reload, the third the worker's."""
+    server = serve({"scripts/main.lua": ONE_WORKER_FAILS}, "--dev")
+    with listening(server) as live:
+        put(server, "scripts/main.lua", ONE_WORKER_FAILS + "-- saved\n")
+        event = live.next()
+    server.wait_for("reload 1 came to nothing: scripts/main.lua:3: a worker refuses")
+    assert event["event"] == "error" and "a worker refuses" in event["data"]
+    for word in ('class="line here"', 'class="stack"', "scripts/main.lua:5", "Locals", "&quot;refuses&quot;"):
+        assert word in event["data"]
+    assert b"loaded" in get(server).content
+
+
+def test_a_worker_that_comes_after_a_failure_shows_it_too(dev):
+    with listening(dev) as live:
+        put(dev, "scripts/part.lua", "error('not yet')\n")
+        failure = live.next()
+    assert failure["event"] == "error"
+    os.kill(dev.workers()[0], signal.SIGKILL)
+    dev.wait_for("was killed by signal 9")
+    assert b"one" in eventually(lambda: get(dev)).content
+
+    def told():
+        with listening(dev, "?" + mark_of(get(dev)) + "&failed") as live:
+            return live.next()["data"] == failure["data"]
+    assert eventually(told)
+    with listening(dev) as live:
+        assert live.next()["event"] == "error"
+        put(dev, "scripts/part.lua", SITE["scripts/part.lua"])
+        assert live.next()["event"] == "mended"
+    os.kill(dev.workers()[0], signal.SIGKILL)
+    eventually(lambda: dev.errors().count("was killed by signal 9") == 2)
+    eventually(lambda: mark_of(get(dev)))
+    with listening(dev, "?&failed") as live:
+        assert live.next()["event"] == "mended"
 
 
 @pytest.mark.parametrize("text, words", [

@@ -4,13 +4,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 import requests
 
-from conftest import eventually, post
+from conftest import LUNETTE, eventually, post
 
 MAIN = """
     local app = require "lunette"
@@ -100,6 +101,25 @@ def test_scripts_that_fail_change_nothing(serve, text, why):
     put(server, "scripts/part.lua", 'return "mended"')
     reload(server, 2)
     assert pages(server) == {"mended"}
+
+
+@pytest.mark.parametrize("text, told", [
+    ("local t = {}\n\nreturn 1 + + 2\n", "scripts/brok.lua:3: unexpected symbol near '+'"),
+    ("local t = {}\nerror('not today')\n", "scripts/brok.lua:2: not today"),
+    ("\nrequire 'nowhere'\n", "scripts/brok.lua:2: module 'nowhere' not found"),
+])
+@pytest.mark.parametrize("dev", [(), ("--dev",)])
+def test_a_module_that_fails_is_told_in_one_line_with_its_place(serve, text, told, dev):
+    server = serve(SITE, *(dev or ("--workers", "2")))
+    put(server, "scripts/brok.lua", text)
+    put(server, "scripts/part.lua", "local kept = 1\nlocal x = require 'brok'\nreturn x\n")
+    done = subprocess.run([LUNETTE, "reload", str(server.folder)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    first, rest = done.stderr.split("\n", 1)
+    assert first.removesuffix(":") == f"lunette: {told}", done.stderr
+    assert "error loading module" not in done.stderr and "\tscripts/part.lua:2: in " in rest
+    server.wait_for(r"came to nothing: " + re.escape(told) + r"\. The scripts that ran before go on")
+    assert "error loading module" not in server.errors()
 
 
 def test_a_worker_that_dies_starts_with_what_is_in_force(serve):

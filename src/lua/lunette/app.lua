@@ -481,6 +481,11 @@ function app.loaded()
     local routes = #site.tier.routes
     for _, tier in pairs(site.hosts) do routes = routes + #tier.routes end
     core.declared(routes, #site.uses)
+    if core.live then
+        local names = {}
+        for host in pairs(site.hosts) do names[#names + 1] = host end
+        core.own_hosts(names)
+    end
 end
 
 return app

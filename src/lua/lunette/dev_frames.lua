@@ -30,8 +30,7 @@ local function source_of(info)
 end
 
 local function add(list, budget, name, v)
-    local secret = type(v) == "string" and value.is_secret(name)
-    local text = secret and value.mask(v) or value.text(v)
+    local text = value.text(v, name)
     budget.left = budget.left - #text
     list[#list + 1] = { name, text }
 end

@@ -16,7 +16,9 @@ local AROUND_TEXT = 2
 local LINE = 300        -- bytes of a line of source
 local MESSAGE = 8000    -- bytes of a message
 local ROWS = 100        -- of a table
-local CELL = 1000       -- bytes of one value there
+local CELL = 1000       -- bytes of one value there,
+local LOOKED = 8000     -- and of it that are looked at
+local BEGINS = 40       -- bytes of a secret by which it is found
 local PAGE = 200000     -- bytes of what is shown, about: what would come after is left out
 
 -- --- sources ---
@@ -110,6 +112,21 @@ local function put_code(w, lines)
     w:put("</div>\n")
 end
 
+-- A text without the secrets that stand in the path, which w.hidden has with what is shown of them. A long
+-- one may have been cut: its beginning tells.
+local function without_hidden(w, text)
+    for _, one in ipairs(w.hidden or {}) do
+        local begins = one[1]:sub(1, BEGINS)
+        local from, to = text:find(begins, 1, true)
+        while from do
+            if #one[1] > BEGINS then to = select(2, text:find('^[^/?&#"%s]*', to + 1)) end
+            text = text:sub(1, from - 1) .. one[2] .. text:sub(to + 1)
+            from, to = text:find(begins, from + #one[2], true)
+        end
+    end
+    return text
+end
+
 local function put_table(w, rows)
     w:put('<table class="sheet">')
     for i, row in ipairs(rows) do
@@ -117,8 +134,8 @@ local function put_table(w, rows)
             w:put("<tr><th>…</th><td>%s more</td></tr>", tostring(#rows - i + 1))
             break
         end
-        local text = row[2]
-        if #text > CELL then text = ("%s… (%d bytes)"):format(value.cut(text, CELL), #text) end
+        local text = without_hidden(w, value.cut(row[2], LOOKED))
+        if #text > CELL then text = ("%s… (%d bytes)"):format(value.cut(text, CELL), #row[2]) end
         w:put("<tr><th>%s</th><td>%s</td></tr>\n", row[1], text)
     end
     w:put("</table>\n")
@@ -183,7 +200,7 @@ local function header_text(name, text)
     if name == "cookie" then return mask_cookies(text) end
     local scheme, rest = text:match("^(%a+) (.+)$")
     if name:find("authorization$") and scheme then return scheme .. " " .. value.mask(rest) end
-    return value.is_secret(name) and value.mask(text) or text
+    return value.is_secret(name) and value.mask(text) or value.mask_pairs(text)
 end
 
 -- Rows of name → string or anything, in order of names.
@@ -195,8 +212,8 @@ local function rows_of(t, shown)
     table.sort(names)
     for _, name in ipairs(names) do
         local v = rawget(t, name)
-        local text = type(v) == "string" and (value.is_secret(name) and value.mask(v) or v)
-            or value.text(v)
+        local text = type(v) == "string" and not value.is_secret(name) and value.mask_pairs(v)
+            or value.text(v, name)
         rows[#rows + 1] = { name, shown and shown(name, tostring(v)) or text }
     end
     return rows
@@ -213,11 +230,27 @@ local function table_at(req, name, made)
     return ok and type(t) == "table" and t or {}
 end
 
+-- The parameters of the path that are secrets, as they stand in a path and as they were sent.
+local function hidden_in(req)
+    local list = {}
+    for name, v in next, table_at(req, "params", false) do
+        if type(v) == "string" and v ~= "" and value.is_secret(name) then
+            local shown = "/" .. value.mask(v)
+            list[#list + 1] = { "/" .. v, shown }
+            for sent in req.target:gmatch("/([^/?]+)") do
+                if sent ~= v and value.decode(sent) == v then list[#list + 1] = { "/" .. sent, shown } end
+            end
+        end
+    end
+    return list
+end
+
 -- What was asked for. Nothing is received or parsed for it: a body is shown where somebody read it.
 local function put_request(w, req, entry)
     w:put('<section class="request">\n<h2>Request</h2>\n')
     local route = entry and entry.route
-    local first = { { "request", ("%s %s HTTP/%s"):format(req.method, req.target, req.version) } }
+    local target = value.mask_pairs(req.target)
+    local first = { { "request", ("%s %s HTTP/%s"):format(req.method, target, req.version) } }
     if route then
         first[2] = { "route", ("%s, declared at %s"):format(route.pattern.text, route.place) }
     else
@@ -261,6 +294,8 @@ end
 -- What is shown of a failure {title, message, stack, text}: HTML.
 local function shown(failure, req, entry)
     local w = new_writer()
+    local found, hidden = pcall(hidden_in, req)
+    w.hidden = found and hidden or nil
     local source, line = place_of(failure.message, failure.stack)
     local message = without_place(failure.message, source, line)
     w:put('<main class="lunette">\n')
@@ -272,6 +307,7 @@ local function shown(failure, req, entry)
     if req then
         local ok, text = pcall(function()
             local inner = new_writer()
+            inner.hidden = w.hidden
             put_request(inner, req, entry)
             return table.concat(inner)
         end)

@@ -3,8 +3,9 @@
 
 local show = require "lunette.show"
 
-local find, format, lower, sub = string.find, string.format, string.lower, string.sub
-local ipairs, type = ipairs, type
+local char, find, format, gsub, lower, sub = string.char, string.find, string.format, string.gsub, string.lower,
+    string.sub
+local ipairs, tonumber, type = ipairs, tonumber, type
 
 local value = { cut = show.cut }
 
@@ -30,14 +31,55 @@ function value.mask(s)
     return format("%s… (%d bytes)", n > 3 * SHOWN and sub(s, 1, SHOWN) or "", n)
 end
 
-local STRING = 200 -- bytes of one, also of one alone
+-- Whether all strings in a table of that name are secrets: those of cookies are, those of a session not.
+local function hides_members(name)
+    return value.is_secret(name) and not find(lower(name), "session")
+end
 
-local BOUNDS = { depth = 4, items = 20, keys = 500, string = STRING, total = 2000, plain = true,
-    hide = function(name, s) return value.is_secret(name) and value.mask(s) or nil end }
+local NESTED = 8 -- URLs in each other; what is deeper is a secret
 
--- The text of a value.
-function value.text(v)
-    return type(v) == "string" and show.quote(v, STRING) or show.text(v, BOUNDS)
+local function decode(s)
+    return (gsub(s, "%%(%x%x)", function(digits) return char(tonumber(digits, 16)) end))
+end
+
+value.decode = decode
+
+local mask_pairs
+
+-- What is shown of a pair in a query. The value may be a URL itself, as sent or percent-encoded.
+local function pair_text(name, v, depth)
+    if value.is_secret(decode(name)) or depth > NESTED then return name .. "=" .. value.mask(v) end
+    local plain = decode(v)
+    local text = mask_pairs(plain, depth + 1)
+    return name .. "=" .. (text == plain and v or text)
+end
+
+function mask_pairs(s, depth)
+    s = gsub(s, "(://[^/?#@%s:]*):([^/?#@%s]+)@", function(user, password)
+        return user .. ":" .. value.mask(password) .. "@"
+    end)
+    if not find(s, "=", 1, true) then return s end
+    -- The border keeps a long text without pairs from being looked through again from every byte of it.
+    return (gsub(s, "%f[^\0?&;#=%s]([^\0?&;#=%s]+)=([^&%s]*)", function(name, v) return pair_text(name, v, depth) end))
+end
+
+-- A target, a query, a Referer or any text with such in it: with secrets masked, "/a?token=abcd… (32 bytes)&q=1".
+function value.mask_pairs(s) return mask_pairs(s, 0) end
+
+local STRING, LOOKED = 200, 4000 -- bytes of a string that are shown, and that are looked at
+
+-- A string as it could stand in Lua, cut, without secrets: "a\nb"… (1234 bytes).
+function value.quote(s)
+    local whole = value.mask_pairs(show.cut(s, LOOKED))
+    return show.quote(whole, STRING, (#whole > STRING or #s > LOOKED) and #s or nil)
+end
+
+local BOUNDS = { depth = 4, items = 20, keys = 500, total = 2000, plain = true, quote = value.quote,
+    is_hidden = value.is_secret, hides_members = hides_members, mask = value.mask }
+
+-- The text of a value; with the name that it has, which may be that of a secret.
+function value.text(v, name)
+    return type(v) == "string" and value.is_secret(name) and value.mask(v) or show.text(v, BOUNDS, name)
 end
 
 return value

@@ -78,14 +78,18 @@ local function dev_answer(place, req, err, plain)
     return nil
 end
 
+-- Whether who asks may be told what is only for --dev: not under a name that is none of the site's, which
+-- may be that of a page that had its own name lead here.
+local function shows(req) return core.dev and core.shows(req) end
+
 -- The built-in answer: a page, or problem+json for clients that prefer JSON. In --dev it shows the
 -- error and its traceback.
 local function built_in(place, req, err)
-    local message, shows = err.message, core.dev and err.text
-    if shows then message = err.text .. "\n" .. (err.traceback or "") end
+    local message, told = err.message, err.text and shows(req)
+    if told then message = err.text .. "\n" .. (err.traceback or "") end
     core.vary(req, "Accept")
-    local best = core.accept(req, shows and OFFERED_IN_DEV or OFFERED) or 1
-    local res = shows and (best == 1 or best == 4) and dev_answer(place, req, err, best == 4)
+    local best = core.accept(req, told and OFFERED_IN_DEV or OFFERED) or 1
+    local res = told and (best == 1 or best == 4) and dev_answer(place, req, err, best == 4)
     if res then return res end
     if best == 2 or best == 3 then
         local body = response.problem_table(err.status, message, err.data)
@@ -96,14 +100,15 @@ local function built_in(place, req, err)
 end
 
 -- What on_error sees. The message is never nil.
-local function public(err)
+local function public(req, err)
+    local told = shows(req)
     return {
         status = err.status,
         message = err.message or errors.reason(err.status),
         headers = err.headers or {},
         data = err.data,
-        cause = core.dev and err.cause or nil,
-        traceback = core.dev and err.traceback or nil,
+        cause = told and err.cause or nil,
+        traceback = told and err.traceback or nil,
     }
 end
 
@@ -171,7 +176,7 @@ function pages.answer(place, req, err)
         err = copy
     end
     local page = find_page(place, req, err.status)
-    local res = page and page_result(page, place, req, err, xpcall(page, on_raise, req, public(err)))
+    local res = page and page_result(page, place, req, err, xpcall(page, on_raise, req, public(req, err)))
     return add_missing(res or built_in(place, req, err), err.headers)
 end
 

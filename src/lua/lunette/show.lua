@@ -1,7 +1,7 @@
 -- Any value of Lua as text for people: as it could stand in a script, where that is possible, and
 -- bounded however large it is. What is left out is said.
 --
---   show.text(v[, bounds])    { 7, "milk\n", id = 5, tags = { "a" }, … (3 more) }
+--   show.text(v[, bounds[, key]])   { 7, "milk\n", id = 5, tags = { "a" }, … (3 more) }
 --   show.quote(s[, bytes])    "a\nb"… (1234 bytes)
 --   show.cut(s, bytes)        at a border of its characters
 --   show.key(k)               the key behind a path: .notes, [2], ["a b"]
@@ -18,7 +18,9 @@
 --   line = nil       a table whose text is longer has a line for each item; nil: all is one line
 --   plain = false    true: nothing of the site's is run, no __tostring either
 --   names = nil      values, and what they are called
---   hide = nil       function(key, string) → what is shown of a member instead, or nil
+--   quote = nil      function(string) → its text, in place of show.quote
+--   mask = nil       function(string) → what is shown of a string that is to be hidden: one with a key for
+--                    which is_hidden(key) holds, or anywhere in a table for whose key hides_members does
 --
 -- It calls what it kept of the libraries when it was loaded, whatever scripts have put there since.
 
@@ -56,9 +58,11 @@ function show.cut(s, n)
 end
 local cut = show.cut
 
-function show.quote(s, most)
+-- of: the bytes of the whole, where s is what is left of it.
+function show.quote(s, most, of)
     local text = cut(s, most or DEFAULTS.string)
-    local rest = #text < #s and format("… (%d bytes)", #s) or ""
+    of = of or #text < #s and #s
+    local rest = of and format("… (%d bytes)", of) or ""
     text = gsub(text, '[%c"\\]', escape)
     if utf8_len(text) then
         text = gsub(text, "\xC2[\x80-\x9F]", escape_all) -- controls, too
@@ -150,14 +154,14 @@ local function key_text(self, key)
     return "[" .. value_text(self, key, self.depth + 1) .. "]"
 end
 
-local function member_text(self, t, key, depth)
+local function member_text(self, t, key, depth, secret)
     local v = rawget(t, key)
-    local hidden = self.hide and type(v) == "string" and self.hide(key, v)
-    return key_text(self, key) .. " = " .. (hidden or value_text(self, v, depth))
+    if self.mask then secret = secret or (type(v) == "string" and self.is_hidden or self.hides_members)(key) end
+    return key_text(self, key) .. " = " .. value_text(self, v, depth, secret)
 end
 
 -- The items of a table, as far as there is room for them.
-local function items_of(self, t, depth)
+local function items_of(self, t, depth, secret)
     local out, n = {}, rawlen(t)
     local keys, all = keys_of(t, self.keys, function(k)
         if math_type(k) == "integer" and k >= 1 and k <= n then return false end
@@ -167,7 +171,8 @@ local function items_of(self, t, depth)
         if i > self.items or self.left == 0 or self.size > self.total then break end
         self.left = self.left - 1
         local size = self.size
-        out[i] = i <= n and value_text(self, rawget(t, i), depth) or member_text(self, t, keys[i - n], depth)
+        out[i] = i <= n and value_text(self, rawget(t, i), depth, secret)
+            or member_text(self, t, keys[i - n], depth, secret)
         self.size = size + #out[i] -- with all that is in it
     end
     local rest = n + #keys - #out
@@ -186,33 +191,35 @@ local function lay_out(self, name, items, depth)
     return name .. "{\n" .. indent .. concat(items, ",\n" .. indent) .. "\n" .. rep("  ", depth - 1) .. "}"
 end
 
-local function table_text(self, t, depth)
+local function table_text(self, t, depth, secret)
     local name = name_of(t)
     if name and OPAQUE[name] then return name end
     name = name and name .. " " or ""
     if self.open[t] then return name .. "{the same as above}" end
     if depth > self.depth or self.left == 0 then return name .. (next(t) == nil and "{}" or "{…}") end
     self.open[t] = true
-    local items = items_of(self, t, depth + 1)
+    local items = items_of(self, t, depth + 1, secret)
     self.open[t] = nil
     return items[1] and lay_out(self, name, items, depth) or name .. "{}"
 end
 
-function value_text(self, v, depth)
+function value_text(self, v, depth, secret)
     local kind = type(v)
     if self.names and v ~= nil and self.names[v] then return self.names[v] end
+    if kind == "string" and secret then return self.mask(v) end
+    if kind == "string" and self.quote then return self.quote(v) end
     if kind == "string" then return quote(v, depth == 1 and self.total or self.string) end
     local text = own_text(self, v)
     if text then return text end
-    return kind == "table" and table_text(self, v, depth) or scalars[kind](v)
+    return kind == "table" and table_text(self, v, depth, secret) or scalars[kind](v)
 end
 
-function show.text(v, bounds)
+function show.text(v, bounds, key)
     local self = { open = {}, size = 0 }
     for name, default in next, DEFAULTS do self[name] = default end
     for name, bound in next, bounds or {} do self[name] = bound end
     self.left = self.all_items
-    local text = value_text(self, v, 1)
+    local text = value_text(self, v, 1, self.mask and key ~= nil and self.hides_members(key))
     if #text <= 2 * self.total + 100 then return text end
     return format("%s… (%d bytes)", cut(text, self.total), #text)
 end

@@ -80,6 +80,7 @@ local function new_core(files)
     core.dev, core.data, core.settings = false, "/d", { a = 1 }
     function core.declared(...) core.counts = { ... } end
     function core.start(t) core.started = t end
+    function core.shows() return core.stranger ~= true end
     function core.route() return nil end
     function core.plain() end
     function core.asked(req) return req.method, req.path == "*" end

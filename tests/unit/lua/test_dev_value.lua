@@ -29,6 +29,41 @@ end
 check.matches(value.text(never), "^function at .*test_dev_value%.lua:6$")
 check.matches(value.text(io.stdout), "^FILE%*: 0x")
 
+-- Secrets in queries, in whatever they stand.
+local SECRET, MASKED = "abcdefghijklmnopqrstuvwxyz", "abcd… (26 bytes)"
+for _, case in ipairs {
+    { "", "" }, { "/a?q=1&x=2", "/a?q=1&x=2" }, { "/a?token", "/a?token" }, { "a=b=c", "a=b=c" },
+    { "/a?token=" .. SECRET, "/a?token=" .. MASKED },
+    { "/a?token=" .. SECRET .. "&q=1", "/a?token=" .. MASKED .. "&q=1" },
+    { "token=" .. SECRET .. "&q=1&password=x", "token=" .. MASKED .. "&q=1&password=… (1 bytes)" },
+    { "?x=%41&t%6Fken=" .. SECRET, "?x=%41&t%6Fken=" .. MASKED },
+    { "?token=" .. SECRET:gsub("z", "?") .. "", "?token=" .. MASKED },
+    { "?token=" .. SECRET:gsub("z", ";") .. "", "?token=" .. MASKED },
+    { "?token=" .. SECRET:gsub("z", "=") .. "", "?token=" .. MASKED },
+    { "?token=", "?token=" },
+    { "/a?next=/b?token=" .. SECRET, "/a?next=/b?token=" .. MASKED },
+    { "/a?next=%2Fb%3Fq%3D1%26token%3D" .. SECRET .. "&y=%20", "/a?next=/b?q=1&token=" .. MASKED .. "&y=%20" },
+    { "https://h.example/p?a=1&api_key=" .. SECRET .. "#f", "https://h.example/p?a=1&api_key=abcd… (28 bytes)" },
+    { "see https://h/?token=" .. SECRET .. " and more", "see https://h/?token=" .. MASKED .. " and more" },
+    { "postgres://user:" .. SECRET .. "@db/x", "postgres://user:" .. MASKED .. "@db/x" },
+    { "http://h:80/a@b?c=d", "http://h:80/a@b?c=d" },
+} do
+    check.equals(value.mask_pairs(case[1]), case[2])
+    check.equals(value.text(case[1]), value.quote(case[1]))
+    check.truthy(not value.quote(case[1]):find("efghij", 1, true), case[1])
+end
+check.matches(value.mask_pairs(("a="):rep(50) .. "the end"), "^a=a=.*a=… %(%d+ bytes%) end$")
+local long = ("x"):rep(1e6) -- in one pass, whatever stands before or behind
+check.equals(value.mask_pairs("=" .. long), "=" .. long)
+check.equals(value.mask_pairs("a=1&" .. long .. "&token=" .. long), "a=1&" .. long .. "&token=xxxx… (1000000 bytes)")
+check.equals(value.text({ target = "/a?token=" .. SECRET }), '{ target = "/a?token=' .. MASKED .. '" }')
+check.equals(value.text({ "/a?token=" .. SECRET }), '{ "/a?token=' .. MASKED .. '" }')
+check.equals(value.text(SECRET, "token"), MASKED)
+check.equals(value.text({ SECRET, n = { SECRET, 1 } }, "cookies"), "{ " .. MASKED .. ", n = { " .. MASKED .. ", 1 } }")
+check.equals(value.text({ tokens = { SECRET } }), "{ tokens = { " .. MASKED .. " } }")
+check.equals(value.text({ session = { user = "u", token = SECRET } }),
+    '{ session = { token = ' .. MASKED .. ', user = "u" } }')
+
 -- What refers to itself is named; what is there twice, side by side, too.
 local cycle = { name = "x" }
 cycle.self = { back = cycle }

@@ -68,6 +68,8 @@ do
     site:ask("GET", "/a\nb")
     site.core.dev = true
     check.matches(site:body("GET", "/f"), "attempt to index.*\n\ttests/unit/lua/test_errors.lua")
+    site.core.stranger = true -- a host that may be somebody else's
+    check.truthy(not site:body("GET", "/f"):find("attempt to index", 1, true), "no word of it")
 end
 
 -- on_error: the innermost wins, an exact status before "*"; what it returns keeps the status.

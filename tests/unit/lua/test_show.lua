@@ -88,8 +88,12 @@ check.equals(module.cut("é", 0), "")
 local mark = setmetatable({}, { __tostring = function() return "me" end })
 check.equals(module.text({ mark, x = mark }, { names = { [mark] = "the mark" } }), "{ the mark, x = the mark }")
 check.equals(module.text(mark, { plain = true }), "{}", "nothing of its own is run")
-check.equals(module.text({ a = "x", b = "y", c = 1 }, { hide = function(k) return k ~= "a" and "…" or nil end }),
-    '{ a = "x", b = …, c = 1 }')
+local function is_b(k) return k == "b" end
+local masked = { mask = function(s) return #s .. "…" end, is_hidden = is_b, hides_members = is_b }
+check.equals(module.text({ a = "x", b = "y", c = 1 }, masked), '{ a = "x", b = 1…, c = 1 }')
+check.equals(module.text({ b = { "x", { c = "y" } }, d = { "z" } }, masked), '{ b = { 1…, { c = 1… } }, d = { "z" } }')
+check.equals(module.text({ "x" }, masked, "b") .. module.text({ "x" }, masked), '{ 1… }{ "x" }')
+check.equals(module.text({ "x" }, { quote = function(s) return s .. s end }), "{ xx }")
 
 -- Keys.
 check.equals(module.key "notes" .. module.key(2) .. module.key "a b" .. module.key "end", '.notes[2]["a b"]["end"]')

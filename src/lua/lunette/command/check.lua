@@ -61,8 +61,6 @@ end
 local function add_failure(self, text)
     local message, trace = text:match("^(.-)\nstack traceback:(.*)$")
     message, trace = message or text, trace or ""
-    local inner = message:match("^error loading module '[^\n]-' from file '[^\n]-':\n%s*(.*)$")
-    message = inner or message
     local frame = trace:match("\t(scripts/[^:\n]+:%d+): ")
     if not message:find("^scripts/[^:\n]+:%d+: ") and frame then
         message = frame .. ": " .. message
