@@ -20,10 +20,10 @@ struct tally *figures_tally(struct figures *f, unsigned worker);
 
 // What a worker has now; told whenever it may have changed.
 struct figures_now {
-    uint64_t lua_memory;      // bytes
-    uint64_t coroutines;      // handlers and tasks under way
-    uint64_t pool, slow_pool; // calls that wait for a thread
-    uint64_t log_lost;        // lines and records, since the process began
+    uint64_t lua_memory;                // bytes
+    uint64_t coroutines;                // handlers and tasks under way
+    uint64_t pool, slow_pool, sql_pool; // calls that wait for a thread
+    uint64_t log_lost;                  // lines and records, since the process began
 };
 void figures_tell(struct figures *f, unsigned worker, const struct figures_now *now);
 // For the master: a worker is gone, and was replaced or not.

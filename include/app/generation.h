@@ -22,7 +22,7 @@ enum {
 // What all generations of a worker share; must outlive them.
 struct generation_host {
     struct loop *loop;
-    struct pool *pool, *slow_pool;
+    struct pool *pool, *slow_pool, *sql_pool;
     struct watchdog *watchdog;
     struct cache_client *cache;
     struct forms *forms;              // coded ones, of files

@@ -23,7 +23,7 @@ struct worker {
     struct reach reach;             // what the sandbox allows; empty where it is off
     bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
     struct loop *loop;
-    struct pool *pool, *slow_pool;
+    struct pool *pool, *slow_pool, *sql_pool;
     struct watchdog *watchdog;
     struct cache_client *shared_cache;
     struct generations generations;

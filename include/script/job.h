@@ -22,7 +22,9 @@ struct job_ops {
     // Nobody wants the results any more while a thread makes them: may tell it so. In the loop's thread,
     // once, before release. May be NULL.
     void (*stop)(struct job *j);
-    bool slow; // computes for long: it waits in a queue of its own (vm_options.slow_pool)
+    // Threads and a queue of their own: at most one of them.
+    bool slow;     // computes for long (vm_options.slow_pool)
+    bool database; // statements of SQL, and what waits for locks (vm_options.sql_pool)
 };
 
 struct job {

@@ -16,7 +16,16 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 enum {
-    SQL_BYTES_MAX = 1 << 20,    // of the SQL of one call
+    SQL_BYTES_MAX = 1 << 20, // of the SQL of one call
+    VALUES_MAX = 32766,      // of one call
+    // Of statements. A LIKE or GLOB is one instruction, which nothing stops: of a megabyte it takes 0.4 s
+    // with the worst pattern of so many bytes.
+    LIKE_BYTES_MAX = 256,
+    EXPRESSION_DEPTH_MAX = 500,
+    COMPOUND_MAX = 250, // SELECTs that UNION and the like put together; rows of VALUES are none
+    INSTRUCTIONS_MAX = 500000,
+    ARGUMENTS_MAX = 100,        // of a function
+    TRIGGER_DEPTH_MAX = 100,    // triggers that set off triggers
     VALUE_BYTES_MAX = 64 << 20, // of a text, a blob, or a row of a table
     MEMORY_BYTES_MAX =
         256 << 20, // that SQLite may take in a worker: page caches, sorting, :memory:
@@ -29,6 +38,9 @@ struct sqlite_setup {
     const char *path;    // absolute; NULL: in memory, and so one connection only
     unsigned statements; // that a connection keeps prepared at most
     bool full;           // synchronous=FULL: a commit survives a power failure at once
+    // Set by the first connection that finds that the file system cannot have a write-ahead log, which is
+    // in the log then.
+    atomic_bool without_wal;
 };
 
 struct sqlite_stmt {
@@ -36,10 +48,11 @@ struct sqlite_stmt {
     struct sqlite3_stmt *stmt;
     struct str sql; // the whole of it; its bytes are behind the struct
     uint64_t id;    // of a cursor; never 0
+    bool inserts;   // INSERT, REPLACE: as opposed to what its triggers do
 };
 
 struct sqlite_conn {
-    const struct sqlite_setup *setup;
+    struct sqlite_setup *setup;
     bool reader;        // cannot write
     struct sqlite3 *db; // NULL: not open
     struct sqlite_guard guard;
@@ -47,11 +60,13 @@ struct sqlite_conn {
     struct sqlite_stmt *kept;    // prepared, the one used last first
     unsigned cursor_count, kept_count;
     uint64_t cursors_begun;
-    uint64_t deadline; // on sqlite_conn_now(): until when it waits for other connections' locks
-    atomic_bool stop;  // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
-    bool transaction;  // begun by QUERY_DO
-    bool unchecked;    // so are foreign keys that are not looked at
-    bool bad;          // a failure after which it is not used again
+    int64_t row_watched; // whether a row with this rowid
+    bool row_inserted;   // was inserted, by whatever: a statement, a trigger, a virtual table
+    uint64_t deadline;   // on sqlite_conn_now(): until when it waits for other connections' locks
+    atomic_bool stop;    // what runs ends with SQLITE_INTERRUPT, what waits with SQLITE_BUSY
+    bool transaction;    // begun by QUERY_DO
+    bool unchecked;      // so are foreign keys that are not looked at
+    bool bad;            // a failure after which it is not used again
 };
 
 // Milliseconds of the monotonic clock.

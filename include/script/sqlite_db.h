@@ -76,6 +76,9 @@ bool sqlite_db_in_memory(const struct sqlite_db *db);
 // Whether the co with that serial would wait for itself: it is in a transaction that has the
 // connection which is wanted.
 bool sqlite_db_would_block(const struct sqlite_db *db, enum sqlite_use use, uint64_t serial);
+// What has the connections that are waited for.
+unsigned sqlite_db_loops(const struct sqlite_db *db);      // loops over rows that have one
+bool sqlite_db_in_transaction(const struct sqlite_db *db); // a transaction has the one that writes
 enum sqlite_taken {
     TAKEN,        // t->lease has a connection, t is not used any more
     TAKEN_LATER,  // t->ready will be called

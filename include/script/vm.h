@@ -31,6 +31,7 @@ struct vm_options {
     struct loop *loop;
     struct pool *pool;         // for calls that would block (net/pool.h); NULL: those raise
     struct pool *slow_pool;    // for those that compute for long; NULL: pool
+    struct pool *sql_pool;     // for statements of databases; NULL: pool
     const struct str *secrets; // config.lua's secret, newest first
     unsigned secret_count;     // 0: none
     const struct reach *reach; // what the sandbox lets be used (base/reach.h); NULL: anything

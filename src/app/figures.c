@@ -10,7 +10,7 @@
 #include <time.h>
 
 struct slot {
-    metric_counter lua_memory, coroutines, pool, slow_pool;
+    metric_counter lua_memory, coroutines, pool, slow_pool, sql_pool;
     metric_counter log_lost, log_lost_before; // before: by those that had the slot earlier
 };
 
@@ -62,6 +62,7 @@ void figures_tell(struct figures *f, unsigned worker, const struct figures_now *
     metric_set(&s->coroutines, now->coroutines);
     metric_set(&s->pool, now->pool);
     metric_set(&s->slow_pool, now->slow_pool);
+    metric_set(&s->sql_pool, now->sql_pool);
     metric_set(&s->log_lost, now->log_lost);
 }
 
@@ -127,18 +128,21 @@ static bool add_server(const struct figures *f, struct buf *b)
 static bool add_workers(const struct figures *f, struct buf *b)
 {
     static const char queue[] = "lunette_pool_queue";
-    uint64_t pool = 0, slow = 0;
+    uint64_t pool = 0, slow = 0, sql = 0;
     for (unsigned w = 0; w < f->workers; w++) {
         pool += metric_read(&f->slots[w].pool);
         slow += metric_read(&f->slots[w].slow_pool);
+        sql += metric_read(&f->slots[w].sql_pool);
     }
     return by_worker(f, b, "lunette_lua_memory_bytes", "Memory of each worker's Lua state.",
                      offsetof(struct slot, lua_memory)) &&
            by_worker(f, b, "lunette_coroutines", "Handlers and tasks under way in each worker.",
                      offsetof(struct slot, coroutines)) &&
-           metric_head(b, queue, "gauge", "Calls that wait for a thread; slow: password hashes.") &&
+           metric_head(b, queue, "gauge",
+                       "Calls that wait for a thread; slow: password hashes; sql: databases.") &&
            metric_sample(b, queue, STR("pool=\"normal\""), pool) &&
-           metric_sample(b, queue, STR("pool=\"slow\""), slow);
+           metric_sample(b, queue, STR("pool=\"slow\""), slow) &&
+           metric_sample(b, queue, STR("pool=\"sql\""), sql);
 }
 
 static bool add_places(const struct places *p, struct buf *b)

@@ -249,6 +249,7 @@ static bool make_generation(struct solo *s)
         .loop = s->loop,
         .pool = s->pool,
         .slow_pool = s->pool,
+        .sql_pool = s->pool,
         .watchdog = s->watchdog,
         .cache = s->cache_client,
         .forms = s->forms,

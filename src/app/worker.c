@@ -196,6 +196,7 @@ static void tell_figures(struct worker *w)
         now.coroutines = generations_coroutines(&w->generations);
         now.pool = pool_queued(w->pool);
         now.slow_pool = pool_queued(w->slow_pool);
+        now.sql_pool = pool_queued(w->sql_pool);
     }
     figures_tell(w->job->shared->figures, w->job->place, &now);
 }

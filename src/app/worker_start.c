@@ -1,6 +1,6 @@
 // The steps of a worker's start, from below to above; it is taken down the other way:
 //
-//      sandbox → loop → signals → pool → watchdog → caches → the first generation → (its scripts load)
+//      sandbox → loop → signals → pools → watchdog → caches → the first generation → (its scripts load)
 //      → server → sockets → ready
 #include "app/crash.h"
 #include "app/sandbox.h"
@@ -13,7 +13,9 @@
 #include "content/mime_system.h"
 #include "net/pool.h"
 #include "script/cut.h"
+#include "script/lua_sqlite.h"
 #include "script/sqlite_db.h"
+#include "script/sqlite_function.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,6 +33,8 @@ enum {
     POOL_WAITING = 1024,   // such calls that have no thread yet; one more is a 503
     SLOW_THREADS = 2,      // the same for password hashes, which keep a core busy for 100 ms:
     SLOW_WAITING = 64,     // nothing else queues behind them
+    SQL_THREADS = 4,       // the same for databases: of one with its three readers and its writer
+    SQL_WAITING = 1024,
 };
 
 const struct worker_bound worker_bounds[] = {
@@ -39,6 +43,8 @@ const struct worker_bound worker_bounds[] = {
     {"calls that wait for one", POOL_WAITING, ""},
     {"threads for password hashes", SLOW_THREADS, ""},
     {"hashes that wait for one", SLOW_WAITING, ""},
+    {"threads for databases", SQL_THREADS, ""},
+    {"statements that wait for one", SQL_WAITING, ""},
     {"small files in memory", GENERATION_FILES, ""},
     {"memory for them", GENERATION_BYTES, "B"},
     {"large files kept open", GENERATION_DESCRIPTORS, ""},
@@ -47,6 +53,16 @@ const struct worker_bound worker_bounds[] = {
     {"memory for all of them", MEMORY_BYTES_MAX, "B"},
     {"a value in a database", VALUE_BYTES_MAX, "B"},
     {"a text of SQL", SQL_BYTES_MAX, "B"},
+    {"values of one call of SQL", VALUES_MAX, ""},
+    {"bytes of one such call", CALL_BYTES_MAX, "B"},
+    {"bytes of all under way", CALLS_BYTES_MAX, "B"},
+    {"a pattern of LIKE or GLOB", LIKE_BYTES_MAX, "B"},
+    {"the set of trim(x, set)", TRIM_BYTES_MAX, "B"},
+    {"depth of an expression", EXPRESSION_DEPTH_MAX, ""},
+    {"SELECTs of a compound one", COMPOUND_MAX, ""},
+    {"instructions of a statement", INSTRUCTIONS_MAX, ""},
+    {"arguments of a SQL function", ARGUMENTS_MAX, ""},
+    {"triggers set off by triggers", TRIGGER_DEPTH_MAX, ""},
     {"pieces of background work", TIMERS_MAX, ""},
     {"app.at_start of the server", TIMERS_STARTS, ""},
     {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},
@@ -65,7 +81,8 @@ static bool make_pool(struct worker *w)
 {
     w->pool = pool_new(w->loop, POOL_THREADS, POOL_WAITING);
     w->slow_pool = pool_new(w->loop, SLOW_THREADS, SLOW_WAITING);
-    return (w->pool && w->slow_pool) || worker_fail(w, "the thread pool", errno);
+    w->sql_pool = pool_new(w->loop, SQL_THREADS, SQL_WAITING);
+    return (w->pool && w->slow_pool && w->sql_pool) || worker_fail(w, "the thread pool", errno);
 }
 
 // Called in the watchdog's thread. The master ends this process; where that is gone nobody else would, and
@@ -139,6 +156,7 @@ static void load(struct worker *w)
         .loop = w->loop,
         .pool = w->pool,
         .slow_pool = w->slow_pool,
+        .sql_pool = w->sql_pool,
         .watchdog = w->watchdog,
         .cache = w->shared_cache,
         .forms = w->forms,
@@ -232,6 +250,7 @@ void worker_take_down(struct worker *w)
     watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);
     pool_free(w->slow_pool);
+    pool_free(w->sql_pool);
     pool_free(w->pool); // its threads may still work for what the vm has left behind
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);

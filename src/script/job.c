@@ -109,6 +109,8 @@ struct job *job_push(lua_State *L, size_t size, const struct job_ops *ops)
 static struct pool *pool_of(lua_State *L, const struct job *j)
 {
     const struct vm_options *o = vm_options(vm_of(L));
+    if (j->ops->database && o->sql_pool)
+        return o->sql_pool;
     return j->ops->slow && o->slow_pool ? o->slow_pool : o->pool;
 }
 

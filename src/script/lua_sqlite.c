@@ -102,9 +102,12 @@ static int finish_opening(lua_State *L, struct job *job)
     o->options.path = NULL; // it is the database's
     if (*slot)
         return 1;
-    if (err == EMFILE)
-        return luaL_error(L, "%d databases are open in this worker already", DATABASES_MAX);
-    return luaL_error(L, "not enough memory");
+    if (err != EMFILE)
+        return luax_fail(L, err);
+    lua_pushnil(L);
+    lua_pushfstring(L, "%d databases are open in this worker already", DATABASES_MAX);
+    lua_pushliteral(L, "EMFILE");
+    return 3;
 }
 
 static lua_Integer option(lua_State *L, const char *name)
@@ -141,7 +144,7 @@ static int core_open(lua_State *L)
         .readers = (unsigned)option(L, "readers"),
         .timeout_ms = (uint32_t)option(L, "timeout_ms"),
         .loop = vm->loop,
-        .pool = vm->pool,
+        .pool = vm->sql_pool ? vm->sql_pool : vm->pool,
     };
     if (!vm->pool)
         return luaL_error(L, "a database needs the server's threads, which are not there");
@@ -197,13 +200,21 @@ static int not_taken(lua_State *L, const char *why)
     return 2;
 }
 
+static int late(lua_State *L, const struct sqlite_db *db)
+{
+    not_taken(L, "late");
+    lua_pushinteger(L, sqlite_db_loops(db));
+    lua_pushboolean(L, sqlite_db_in_transaction(db));
+    return 4;
+}
+
 static int taken(lua_State *L, struct co_wait *w)
 {
     (void)w;
     const struct sqlite_lease *lease = lua_touserdata(L, TAKE_LEASE);
     struct sqlite_db *const *slot = lua_touserdata(L, TAKE_DATABASE);
     if (!lease->link)
-        return not_taken(L, *slot ? "late" : "closed");
+        return *slot ? late(L, *slot) : not_taken(L, "closed");
     lua_pushvalue(L, TAKE_LEASE);
     return 1;
 }
@@ -215,16 +226,34 @@ static void push_lease(lua_State *L)
     luaL_setmetatable(L, LUA_SQLITE_LEASE);
 }
 
-// take(database, use) → a lease, to be closed; or nil and why: "late", "closed", or "own" when the caller
-// would wait for itself
+// lease() → a lease of nothing yet, for take
+static int core_lease(lua_State *L)
+{
+    push_lease(L);
+    return 1;
+}
+
+static void check_empty(lua_State *L)
+{
+    const struct sqlite_lease *lease = luaL_checkudata(L, TAKE_LEASE, LUA_SQLITE_LEASE);
+    luaL_argcheck(L, !lease->link, TAKE_LEASE, "it has a connection");
+}
+
+// take(database, use[, lease]) → a lease, to be closed; or nil and why: "late" (then also how many loops
+// over rows are open, and whether a transaction is), "closed", "memory", or "own" when the caller would wait
+// for itself
 static int core_take(lua_State *L)
 {
     static const char *const uses[] = {"read", "loop", "write", "transaction", NULL};
     struct sqlite_db **slot = luaL_checkudata(L, TAKE_DATABASE, DATABASE);
     enum sqlite_use use = (enum sqlite_use)luaL_checkoption(L, TAKE_USE, NULL, uses);
     uint64_t serial = co_serial(vm_of(L));
-    lua_settop(L, TAKE_USE);
-    push_lease(L);
+    lua_settop(L, TAKE_LEASE);
+    if (lua_isnil(L, TAKE_LEASE)) {
+        lua_settop(L, TAKE_USE);
+        push_lease(L);
+    }
+    check_empty(L);
     struct taking *w =
         lua_newuserdatauv(L, sizeof *w, 0); // to push may collect: the slot is read after
     if (!*slot)
@@ -244,7 +273,7 @@ static int core_take(lua_State *L)
     case TAKEN_LATER:
         return co_wait(L, &w->wait);
     default:
-        return luaL_error(L, "not enough memory");
+        return not_taken(L, "memory");
     }
 }
 
@@ -269,8 +298,8 @@ static int core_blob(lua_State *L)
 int luaopen_lunette_sqlite_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", core_open}, {"close", close_database}, {"take", core_take}, {"release", release},
-        {"blob", core_blob}, {"rest", core_rest},       {NULL, NULL},
+        {"open", core_open}, {"close", close_database}, {"take", core_take},   {"release", release},
+        {"blob", core_blob}, {"rest", core_rest},       {"lease", core_lease}, {NULL, NULL},
     };
     luax_class(L, DATABASE, NULL, close_database);
     luax_class(L, LUA_SQLITE_LEASE, NULL, release);

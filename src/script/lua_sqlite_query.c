@@ -16,9 +16,9 @@ enum { LEASE = 1, MODE, SQL }; // the stack of query; values follow
 struct query_job {
     struct job job;
     struct sqlite_query query;
-    struct sqlite_link *link; // NULL: it has been given back
-    char *memory;             // of the SQL and the values
-    bool value_alone;         // of a row, its first column
+    struct sqlite_link *link;    // NULL: it has been given back
+    struct lua_sqlite_copy copy; // the SQL and the values
+    bool value_alone;            // of a row, its first column
 };
 
 // The job -----------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ static void release(struct job *job)
     struct query_job *j = (struct query_job *)job;
     give_back(j);
     buf_fini(&j->query.rows);
-    free(j->memory);
+    lua_sqlite_copy_free(&j->copy);
 }
 
 // Results -----------------------------------------------------------------------------------------
@@ -174,7 +174,8 @@ static int finish(lua_State *L, struct job *job)
     return push_rows(L, q);
 }
 
-static const struct job_ops ops = {.run = run, .finish = finish, .release = release, .stop = stop};
+static const struct job_ops ops = {
+    .run = run, .finish = finish, .release = release, .stop = stop, .database = true};
 
 static struct query_job *new_job(lua_State *L, enum sqlite_mode mode)
 {
@@ -225,8 +226,9 @@ static int core_query(lua_State *L)
         return 4;
     struct query_job *j = new_job(L, modes[mode]);
     j->value_alone = strcmp(names[mode], "value") == 0;
-    if (!lua_sqlite_values(L, &j->query, &j->memory, SQL, top))
-        return push_failure(L, "misuse", lua_tostring(L, -1), "SQLITE_MISUSE");
+    int code = lua_sqlite_values(L, &j->query, &j->copy, SQL, top);
+    if (code)
+        return push_failure(L, sqlite_kind(code), lua_tostring(L, -1), sqlite_code_name(code));
     return start(L, lease, j);
 }
 

@@ -8,11 +8,12 @@
 
 #include <assert.h>
 #include <math.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUES_MAX = 32766 }; // SQLite's bound on parameters
+static size_t calls_bytes; // of all copies there are; a worker has one loop
 
 static bool is_blob(lua_State *L, int idx)
 {
@@ -86,18 +87,27 @@ static struct sqlite_value value_at(lua_State *L, int idx, struct cut *c)
 
 // What there is to copy.
 struct need {
-    size_t bytes;
+    size_t bytes; // at most CALL_BYTES_MAX
     unsigned count;
 };
 
-// The value at idx, which `what` names, counts. These return false when a sentence is pushed.
-static bool add_need(lua_State *L, struct need *n, int idx, const char *what)
+static int add_bytes(lua_State *L, struct need *n, size_t bytes)
+{
+    if (bytes <= CALL_BYTES_MAX - n->bytes) {
+        n->bytes += bytes;
+        return 0;
+    }
+    lua_pushfstring(L, "the SQL and the values of one call have more than %d bytes together",
+                    CALL_BYTES_MAX);
+    return SQLITE_TOOBIG;
+}
+
+// The value at idx, which `what` names, counts. These return 0, or a code with a sentence pushed.
+static int add_need(lua_State *L, struct need *n, int idx, const char *what)
 {
     const char *wrong = problem(L, idx);
-    if (!wrong && n->count++ < VALUES_MAX) {
-        n->bytes += sizeof(struct sqlite_value) + bytes_at(L, idx).n + 1;
-        return true;
-    }
+    if (!wrong && n->count++ < VALUES_MAX)
+        return add_bytes(L, n, sizeof(struct sqlite_value) + bytes_at(L, idx).n + 1);
     if (wrong)
         lua_pushfstring(
             L,
@@ -106,33 +116,35 @@ static bool add_need(lua_State *L, struct need *n, int idx, const char *what)
             what, strcmp(wrong, "NaN") == 0 ? "" : "a ", wrong);
     else
         lua_pushfstring(L, "there are more than %d values", VALUES_MAX);
-    return false;
+    return SQLITE_MISUSE;
 }
 
-static bool need_in_order(lua_State *L, struct need *n, int first, int last)
+static int need_in_order(lua_State *L, struct need *n, int first, int last)
 {
     char what[16];
-    for (int i = first; i <= last; i++) {
+    int code = 0;
+    for (int i = first; !code && i <= last; i++) {
         snprintf(what, sizeof what, "%d", i - first + 1);
-        if (!add_need(L, n, i, what))
-            return false;
+        code = add_need(L, n, i, what);
     }
-    return true;
+    return code;
 }
 
-static bool need_by_name(lua_State *L, struct need *n, int table)
+static int need_by_name(lua_State *L, struct need *n, int table)
 {
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
         struct str name = luax_str(L, -2);
         if (!name.p) {
             lua_pushliteral(L, "a table of values has names as keys: { title = … }");
-            return false;
+            return SQLITE_MISUSE;
         }
-        if (!add_need(L, n, lua_gettop(L), name.p))
-            return false;
-        n->bytes += name.n + 1;
+        int code = add_need(L, n, lua_gettop(L), name.p);
+        if (!code)
+            code = add_bytes(L, n, name.n + 1);
+        if (code)
+            return code;
     }
-    return true;
+    return 0;
 }
 
 static void copy_by_name(lua_State *L, struct sqlite_query *q, struct cut *c, int table)
@@ -144,7 +156,7 @@ static void copy_by_name(lua_State *L, struct sqlite_query *q, struct cut *c, in
     }
 }
 
-static bool check_sql(lua_State *L, int idx)
+static int check_sql(lua_State *L, int idx)
 {
     struct str sql = luax_str(L, idx);
     if (!sql.p)
@@ -154,31 +166,63 @@ static bool check_sql(lua_State *L, int idx)
     else if (str_find(sql, '\0') >= 0)
         lua_pushliteral(L, "the SQL has a NUL byte: values are given as parameters");
     else
-        return true;
-    return false;
+        return 0;
+    return sql.p && sql.n > SQL_BYTES_MAX ? SQLITE_TOOBIG : SQLITE_MISUSE;
 }
 
-bool lua_sqlite_values(lua_State *L, struct sqlite_query *q, char **memory, int sql, int last)
+static int find_need(lua_State *L, struct need *n, bool named, int sql, int last)
+{
+    int code = check_sql(L, sql);
+    if (!code)
+        code = add_bytes(L, n, luax_str(L, sql).n + 1);
+    if (code)
+        return code;
+    return named ? need_by_name(L, n, sql + 1) : need_in_order(L, n, sql + 1, last);
+}
+
+static int reserve(lua_State *L, struct lua_sqlite_copy *copy, size_t size)
+{
+    if (size > CALLS_BYTES_MAX - calls_bytes) {
+        lua_pushfstring(
+            L, "the calls under way in this worker would hold more than %d bytes of values",
+            CALLS_BYTES_MAX);
+        return SQLITE_NOMEM;
+    }
+    copy->memory = malloc(size);
+    if (!copy->memory) {
+        lua_pushliteral(L, "not enough memory");
+        return SQLITE_NOMEM;
+    }
+    calls_bytes += copy->size = size;
+    return 0;
+}
+
+void lua_sqlite_copy_free(struct lua_sqlite_copy *copy)
+{
+    calls_bytes -= copy->size;
+    free(copy->memory);
+    *copy = (struct lua_sqlite_copy){0};
+}
+
+int lua_sqlite_values(lua_State *L, struct sqlite_query *q, struct lua_sqlite_copy *copy, int sql,
+                      int last)
 {
     int first = sql + 1;
     struct need n = {0};
     q->named = last == first && lua_istable(L, first); // one table, and nothing else
-    if (!check_sql(L, sql) ||
-        !(q->named ? need_by_name(L, &n, first) : need_in_order(L, &n, first, last)))
-        return false;
-    size_t size = n.bytes + luax_str(L, sql).n + 1;
-    char *p = *memory = malloc(size);
-    if (!p) {
-        lua_pushliteral(L, "not enough memory");
-        return false;
-    }
+    int code = find_need(L, &n, q->named, sql, last);
+    if (!code)
+        code = reserve(L, copy, n.bytes);
+    if (code)
+        return code;
+    char *p = copy->memory;
     q->values = (struct sqlite_value *)p; // first, for its alignment
-    struct cut c = {p + n.count * sizeof *q->values, p + size};
+    struct cut c = {p + n.count * sizeof *q->values, p + copy->size};
     q->sql = cut_copy(&c, luax_str(L, sql));
     if (q->named)
         copy_by_name(L, q, &c, first);
     else
         for (int i = first; i <= last; i++)
             q->values[q->value_count++] = value_at(L, i, &c);
-    return true;
+    return 0;
 }

@@ -1,6 +1,9 @@
 // Connections and their statements: see the header.
 #include "script/sqlite_conn.h"
 
+#include "base/log.h"
+#include "script/sqlite_function.h"
+
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -54,6 +57,14 @@ static int on_progress(void *arg)
 {
     const struct sqlite_conn *c = arg;
     return atomic_load_explicit(&c->stop, memory_order_relaxed);
+}
+
+static void on_update(void *arg, int what, const char *database, const char *table,
+                      sqlite3_int64 rowid)
+{
+    struct sqlite_conn *c = arg;
+    (void)database, (void)table;
+    c->row_inserted = c->row_inserted || (what == SQLITE_INSERT && rowid == c->row_watched);
 }
 
 // Statements --------------------------------------------------------------------------------------
@@ -115,13 +126,15 @@ static struct sqlite_stmt *make(struct str sql, struct sqlite3_stmt *stmt, struc
     return s;
 }
 
-// Only what is the whole of its text can be found by it again: others have none here.
+// Only what is the whole of its text can be found by it again: others have none here. Nor have pragmas,
+// which are judged by what the connection is at: when they are prepared.
 static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, struct str *rest,
                                        struct sqlite_failure *f)
 {
     struct sqlite3_stmt *stmt = NULL;
     const char *tail = sql.p;
     c->guard.judging = true;
+    c->guard.pragma = c->guard.inserts = false;
     int rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     c->guard.judging = false;
     if (rc != SQLITE_OK) {
@@ -129,7 +142,12 @@ static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, st
         return NULL;
     }
     *rest = skip_blanks(str_of(tail, sql.n - (size_t)(tail - sql.p)));
-    return stmt ? make(rest->n ? str_of(sql.p, 0) : sql, stmt, f) : NULL;
+    if (!stmt)
+        return NULL;
+    struct sqlite_stmt *s = make(rest->n || c->guard.pragma ? str_of(sql.p, 0) : sql, stmt, f);
+    if (s)
+        s->inserts = c->guard.inserts;
+    return s;
 }
 
 static void begin(struct sqlite_conn *c, struct sqlite_stmt *s)
@@ -217,10 +235,23 @@ bool sqlite_conn_do(struct sqlite_conn *c, const char *sql, struct sqlite_failur
 
 static void set_limits(struct sqlite3 *db)
 {
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
-    sqlite3_limit(db, SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX);
-    sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 1); // for VACUUM; see sqlite_guard.h
-    sqlite3_limit(db, SQLITE_LIMIT_WORKER_THREADS, 0);
+    static const struct {
+        int limit, value;
+    } limits[] = {
+        {SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX},
+        {SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX},
+        {SQLITE_LIMIT_ATTACHED, 1}, // for VACUUM; see sqlite_guard.h
+        {SQLITE_LIMIT_WORKER_THREADS, 0},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_BYTES_MAX},
+        {SQLITE_LIMIT_EXPR_DEPTH, EXPRESSION_DEPTH_MAX},
+        {SQLITE_LIMIT_COMPOUND_SELECT, COMPOUND_MAX},
+        {SQLITE_LIMIT_VDBE_OP, INSTRUCTIONS_MAX},
+        {SQLITE_LIMIT_FUNCTION_ARG, ARGUMENTS_MAX},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, VALUES_MAX},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, TRIGGER_DEPTH_MAX},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        sqlite3_limit(db, limits[i].limit, limits[i].value);
 }
 
 // The schema cannot be written by hand, and "x" is never a text. Schemas are trusted: without that no
@@ -238,12 +269,34 @@ static void set_config(struct sqlite3 *db)
         sqlite3_db_config(db, config[i].option, config[i].on, NULL);
 }
 
+// The pragma's row: the mode that the file is in.
+static int see_mode(void *arg, int n, char **values, char **names)
+{
+    bool *wal = arg;
+    (void)names;
+    *wal = n == 1 && values[0] && strcmp(values[0], "wal") == 0;
+    return 0;
+}
+
+// SQLite goes on with what there is: a rollback journal, with which those who read wait for who writes.
+static void warn_without_wal(struct sqlite_setup *setup)
+{
+    if (!atomic_exchange_explicit(&setup->without_wal, true, memory_order_relaxed))
+        log_write(LOG_WARN,
+                  "%s has no write-ahead log, which its file system cannot do: calls that read it "
+                  "wait for those that write, and may be \"busy\"",
+                  setup->path);
+}
+
 // The switch to a write-ahead log needs the file for itself, and does not always ask on_busy.
 static bool use_wal(struct sqlite_conn *c, struct sqlite_failure *f)
 {
     static const char wal[] = "PRAGMA journal_mode=WAL";
     for (int tries = 0;; tries++) {
-        int rc = sqlite3_exec(c->db, wal, NULL, NULL, NULL);
+        bool is_wal = false;
+        int rc = sqlite3_exec(c->db, wal, see_mode, &is_wal, NULL);
+        if (rc == SQLITE_OK && !is_wal)
+            warn_without_wal(c->setup);
         if (rc == SQLITE_OK)
             return true;
         if ((rc & 0xff) != SQLITE_BUSY || !may_wait(c)) {
@@ -285,10 +338,13 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
     }
     sqlite3_busy_handler(c->db, on_busy, c);
     sqlite3_progress_handler(c->db, LOOK_EVERY, on_progress, c);
+    sqlite3_update_hook(c->db, on_update, c);
     set_limits(c->db);
     set_config(c->db);
     sqlite_guard_set(&c->guard, c->db);
-    if (set_pragmas(c, f))
+    if (!sqlite_function_register(c->db))
+        sqlite_fail(f, SQLITE_NOMEM, "not enough memory");
+    else if (set_pragmas(c, f))
         return true;
     sqlite_conn_close(c);
     return false;
@@ -296,7 +352,7 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
 
 bool sqlite_conn_is_untidy(const struct sqlite_conn *c)
 {
-    return c->cursors || c->transaction || c->unchecked;
+    return c->cursors || c->transaction || c->unchecked || c->guard.deferred;
 }
 
 void sqlite_conn_tidy(struct sqlite_conn *c)
@@ -309,7 +365,10 @@ void sqlite_conn_tidy(struct sqlite_conn *c)
         c->bad = true; // closing it rolls back
     if (c->unchecked && !sqlite_conn_do(c, "PRAGMA foreign_keys=ON", &ignored))
         c->bad = true;
-    c->transaction = c->unchecked = false;
+    // A commit that was none of ours may have failed to.
+    if (c->guard.deferred && !sqlite_conn_do(c, "PRAGMA defer_foreign_keys=OFF", &ignored))
+        c->bad = true;
+    c->transaction = c->unchecked = c->guard.deferred = false;
 }
 
 void sqlite_conn_close(struct sqlite_conn *c)
@@ -321,6 +380,6 @@ void sqlite_conn_close(struct sqlite_conn *c)
     int rc = sqlite3_close(c->db); // NULL is fine
     assert(rc == SQLITE_OK);       // all of its statements are finalized
     c->db = NULL;
-    c->transaction = c->unchecked = c->bad = false;
+    c->transaction = c->unchecked = c->guard.deferred = c->bad = false;
     atomic_store_explicit(&c->stop, false, memory_order_relaxed);
 }

@@ -274,6 +274,16 @@ bool sqlite_db_would_block(const struct sqlite_db *db, enum sqlite_use use, uint
            w->serial == serial;
 }
 
+unsigned sqlite_db_loops(const struct sqlite_db *db)
+{
+    return db->loops;
+}
+
+bool sqlite_db_in_transaction(const struct sqlite_db *db)
+{
+    return db->writer && db->writer->leased && db->writer->use == USE_TRANSACTION;
+}
+
 // Whether somebody waits who would be passed.
 static bool is_passing(const struct sqlite_db *db, enum sqlite_use use)
 {

@@ -160,19 +160,30 @@ static void run_cursor(struct sqlite_conn *c, struct sqlite_query *q, struct sql
         sqlite_conn_end(c, s);
 }
 
+// The id of the last row that a statement inserted is what last_insert_rowid() gives, which is left alone:
+// the next statement may ask for it. An INSERT that inserts nothing (OR IGNORE, DO UPDATE) leaves it at what
+// it was before, and so does one into a table WITHOUT ROWID; but a new row may have the same id, too.
+static void note_insert(struct sqlite_conn *c, struct sqlite_query *q)
+{
+    int64_t id = sqlite3_last_insert_rowid(c->db);
+    if (id == c->row_watched && !c->row_inserted)
+        return;
+    q->inserted = true;
+    q->last_id = id;
+}
+
 // Runs a statement that is at its beginning, and adds up what it changed.
 static void run_counted(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)
 {
     int64_t before = sqlite3_total_changes64(c->db);
-    sqlite3_set_last_insert_rowid(c->db, 0);
+    c->row_watched = sqlite3_last_insert_rowid(c->db);
+    c->row_inserted = false;
+    bool inserts = s->inserts; // s may be gone then
     run_cursor(c, q, s);
     if (sqlite3_total_changes64(c->db) != before)
         q->changes += sqlite3_changes64(c->db);
-    int64_t id = sqlite3_last_insert_rowid(c->db);
-    if (id) {
-        q->inserted = true;
-        q->last_id = id;
-    }
+    if (inserts)
+        note_insert(c, q);
 }
 
 static void run_statement(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)

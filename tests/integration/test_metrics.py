@@ -218,6 +218,7 @@ def test_what_else_is_there(both):
     assert got["lunette_cache_entries", ()] == 1
     assert got["lunette_log_lines_lost_total", ()] == 0
     assert got["lunette_pool_queue", (("pool", "normal"),)] == 0
+    assert got["lunette_pool_queue", (("pool", "sql"),)] == 0
 
 
 def test_connections_that_are_open_and_refused():

@@ -1,4 +1,5 @@
 """Databases in a running server: real files, several workers, handlers that end in the midst of things."""
+import contextlib
 import os
 import re
 import resource
@@ -11,7 +12,7 @@ import time
 import pytest
 import requests
 
-from conftest import eventually, together
+from conftest import LUNETTE, eventually, together
 from running import ask, log_of, running, start_fails
 from site_testing import fails
 
@@ -239,6 +240,28 @@ def test_a_slow_query_holds_nobody_up(serve):
         assert post(server, "/add/x").status_code == 201
         a.assert_silent()
     assert ask(server, "/count").body == b"1"
+
+
+def test_slow_queries_delay_no_other_calls(serve):
+    """As many as there are threads for databases, and as many again that wait for one."""
+    server = serve({"scripts/main.lua": f"""
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        local gzip = require "lunette.gzip"
+        local dbs = {{}}
+        for i = 1, 8 do dbs[i] = sqlite.open(i .. ".db") end
+        app.get("/slow/:n{{int}}", function(req) return app.json(dbs[req.params.n]:value("{ENDLESS}")) end)
+        app.get("/zip", function() return app.text(#gzip.compress(("x"):rep(4 << 20))) end)
+        app.post("/save", function(req) return app.text(req.parts[1]:save_as("saved.bin") and "saved" or "not") end)
+        """}, "--workers", "1")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.wire()) for _ in range(8)]
+        for i, client in enumerate(clients):
+            client.get(f"/slow/{i + 1}")
+        time.sleep(0.5)  # they have their threads
+        assert int(ask(server, "/zip").body) > 0
+        assert post(server, "/save", files={"f": ("x.bin", b"y" * 300_000)}).text == "saved"
+        for client in clients:
+            client.assert_silent()
 
 
 def test_nothing_is_lost_among_writers_of_two_workers(serve):
@@ -483,3 +506,34 @@ def test_tests_of_a_site_start_with_its_database_as_it_was_loaded():
         """, "tests/b_test.lua": TESTED})
     assert "4 passed, 4 failed" in out, out
     assert out.count("longer than its timeout of 0.2 s") == 4
+
+
+def test_the_bounds_of_databases_are_shown(make_site):
+    shown = subprocess.run([LUNETTE, "limits", make_site({"scripts/main.lua": MAIN})], capture_output=True,
+                           text=True, timeout=30, check=True).stdout
+    for name in ("values of one call of SQL", "bytes of one such call", "bytes of all under way",
+                 "threads for databases", "statements that wait for one", "a pattern of LIKE or GLOB", "the set of trim(x, set)", "depth of an expression"):
+        assert re.search(rf"^{re.escape(name)} +\d+\S*.* fixed, in each worker$", shown, re.M), name
+
+
+def test_a_stop_does_not_wait_for_what_nothing_can_break_off(serve):
+    """The longest LIKE that there may be: one instruction of SQLite's machine, of a minute or so."""
+    server = serve({"scripts/main.lua": """
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        local db = sqlite.open "x.db"
+        app.get("/hog", function()
+          print "begun"
+          return app.json(db:value([[SELECT replace(hex(zeroblob(30000000)), '0', 'a') LIKE ?]],
+            "%" .. ("a"):rep(254) .. "b"))
+        end)
+        """, "scripts/config.lua": "return { timeouts = { stop = 1 } }"}, "--workers", "1")
+    with server.wire() as client:
+        client.get("/hog")
+        server.wait_for("begun")
+        time.sleep(1)  # it is in its LIKE
+        workers = server.workers()
+        begun = time.monotonic()
+        server.process.terminate()
+        server.process.wait(20)
+        assert time.monotonic() - begun < 6  # timeouts.stop, a second, and what a loaded machine adds
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))

@@ -5,19 +5,24 @@
 --   local r = db:exec("INSERT INTO note (title) VALUES (?)", title)     -- r.changes, r.last_id
 --   local notes = db:rows("SELECT * FROM note WHERE title LIKE :q", { q = "%moon%" })
 --
--- Statements run in the worker's threads, so that a slow one suspends only its own handler. The first
+-- Statements run in threads of the worker that are for databases alone, so that a slow one suspends only its
+-- own handler. The first
 -- that fails raises an error, a table: kind, message, code ("SQLITE_CONSTRAINT_UNIQUE"), sql, place
 -- ("scripts/main.lua:6"); tostring makes a line of it. kind is one of "constraint", "busy" (no turn
 -- within `timeout`), "full", "readonly", "corrupt", "io", "open", "sql" (a mistake in the SQL), "denied"
 -- (SQL that is not for scripts, see below), "misuse" (of these functions), "too_big", "mismatch",
--- "memory", "interrupt", "abort", "version" (see migrate), "other".
+-- "memory", "interrupt", "abort", "internal" (a mistake in SQLite), "version" (see migrate), "other".
+-- All of them are raised, by sqlite.open as well: a site without its database has no way on. What is not of
+-- databases has no kind: a wait where none is possible, and what ends the handler itself (its memory, a 503
+-- when too many calls wait for threads).
 --
 -- Values: nil is NULL, booleans are 1 and 0, integers stay 64-bit integers; strings are text, and
 -- sqlite.blob(s) is a blob. In rows a NULL is absent; of columns with the same name the last counts. A ?
 -- takes the next value; :name, @name and $name take theirs from one table, where what is absent is NULL
 -- and what the SQL does not name is an error.
 --
--- Each file is in WAL mode, so that those who read never wait for one who writes. Of those who write
+-- Each file is in WAL mode, so that those who read never wait for one who writes; where the file system
+-- cannot do that (some network ones) the log says so once. Of those who write
 -- one goes at a time, in the order in which they came, and a transaction from its begin to its end.
 -- `timeout` is how long a call waits for its turn, whichever worker has it. What a handler that is
 -- cancelled was doing is broken off, and its transaction rolled back.
@@ -28,6 +33,14 @@
 -- SQL of scripts cannot ATTACH, VACUUM INTO, BEGIN and COMMIT by itself, make TEMP tables, or set pragmas
 -- that change a connection (sqlite_guard.h has the list). Nothing else in the server may open a
 -- database's file, not even io.open or app.file: closing it gives up SQLite's locks.
+--
+-- `lunette limits` has the bounds of values and statements: LIKE takes a pattern of at most 256 bytes, trim a
+-- set of at most 128. A statement is broken off between two instructions of SQLite's machine. A few of these may
+-- take long, and a handler that is cancelled then leaves its thread behind until they are over: LIKE and GLOB on
+-- texts of many megabytes, json_patch of objects with very many keys (its time grows with the product of
+-- both), a sort within the memory that there is, DELETE of all of a large table, and in a search (FTS) the
+-- commands 'optimize', 'merge' and 'integrity-check'. A stop of the server waits for none of them longer
+-- than timeouts.stop and a second. Do not give json_patch what visitors send without a bound on it.
 
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"
@@ -38,7 +51,7 @@ local calls = require "lunette.sqlite_calls"
 local loops = require "lunette.sqlite_loops"
 local transact = require "lunette.sqlite_tx"
 
-local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
+local misuse, expect, check_options = calls.misuse, calls.expect, calls.check_options
 local raise, read, write = calls.raise, calls.read, calls.write
 
 local sqlite = {}
@@ -83,7 +96,8 @@ function Db:value(sql, ...)
 end
 
 -- for row in db:each(sql, …) do … end: the rows as they were when the loop began, some at a time,
--- however many there are. It holds a connection until it ends or is left. Rows of a statement that
+-- however many there are. It holds a connection from its first step until it ends or is left: that is what
+-- `for` does; who steps the iterator by hand closes its fourth value, too. Rows of a statement that
 -- writes, and of :memory:, are all read first.
 function Db:each(sql, ...)
     local database = handle(self, "each")
@@ -244,6 +258,26 @@ local function find_opened(path, settings, opts)
     return db
 end
 
+-- Turns of 20 ms in which threads close the databases that were collected.
+local ROOM_TURNS = 50
+
+-- A database of the core, to be closed unless it is kept. Those that nobody has any more count until they are
+-- collected, which may be never without need, and closed.
+local function open_core(path, settings)
+    local file = path ~= ":memory:" and path or nil
+    local database, message, code = core.open(lunette_core.data, file, settings)
+    if code == "EMFILE" and not database then collectgarbage() end
+    for _ = 1, ROOM_TURNS do
+        if database or code ~= "EMFILE" then break end
+        task.sleep(0.02)
+        database, message, code = core.open(lunette_core.data, file, settings)
+    end
+    if database then return database end
+    local kind, name = "open", "SQLITE_CANTOPEN"
+    if code == "ENOMEM" then kind, name = "memory", "SQLITE_NOMEM" end
+    raise(kind, ("%s cannot be opened: %s"):format(path, message), name)
+end
+
 -- Raises unless there is a database in the file.
 local function try(database, path)
     local lease <close> = calls.take(database, "read")
@@ -251,8 +285,15 @@ local function try(database, path)
     if not ok then raise(kind, ("%s cannot be opened: %s"):format(path, message), code) end
 end
 
+local Opening = {}
+
+function Opening.__close(self)
+    if self.database then core.close(self.database) end
+end
+
 -- A database in data/path, which is made when it is missing; or ":memory:". Options: timeout (for a
--- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads one is left),
+-- call's turn: 5 s), readers (connections that read: 3, so that of a worker's four threads for databases one
+-- is left to writes),
 -- statements (kept prepared by each connection: 64), synchronous ("normal": what was committed in the
 -- last moments before a power failure may be lost, the file stays whole; "full": none is lost).
 function sqlite.open(path, opts)
@@ -260,16 +301,12 @@ function sqlite.open(path, opts)
     local settings = check_opts(opts)
     local db = find_opened(path, settings, opts)
     if db then return db end
-    local file = path ~= ":memory:" and path or nil
-    local database, message = core.open(lunette_core.data, file, settings)
-    if not database then
-        raise("open", ("%s cannot be opened: %s"):format(path, message), "SQLITE_CANTOPEN")
-    end
-    db = setmetatable({ database = database, path = path, settings = settings }, Db)
-    try(database, path)
+    local opening <close> = setmetatable({ database = open_core(path, settings) }, Opening)
+    try(opening.database, path)
     local meanwhile = find_opened(path, settings, opts)
     if meanwhile then return meanwhile end
-    opened[path] = db
+    db = setmetatable({ database = opening.database, path = path, settings = settings }, Db)
+    opened[path], opening.database = db, nil
     return db
 end
 

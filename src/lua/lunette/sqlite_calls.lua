@@ -6,6 +6,7 @@
 
 local core = require "lunette.sqlite_core"
 local errors = require "lunette.errors"
+local suggest = require "lunette.suggest"
 
 local calls = {}
 
@@ -28,6 +29,30 @@ function calls.raise(kind, message, code, sql)
     error(setmetatable(e, Error), 0)
 end
 
+-- Misuse of these functions: a format and its values.
+function calls.misuse(format, ...)
+    calls.raise("misuse", format:format(...), "SQLITE_MISUSE")
+end
+
+-- Raises unless v has the type; what names the value.
+function calls.expect(v, kind, what)
+    if type(v) ~= kind then
+        calls.misuse("%s must be a %s, not %s", what, kind, errors.kind(v))
+    end
+end
+
+-- Raises for keys of opts that `known` lacks; nil is {}.
+function calls.check_options(opts, known, what)
+    if opts == nil then return {} end
+    calls.expect(opts, "table", what .. ": the options")
+    for key in pairs(opts) do
+        if not known[key] then
+            calls.misuse("%s: unknown option %q%s", what, tostring(key), suggest.hint(key, known))
+        end
+    end
+    return opts
+end
+
 -- Whether e is an error of a database.
 function calls.is_error(e)
     return getmetatable(e) == Error
@@ -43,7 +68,7 @@ end
 
 local NOT_TAKEN = {
     closed = { "misuse", "the database is closed", "SQLITE_MISUSE" },
-    late = { "busy", "the database was not free in time", "SQLITE_BUSY" },
+    memory = { "memory", "not enough memory", "SQLITE_NOMEM" },
     own = {
         "misuse",
         "this handler is in a transaction of the database, and would wait for itself: use tx",
@@ -51,10 +76,32 @@ local NOT_TAKEN = {
     },
 }
 
--- A lease of a connection, to be closed.
-function calls.take(database, use, sql)
-    local lease, why = core.take(database, use)
-    if lease then return lease end
+-- Where the transaction that a database is in was begun, or the last one: database → place.
+local begun = setmetatable({}, { __mode = "k" })
+
+-- Who has the connection that did not come free.
+local function holder(database, use, loops, in_transaction)
+    if use == "loop" then
+        return loops > 0 and (": %d loop%s over rows %s open"):format(loops, loops == 1 and "" or "s",
+            loops == 1 and "is" or "are") or ""
+    end
+    if use == "read" or not in_transaction then return "" end
+    return (": the transaction begun at %s has it"):format(begun[database] or "?")
+end
+
+-- A transaction of fn has the connection that writes.
+function calls.begun(database, fn)
+    begun[database] = errors.place() or errors.defined_at(fn) -- a tail call has no line
+end
+
+-- A lease of a connection, to be closed: lease, where it was made before (core.lease).
+function calls.take(database, use, sql, lease)
+    local taken, why, loops, in_transaction = core.take(database, use, lease)
+    if taken then return taken end
+    if why == "late" then
+        calls.raise("busy", "the database was not free in time" ..
+            holder(database, use, loops, in_transaction), "SQLITE_BUSY", sql)
+    end
     local kind, message, code = table.unpack(NOT_TAKEN[why])
     calls.raise(kind, message, code, sql)
 end

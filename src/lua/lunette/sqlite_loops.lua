@@ -65,16 +65,35 @@ function Guard.__close(self)
     if self.loop then Loop.__close(self.loop) end
 end
 
--- A loop over the rows of a statement, with a connection of its own.
-function loops.apart(database, sql, ...)
-    local lease = calls.take(database, "loop", sql)
-    local loop = setmetatable({ lease = lease, sql = sql, own = true }, Loop)
-    local guard <close> = setmetatable({ loop = loop }, Guard) -- an error does not wait for the collector
-    if not fetch(loop, core.query(lease, "rows", sql, ...)) then
-        return loops.over(calls.write(database, "rows", sql, ...))
+-- The first batch of a loop of its own, or all rows of what writes.
+local function begin(self, ...)
+    local guard <close> = setmetatable({ loop = self }, Guard) -- an error does not wait for the collector
+    calls.take(self.database, "loop", self.sql, self.lease)
+    if fetch(self, core.query(self.lease, "rows", self.sql, ...)) then
+        guard.loop = nil
+        return
     end
+    core.release(self.lease)
+    self.rows, self.at, self.cursor = calls.write(self.database, "rows", self.sql, ...), 0, nil
     guard.loop = nil
-    return iterate(loop)
+end
+
+-- A loop over the rows of a statement, with a connection of its own from its first step on: an iterator that
+-- is made and never used holds nothing.
+function loops.apart(database, sql, ...)
+    local loop = setmetatable({ lease = core.lease(), database = database, sql = sql, own = true }, Loop)
+    local values = table.pack(...)
+    local function step()
+        if values then
+            local given = values
+            values = nil
+            begin(loop, table.unpack(given, 1, given.n))
+        elseif not loop.rows and not loop.over then
+            calls.misuse "another task is at the first step of this loop"
+        end
+        return next_row(loop)
+    end
+    return step, nil, nil, loop.lease
 end
 
 return loops

@@ -1,11 +1,10 @@
 -- Transactions of lunette.sqlite, and savepoints in them.
 
 local core = require "lunette.sqlite_core"
-local errors = require "lunette.errors"
 local calls = require "lunette.sqlite_calls"
 local loops = require "lunette.sqlite_loops"
 
-local misuse, expect = errors.misuse, errors.expect
+local misuse, expect = calls.misuse, calls.expect
 local raise, run = calls.raise, calls.run
 
 local Tx = {}
@@ -20,7 +19,7 @@ end
 local function inside(self, name)
     if getmetatable(self) ~= Tx then misuse("call with a colon: tx:%s()", name) end
     if self.over then
-        raise("misuse", ("tx:%s: the transaction is over"):format(name), "SQLITE_MISUSE")
+        misuse("tx:%s: the transaction is over", name)
     end
     return self.lease
 end
@@ -78,8 +77,7 @@ function Tx:transaction(fn)
     local lease = inside(self, "transaction")
     expect(fn, "function", "tx:transaction: the argument")
     if self.has_savepoint then -- two at a time would end each other
-        raise("misuse", "tx:transaction: a savepoint is open in this transaction: use its own tx",
-            "SQLITE_MISUSE")
+        misuse "tx:transaction: a savepoint is open in this transaction: use its own tx"
     end
     local depth = self.depth + 1
     control(lease, ("SAVEPOINT lunette_%d"):format(depth))
@@ -104,6 +102,7 @@ end
 -- fn(tx) in a transaction. unchecked: without a look at foreign keys; the lease's end puts that right.
 local function transact(database, fn, unchecked)
     local lease <close> = calls.take(database, "transaction", "BEGIN IMMEDIATE")
+    calls.begun(database, fn)
     if unchecked then control(lease, "PRAGMA foreign_keys=OFF") end
     control(lease, "BEGIN IMMEDIATE")
     local tx <close> = setmetatable({ lease = lease, depth = 0 }, Tx)

@@ -12,6 +12,7 @@
 -- stays loaded, and what its modules keep in variables stays there. Every test begins with
 --   data/    as it was when the site and the file had been loaded: empty but for what they made then.
 --            It is a temporary folder; the site's own data/ is left alone. Paths begin with app.data.
+--            A database of ":memory:" is no file: it stays as the test before has left it.
 --   cache    empty: lunette.cache, kept answers, sessions in the cache, rates of lunette.limit
 --   client   without cookies
 --   clock    the system's

@@ -140,6 +140,73 @@ static void errors_say_what_and_where(void **state)
     tell(*state, stories);
 }
 
+// What is copied to a thread has a bound, for one call and for all of them.
+static void the_values_of_a_call_have_a_bound(void **state)
+{
+    static const struct story stories[] = {
+        {"memory = ('x'):rep(8 << 20) local values = {} for i = 1, 250 do values[i] = memory end"
+         " local ok, e = pcall(db.value, db, 'SELECT 1', table.unpack(values))"
+         " return ok, e.kind, e.code, e.message",
+         "false,too_big,SQLITE_TOOBIG,the SQL and the values of one call have more than 68157440 bytes "
+         "together"},
+        {"local names = {} for i = 1, 9 do names['n' .. i] = memory end"
+         " local ok, e = pcall(db.value, db, 'SELECT 1', names) return ok, e.kind",
+         "false,too_big"},
+        {"local ok, e = pcall(db.value, db, (' '):rep(2 << 20)) return ok, e.kind, e.message",
+         "false,too_big,the SQL has more than 1048576 bytes"},
+        {"local y = sqlite.open('y.db', {readers = 8}) local values, tasks, kinds = {}, {}, {}"
+         " for i = 1, 8 do values[i] = memory end"
+         " for i = 1, 8 do tasks[i] = task.spawn(pcall, y.value, y,"
+         "   'SELECT 7 WHERE ?1||?2||?3||?4||?5||?6||?7||?8 IS NULL OR 1', table.unpack(values)) end"
+         " for i = 1, 8 do local ok, e = tasks[i]:join() local kind = ok and 'ok' or e.kind"
+         "   kinds[kind] = (kinds[kind] or 0) + 1 end"
+         " return kinds.memory > 0, (kinds.ok or 0) + kinds.memory + (kinds.too_big or 0)",
+         "true,8"},
+        {"return db:value('SELECT length(?)', memory)", "8388608"}, // all of it was given back
+        {"return db:value('SELECT length(?) + length(?) + length(?) + length(?) + length(?) + length(?)',"
+         " memory, memory, memory, memory, memory, memory)",
+         "50331648"},
+    };
+    tell(*state, stories);
+}
+
+static void misuse_has_its_kind(void **state)
+{
+    static const char *const slips[] = {
+        "db.exec('SELECT 1')",
+        "db:rows()",
+        "db:rows('SELECT ?', {})",
+        "db:rows('SELECT ?', print)",
+        "db:transaction('x')",
+        "db:migrate(1)",
+        "db:migrate{5}",
+        "db:migrate{'x', extra = 'y'}",
+        "db:transaction(function(tx) tx.exec 'x' end)",
+        "db:transaction(function(tx) tx:transaction(1) end)",
+        "db:transaction(function(tx) db:exec 'SELECT 1' end)",
+        "db:transaction(function(tx) return tx end):exec 'SELECT 1'",
+        "sqlite.open(nil)",
+        "sqlite.open '../x.db'",
+        "sqlite.open '/tmp/x.db'",
+        "sqlite.open 'a/'",
+        "sqlite.open 'a\\0b'",
+        "sqlite.open('y.db', {timeot = 1})",
+        "sqlite.open('y.db', {timeout = 'x'})",
+        "sqlite.open('y.db', {readers = 1})",
+        "sqlite.open('y.db', {synchronous = 1})",
+        "sqlite.open('y.db', 7)",
+        "sqlite.open('x.db', {timeout = 2})",
+        "sqlite.blob(7)",
+    };
+    char chunk[256];
+    for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        snprintf(chunk, sizeof chunk,
+                 "local ok, e = pcall(function() %s end) return ok, e.kind, e.code, e.place",
+                 slips[i]);
+        expect(*state, chunk, "false,misuse,SQLITE_MISUSE,t:1");
+    }
+}
+
 static void a_path_through_a_link_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -169,6 +236,28 @@ static void a_file_that_cannot_be_opened_is_named(void **state)
            "error: t:1: text.db cannot be opened: file is not a database");
     expect(f, "local ok, e = pcall(sqlite.open, 'text.db') return e.kind, e.code",
            "corrupt,SQLITE_NOTADB");
+}
+
+// SQLite's ways to a file without shared memory are as a file system that cannot map it.
+static void a_file_system_without_wal_is_warned_of_once(void **state)
+{
+    struct fixture *f = *state;
+    char text[4096], warning[256];
+    assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find("unix-none"), 1), SQLITE_OK);
+    logged(
+        f,
+        "local y = sqlite.open 'y.db' y:exec 'CREATE TABLE t (a); INSERT INTO t VALUES (1)'"
+        " task.all {function() y:value 'SELECT a FROM t' end, function() y:value 'SELECT a FROM t' end}"
+        " return y:value 'PRAGMA journal_mode'",
+        text, sizeof text);
+    assert_int_equal(sqlite3_vfs_register(sqlite3_vfs_find("unix"), 1), SQLITE_OK);
+    assert_string_equal(f->result, "delete");
+    snprintf(warning, sizeof warning, "%s/data/y.db has no write-ahead log", f->site);
+    const char *first = strstr(text, warning);
+    assert_non_null(first);
+    assert_null(strstr(first + 1, warning));
+    logged(f, "return sqlite.open 'z.db':value 'SELECT 1'", text, sizeof text);
+    assert_string_equal(text, "");
 }
 
 static void transactions_commit_or_roll_back(void **state)
@@ -302,12 +391,32 @@ static void a_turn_that_does_not_come_is_busy(void **state)
     static const struct story stories[] = {
         {"return db:transaction(function(tx) local ok, e = pcall(function()"
          " task.all {function() db:exec 'DELETE FROM t' end} end) return ok, e.kind, e.message end)",
-         "false,busy,the database was not free in time"},
+         "false,busy,the database was not free in time: the transaction begun at t:1 has it"},
+        {"local h h = task.spawn(function()\n db:transaction(function() task.sleep(1.4) end) end) task.sleep(0)"
+         " local ok, e = pcall(db.transaction, db, print) h:join() return e.message",
+         "the database was not free in time: the transaction begun at t:2 has it"},
         // Loops leave one reader to the others.
         {"local n = 0 for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do"
-         " n = n + db:value 'SELECT 1' local ok, e = pcall(db.each, db, 'SELECT 1')"
-         " n = n + (ok and 10 or 1) return n, e.kind end end",
-         "2,busy"},
+         " n = n + db:value 'SELECT 1' "
+         " local ok, e = pcall(function() for _ in db:each 'SELECT 1' do end end)"
+         " n = n + (ok and 10 or 1) return n, e.kind, e.message, e.place end end",
+         "2,busy,the database was not free in time: 2 loops over rows are open,t:1"},
+        // What is made and not begun holds nothing; what is begun, and left, until it is closed.
+        {"local a, b, c = db:each 'SELECT 1 AS x', db:each 'SELECT 2', db:each 'SELECT 3'"
+         " for r in db:each 'SELECT 4' do for _ in db:each 'SELECT 5' do return 'free' end end",
+         "free"},
+        {"local a, _, _, lease = db:each 'SELECT 1 AS x UNION SELECT 2' local first = a().x"
+         " local closing <close> = lease return first, a().x, a(), a()",
+         "1,2,nil,nil"},
+        {"local it, _, _, lease = db:each 'SELECT 1 AS x' local h = task.spawn(pcall, it)"
+         " local closing <close> = lease local x = it().x local ok, e = h:join()"
+         " return x, ok, e.kind, e.message",
+         "1,false,misuse,another task is at the first step of this loop"},
+        {"local it = db:each 'SELECT nonsense' local ok, e = pcall(it) return ok, e.kind, it()",
+         "false,sql,nil"},
+        {"for row in db:each 'WITH x(a) AS (SELECT 31) INSERT INTO t (a) SELECT a FROM x RETURNING a' do"
+         " return row.a, db:exec('DELETE FROM t WHERE a = 31').changes end",
+         "31,1"},
         {"for _ in db:each 'SELECT 1' do for _ in db:each 'SELECT 1' do return 'free again' end end",
          "free again"},
         {"for _ in db:each 'SELECT 1' do error 'x' end", "error: t:1: x"},
@@ -336,10 +445,37 @@ static void a_closed_database_says_so(void **state)
 static void many_databases_are_refused(void **state)
 {
     struct fixture *f = *state;
+    expect(
+        f,
+        "local kept = {} for i = 1, 300 do local ok, e = pcall(sqlite.open, i .. '.db')"
+        " if not ok then return #kept > 200, e.kind, (e.message:gsub('^.-: ', '')) end kept[i] = e end",
+        "true,open,256 databases are open in this worker already");
+    // Those that nobody has any more make room.
+    expect(
+        f,
+        "collectgarbage() task.sleep(0.3) for i = 1, 300 do sqlite.open('lost' .. i .. '.db') end return 'all'",
+        "all");
+}
+
+// A failure gives up what it had, though nothing is collected.
+static void a_database_that_cannot_be_opened_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    write_file(f, "data/text.db", "This is a text, and no database.");
     expect(f,
-           "local kept = {} for i = 1, 300 do local ok, e = pcall(sqlite.open, i .. '.db')"
-           " if not ok then return #kept > 200, (e:gsub('^.-: ', '')) end kept[i] = e end",
-           "true,256 databases are open in this worker already");
+           "collectgarbage 'stop' for i = 1, 300 do local ok, e = pcall(sqlite.open, 'text.db')"
+           " if ok or e.kind ~= 'corrupt' then return i, tostring(e) end end"
+           " local kept = {} for i = 1, 200 do kept[i] = sqlite.open(i .. '.db') end"
+           " collectgarbage 'restart' return #kept",
+           "200");
+    // Of those who open a file at the same moment all get one database.
+    expect(
+        f,
+        "collectgarbage() task.sleep(0.3) collectgarbage 'stop' for i = 1, 40 do local hs = {}"
+        " for n = 1, 8 do hs[n] = task.spawn(sqlite.open, 'same.db') end"
+        " local db = hs[1]:join() for n = 2, 8 do if hs[n]:join() ~= db then return 'another' end end"
+        " db:close() task.sleep(0.001) end collectgarbage 'restart' return 'one'",
+        "one");
 }
 
 // What a handler was doing when it was cancelled, killed, or its state freed.
@@ -495,8 +631,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SQLITE(rows_come_as_tables),
         SQLITE(errors_say_what_and_where),
+        SQLITE(the_values_of_a_call_have_a_bound),
         SQLITE(a_path_through_a_link_is_refused),
         SQLITE(a_file_that_cannot_be_opened_is_named),
+        SQLITE(a_file_system_without_wal_is_warned_of_once),
         SQLITE(transactions_commit_or_roll_back),
         SQLITE(memory_is_one_connection),
         SQLITE(migrations_are_applied_once),
@@ -504,6 +642,8 @@ int main(void)
         SQLITE(a_turn_that_does_not_come_is_busy),
         SQLITE(a_closed_database_says_so),
         SQLITE(many_databases_are_refused),
+        SQLITE(a_database_that_cannot_be_opened_is_closed),
+        SQLITE(misuse_has_its_kind),
         SQLITE(what_is_cancelled_is_undone),
         SQLITE(what_is_killed_is_undone),
         SQLITE(what_ends_with_its_state_is_undone),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "script/sqlite_function.h"
 #include "script/sqlite_query.h"
 
 struct bench {
@@ -162,6 +163,37 @@ static void statements_change_and_count(void **state)
                         "n,x'00ff' IS NULL 'x',0");
 }
 
+// A statement's own last_id, and SQL's last_insert_rowid() of the statement before.
+static void the_last_rowid_is_left_to_sql(void **state)
+{
+    struct bench *b = *state;
+    exec(b,
+         "CREATE TABLE p (id INTEGER PRIMARY KEY, a UNIQUE, n); CREATE TABLE c (p);"
+         "CREATE TABLE w (k PRIMARY KEY) WITHOUT ROWID; CREATE TABLE log (id INTEGER PRIMARY KEY);"
+         "CREATE TRIGGER u AFTER UPDATE ON p BEGIN INSERT INTO log VALUES (500); END");
+    assert_string_equal(exec(b, "INSERT INTO p (id, a) VALUES (41, 1);"
+                                "INSERT INTO c VALUES (last_insert_rowid())"),
+                        "2 changes, id 1");
+    assert_string_equal(rows(b, "SELECT p FROM c"), "p 41");
+    exec(b, "DELETE FROM c");
+    exec(b, "INSERT INTO p (id, a) VALUES (42, 2)");
+    assert_string_equal(exec(b, "UPDATE p SET n = 1 WHERE id = last_insert_rowid()"), "1 changes");
+    exec(b, "DELETE FROM log");
+    assert_string_equal(exec(b, "INSERT INTO p (a) VALUES (2) ON CONFLICT DO UPDATE SET n = 2"),
+                        "1 changes");
+    assert_string_equal(exec(b, "INSERT OR IGNORE INTO p (a) VALUES (2)"), "0 changes");
+    assert_string_equal(exec(b, "INSERT INTO w VALUES ('x')"), "1 changes");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (last_insert_rowid())"), "1 changes, id 1");
+    assert_string_equal(rows(b, "SELECT p FROM c"), "p 42");
+    assert_string_equal(exec(b, "DELETE FROM c"), "1 changes");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (7)"), "1 changes, id 1"); // the same again
+    exec(
+        b,
+        "CREATE TRIGGER i AFTER INSERT ON c BEGIN INSERT INTO log VALUES (900); END; DELETE FROM c");
+    assert_string_equal(exec(b, "INSERT INTO c VALUES (8)"), "1 changes, id 1"); // and another's
+    assert_string_equal(exec(b, "CREATE TABLE d AS SELECT 1 AS x"), "0 changes");
+}
+
 static void failures_have_their_kind(void **state)
 {
     static const struct {
@@ -208,6 +240,168 @@ static void failures_have_their_kind(void **state)
         assert_string_equal(exec(b, cases[i].sql), cases[i].outcome);
     assert_int_not_equal(access("/tmp/lunette-stolen.db", F_OK), 0);
     assert_string_equal(exec(b, "INSERT INTO t (a) VALUES (2)"), "1 changes, id 2");
+}
+
+// Nothing of one request is there for the next, nor hides a table of the file.
+static void nothing_is_made_in_temp(void **state)
+{
+    static const char denied[] =
+        "denied: TEMP tables, views and triggers would stay on a connection that "
+        "others use";
+    static const char *const cases[] = {
+        "CREATE VIRTUAL TABLE temp.leak USING fts5(a)",
+        "CREATE VIRTUAL TABLE Temp.t USING rtree(id, x0, x1)",
+        "CREATE TABLE temp.t (a)",
+        "CREATE VIEW temp.v AS SELECT 1",
+        "CREATE TRIGGER temp.tr AFTER INSERT ON main.t BEGIN SELECT 1; END",
+        "PRAGMA temp.user_version = 7",
+        "PRAGMA temp.application_id = 7",
+    };
+    struct bench *b = *state;
+    make_table(b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(exec(b, cases[i]), denied);
+    assert_string_equal(rows(b, "SELECT count(*) AS n FROM sqlite_temp_master"), "n 0");
+    assert_string_equal(exec(b, "INSERT INTO t (a) VALUES (1)"), "1 changes, id 1");
+    assert_string_equal(exec(b, "ALTER TABLE t RENAME TO u"), "0 changes");
+    assert_string_equal(exec(b, "REINDEX; ANALYZE; DROP TABLE u"), "0 changes");
+}
+
+static void foreign_keys_are_deferred_within_a_transaction_alone(void **state)
+{
+    static const char child[] = "INSERT INTO c VALUES (9)";
+    static const char failed[] = "constraint: FOREIGN KEY constraint failed";
+    static const char denied[] =
+        "denied: PRAGMA defer_foreign_keys is set in a transaction, and holds until that ends";
+    static const char on[] = "PRAGMA defer_foreign_keys = ON";
+    struct bench *b = *state;
+    exec(b, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p)");
+    for (int i = 0; i < 2; i++) { // it is not kept prepared, which would pass the guard
+        assert_string_equal(exec(b, on), denied);
+        assert_string_equal(exec(b, "EXPLAIN PRAGMA defer_foreign_keys = 1"), denied);
+        assert_string_equal(exec(b, child), failed);
+        does(b, "BEGIN IMMEDIATE");
+        assert_string_equal(exec(b, on), "0 changes");
+        assert_string_equal(exec(b, child), "1 changes, id 1");
+        assert_string_equal(does(b, "COMMIT"), failed);
+        assert_true(sqlite_conn_is_untidy(&b->writer));
+        sqlite_conn_tidy(&b->writer);
+        assert_false(sqlite_conn_is_untidy(&b->writer));
+    }
+    assert_string_equal(exec(b,
+                             "SELECT 1; PRAGMA defer_foreign_keys = ON; INSERT INTO c VALUES (7);"
+                             "INSERT INTO p VALUES (7)"),
+                        "2 changes, id 7");
+    assert_string_equal(exec(b, child), failed);
+    assert_string_equal(rows(b, "PRAGMA defer_foreign_keys"), "defer_foreign_keys 0");
+}
+
+static void statements_have_limits(void **state)
+{
+    static const struct {
+        const char *before, *piece, *after, *outcome;
+        int times; // one less is allowed
+    } cases[] = {
+        {"SELECT 'x' LIKE '", "a", "' AS r", "sql: LIKE or GLOB pattern too complex",
+         LIKE_BYTES_MAX + 1},
+        {"SELECT 'x' GLOB '", "?", "' AS r", "sql: LIKE or GLOB pattern too complex",
+         LIKE_BYTES_MAX + 1},
+        {"SELECT 'x' = 0", " OR 0", " AS r",
+         "sql: Expression tree is too large (maximum depth 500)", EXPRESSION_DEPTH_MAX - 1},
+        {"SELECT 0 AS r", " UNION SELECT 0", "", "sql: too many terms in compound SELECT",
+         COMPOUND_MAX},
+        {"SELECT max(0", ",0", ") AS r", "sql: too many arguments on function max", ARGUMENTS_MAX},
+        {"SELECT trim('', '", "x", "') IS NULL AS r",
+         "sql: trim takes away a set of at most 128 bytes of characters", TRIM_BYTES_MAX + 1},
+    };
+    struct bench *b = *state;
+    static char sql[8192];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int less = 0; less < 2; less++) {
+            strcpy(sql, cases[i].before);
+            for (int n = less; n < cases[i].times; n++)
+                strcat(sql, cases[i].piece);
+            strcat(sql, cases[i].after);
+            assert_string_equal(rows(b, sql), less ? "r 0" : cases[i].outcome);
+        }
+}
+
+// These ran for hours, with nothing to stop them.
+static void long_texts_are_searched_in_linear_time(void **state)
+{
+    struct bench *b = *state;
+    static const char long_texts[] =
+        "WITH t(h, n) AS (SELECT printf('%.8000000c', 'a'), printf('%.4000000c', 'a') || 'b')";
+    char sql[256];
+    uint64_t begun = sqlite_conn_now();
+    snprintf(sql, sizeof sql, "%s SELECT instr(h, n) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql), "r 0");
+    snprintf(sql, sizeof sql, "%s SELECT length(replace(h, n, '')) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql), "r 8000000");
+    snprintf(sql, sizeof sql, "%s SELECT trim(h, n) AS r FROM t", long_texts);
+    assert_string_equal(rows(b, sql),
+                        "sql: trim takes away a set of at most 128 bytes of characters");
+    assert_true(sqlite_conn_now() - begun < 30000);
+}
+
+// Our functions against SQLite's own.
+static void functions_do_as_those_they_replace(void **state)
+{
+    static const char *const texts[] = {
+        "NULL",
+        "''",
+        "'a'",
+        "'aa'",
+        "'aab'",
+        "'b'",
+        "'ab'",
+        "'äöä'",
+        "'ö'",
+        "'€ä'",
+        "'abcabcabc'",
+        "'bc'",
+        "'cab'",
+        "x'61'",
+        "x'c3'",
+        "x'a4'",
+        "x'a4c3a4'",
+        "x'c3a4c3a4'",
+        "x''",
+        "12121",
+        "21",
+        "1.5",
+        "'a'||char(0)||'b'",
+        "char(0)",
+        "x'6100'",
+        "x'8080'",
+        "'  aa '",
+        "' a'",
+    };
+    static const char *const asks[] = {
+        "SELECT quote(instr(%s, %s))",        "SELECT quote(replace(%s, %s, 'xyz'))",
+        "SELECT quote(replace('a', %s, %s))", "SELECT quote(trim(%s, %s))",
+        "SELECT quote(ltrim(%s, %s))",        "SELECT quote(rtrim(%s, %s))",
+    };
+    enum { TEXTS = sizeof texts / sizeof *texts, ASKS = sizeof asks / sizeof *asks };
+    struct sqlite3 *db;
+    struct bench *b = *state;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    for (int i = 0; i < TEXTS * TEXTS * ASKS; i++) {
+        char sql[128], expected[256];
+        struct sqlite3_stmt *stmt;
+        snprintf(sql, sizeof sql, asks[i % ASKS], texts[i / ASKS % TEXTS], texts[i / ASKS / TEXTS]);
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+        snprintf(expected, sizeof expected, "%s '%s'", sqlite3_column_name(stmt, 0),
+                 (const char *)sqlite3_column_text(stmt, 0));
+        sqlite3_finalize(stmt);
+        assert_string_equal(rows(b, sql), expected);
+    }
+    sqlite3_close(db);
+    assert_string_equal(rows(b,
+                             "SELECT replace(printf('%.10000000c', 'a'), printf('%.10000c', 'a'), "
+                             "printf('%.80000c', 'b'))"),
+                        "too_big: string or blob too big");
 }
 
 static void what_changes_no_connection_is_allowed(void **state)
@@ -505,7 +699,13 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(statements_change_and_count),
+        TEST(the_last_rowid_is_left_to_sql),
         TEST(failures_have_their_kind),
+        TEST(nothing_is_made_in_temp),
+        TEST(foreign_keys_are_deferred_within_a_transaction_alone),
+        TEST(statements_have_limits),
+        TEST(long_texts_are_searched_in_linear_time),
+        TEST(functions_do_as_those_they_replace),
         TEST(what_changes_no_connection_is_allowed),
         TEST(search_works_with_triggers_and_on_a_new_connection),
         TEST(several_statements_are_done_together_or_not_at_all),
