@@ -32,8 +32,10 @@ bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 // ids stay. For workers, and for root under --dev, who keeps what its files are to their owner. False, with a sentence.
 bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
 
-// Whether id, whom root would become, may read the folder path and pass all above it. Tried in a process
-// of its own.
+// Whether id, whom root would become, may read the folder path and pass all above it, or is kept from it
+// by what others may have a part in: his own modes, or groups that he would not have. Only where path
+// is root's own, or in a folder of root's that is closed to all others, has nobody else put there what is in
+// it. Tried in a process of its own.
 bool privs_would_reach(const struct identity *id, const char *path);
 
 // Walks the absolute path with the rights the process has: true, with in blocked the first

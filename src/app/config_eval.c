@@ -76,14 +76,14 @@ static bool read_source(const struct config_evaluation *e, struct buf *source, s
 }
 
 // The first thing of the site that this process may not read, as a sentence.
-static bool site_is_readable(const char *site, const struct identity *as, struct buf *why)
+static bool site_is_readable(const struct config *c, const struct identity *as, struct buf *why)
 {
     static const char *const parts[] = {"", "/scripts", "/scripts/main.lua", "/scripts/config.lua",
                                         "/site"};
     char path[PATH_MAX], blocked[PATH_MAX];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct stat st;
-        if (snprintf(path, sizeof path, "%s%s", site, parts[i]) >= (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s%s", c->site, parts[i]) >= (int)sizeof path)
             continue;
         bool folder = stat(path, &st) != 0 || S_ISDIR(st.st_mode);
         if (!privs_blocked(path, folder ? R_OK | X_OK : R_OK, blocked))
@@ -91,9 +91,9 @@ static bool site_is_readable(const char *site, const struct identity *as, struct
         buf_addf(
             why,
             "%s:%s, whom the server would become, may not read %s. Give --user with one who may, "
-            "change its owner or mode (chown, chmod), or use --dev to serve it to yourself on "
-            "loopback",
-            as->user, as->group, blocked);
+            "change its owner or mode (chown, chmod)%s",
+            as->user, as->group, blocked,
+            c->dev ? "" : ", or use --dev to serve it to yourself on loopback");
         return false;
     }
     return true;
@@ -111,7 +111,7 @@ static void evaluate(const struct config_evaluation *e, struct buf *out)
         buf_add(out, str_z(why));
         return;
     }
-    if (e->as && !site_is_readable(e->config->site, e->as, out))
+    if (e->as && !site_is_readable(e->config, e->as, out))
         return;
     if (!e->file) {
         out->p[0] = 'S';

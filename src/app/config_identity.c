@@ -1,10 +1,10 @@
 // Whom root becomes: what the command line, config.lua and the owner of the site's folder say of it.
 //
 //      serve         becomes the user named, or the owner of the folder; never root
-//      serve --dev   stays root
-//      solo          becomes whom serve would, where it can: it serves nobody, and so stays root where
-//                    the folder is root's own, or whoever else it would be has no way to it (a checkout
-//                    in root's home)
+//      serve --dev   becomes the user named, or the owner of the folder, where that can be: it stays
+//                    root where the folder is root's own, or its owner has no way to it (a checkout in
+//                    root's home)
+//      solo          the same, and there a file of root's may name the user
 #include "app/config_inside.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ static bool is_already(const struct config *c, const char *user)
     return privs_choose(user, NULL, c->site, &id, why) && id.uid == c->become.uid;
 }
 
-// For a command: root becomes that one, or remains what it was to be.
+// For --dev and commands: root becomes that one, or remains what it was to be.
 static void become_if_possible(struct config *c, const char *user, const char *group)
 {
     char why[PRIVS_WHY_MAX];
@@ -35,13 +35,13 @@ bool config_choose_identity(struct config *c, const struct cli *cli,
 {
     struct stat st;
     c->as_root = geteuid() == 0;
-    c->stays_root = c->as_root && (c->dev || c->solo);
+    c->stays_root = c->as_root && (c->dev || c->solo) && !cli->user;
     privs_current(&c->become);
     if (cli->user && !c->as_root && !is_already(c, cli->user))
         return config_fail(why, "--user needs root: only root can become another user");
     if (c->as_root && !c->stays_root)
         return privs_choose(cli->user, NULL, c->site, &c->become, why);
-    if (c->as_root && c->solo && stat(c->site, &st) == 0 && st.st_uid != 0)
+    if (c->stays_root && stat(c->site, &st) == 0 && st.st_uid != 0)
         become_if_possible(c, NULL, NULL);
     return true;
 }

@@ -203,7 +203,7 @@ static int open_here(struct master *m)
     const struct config *c = m->config;
     if (is_predecessors(m))
         return 0;
-    bool root_gives = c->control && c->as_root && !c->dev && geteuid() == 0;
+    bool root_gives = c->control && c->as_root && !c->stays_root && geteuid() == 0;
     int fd = control_bind(m->control_path, root_gives ? &c->become : NULL, &m->control_id);
     if (fd < 0)
         return fd;
@@ -220,7 +220,7 @@ void master_place_control(struct master *m)
 {
     const struct config *c = m->config;
     char path[PATH_MAX];
-    if (c->control || !c->as_root || c->dev)
+    if (c->control || !c->as_root || c->stays_root)
         return;
     for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++)
         if (control_place(i, c->site, 0, path) && control_place_make(path, &c->become) == 0)

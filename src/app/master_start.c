@@ -69,8 +69,8 @@ static bool open_sockets(struct master *m)
         const char *path = c->listen[i].un.sun_path;
         if (c->listen[i].sa.sa_family != AF_UNIX)
             continue;
-        int rc =
-            files_own_socket(path, c->as_root && !c->dev ? &c->become : NULL, &m->socket_ids[i]);
+        int rc = files_own_socket(path, c->as_root && !c->stays_root ? &c->become : NULL,
+                                  &m->socket_ids[i]);
         if (rc < 0)
             return master_complain(m, "cannot hand %s to its user: %s", path, strerror(-rc));
     }
@@ -140,7 +140,7 @@ static bool become(struct master *m)
     char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
     if (!c->as_root)
         return true;
-    if (c->dev)
+    if (c->stays_root)
         return privs_drop_capabilities(why) || master_complain(m, "%s", why);
     if (!privs_become(&c->become, why))
         return master_complain(m, "%s", why);

@@ -188,13 +188,23 @@ bool privs_blocked(const char *path, int mode, char blocked[static PATH_MAX])
     return false;
 }
 
+// Whether what blocks the way to path says that nobody but root has put there what is in it: path itself,
+// when it is root's own; above it a folder that is closed to all others, too, as root's home is.
+static bool is_roots_alone(const char *blocked, const char *path)
+{
+    struct stat st;
+    return stat(blocked, &st) == 0 && st.st_uid == 0 &&
+           (strcmp(blocked, path) == 0 || !(st.st_mode & (S_IRWXG | S_IRWXO)));
+}
+
 bool privs_would_reach(const struct identity *id, const char *path)
 {
     char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
     int status;
     pid_t got, child = fork();
     if (child == 0)
-        _exit(!privs_become(id, why) || privs_blocked(path, R_OK | X_OK, blocked));
+        _exit(!privs_become(id, why) ||
+              (privs_blocked(path, R_OK | X_OK, blocked) && is_roots_alone(blocked, path)));
     if (child < 0)
         return false;
     do

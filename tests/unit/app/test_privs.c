@@ -166,6 +166,14 @@ static void test_who_would_reach_a_folder(void **state)
     chmod(in("way/site"), 0755);
     chmod(in("way"), 0700);
     assert_false(privs_would_reach(&nobody, in("way/site")));
+    chmod(in("way"), 0705);
+    assert_true(!is_root || chown(in("way"), 0, nobody.gid) == 0); // he may have another group
+    assert_int_equal(privs_would_reach(&nobody, in("way/site")), is_root);
+    assert_true(!is_root || chown(in("way"), nobody.uid, 0) == 0); // or have closed it himself
+    chmod(in("way"), 0007);
+    assert_int_equal(privs_would_reach(&nobody, in("way/site")), is_root);
+    assert_true(!is_root || chown(in("way"), 0, 0) == 0);
+    chmod(in("way"), 0755);
     assert_int_equal(geteuid() == 0, is_root); // it was tried elsewhere
 }
 
