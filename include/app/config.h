@@ -44,7 +44,8 @@ struct config {
     bool dev, quiet;
     bool solo;                 // for a command that loads the site and listens nowhere
     const char *pid_file;      // NULL: none
-    bool as_root;              // started as root: without dev, become is whom to become
+    bool as_root;              // started as root: become is whom to become, but with
+    bool stays_root;           // it stays root: --dev; or solo, where the site is root's own
     struct identity become;    // who the workers are; filled in any case
     const struct addr *listen; // the site's, listen_addrs; then side_addrs, for metrics and health
     unsigned listen_addrs, side_addrs;

@@ -2,6 +2,7 @@
 #ifndef LUNETTE_APP_CONFIG_INSIDE_H
 #define LUNETTE_APP_CONFIG_INSIDE_H
 
+#include "app/cli.h"
 #include "app/config.h"
 #include "base/buf.h"
 
@@ -29,6 +30,13 @@ void config_init(struct config *c); // the defaults
 bool config_apply(struct config *c, struct str settings, char why[static CONFIG_WHY_MAX]);
 // What may change while the server runs, from texts to what they mean.
 bool config_settle_changing(struct config *c, char why[static CONFIG_WHY_MAX]);
+
+// config_identity.c: as_root, stays_root and become, of the command line; then, when config.lua is
+// known, what its user and group make of them.
+bool config_choose_identity(struct config *c, const struct cli *cli,
+                            char why[static CONFIG_WHY_MAX]);
+bool config_settle_identity(struct config *c, const struct cli *cli,
+                            char why[static CONFIG_WHY_MAX]);
 
 // config_side.c: metrics and health from texts to what they mean. list holds the site's addresses,
 // c->listen_addrs of them, and has room for CONFIG_SIDES more.

@@ -12,8 +12,9 @@ struct meta_file {
 };
 extern const struct meta_file meta_files[]; // made by the build from src/meta; a NULL name ends it
 
-// Writes them all beneath folder, which is made, as are the folders above it; what is there under a
-// name of theirs is replaced. 0, or −errno of the first that cannot be written.
-int meta_write(const char *folder);
+// Writes them all into the folder `folder`, ".lunette/meta", beneath the open folder top, as folder_write
+// does (base/folder.h): nothing that is there is replaced, and no link followed. 0, or −errno of the
+// first that cannot be written.
+int meta_write(int top, const char *folder);
 
 #endif

@@ -24,12 +24,17 @@ bool privs_choose(const char *user, const char *group, const char *site, struct 
 void privs_current(struct identity *out);
 
 // Becomes id for good: no supplementary groups, real, effective and saved ids, umask 007, an empty
-// bounding set of capabilities, and no way back to root, which is tried. False, with a sentence; the process must then end.
+// bounding set of capabilities, and no way back to root, which is tried. The signal at the
+// parent's death (prctl) stays what it was. False, with a sentence; the process must then end.
 bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 
 // Gives up every capability for good, here and in whatever this process executes (no_new_privs); the
 // ids stay. For workers, and for root under --dev, who keeps what its files are to their owner. False, with a sentence.
 bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
+
+// Whether id, whom root would become, may read the folder path and pass all above it. Tried in a process
+// of its own.
+bool privs_would_reach(const struct identity *id, const char *path);
 
 // Walks the absolute path with the rights the process has: true, with in blocked the first
 // component that it may not pass, or the whole path when that may not be used as mode (R_OK …)

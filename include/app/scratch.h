@@ -1,4 +1,5 @@
-// A data folder for once: for commands that load a site without leaving anything behind.
+// A data folder for once: for commands that load a site without leaving anything behind, or touching
+// what is there. It is empty: a copy of a database that a server is writing might be none.
 #ifndef LUNETTE_APP_SCRATCH_H
 #define LUNETTE_APP_SCRATCH_H
 

@@ -3,8 +3,9 @@
 //
 //   file, tap               the file, "tests/notes_test.lua"; whether TAP is wanted
 //   data_name               what data/ is called beneath the site's folder; nil: it is elsewhere
-//   started()               the site is loaded: its tests are what is at fault from here on
-//   begin(name)             the test of that name runs
+//   started(title)          the site is loaded: its tests are what is at fault from here on; title is
+//                           what is printed of the file when no test of its is to blame
+//   begin(title)            a test runs, of which that is printed
 //   count(passed) → number  it is over; how many there were, over all files
 //   over()                  the file is done: what ends this process now is no test's fault
 //   load(path)              the file as a function, or nil and why not
@@ -22,7 +23,7 @@
 #include <stdbool.h>
 
 enum {
-    TRIAL_NAME_MAX = 256,
+    TRIAL_TITLE_MAX = 2560,      // of two names of 255 bytes, each five when it is escaped
     TRIAL_ANSWER_MAX = 64 << 20, // bytes of one answer
     TRIAL_LOG_MAX = 1 << 20,     // of the records of one test; what is more is lost
 };
@@ -35,7 +36,8 @@ struct loop;
 struct trial_score {
     unsigned passed, failed; // over all files
     bool started, over;      // of this file
-    char running[TRIAL_NAME_MAX];
+    // What is printed of the file, and of the test that runs ("": none): nothing else than their names.
+    char itself[TRIAL_TITLE_MAX], running[TRIAL_TITLE_MAX];
 };
 
 struct trial {

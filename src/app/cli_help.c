@@ -88,7 +88,12 @@ static const char stop_help[] =
     "The site is loaded in a process of its own, as `serve --dev` would: no server need run, and one\n" \
     "that runs is left alone. --config FILE: the settings, in place of DIR/scripts/config.lua. The\n"   \
     "exit status is 0, 1 when something is wrong with the site, 2 for a command line that cannot be\n"  \
-    "understood.\n"
+    "understood. Root becomes the owner of DIR, as `serve` does, where that is another who can read it.\n"
+
+#define LOOKS                                                                                           \
+    "DIR/data is left alone: scripts have in its place (app.data) an empty temporary folder, beneath\n" \
+    "TMPDIR or /tmp, and what they make or migrate there while they load is gone afterwards.\n"         \
+    "\n" SOLO
 
 static const char check_help[] =
     "lunette check [DIR] [--config FILE]\n"
@@ -101,16 +106,16 @@ static const char check_help[] =
     "too that nothing has loaded), globals that nobody declared, and a missing secret.\n"
     "Warnings are routes that nothing can reach, pairs of routes that match the same path with\n"
     "nothing but their order to decide between them, and a secret that this environment lacks. The\n"
-    "last line counts. With warnings alone the exit status is 0. The folder data/ is not made.\n"
-    "\n" SOLO;
+    "last line counts. With warnings alone the exit status is 0.\n"
+    "\n" LOOKS;
 
 static const char routes_help[] =
     "lunette routes [DIR] [--config FILE]\n"
     "\n"
     "Prints the routes of the site in DIR: methods, host, pattern, name, middleware (outermost first)\n"
     "and where it was declared, options, and where the handler is; then folders of files and pages\n"
-    "for errors. The folder data/ is not made.\n"
-    "\n" SOLO;
+    "for errors.\n"
+    "\n" LOOKS;
 
 static const char why_help[] =
     "lunette why METHOD PATH [DIR] [--config FILE]\n"
@@ -120,9 +125,8 @@ static const char why_help[] =
     "\n"
     "    lunette why GET 'http://api.example.com/users/7?full=1' mysite\n"
     "\n"
-    "No handler and no middleware is called. The folder data/ is not made. The exit status is 0 for\n"
-    "a 404, too.\n"
-    "\n" SOLO;
+    "No handler and no middleware is called. The exit status is 0 for a 404, too.\n"
+    "\n" LOOKS;
 
 static const char test_help[] =
     "lunette test [DIR] [--tap] [--watch] [--config FILE]\n"

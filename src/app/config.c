@@ -323,7 +323,7 @@ static bool read_file(struct config *c, const struct cli *cli, char why[static C
     else if (errno != ENOENT || cli->config)
         return config_fail(why, "%s: %s", c->file, strerror(errno));
     c->file_is_roots = e.file && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
-    if (c->as_root && !c->dev)
+    if (c->as_root && !c->stays_root)
         e.as = &c->become;
     else if (!e.file)
         return true;
@@ -333,32 +333,6 @@ static bool read_file(struct config *c, const struct cli *cli, char why[static C
     c->evaluated = arena_dup(&c->arena, buf_str(&result));
     buf_fini(&result);
     return ok;
-}
-
-// user and group of config.lua, once they are known.
-static bool settle_identity(struct config *c, const struct cli *cli,
-                            char why[static CONFIG_WHY_MAX])
-{
-    char place[128];
-    if (!c->as_root || c->dev || (!c->group && (!c->user || cli->user)))
-        return true;
-    struct identity before = c->become;
-    const char *user = cli->user ? cli->user : c->user;
-    if (!privs_choose(user, c->group, c->site, &c->become, why)) {
-        char sentence[PRIVS_WHY_MAX];
-        snprintf(sentence, sizeof sentence, "%s", why);
-        const char *setting = c->user && !cli->user ? "user" : "group";
-        return config_fail(why, "%s: %s", config_place(c, setting, place), sentence);
-    }
-    bool same = before.uid == c->become.uid && before.gid == c->become.gid;
-    if (!same && !c->file_is_roots)
-        return config_fail(
-            why,
-            "%s: only a file that root alone can write may name another user or group than "
-            "%s:%s: give --user, or make root the owner of the file",
-            config_place(c, c->user && !cli->user ? "user" : "group", place), before.user,
-            before.group);
-    return true;
 }
 
 static bool set_listen(struct config *c, const struct cli *cli)
@@ -559,14 +533,6 @@ bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
     return false;
 }
 
-// Whether the process has become that user before: when it replaces a server that root had started.
-static bool is_already(const struct config *c, const char *user)
-{
-    char why[PRIVS_WHY_MAX];
-    struct identity id;
-    return privs_choose(user, NULL, c->site, &id, why) && id.uid == c->become.uid;
-}
-
 bool config_load(const struct cli *cli, struct config *out, char why[static CONFIG_WHY_MAX])
 {
     struct config *c = out;
@@ -575,15 +541,8 @@ bool config_load(const struct cli *cli, struct config *out, char why[static CONF
     c->solo = cli->command == CLI_SOLO;
     c->quiet = cli->quiet;
     c->pid_file = cli->pid_file;
-    c->as_root = geteuid() == 0;
-    privs_current(&c->become);
-    if (!find_site(c, cli->dir, why))
-        return false;
-    if (cli->user && !c->as_root && !is_already(c, cli->user))
-        return config_fail(why, "--user needs root: only root can become another user");
-    if (c->as_root && !c->dev && !privs_choose(cli->user, NULL, c->site, &c->become, why))
-        return false;
-    return read_file(c, cli, why) && settle_identity(c, cli, why) && settle(c, cli, why);
+    return find_site(c, cli->dir, why) && config_choose_identity(c, cli, why) &&
+           read_file(c, cli, why) && config_settle_identity(c, cli, why) && settle(c, cli, why);
 }
 
 void config_fini(struct config *c)

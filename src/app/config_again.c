@@ -82,6 +82,7 @@ static void keep_fixed(struct config *c, const struct config *start)
     c->quiet = start->quiet;
     c->pid_file = start->pid_file;
     c->as_root = start->as_root;
+    c->stays_root = start->stays_root;
     c->become = start->become;
     c->file = start->file;
     c->path = start->path;

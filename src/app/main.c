@@ -2,6 +2,7 @@
 // for what went wrong with a site, 2 for a command line that cannot be understood.
 #include "app/ask.h"
 #include "app/cli.h"
+#include "app/complain.h"
 #include "app/config.h"
 #include "app/inherit.h"
 #include "app/limits.h"
@@ -22,7 +23,7 @@
 
 static int wrong_usage(const char *why)
 {
-    fprintf(stderr, "lunette: %s\n", why);
+    complain("%s", why);
     return 2;
 }
 
@@ -31,10 +32,9 @@ static int unknown_word(const char *word)
 {
     const char *near = cli_nearest_command(word);
     if (near)
-        fprintf(stderr, "lunette: there is no command or folder '%s' (did you mean '%s'?)\n", word,
-                near);
+        complain("there is no command or folder '%s' (did you mean '%s'?)", word, near);
     else
-        fprintf(stderr, "lunette: there is no command or folder '%s' (see lunette --help)\n", word);
+        complain("there is no command or folder '%s' (see lunette --help)", word);
     return 2;
 }
 
@@ -68,26 +68,21 @@ static int limits(const struct cli *cli)
     struct config c;
     int status = 1;
     if (!config_load(cli, &c, why))
-        fprintf(stderr, "lunette: %s\n", why);
+        complain("%s", why);
     else if (!limits_print(&c, stdout, console_wants_colours()))
-        fprintf(stderr, "lunette: cannot write the table: %s\n", strerror(errno));
+        complain("cannot write the table: %s", strerror(errno));
     else
         status = 0;
     config_fini(&c);
     return status;
 }
 
-// Whether a command only looks at the site, and so leaves no data/ behind.
+// Whether a command only looks at the site, and so must not touch its data: an empty folder does for
+// what the scripts open, migrate and write while they load.
 static bool only_looks(const char *command)
 {
     return strcmp(command, "check") == 0 || strcmp(command, "routes") == 0 ||
            strcmp(command, "why") == 0;
-}
-
-static bool has_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
 }
 
 // What is wrong with the settings, as lunette check words everything. False: it is no place in them.
@@ -115,11 +110,10 @@ static int solo(struct cli *cli)
         .module = module, .word = cli->word, .tap = cli->tap, .watch = cli->watch};
     if (!config_load(cli, &c, why)) {
         if (strcmp(cli->name, "check") != 0 || !report_setting(&c, why))
-            fprintf(stderr, "lunette: %s\n", why);
-    } else {
+            complain("%s", why);
+    } else if (solo_become(&c)) {
         job.secret_is_made = c.secret_is_made;
-        status = only_looks(cli->name) && !has_folder(c.data) ? scratch_run(&c, &job)
-                                                              : solo_run(&c, &job);
+        status = only_looks(cli->name) ? scratch_run(&c, &job) : solo_run(&c, &job);
     }
     config_fini(&c);
     return status;

@@ -2,15 +2,14 @@
 // then renamed; in an empty folder that is there already, beneath it, and then moved up.
 #include "app/new.h"
 
+#include "app/complain.h"
 #include "app/meta.h"
 #include "base/folder.h"
-#include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,19 +18,6 @@
 #include <unistd.h>
 
 enum { NAMED_MAX = 3 }; // entries that are named of a folder that is not empty
-
-static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static bool complain(const char *format, ...)
-{
-    va_list args;
-    fputs("lunette: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return false;
-}
 
 // The folder that is asked for ---------------------------------------------------------------------
 
@@ -50,17 +36,11 @@ static void tell_entries(const char *dir, struct dirent **entry, int n)
     fputc('\n', stderr);
 }
 
-// Whether a site can be made there. *exists: it is an empty folder.
-static bool look_at(const char *dir, bool *exists)
+// Whether nothing is in the folder dir, which is open.
+static bool is_empty(const char *dir, int folder)
 {
     struct dirent **entry;
-    struct stat st;
-    *exists = lstat(dir, &st) == 0;
-    if (!*exists)
-        return errno == ENOENT || complain("%s: %s", dir, strerror(errno));
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return complain("%s is there already, and is no folder", dir);
-    int n = scandir(dir, &entry, not_dots, alphasort);
+    int n = scandirat(folder, ".", &entry, not_dots, alphasort);
     if (n < 0)
         return complain("%s: %s", dir, strerror(errno));
     if (n > 0)
@@ -71,69 +51,71 @@ static bool look_at(const char *dir, bool *exists)
     return n == 0;
 }
 
+// Whether a site can be made there. *folder: the descriptor of an empty folder; −1: nothing is there.
+static bool look_at(const char *dir, int *folder)
+{
+    struct stat st;
+    *folder = -1;
+    if (lstat(dir, &st) != 0)
+        return errno == ENOENT || complain("%s: %s", dir, strerror(errno));
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return complain("%s is there already, and is no folder", dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return complain("%s: %s", dir, strerror(errno));
+    if (is_empty(dir, fd)) {
+        *folder = fd;
+        return true;
+    }
+    close(fd);
+    return false;
+}
+
 // The files ----------------------------------------------------------------------------------------
 
-// The folders that name lies in, beneath top. 0 or −errno.
-static int make_folders(int top, const char *name)
+// Beneath the folder, for which folder_make has seen to it that it is ours.
+static int write_files(int folder)
 {
-    char path[PATH_MAX];
-    for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
-        snprintf(path, sizeof path, "%.*s", (int)(slash - name), name);
-        if (mkdirat(top, path, 0777) != 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
-static int write_file(int top, const struct new_file *f)
-{
-    int rc = make_folders(top, f->name);
-    if (rc < 0)
-        return rc;
-    int fd = openat(top, f->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return -errno;
-    rc = io_write_all(fd, str_of(f->text, f->n));
-    return close(fd) != 0 && rc == 0 ? -errno : rc;
-}
-
-static int write_files(const char *folder)
-{
-    int rc = 0, top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (top < 0)
-        return -errno;
+    int rc = 0;
     for (const struct new_file *f = new_files; f->name && rc == 0; f++)
-        rc = write_file(top, f);
-    close(top);
-    return rc;
+        rc = folder_write(folder, f->name, str_of(f->text, f->n));
+    return rc < 0 ? rc : meta_write(folder, ".lunette/meta"); // .luarc.json names it to editors
 }
 
 // Into its place -----------------------------------------------------------------------------------
 
-// The annotations of the API, for editors: .luarc.json names their folder.
-static int write_meta(const char *folder)
-{
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/.lunette/meta", folder);
-    return meta_write(path);
-}
+// A site that is being made: the folder `made`, called name, in parent.
+struct making {
+    int parent, made;
+    char name[NAME_MAX + 1];
+};
 
-// mkdtemp's folders are for their owner alone; this one is to be as mkdir makes it.
-static int open_to_others(const char *folder)
+// The folder was for its owner alone; this is how mkdir makes it.
+static int open_to_others(int folder)
 {
     mode_t mask = umask(0);
     umask(mask);
-    return chmod(folder, 0777 & ~mask) == 0 ? 0 : -errno;
+    return fchmod(folder, 0777 & ~mask) == 0 ? 0 : -errno;
 }
 
-static int rename_whole(const char *made, const char *dir)
+// Whether what bears that name is what was made, and nothing that was put in its place meanwhile.
+static bool is_made(const struct making *m, const char *name)
 {
-    int rc = open_to_others(made);
-    if (rc == 0 && renameat2(AT_FDCWD, made, AT_FDCWD, dir, RENAME_NOREPLACE) != 0)
+    struct stat a, b;
+    return fstat(m->made, &a) == 0 && fstatat(m->parent, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// The site's own folder, which was made beside the one that was asked for.
+static int rename_whole(const struct making *m, const char *wanted)
+{
+    int rc = open_to_others(m->made);
+    if (rc == 0 && renameat2(m->parent, m->name, m->parent, wanted, RENAME_NOREPLACE) != 0)
         rc = -errno;
-    if (rc == -EINVAL && access(dir, F_OK) != 0) // a file system that cannot promise that
-        rc = rename(made, dir) == 0 ? 0 : -errno;
-    return rc;
+    // A file system that cannot promise that:
+    if (rc == -EINVAL && faccessat(m->parent, wanted, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        rc = renameat(m->parent, m->name, m->parent, wanted) == 0 ? 0 : -errno;
+    return rc == 0 && !is_made(m, wanted) ? -EPERM : rc;
 }
 
 // Moves every entry of one folder into the other, or none.
@@ -154,36 +136,63 @@ static int move_entries(int from, int to)
     return rc;
 }
 
-static int move_up(const char *made, const char *dir)
+static int move_up(const struct making *m)
 {
-    int from = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int to = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = from < 0 || to < 0 ? -errno : move_entries(from, to);
-    if (from >= 0)
-        close(from);
-    if (to >= 0)
-        close(to);
-    if (rc == 0 && rmdir(made) != 0)
-        rc = -errno;
+    int rc = move_entries(m->made, m->parent);
+    return rc == 0 && unlinkat(m->parent, m->name, AT_REMOVEDIR) != 0 ? -errno : rc;
+}
+
+// The folder that is to hold the site's: an O_PATH descriptor, or −errno. Links on the way are followed:
+// this is the path that whoever gave the command named.
+static int open_parent(const char *dir, const char **last)
+{
+    char above[PATH_MAX] = ".";
+    const char *slash = strrchr(dir, '/');
+    *last = slash ? slash + 1 : dir;
+    if (slash)
+        snprintf(above, sizeof above, "%.*s", slash == dir ? 1 : (int)(slash - dir), dir);
+    int fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+// Makes all of it in m->made, and moves it to where it is wanted; wanted is NULL: up, into m->parent. What
+// cannot be made is emptied through its descriptor: what bears its name by then may be another's.
+static int fill(const struct making *m, const char *wanted)
+{
+    int rc = write_files(m->made);
+    if (rc == 0)
+        rc = wanted ? rename_whole(m, wanted) : move_up(m);
+    if (rc < 0) {
+        folder_empty(m->made);
+        unlinkat(m->parent, m->name, AT_REMOVEDIR);
+    }
     return rc;
 }
 
-static bool make(const char *dir, bool exists)
+// In the open folder parent.
+static int make_in(int parent, const char *wanted)
 {
-    char made[PATH_MAX];
-    int n = snprintf(made, sizeof made, exists ? "%s/.lunette-XXXXXX" : "%s.lunette-XXXXXX", dir);
-    if (n >= (int)sizeof made)
-        return complain("the path of %.100s… is too long", dir);
-    if (!mkdtemp(made))
-        return complain("%s cannot be made: %s", dir, strerror(errno));
-    int rc = write_files(made);
-    if (rc == 0)
-        rc = write_meta(made);
-    if (rc == 0)
-        rc = exists ? move_up(made, dir) : rename_whole(made, dir);
-    if (rc < 0)
-        folder_remove(made);
-    return rc == 0 || complain("%s cannot be made: %s", dir, strerror(-rc));
+    struct making m = {.parent = parent};
+    char stem[NAME_MAX + 16];
+    int n = snprintf(stem, sizeof stem, "%s.lunette", wanted ? wanted : "");
+    if (n >= (int)sizeof stem)
+        return -ENAMETOOLONG;
+    m.made = folder_make(parent, stem, m.name);
+    if (m.made < 0)
+        return m.made;
+    int rc = fill(&m, wanted);
+    close(m.made);
+    return rc;
+}
+
+static int make(const char *dir, int folder)
+{
+    const char *wanted = NULL;
+    int parent = folder < 0 ? open_parent(dir, &wanted) : folder;
+    int rc = parent < 0 ? parent : make_in(parent, wanted);
+    if (parent >= 0)
+        close(parent);
+    return rc;
 }
 
 // As a word of a shell's command line.
@@ -213,15 +222,18 @@ static void print_command(const char *before, const char *dir, const char *after
 int new_run(const char *dir)
 {
     char trimmed[PATH_MAX];
-    bool exists;
+    int folder;
     size_t n = strlen(dir);
     while (n > 1 && dir[n - 1] == '/')
         n--;
     if (n >= sizeof trimmed)
         return !complain("the path of the folder is too long");
     snprintf(trimmed, sizeof trimmed, "%.*s", (int)n, dir);
-    if (!look_at(trimmed, &exists) || !make(trimmed, exists))
+    if (!look_at(trimmed, &folder))
         return 1;
+    int rc = make(trimmed, folder);
+    if (rc < 0)
+        return !complain("%s cannot be made: %s", trimmed, strerror(-rc));
     print_command("made the site ", trimmed, "\n");
     print_command("  lunette serve ", trimmed, " --dev    serves it on http://127.0.0.1:8080");
     print_command("  lunette test ", trimmed, "           runs its tests");

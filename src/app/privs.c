@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
@@ -130,6 +131,8 @@ bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX])
 {
     const char *failed = NULL;
     uid_t r, e, s;
+    int at_parents_death = 0;
+    prctl(PR_GET_PDEATHSIG, &at_parents_death); // which the kernel forgets with the ids
     forget_capabilities();
     if (id->uid == 0 || id->gid == 0)
         failed = "the target is root";
@@ -151,6 +154,7 @@ bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX])
         snprintf(why, PRIVS_WHY_MAX, "cannot become %s:%s: %s", id->user, id->group, failed);
         return false;
     }
+    prctl(PR_SET_PDEATHSIG, at_parents_death);
     umask(007);
     return true;
 }
@@ -182,4 +186,19 @@ bool privs_blocked(const char *path, int mode, char blocked[static PATH_MAX])
         return errno == EACCES;
     }
     return false;
+}
+
+bool privs_would_reach(const struct identity *id, const char *path)
+{
+    char why[PRIVS_WHY_MAX], blocked[PATH_MAX];
+    int status;
+    pid_t got, child = fork();
+    if (child == 0)
+        _exit(!privs_become(id, why) || privs_blocked(path, R_OK | X_OK, blocked));
+    if (child < 0)
+        return false;
+    do
+        got = waitpid(child, &status, 0);
+    while (got < 0 && errno == EINTR);
+    return got == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

@@ -4,6 +4,7 @@
 //      load) → the command → its exit status
 #include "app/solo.h"
 
+#include "app/complain.h"
 #include "app/files.h"
 #include "app/generation.h"
 #include "app/sandbox.h"
@@ -20,7 +21,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,22 +50,8 @@ struct solo {
     struct places places;
     struct server *server;
     char *error; // of main.lua; NULL: it is loaded
-    int status;
+    int status;  // 1 until the command gives another
 };
-
-static bool complain(struct solo *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool complain(struct solo *s, const char *format, ...)
-{
-    va_list args;
-    s->status = 1;
-    fputs("lunette: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return false;
-}
 
 // The command ----------------------------------------------------------------------------------------
 
@@ -141,9 +127,9 @@ static void on_run_end(struct co *co, enum co_end how, lua_State *L, int n, void
         s->status = (int)lua_tointeger(L, -1);
     } else if (how == CO_RAISED) {
         push_raised(main, L);
-        complain(s, "%s", lua_tostring(main, -1));
+        complain("%s", lua_tostring(main, -1));
     } else {
-        complain(s, "%s gave no exit status", s->job->module);
+        complain("%s gave no exit status", s->job->module);
     }
     lua_settop(main, top);
     loop_stop(s->loop);
@@ -154,8 +140,11 @@ static void on_loaded(void *arg, const char *error)
     struct solo *s = arg;
     struct co *co = co_new(s->generation->vm);
     s->error = error ? strdup(error) : NULL;
+    if (error && s->job->unused_data) // it may have failed for that
+        complain("the site was loaded with an empty folder as its data: %s is left alone",
+                 s->job->unused_data);
     if (!co || (error && !s->error)) {
-        complain(s, "out of memory");
+        complain("out of memory");
         loop_stop(s->loop);
         return;
     }
@@ -166,10 +155,10 @@ static void on_loaded(void *arg, const char *error)
 
 // The start --------------------------------------------------------------------------------------------
 
-static bool give_up_rights(struct solo *s)
+static bool give_up_rights(const struct solo *s)
 {
     char why[PRIVS_WHY_MAX];
-    return !s->config->as_root || privs_drop_capabilities(why) || complain(s, "%s", why);
+    return !s->config->as_root || privs_drop_capabilities(why) || complain("%s", why);
 }
 
 static void make_data(const struct solo *s)
@@ -200,7 +189,7 @@ static bool enter_sandbox(struct solo *s)
     s->has_seccomp = kernel.seccomp;
     return (sandbox_list(&o, &s->reach, why) &&
             sandbox_enter(&s->reach, c->sandbox.exec.n > 0, kernel, why)) ||
-           complain(s, "%s", why);
+           complain("%s", why);
 }
 
 static bool read_scripts(struct solo *s)
@@ -208,13 +197,13 @@ static bool read_scripts(struct solo *s)
     char folder[PATH_MAX + 16], why[SNAPSHOT_WHY_MAX];
     snprintf(folder, sizeof folder, "%s/scripts", s->config->site);
     s->scripts = snapshot_make(folder, why);
-    return s->scripts >= 0 || complain(s, "%s", why);
+    return s->scripts >= 0 || complain("%s", why);
 }
 
 static bool tell_lost(void *arg, const char *text)
 {
     (void)arg;
-    fprintf(stderr, "lunette: Lua does not come back, in %s\n", *text ? text : "somewhere");
+    fprintf(stderr, "lunette: Lua does not come back%s%s\n", *text ? ": " : "", text);
     _exit(1);
 }
 
@@ -269,13 +258,13 @@ static bool make_generation(struct solo *s)
     };
     s->generation = generation_new(&host, s->config, s->scripts, why);
     if (!s->generation)
-        return complain(s, "%s", why);
+        return complain("%s", why);
     lua_State *L = vm_state(s->generation->vm);
     lua_pushcfunction(L, register_modules);
     lua_pushlightuserdata(L, s->job->trial);
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return true;
-    complain(s, "%s", lua_tostring(L, -1));
+    complain("%s", lua_tostring(L, -1));
     lua_pop(L, 1);
     return false;
 }
@@ -290,13 +279,13 @@ static bool make_server(struct solo *s)
     s->server_options.quiet = true;
     int rc = places_init(&s->places, 1, s->config->limits.connections, 0);
     if (rc < 0)
-        return complain(s, "cannot start: %s", strerror(-rc));
+        return complain("cannot start: %s", strerror(-rc));
     s->server = server_new(s->loop, &s->server_options, &s->places, 0, &handler_http,
                            s->generation->handler);
     trial->server = s->server;
     trial->cache = s->cache;
     trial->loop = s->loop;
-    return s->server || complain(s, "out of memory");
+    return s->server || complain("out of memory");
 }
 
 static bool open_log(struct solo *s)
@@ -307,7 +296,7 @@ static bool open_log(struct solo *s)
         return true;
     trial->log = trial_open_log();
     if (trial->log < 0)
-        return complain(s, "cannot start: %s", strerror(-trial->log));
+        return complain("cannot start: %s", strerror(-trial->log));
     log_adopt(trial->log, -1);
     log_set_level((enum log_level)log_level_parse(str_z(s->config->log.level)));
     return true;
@@ -326,7 +315,7 @@ static bool start(struct solo *s)
     s->loop = loop_new();
     s->pool = s->loop ? pool_new(s->loop, POOL_THREADS, POOL_WAITING) : NULL;
     if (!s->pool || !start_watchdog(s) || !open_caches(s))
-        return complain(s, "cannot start: %s", strerror(errno));
+        return complain("cannot start: %s", strerror(errno));
     return make_generation(s) && make_server(s);
 }
 
@@ -354,14 +343,20 @@ static void take_down(struct solo *s)
     free(s->error);
 }
 
+bool solo_become(const struct config *c)
+{
+    char why[PRIVS_WHY_MAX];
+    return !c->as_root || c->stays_root || privs_become(&c->become, why) || complain("%s", why);
+}
+
 int solo_run(const struct config *c, const struct solo_job *job)
 {
-    struct solo s = {.config = c, .job = job, .scripts = -1};
+    struct solo s = {.config = c, .job = job, .scripts = -1, .status = 1};
     if (start(&s)) {
         handler_load(s.generation->handler, on_loaded, &s);
         int rc = loop_run(s.loop);
         if (rc < 0)
-            complain(&s, "the event loop: %s", strerror(-rc));
+            s.status = !complain("the event loop: %s", strerror(-rc));
     }
     take_down(&s);
     return s.status;

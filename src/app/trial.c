@@ -1,7 +1,9 @@
-// `lunette test`: see the header. Signals are blocked while tests run, and taken one by one: so there
-// is one place where it ends, and the folder is always removed there.
+// `lunette test`: see the header. There is one place where it ends, whatever signal comes, and the
+// folder is always removed there.
 #include "app/trial.h"
 
+#include "app/attend.h"
+#include "app/complain.h"
 #include "app/config.h"
 #include "app/solo.h"
 #include "app/trial_watch.h"
@@ -12,13 +14,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,30 +32,16 @@ struct run {
     int files; // −1: there is no tests/
     char folder[PATH_MAX], data[PATH_MAX + 8], kept[PATH_MAX + 8];
     struct trial_score *score; // shared with the child
-    sigset_t taken, before;    // the signals that are waited for; those that were blocked before
-    int signal;                // that ended it; 0: none
-    bool stopped;              // the site cannot be loaded: no file can be run
+    struct attend attend;
+    bool stopped; // the site cannot be loaded: no file can be run
 };
-
-static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static bool complain(const char *format, ...)
-{
-    va_list args;
-    fputs("lunette: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return false;
-}
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // Unbuffered, since children write to the same descriptor.
 static void say(const char *format, ...)
 {
-    char text[PATH_MAX + 512];
+    char text[TRIAL_TITLE_MAX + 512];
     va_list args;
     va_start(args, format);
     int n = vsnprintf(text, sizeof text, format, args);
@@ -90,15 +76,13 @@ static bool find_files(struct run *r)
 
 static bool make_folders(struct run *r)
 {
-    const char *top = getenv("TMPDIR");
-    if (!top || top[0] != '/')
-        top = "/tmp";
-    if (snprintf(r->folder, sizeof r->folder, "%s/lunette-tests-XXXXXX", top) >= PATH_MAX ||
-        !mkdtemp(r->folder)) {
-        complain("%s: %s", r->folder, strerror(errno));
+    int fd = folder_make_temporary("lunette-tests", r->folder);
+    if (fd < 0) {
+        complain("%s: %s", r->folder, strerror(-fd));
         r->folder[0] = '\0';
         return false;
     }
+    close(fd);
     snprintf(r->data, sizeof r->data, "%s/data", r->folder);
     snprintf(r->kept, sizeof r->kept, "%s/kept", r->folder);
     return true;
@@ -114,15 +98,6 @@ static bool share_score(struct run *r)
     return true;
 }
 
-static void block_signals(struct run *r)
-{
-    static const int numbers[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    sigemptyset(&r->taken);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaddset(&r->taken, numbers[i]);
-    sigprocmask(SIG_BLOCK, &r->taken, &r->before);
-}
-
 // One file ----------------------------------------------------------------------------------------------
 
 // What the site's data are called beneath its folder, or NULL.
@@ -132,50 +107,36 @@ static const char *data_name(const struct config *c)
     return strncmp(c->data, c->site, n) == 0 && c->data[n] == '/' ? c->data + n + 1 : NULL;
 }
 
-// The child. The file's data begins empty, and so does the folder that it is kept in.
-static int run_file(struct run *r, const char *name, pid_t parent)
+struct file {
+    struct run *run;
+    const char *name;
+};
+
+// In the child. The file's data begins empty, and so does the folder that it is kept in.
+static int run_file(void *arg)
 {
     static const char *const no_words[] = {NULL};
-    char file[NAME_MAX + 8];
-    snprintf(file, sizeof file, "tests/%s", name);
-    struct trial trial = {.file = file,
+    struct file *f = arg;
+    struct run *r = f->run;
+    char path[NAME_MAX + 8];
+    snprintf(path, sizeof path, "tests/%s", f->name);
+    struct trial trial = {.file = path,
                           .tap = r->tap,
                           .data_name = data_name(&r->config),
                           .data = r->data,
                           .kept = r->kept,
                           .score = r->score};
     struct solo_job job = {.module = "lunette.command.test", .word = no_words, .trial = &trial};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        return 1;
-    sigprocmask(SIG_SETMASK, &r->before, NULL);
     r->config.data = r->data;
     r->config.temp = r->folder;
     return solo_run(&r->config, &job);
 }
 
-// The child's status; a signal in r->signal when one came for us.
-static int wait_for(struct run *r, pid_t child)
-{
-    int status;
-    while (waitpid(child, &status, WNOHANG) != child) {
-        int got = sigwaitinfo(&r->taken, NULL);
-        if (got < 0 || got == SIGCHLD)
-            continue;
-        r->signal = got;
-        kill(child, SIGKILL);
-        waitpid(child, &status, 0);
-        break;
-    }
-    if (!r->signal && WIFSIGNALED(status) && WTERMSIG(status) == SIGINT)
-        r->signal = SIGINT; // the terminal's, which is ours, too
-    return status;
-}
-
-static void tell_end(struct run *r, const char *name, int status)
+// The child has made the title fit to be printed.
+static void tell_end(struct run *r, int status)
 {
     struct trial_score *s = r->score;
-    const char *what = s->running[0] ? s->running : "the file itself";
+    const char *what = s->running[0] ? s->running : s->itself;
     char how[64];
     if (WIFSIGNALED(status))
         snprintf(how, sizeof how, "the process was ended by signal %d (%s)", WTERMSIG(status),
@@ -184,8 +145,7 @@ static void tell_end(struct run *r, const char *name, int status)
         snprintf(how, sizeof how, "the process ended");
     s->failed++;
     if (r->tap)
-        say("not ok %u - tests/%s: %s\n  ---\n  message: %s\n  ...\n", s->passed + s->failed, name,
-            what, how);
+        say("not ok %u - %s\n  ---\n  message: %s\n  ...\n", s->passed + s->failed, what, how);
     else
         say("  FAIL  %s\n        %s\n", what, how);
 }
@@ -193,7 +153,6 @@ static void tell_end(struct run *r, const char *name, int status)
 static void run_one(struct run *r, const char *name)
 {
     struct trial_score *s = r->score;
-    pid_t parent = getpid();
     s->started = s->over = false;
     s->running[0] = '\0';
     int rc = folder_remove(r->data);
@@ -203,17 +162,14 @@ static void run_one(struct run *r, const char *name)
         r->stopped = !complain("%s: %s", r->folder, strerror(rc < 0 ? -rc : errno));
         return;
     }
-    pid_t child = fork();
-    if (child == 0)
-        exit(run_file(r, name, parent));
-    if (child < 0) {
-        r->stopped = !complain("cannot start a process: %s", strerror(errno));
+    int status = attend_run(&r->attend, run_file, &(struct file){r, name});
+    if (status < 0) {
+        r->stopped = !complain("cannot start a process: %s", strerror(-status));
         return;
     }
-    int status = wait_for(r, child);
     r->stopped = !s->started;
-    if (s->started && !s->over && !r->signal)
-        tell_end(r, name, status);
+    if (s->started && !s->over && !r->attend.signal)
+        tell_end(r, status);
 }
 
 // After -------------------------------------------------------------------------------------------------
@@ -237,26 +193,18 @@ static int run_files(struct run *r)
         say("TAP version 14\n");
     if (!find_files(r) || !share_score(r))
         return 1;
-    signal(SIGPIPE, SIG_IGN); // who reads no more must not keep it from removing the folder
-    block_signals(r);
+    attend_begin(&r->attend);
     if (make_folders(r))
-        for (int i = 0; i < r->files && !r->signal && !r->stopped; i++)
+        for (int i = 0; i < r->files && !r->attend.signal && !r->stopped; i++)
             run_one(r, r->file[i]->d_name);
     else
         r->stopped = true;
     int rc = r->folder[0] ? folder_remove(r->folder) : 0;
     if (rc < 0)
         complain("%s is left: %s", r->folder, strerror(-rc));
-    if (!r->signal)
+    if (!r->attend.signal)
         say_sum(r);
     return r->stopped || r->score->failed || !r->score->passed;
-}
-
-static void end_by(int number, const sigset_t *before)
-{
-    signal(number, SIG_DFL);
-    raise(number);
-    sigprocmask(SIG_SETMASK, before, NULL);
 }
 
 static int run_once(struct cli *cli)
@@ -264,18 +212,17 @@ static int run_once(struct cli *cli)
     char why[CONFIG_WHY_MAX];
     struct run r = {.tap = cli->tap};
     int status = 1;
-    if (config_load(cli, &r.config, why))
-        status = run_files(&r);
-    else
+    if (!config_load(cli, &r.config, why))
         complain("%s", why);
+    else if (solo_become(&r.config))
+        status = run_files(&r);
     config_fini(&r.config);
     for (int i = 0; i < r.files; i++)
         free(r.file[i]);
     free(r.file);
     if (r.score)
         munmap(r.score, sizeof *r.score);
-    if (r.signal)
-        end_by(r.signal, &r.before);
+    attend_end(&r.attend);
     return status;
 }
 

@@ -4,6 +4,7 @@
 // site's own folder is watched for the coming and going of the three that count, and for nothing else.
 #include "app/trial_watch.h"
 
+#include "app/complain.h"
 #include "app/watch.h"
 
 #include <errno.h>
@@ -96,7 +97,7 @@ static void begin(struct watching *w)
     pid_t parent = getpid();
     w->child = fork();
     if (w->child < 0) {
-        fprintf(stderr, "lunette: cannot start a process: %s\n", strerror(errno));
+        complain("cannot start a process: %s", strerror(errno));
         w->child = 0;
     }
     if (w->child != 0)
@@ -168,7 +169,7 @@ int trial_watch(struct cli *cli, int (*run)(struct cli *cli))
     if (watch_folders(&w) && take_signals(&w))
         watch(&w);
     else
-        fprintf(stderr, "lunette: %s cannot be watched: %s\n", cli->dir, strerror(errno));
+        complain("%s cannot be watched: %s", cli->dir, strerror(errno));
     for (int i = 0; i < FOLDERS; i++)
         watch_free(w.tree[i]);
     if (w.top >= 0)

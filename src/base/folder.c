@@ -14,7 +14,7 @@
 
 enum { PIECE = 64 << 10 };
 
-static int open_folder(int parent, const char *name)
+int folder_open(int parent, const char *name)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
@@ -25,7 +25,7 @@ typedef int entry_fn(int folder, const char *name, int other, int depth);
 // fn(folder, name, other, depth) for every entry. Stops at the first −errno, which it returns.
 static int each(int folder, entry_fn *fn, int other, int depth)
 {
-    int rc = 0, fd = open_folder(folder, ".");
+    int rc = 0, fd = folder_open(folder, ".");
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *e;
     if (!d)
@@ -47,9 +47,9 @@ static int remove_entry(int folder, const char *name, int other, int depth)
         return -errno;
     if (depth >= FOLDER_DEPTH)
         return -ELOOP;
-    int fd = open_folder(folder, name), rc;
+    int fd = folder_open(folder, name), rc;
     if (fd == -EACCES && fchmodat(folder, name, 0700, 0) == 0)
-        fd = open_folder(folder, name);
+        fd = folder_open(folder, name);
     if (fd < 0)
         return fd;
     fchmod(fd, 0700); // a script may have made it read-only
@@ -61,6 +61,11 @@ static int remove_entry(int folder, const char *name, int other, int depth)
 int folder_remove(const char *path)
 {
     return remove_entry(AT_FDCWD, path, -1, 0);
+}
+
+int folder_empty(int folder)
+{
+    return each(folder, remove_entry, -1, 1);
 }
 
 // Mirroring
@@ -130,7 +135,7 @@ static int copy_folder(int from, const char *name, int to, mode_t mode, int dept
 {
     if (mkdirat(to, name, 0700) != 0 && errno != EEXIST)
         return -errno;
-    int in = open_folder(from, name), out = open_folder(to, name);
+    int in = folder_open(from, name), out = folder_open(to, name);
     int rc = in < 0 ? in : out < 0 ? out : mirror(in, out, depth + 1);
     if (rc == 0 && fchmod(out, mode) != 0)
         rc = -errno;
@@ -168,7 +173,7 @@ int folder_mirror(const char *from, const char *to)
 {
     if (mkdir(to, 0700) != 0 && errno != EEXIST)
         return -errno;
-    int in = open_folder(AT_FDCWD, from), out = open_folder(AT_FDCWD, to);
+    int in = folder_open(AT_FDCWD, from), out = folder_open(AT_FDCWD, to);
     int rc = in < 0 ? in : out < 0 ? out : mirror(in, out, 0);
     if (in >= 0)
         close(in);

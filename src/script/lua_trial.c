@@ -26,17 +26,25 @@ static struct trial *trial_of(lua_State *L)
 
 // The score
 
+static void keep_title(lua_State *L, char title[static TRIAL_TITLE_MAX])
+{
+    struct str text = luax_check_str(L, 1);
+    luaL_argcheck(L, text.n < TRIAL_TITLE_MAX && !memchr(text.p, '\0', text.n), 1, "no title");
+    memcpy(title, text.p, text.n);
+    title[text.n] = '\0';
+}
+
 static int trial_started(lua_State *L)
 {
-    trial_of(L)->score->started = true;
+    struct trial_score *score = trial_of(L)->score;
+    keep_title(L, score->itself);
+    score->started = true;
     return 0;
 }
 
 static int trial_begin(lua_State *L)
 {
-    struct trial_score *score = trial_of(L)->score;
-    struct str name = luax_check_str(L, 1);
-    snprintf(score->running, sizeof score->running, "%.*s", (int)name.n, name.p);
+    keep_title(L, trial_of(L)->score->running);
     return 0;
 }
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, eventually
+from running import make_folder, new_folder
 
 ENV = {name: value for name, value in os.environ.items() if name != "LUNETTE_SECRET"}
 
@@ -438,9 +439,99 @@ def test_what_scripts_write_while_commands_look_is_gone(make_site):
     for words in ["check", "routes", "why GET /"]:
         said(folder, words, env={"TMPDIR": str(temp)})
         assert not (folder / "data").exists() and list(temp.iterdir()) == []
+
+
+def test_looking_leaves_data_alone(make_site):
+    main = """\
+        local app = require "lunette"
+        local db = require "lunette.sqlite".open("site.db")
+        db:migrate { "create table notes (id integer primary key)", "drop table if exists notes" }
+        assert(not io.open(app.data .. "/words.txt", "a+"):read("a"):find "word")
+        """
+    folder = make_site({"scripts/main.lua": main, "data/words.txt": "word", "data/site.db": "of an older version"})
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "data").iterdir()}
+    for words in ["check", "routes", "why GET /"]:
+        done = lunette(folder, words)
+        assert (done.returncode, done.stderr) == (0, ""), done
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (folder / "data").iterdir()} == before
+    (folder / "scripts/main.lua").write_text('assert(io.open(require "lunette".data .. "/words.txt"))')
+    done = lunette(folder, "check")
+    assert done.returncode == 1 and "words.txt: No such file" in done.stdout
+    assert done.stderr == "lunette: the site was loaded with an empty folder as its data: " \
+        f"{folder.resolve()}/data is left alone\n"
+
+
+@pytest.fixture
+def owned():
+    """A site of another user than root, in a place that he can get to: a function of its files."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files to another user")
+
+    def make(files, owner=4321):
+        folder = make_folder(files)
+        folder.parent.chmod(0o755)
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, owner, owner)
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        return folder
+    return make
+
+
+OWNED = {
+    "scripts/main.lua": """\
+        local app = require "lunette"
+        require "lunette.sqlite".open("site.db"):migrate { "create table notes (id integer primary key)" }
+        assert(io.open(app.data .. "/made", "w")):close()
+        app.get("/", function() return "start" end)
+        """,
+    "tests/a_test.lua": """\
+        local test = require "lunette.test"
+        test("it", function() test.expect(test.client.get("/").body).equals("start") end)
+        """,
+}
+WHO = 'io.open("/proc/self/status"):read("a"):match("Uid:%s+(%d+)")\n'
+
+
+@pytest.mark.parametrize("words", ["check", "routes", "why GET /", "test"])
+def test_root_finds_a_site_of_another_user_as_healthy_as_it_is(owned, words):
+    folder = owned(OWNED)
+    (temp := new_folder()).chmod(0o1777)
+    done = lunette(folder, words, env={"TMPDIR": str(temp)})
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
+    assert not (folder / "data").exists() and list(temp.iterdir()) == []
+
+
+def test_what_root_makes_in_the_prompt_belongs_to_the_owner_of_the_site(owned):
+    folder = owned(OWNED)
+    out, _ = repl(folder, WHO)
+    assert out == '"4321"\n'
+    assert {path.stat().st_uid for path in [folder / "data", *(folder / "data").iterdir()]} == {4321}
+
+
+def test_a_site_that_its_owner_cannot_get_to_stays_roots(owned):
+    folder = owned(OWNED, owner=0)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    os.chown(folder, 4321, 4321)
+    folder.chmod(0o755)
+    folder.parent.chmod(0o700)  # root's home, as it were
+    done = lunette(folder, "test")
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
+    out, _ = repl(owned({"scripts/main.lua": ""}, owner=0), WHO)
+    assert out == '"0"\n'
+
+
+def test_a_file_of_roots_names_whom_root_becomes(owned):
+    folder = owned({**OWNED, "scripts/config.lua": "return { user = '4322' }"}, owner=0)
     (folder / "data").mkdir()
-    said(folder, "check")
-    assert (folder / "data/made").read_text() == "x", "a folder that is there is used"
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    os.chown(folder / "data", 4322, 4322)
+    repl(folder, "1\n")
+    assert (folder / "data/made").stat().st_uid == 4322
+    os.chown(folder / "scripts/config.lua", 4323, 4323)  # one of another's does not
+    (folder / "scripts/main.lua").write_text("")
+    assert repl(folder, WHO)[0] == '"0"\n'
 
 
 # repl
@@ -665,7 +756,7 @@ def test_folders_that_are_no_sites(place):
         assert (done.returncode, done.stdout) == (1, "") and "lunette: " in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupted_look_leaves_nothing(make_site, number):
     folder = make_site({"scripts/main.lua": """\
         assert(io.open(require "lunette".data .. "/begun", "w")):close()
@@ -680,3 +771,40 @@ def test_an_interrupted_look_leaves_nothing(make_site, number):
     else:
         os.kill(t.pid, number)
     assert t.end() == 128 + number and list(temp.iterdir()) == []
+
+
+def test_a_look_that_is_ended_at_any_moment_leaves_nothing(make_site):
+    folder = make_site({"scripts/main.lua": 'require "lunette.task".sleep(1000)'})
+    temp = folder / "temp"
+    temp.mkdir()
+    for i in range(40):
+        with subprocess.Popen([LUNETTE, "check", folder], stdout=subprocess.DEVNULL,
+                              env={**ENV, "TMPDIR": str(temp)}) as process:
+            time.sleep(i * 0.001)
+            process.send_signal(signal.SIGTERM)
+            # By the signal itself as long as there is nothing to remove.
+            assert process.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM), i
+        assert list(temp.iterdir()) == [], i
+
+
+def test_a_look_that_may_not_be_hung_up_goes_on(make_site):
+    folder = make_site({"scripts/main.lua": """\
+        assert(io.open(require "lunette".data .. "/begun", "w")):close()
+        require "lunette.task".sleep(0.5)
+        """})
+    temp = folder / "temp"
+    temp.mkdir()
+    with subprocess.Popen(["nohup", LUNETTE, "check", folder], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, env={**ENV, "TMPDIR": str(temp)}) as process:
+        eventually(lambda: list(temp.glob("*/begun")), 20)
+        process.send_signal(signal.SIGHUP)
+        assert "no errors: " in process.stdout.read()
+    assert process.returncode == 0 and list(temp.iterdir()) == []
+
+
+@pytest.mark.parametrize("top", ["temp", "."])
+def test_data_has_an_absolute_path_whatever_the_environment_says(make_site, top):
+    folder = make_site({"scripts/main.lua": 'assert(require "lunette".data:find("^/tmp/lunette%-%w+$"))'})
+    (folder / "temp").mkdir()
+    assert "no errors: " in said(folder, "check", env={"TMPDIR": top})
+    assert sorted(path.name for path in folder.iterdir()) == ["scripts", "temp"]

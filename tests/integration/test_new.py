@@ -1,5 +1,6 @@
 """lunette new: the site that it makes works, is tested, and is served; and it is made whole or not at all."""
 import os
+import pathlib
 import re
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import requests
 
 from conftest import LUNETTE, Server, eventually, free_port
 from running import new_folder, start_fails
+from test_ends import SANITIZED
 
 FILES = """.editorconfig .gitignore .luarc.json README.md scripts/config.lua scripts/main.lua scripts/notes.lua
     scripts/views/error.html scripts/views/layout.html scripts/views/notes.html site/style.css
@@ -159,3 +161,28 @@ def test_nothing_is_left_when_it_cannot_be_made(exists):
     assert done.returncode == 1 and "cannot be made: File too large" in done.stderr
     assert [path.name for path in top.iterdir()] == (["site"] if exists else [])
     assert not exists or list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer must be loaded first")
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("when", ["made", "filled"])
+def test_a_link_in_place_of_what_is_being_made_is_not_followed(when, exists):
+    top = new_folder()
+    library = top / "thief.so"
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(library),
+                    str(pathlib.Path(__file__).with_name("thief.c"))], check=True)
+    victim = top / "victim"
+    (victim / "scripts").mkdir(parents=True)
+    (victim / "scripts/main.lua").write_text("mine")
+    (victim / ".lunette/meta/lunette").mkdir(parents=True)
+    (victim / ".lunette/meta/lunette/init.lua").write_text("mine")
+    victim.chmod(0o700)
+    before = {path: path.lstat().st_mtime_ns for path in [victim, *victim.rglob("*")]}
+    place = top / "place"
+    place.mkdir()
+    said = new(place if exists else place / "site", code=1,
+               env={**os.environ, "LD_PRELOAD": str(library), "THIEF_WHEN": when, "THIEF_VICTIM": str(victim)})
+    assert "cannot be made: " in said
+    assert {path: path.lstat().st_mtime_ns for path in [victim, *victim.rglob("*")]} == before
+    assert (victim / "scripts/main.lua").read_text() == "mine" and victim.stat().st_mode & 0o777 == 0o700
+    assert (place / "stolen").is_dir() and list((place / "stolen").iterdir()) == []

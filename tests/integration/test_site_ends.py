@@ -1,6 +1,7 @@
 """lunette test: what hangs, dies or is told to end; and --watch."""
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -51,9 +52,31 @@ def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
                         **{"tests/b.lua": HEAD + 'test("more", function() end)'})
     done = run(folder, env=temporary, code=1)
     assert "  FAIL  dies\n        the process ended\n" in done.stdout
-    assert "Lua does not come back" in done.stderr
+    assert "Lua does not come back: in find called at tests/a_test.lua:6\n" in done.stderr
     assert "  ok    more" in done.stdout and "2 passed, 1 failed" in done.stdout
     assert "not ok 2 - tests/a_test.lua: dies" in run(folder, "--tap", env=temporary, code=1).stdout
+
+
+@pytest.mark.parametrize("name, tap, plain", [
+    ('"all good # TODO"', r"all good \# TODO", "all good # TODO"),
+    (r'"a\nok 9 - forged"', r"a\\nok 9 - forged", r"a\nok 9 - forged"),
+    (r'"a\\ # SKIP"', r"a\\ \# SKIP", r"a\ # SKIP"),
+    (r'"\27[2Jgone\u{9b}2J"', r"\\x1b[2Jgone\\u{9b}2J", r"\x1b[2Jgone\u{9b}2J"),
+    (r'"nul\0nul"', r"nul\\x00nul", r"nul\x00nul"),
+    ('("é"):rep(300)', "é" * 120, "é" * 120),
+    (r'("\1"):rep(300)', r"\\x01" * 240, r"\x01" * 240),
+])
+def test_the_name_of_a_killed_test_is_nothing_but_a_name(name, tap, plain):
+    hang = '("a"):rep(60):find(("a-"):rep(60) .. "b")'
+    folder = with_tests(f"""
+        test({name} .. "!", function() end)
+        test({name}, function() {hang} end)
+    """, **{"tests/b#\n.lua": hang, "scripts/config.lua": "return { timeouts = { cpu = 0.2 } }"})
+    lines = run(folder, "--tap", code=1).stdout.split("\n")
+    assert lines[1].startswith(f"ok 1 - tests/a_test.lua: {tap}")  # the same escapes, of all of it
+    assert [line for line in lines if re.match("(not )?ok|[0-9]|Bail", line)] == [
+        lines[1], f"not ok 2 - tests/a_test.lua: {tap}", r"not ok 3 - tests/b\#\\n.lua: the file itself", "1..3"]
+    assert f"\n  FAIL  {plain}\n        the process ended\n" in run(folder, code=1).stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])

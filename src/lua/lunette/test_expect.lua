@@ -6,15 +6,21 @@
 --   expect(s).matches(pattern) the string holds the Lua pattern
 --   expect(x).is_nil()
 --   expect(f).raises([pattern])   the function raises, with a message that holds the pattern
---   expect(x).never.equals(y)  … and so for the others: it must not hold
+--   expect(x).never.equals(y)  … and so for the others: it must not hold; but an error is never what
+--                              was not expected: never.raises(pattern) fails for another one, too
 --
--- A colon does as well as a dot.
+-- A colon does as well as a dot. An argument that is missing, or x of a kind to which the question cannot
+-- be put, is a mistake of the test, with never and without.
 
 local errors = require "lunette.errors"
-local show = require "lunette.test_show"
+local json = require "lunette.json"
+local show = require "lunette.show"
 local suggest = require "lunette.suggest"
 
 local misuse = errors.misuse
+
+local BOUNDS = { depth = 6, string = 400, total = 400, names = { [json.null] = "json.null" } }
+local function shown(v) return show.text(v, BOUNDS) end
 
 -- What a failed expectation raises: the sentence with its place.
 local Failure = { __name = "lunette.test.failure" }
@@ -56,7 +62,7 @@ local function difference_of_texts(a, b)
     while a:byte(at) == b:byte(at) do at = at + 1 end
     local from = math.max(1, at - BEFORE)
     local function part(s)
-        return (from > 1 and "…" or "") .. show.value(s:sub(from, from + LONG))
+        return (from > 1 and "…" or "") .. show.quote(s:sub(from, from + LONG))
             .. (#s > from + LONG and "…" or "")
     end
     return at, part(a), part(b)
@@ -68,24 +74,30 @@ end
 
 -- What is expected ----------------------------------------------------------------------------------
 --
--- Each takes the value and what it was called with, and gives whether it holds, and the sentences for
--- when it should have, and when it should not.
+-- Each takes the value, what it was called with and how many arguments that were; and gives whether it
+-- holds, and the sentences for when it should have, and when it should not.
 
 local checks = {}
 
-function checks.equals(got, want)
+local function must_be(what, value, kind, other)
+    if type(value) == kind or type(value) == other then return end
+    misuse("expect(…).%s must be a %s%s, not %s", what, kind, other and " or a " .. other or "", errors.kind(value))
+end
+
+function checks.equals(got, want, n)
+    if n == 0 then misuse("expect(…).equals: what it is to equal is missing") end
     local path, x, y = difference(got, want, "", {})
-    if not path then return true, nil, "expected anything but " .. show.value(want) end
+    if not path then return true, nil, "expected anything but " .. shown(want) end
     local at, got_part, want_part = difference_of_texts(x, y)
     if at then
         return false, ("they differ at%s byte %d of %d and %d\nexpected: %s\ngot:      %s"):format(
             path ~= "" and " " .. path .. "," or "", at, #y, #x, want_part, got_part)
     end
     if path == "" then
-        return false, ("expected %s, got %s"):format(show.value(want), show.value(got))
+        return false, ("expected %s, got %s"):format(shown(want), shown(got))
     end
     return false, ("they differ at %s: expected %s, got %s\nexpected: %s\ngot:      %s"):format(
-        path, show.value(y), show.value(x), show.value(want), show.value(got))
+        path, shown(y), shown(x), shown(want), shown(got))
 end
 
 local function has_element(t, want)
@@ -96,48 +108,48 @@ local function has_element(t, want)
 end
 
 function checks.contains(got, want)
+    must_be("contains: what contains it", got, "string", "table")
+    if want == nil then misuse("expect(…).contains: what it is to contain is missing, or nil") end
     local holds
     if type(got) == "string" then
         if type(want) ~= "string" then
             misuse("expect(…).contains: a string contains strings, not %s", errors.kind(want))
         end
         holds = got:find(want, 1, true) ~= nil
-    elseif type(got) == "table" then
+    else
         holds = has_element(got, want)
     end
-    return holds or false,
-        ("expected something that contains %s, got %s"):format(show.value(want), show.value(got)),
-        ("expected nothing that contains %s, got %s"):format(show.value(want), show.value(got))
+    return holds,
+        ("expected something that contains %s, got %s"):format(shown(want), shown(got)),
+        ("expected nothing that contains %s, got %s"):format(shown(want), shown(got))
 end
 
 function checks.matches(got, pattern)
-    if type(pattern) ~= "string" then
-        misuse("expect(…).matches: the pattern must be a string, not %s", errors.kind(pattern))
-    end
-    local holds = type(got) == "string" and got:find(pattern) ~= nil
-    return holds,
-        ("expected something that matches %s, got %s"):format(show.value(pattern), show.value(got)),
-        ("expected nothing that matches %s, got %s"):format(show.value(pattern), show.value(got))
+    must_be("matches: what matches", got, "string")
+    must_be("matches: the pattern", pattern, "string")
+    return got:find(pattern) ~= nil,
+        ("expected something that matches %s, got %s"):format(shown(pattern), shown(got)),
+        ("expected nothing that matches %s, got %s"):format(shown(pattern), shown(got))
 end
 
 function checks.is_nil(got)
-    return got == nil, "expected nil, got " .. show.value(got), "expected anything but nil"
+    return got == nil, "expected nil, got " .. shown(got), "expected anything but nil"
 end
 
-function checks.raises(fn, pattern)
-    if type(fn) ~= "function" then
-        misuse("expect(…).raises: what is to raise must be a function, not %s", errors.kind(fn))
-    end
-    if pattern ~= nil and type(pattern) ~= "string" then
-        misuse("expect(…).raises: the pattern must be a string, not %s", errors.kind(pattern))
-    end
+-- An error that does not match is one that nobody expected, with never as well.
+function checks.raises(fn, pattern, n)
+    must_be("raises: what is to raise", fn, "function")
+    if n > 0 then must_be("raises: the pattern", pattern, "string") end
     local ok, e = pcall(fn)
-    local text = ok or errors.text_of(e)
-    local wanted = pattern and " that matches " .. show.value(pattern) or ""
+    local wanted = pattern and " that matches " .. shown(pattern) or ""
     if ok then return false, ("expected an error%s, and nothing was raised"):format(wanted) end
-    local holds = not pattern or text:find(pattern) ~= nil
-    return holds, ("expected an error%s, got %s"):format(wanted, show.value(text)),
-        ("expected no error%s, got %s"):format(wanted, show.value(text))
+    local text = errors.text_of(e)
+    if pattern and not text:find(pattern) then
+        local format = "expected %s error that matches %s, got %s"
+        return nil, format:format("an", shown(pattern), shown(text)),
+            format:format("no", shown(pattern), "another: " .. shown(text))
+    end
+    return true, nil, ("expected no error%s, got %s"):format(wanted, shown(text))
 end
 
 -- The object --------------------------------------------------------------------------------------
@@ -154,9 +166,10 @@ end
 local function expectation(value, negated)
     local self = {}
     for name, check in pairs(checks) do
-        self[name] = function(a, b)
-            if a == self then a = b end
-            local holds, wrong, wrong_when_negated = check(value, a)
+        self[name] = function(...)
+            local from = rawequal((...), self) and 2 or 1
+            local holds, wrong, wrong_when_negated =
+                check(value, select(from, ...), select("#", ...) - from + 1)
             if holds == not negated then return end
             fail("%s", negated and wrong_when_negated or wrong)
         end

@@ -10,11 +10,13 @@
 --           | info scripts/main.lua:9: hello
 
 local console = require "lunette.console"
+local show = require "lunette.show"
 local trial = require "lunette.trial"
 
 local report = {}
 
 local LOG_LINES = 40 -- of the last that was logged
+local TITLE = 240    -- bytes of a name that the other process knows (TRIAL_TITLE_MAX has room for them)
 
 local function colour(code, text)
     return console.colours and ("\27[%sm%s\27[0m"):format(code, text) or text
@@ -28,13 +30,26 @@ end
 
 -- Names and messages are the site's: nothing in them may drive the terminal.
 local function plain(text)
-    return (text:gsub("[%c\127]", function(c)
+    text = text:gsub("%c", function(c)
         return c == "\n" and c or c == "\t" and "    " or ("\\x%02x"):format(c:byte())
-    end))
+    end)
+    return (text:gsub("\xC2([\x80-\x9F])", function(c) return ("\\u{%02x}"):format(c:byte()) end))
 end
 
 local function one_line(text)
     return (plain(text):gsub("\n", "\\n"))
+end
+
+-- The name of a test as it is printed: in TAP with its file, and so that nothing in it is a directive.
+local function title_of(name)
+    if not trial.tap then return one_line(name) end
+    return (one_line(("%s: %s"):format(trial.file, name)):gsub("[\\#]", "\\%0"))
+end
+
+-- The same for the process that waits for this one, and tells of a test that ends it: cut to what
+-- there is room for, whatever its bytes become.
+function report.title(name)
+    return title_of(show.cut(name, TITLE))
 end
 
 -- The line of the test that place names, or nil.
@@ -79,12 +94,8 @@ end
 
 -- TAP ------------------------------------------------------------------------------------------------
 
-local function tap_name(name)
-    return (one_line(("%s: %s"):format(trial.file, name)):gsub("[\\#]", "\\%0"))
-end
-
 local function write_tap(number, name, failure, log)
-    console.write(("%sok %d - %s\n"):format(failure and "not " or "", number, tap_name(name)))
+    console.write(("%sok %d - %s\n"):format(failure and "not " or "", number, title_of(name)))
     if not failure then return end
     local out = { "  ---", "  at: " .. one_line(failure.place), "  message: |" }
     for _, line in ipairs(detail(failure, log)) do out[#out + 1] = "    " .. line end
@@ -96,10 +107,10 @@ end
 
 local function write_plain(name, failure, log)
     if not failure then
-        console.write(("  %s    %s\n"):format(colour("32", "ok"), one_line(name)))
+        console.write(("  %s    %s\n"):format(colour("32", "ok"), title_of(name)))
         return
     end
-    local out = { ("  %s  %s"):format(colour("31", "FAIL"), one_line(name)) }
+    local out = { ("  %s  %s"):format(colour("31", "FAIL"), title_of(name)) }
     for _, line in ipairs(detail(failure, log)) do out[#out + 1] = "        " .. line end
     console.write(table.concat(out, "\n") .. "\n")
 end

@@ -38,14 +38,14 @@ function test.new_client() end
 function test.time(t) end
 
 ---@class lunette.Expectation
----@field never lunette.Expectation The contrary
+---@field never lunette.Expectation The contrary; mistakes in the question fail as they do without
 local Expectation = {}
 
 ---The same, tables by what is in them.
 ---@param y any
 function Expectation.equals(y) end
 
----A string holds that text, or a table has such an element.
+---A string holds that text, or a table has such an element, which is not nil.
 ---@param y any
 function Expectation.contains(y) end
 
@@ -55,7 +55,7 @@ function Expectation.matches(pattern) end
 
 function Expectation.is_nil() end
 
----The function raises, with a message that holds that pattern.
+---The function raises, with a message that holds that pattern; another error fails, with never too.
 ---@param pattern string?
 function Expectation.raises(pattern) end
 

@@ -1,5 +1,6 @@
 // The annotations that the program carries, and what becomes of them in a folder.
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,11 +17,13 @@
 #include "app/meta.h"
 
 static char top[] = "/tmp/lunette-meta-XXXXXX";
+static int folder; // that one
 
 static int setup(void **state)
 {
     (void)state;
-    return mkdtemp(top) ? 0 : -1;
+    folder = mkdtemp(top) ? open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return folder < 0 ? -1 : 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -32,6 +35,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static int teardown(void **state)
 {
     (void)state;
+    close(folder);
     return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -78,48 +82,51 @@ static void all_are_written_to_a_new_folder(void **state)
 {
     (void)state;
     char name[256];
-    assert_int_equal(meta_write(beneath("site/.lunette/meta")), 0);
+    assert_int_equal(meta_write(folder, "site/.lunette/meta"), 0);
     for (const struct meta_file *f = meta_files; f->name; f++) {
         snprintf(name, sizeof name, "site/.lunette/meta/%s", f->name);
         check_has(beneath(name), f->text, f->n);
     }
 }
 
-static void older_ones_are_replaced(void **state)
+static void what_is_there_is_left_alone(void **state)
 {
     (void)state;
     char name[256];
     snprintf(name, sizeof name, "again/%s", meta_files[0].name);
-    assert_int_equal(meta_write(beneath("again")), 0);
+    assert_int_equal(meta_write(folder, "again"), 0);
     put(beneath(name), "---@meta\n-- of an older version\n");
-    assert_int_equal(meta_write(beneath("again")), 0);
-    check_has(beneath(name), meta_files[0].text, meta_files[0].n);
+    assert_int_equal(meta_write(folder, "again"), -EEXIST);
+    check_has(beneath(name), "---@meta\n-- of an older version\n", 32);
 }
 
 static void what_cannot_be_written_is_an_error(void **state)
 {
     (void)state;
     put(beneath("file"), "not a folder");
-    assert_int_equal(meta_write(beneath("file")), -ENOTDIR);
+    assert_int_equal(meta_write(folder, "file"), -ENOTDIR);
     char deep[5000];
     memset(deep, 'x', sizeof deep - 1);
     deep[sizeof deep - 1] = '\0';
-    assert_int_equal(meta_write(deep), -ENAMETOOLONG);
+    assert_int_equal(meta_write(folder, deep), -ENAMETOOLONG);
 }
 
 static void links_are_not_followed(void **state)
 {
     (void)state;
-    char name[256];
+    char name[256], target[512];
     snprintf(name, sizeof name, "linked/%s", meta_files[0].name);
-    assert_int_equal(meta_write(beneath("linked")), 0);
+    assert_int_equal(meta_write(folder, "linked"), 0);
     put(beneath("victim"), "mine");
-    assert_int_equal(unlink(beneath(name)), 0);
-    char target[512];
     snprintf(target, sizeof target, "%s", beneath("victim"));
+    assert_int_equal(unlink(beneath(name)), 0);
     assert_int_equal(symlink(target, beneath(name)), 0);
-    assert_int_equal(meta_write(beneath("linked")), -ELOOP);
+    assert_int_equal(meta_write(folder, "linked"), -EEXIST);
     check_has(target, "mine", 4);
+    assert_int_equal(mkdir(beneath("outside"), 0700), 0);
+    assert_int_equal(symlink("outside", beneath("elsewhere")), 0);
+    assert_int_equal(meta_write(folder, "elsewhere"), -ENOTDIR);
+    assert_int_equal(rmdir(beneath("outside")), 0); // nothing is in it
 }
 
 int main(void)
@@ -127,7 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_those_of_the_source),
         cmocka_unit_test(all_are_written_to_a_new_folder),
-        cmocka_unit_test(older_ones_are_replaced),
+        cmocka_unit_test(what_is_there_is_left_alone),
         cmocka_unit_test(what_cannot_be_written_is_an_error),
         cmocka_unit_test(links_are_not_followed),
     };

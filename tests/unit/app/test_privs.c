@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <grp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +61,8 @@ static int without_root(int (*check)(void))
     int status;
     was_root = geteuid() == 0;
     pid_t pid = fork();
+    if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGUSR1) != 0)
+        _exit(101);
     if (pid == 0)
         _exit(geteuid() == 0 && !privs_become(&nobody, why) ? 100 : check());
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -135,6 +139,34 @@ static void test_no_way_back(void **state)
     assert_int_equal(without_root(stays_down), 0);
     assert_false(privs_become(&root, why));
     assert_string_equal(why, "cannot become root:root: the target is root");
+}
+
+static int still_ends_with_its_parent(void)
+{
+    int number = 0;
+    return prctl(PR_GET_PDEATHSIG, &number) != 0 || number != SIGUSR1;
+}
+
+static void test_the_signal_at_the_parents_death_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(without_root(still_ends_with_its_parent), 0);
+}
+
+static void test_who_would_reach_a_folder(void **state)
+{
+    (void)state;
+    struct identity nobody = {.uid = 65534, .gid = 65534};
+    mkdir(in("way"), 0755);
+    mkdir(in("way/site"), 0755);
+    bool is_root = geteuid() == 0; // nobody else can become anybody
+    assert_int_equal(privs_would_reach(&nobody, in("way/site")), is_root);
+    chmod(in("way/site"), 0711);
+    assert_false(privs_would_reach(&nobody, in("way/site")));
+    chmod(in("way/site"), 0755);
+    chmod(in("way"), 0700);
+    assert_false(privs_would_reach(&nobody, in("way/site")));
+    assert_int_equal(geteuid() == 0, is_root); // it was tried elsewhere
 }
 
 // Exit status 10: the outer folder is named, 11: the file, 0: nothing, 1: something else.
@@ -238,9 +270,14 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_choice),      TEST(test_owner),
-        TEST(test_no_way_back), TEST(test_the_first_obstacle),
-        TEST(test_pid_file),    TEST(test_pid_file_through_links),
+        TEST(test_choice),
+        TEST(test_owner),
+        TEST(test_no_way_back),
+        TEST(test_the_signal_at_the_parents_death_stays),
+        TEST(test_who_would_reach_a_folder),
+        TEST(test_the_first_obstacle),
+        TEST(test_pid_file),
+        TEST(test_pid_file_through_links),
         TEST(test_data_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

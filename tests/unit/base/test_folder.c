@@ -156,6 +156,97 @@ static void test_bounds(void **state)
     assert_int_equal(folder_mirror(in("none"), in("to")), -ENOENT);
 }
 
+static int open_top(void)
+{
+    int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void test_a_new_folder_is_for_its_owner_and_keeps_what_is_written(void **state)
+{
+    (void)state;
+    char name[NAME_MAX + 1], again[NAME_MAX + 1];
+    struct stat st, named;
+    int parent = open_top(), fd = folder_make(parent, "new", name);
+    int other = folder_make(parent, "new", again);
+    assert_true(fd >= 0 && other >= 0);
+    assert_string_not_equal(name, again);
+    assert_int_equal(strncmp(name, "new-", 4), 0);
+    assert_int_equal(fstat(fd, &st) | stat(in(name), &named), 0);
+    assert_true(st.st_ino == named.st_ino && (st.st_mode & 0777) == 0700);
+    // It is renamed, and a link put in its place: what is written goes where the folder is.
+    mkdir(in("outside"), 0755);
+    assert_int_equal(rename(in(name), in("moved")), 0);
+    assert_int_equal(symlink("outside", in(name)), 0);
+    assert_int_equal(folder_write(fd, "a/b/c.txt", STR("text")), 0);
+    assert_int_equal(folder_write(fd, "a/d.txt", STR("")), 0);
+    assert_holds("moved/a/b/c.txt", "text");
+    assert_holds("moved/a/d.txt", "");
+    assert_int_equal(rmdir(in("outside")), 0);
+    assert_int_equal(folder_empty(fd), 0);
+    assert_int_equal(rmdir(in("moved")), 0);
+    close(fd);
+    close(other);
+    close(parent);
+}
+
+static void test_nothing_is_written_over_or_through_a_link(void **state)
+{
+    (void)state;
+    char name[NAME_MAX + 1], longest[NAME_MAX + 10];
+    int parent = open_top(), fd = folder_make(parent, "new", name);
+    assert_true(fd >= 0);
+    mkdir(in("outside"), 0755);
+    put("outside/kept", "mine");
+    assert_int_equal(symlinkat(in("outside"), fd, "link"), 0);
+    assert_int_equal(symlinkat(in("outside/kept"), fd, "file"), 0);
+    assert_int_equal(symlinkat(in("outside/none"), fd, "dangling"), 0);
+    assert_int_equal(folder_write(fd, "link/kept", STR("x")), -ENOTDIR);
+    assert_int_equal(folder_write(fd, "file", STR("x")), -EEXIST);
+    assert_int_equal(folder_write(fd, "dangling", STR("x")), -EEXIST);
+    assert_int_equal(folder_write(fd, "a", STR("x")), 0);
+    assert_int_equal(folder_write(fd, "a", STR("y")), -EEXIST);
+    assert_int_equal(folder_write(fd, "a/b", STR("y")), -ENOTDIR);
+    memset(longest, 'x', sizeof longest);
+    strcpy(longest + NAME_MAX + 1, "/a");
+    assert_int_equal(folder_write(fd, longest, STR("x")), -ENAMETOOLONG);
+    assert_int_equal(folder_make(parent, longest, name), -ENAMETOOLONG);
+    assert_holds("outside/kept", "mine");
+    assert_false(is_there("outside/none"));
+    close(fd);
+    close(parent);
+}
+
+static void test_temporary_folders_have_absolute_paths(void **state)
+{
+    (void)state;
+    static const char *const no_paths[] = {NULL, "", ".", "tmp"};
+    char path[PATH_MAX], at[PATH_MAX];
+    for (size_t i = 0; i < sizeof no_paths / sizeof *no_paths; i++) {
+        if (no_paths[i])
+            setenv("TMPDIR", no_paths[i], 1);
+        else
+            unsetenv("TMPDIR");
+        int fd = folder_make_temporary("lunette-unit", path);
+        assert_true(fd >= 0);
+        close(fd);
+        assert_int_equal(strncmp(path, "/tmp/lunette-unit-", 18), 0);
+        assert_int_equal(rmdir(path), 0);
+    }
+    setenv("TMPDIR", top, 1);
+    int fd = folder_make_temporary("lunette-unit", path);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(at, sizeof at, "%s/lunette-unit-", top);
+    assert_int_equal(strncmp(path, at, strlen(at)), 0);
+    assert_int_equal(rmdir(path), 0);
+    setenv("TMPDIR", in("none"), 1);
+    assert_int_equal(folder_make_temporary("x", path), -ENOENT);
+    assert_int_equal(strncmp(path, in("none/x-"), strlen(in("none/x-"))), 0);
+    unsetenv("TMPDIR");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +255,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_has_a_file_open_sees_it_put_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links_lead_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_new_folder_is_for_its_owner_and_keeps_what_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_written_over_or_through_a_link, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_temporary_folders_have_absolute_paths, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

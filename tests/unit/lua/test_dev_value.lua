@@ -11,8 +11,8 @@ local EVIL = { __index = never, __newindex = never, __tostring = never, __pairs 
 for _, case in ipairs {
     { nil, "nil" }, { true, "true" }, { 7, "7" }, { -7, "-7" }, { 2.0, "2.0" }, { 1.5, "1.5" },
     { 1e300, "1e+300" }, { 1 / 0, "inf" }, { math.mininteger, "-9223372036854775808" },
-    { "", '""' }, { "a", '"a"' }, { 'a"b\\c\n\t\r\0', [["a\"b\\c\n\t\r\0"]] }, { "\1\127", [["\x01\x7F"]] },
-    { "ü", '"ü"' }, { "\xff", [["\xFF"]] }, { "a\xffü", [["a\xFF\xC3\xBC"]] },
+    { "", '""' }, { "a", '"a"' }, { 'a"b\\c\n\t\r\0', [["a\"b\\c\n\t\r\x00"]] }, { "\1\127", [["\x01\x7f"]] },
+    { "ü", '"ü"' }, { "\xff", [["\xff"]] }, { "a\xffü", [["a\xff\xc3\xbc"]] },
     { {}, "{}" }, { { 1, "a", false }, '{ 1, "a", false }' },
     { { b = 1, a = 2, [10] = 3, [1.5] = 4 }, "{ [1.5] = 4, [10] = 3, a = 2, b = 1 }" },
     { { ["a b"] = 1, [true] = 2 }, '{ ["a b"] = 1, [true] = 2 }' },
@@ -82,7 +82,7 @@ check.equals(value.text(deep), "{ { { { {…} } } } }")
 local many, named = {}, {}
 for i = 1, 100000 do many[i], named["key" .. i] = i, i end
 check.equals(#many, 100000)
-check.truthy(#value.text(many) < 200 and value.text(many):find("20, … }$"))
+check.truthy(#value.text(many) < 200 and value.text(many):find("20, … (99980 more) }", 1, true))
 check.truthy(#value.text(named) < 1000 and value.text(named):find(", … }$"))
 check.equals(value.text(("x"):rep(10000)), '"' .. ("x"):rep(200) .. '"… (10000 bytes)')
 check.equals(value.text(("ü"):rep(150)), '"' .. ("ü"):rep(100) .. '"… (300 bytes)')

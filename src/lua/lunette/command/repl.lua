@@ -6,11 +6,13 @@
 local app = require "lunette"
 local console = require "lunette.console"
 local errors = require "lunette.errors"
+local json = require "lunette.json"
 local set = require "lunette.words"
-local show = require "lunette.command.show"
+local show = require "lunette.show"
 local task = require "lunette.task"
 
 local CODE_MAX = 1 << 20 -- bytes of one piece of code, over all its lines
+local BOUNDS = { line = 76, names = { [json.null] = "json.null" } } -- of a value that is printed
 
 -- The modules of a site's author, by their last names.
 local MODULES = set [[json cookie url html template cache session csrf cors auth limit secure validate
@@ -50,7 +52,7 @@ local function print_values(values)
     if values.n == 0 then return end
     local out, lines = {}, false
     for i = 1, values.n do
-        out[i] = show(values[i])
+        out[i] = show.text(values[i], BOUNDS)
         lines = lines or out[i]:find("\n", 1, true) ~= nil
     end
     console.write(table.concat(out, lines and "\n" or "\t") .. "\n")

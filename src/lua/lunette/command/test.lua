@@ -48,7 +48,7 @@ local function start_anew()
 end
 
 local function run_test(one)
-    trial.begin(one.name)
+    trial.begin(report.title(one.name))
     start_anew()
     local failure = run(function()
         for _, fn in ipairs(suite.before) do fn() end
@@ -81,7 +81,7 @@ return function(given)
         return 1
     end
     package.path = ("%s;%s/tests/?.lua"):format(package.path, console.site)
-    trial.started()
+    trial.started(report.title "the file itself")
     report.file(trial.file)
     local good = load_file()
     for _, one in ipairs(good and suite.tests or {}) do good = run_test(one) and good end
