@@ -43,6 +43,16 @@ void co_start(struct co *co, int nargs, co_end_fn *on_end, void *arg);
 // The same from a deferred call of the loop.
 void co_start_later(struct co *co, int nargs, co_end_fn *on_end, void *arg);
 
+// What ends with a co, however that ends: fn is called once nothing of it runs any more, its __close
+// variables included. For what an author's coroutine that nobody resumes again would keep until it is
+// garbage. fn must not raise.
+struct co_ending {
+    void (*fn)(struct co_ending *e);
+    struct co_ending *next, **link; // NULL: not to be called
+};
+void co_at_end(struct co *co, struct co_ending *e); // e has fn, and is in no list
+void co_not_at_end(struct co_ending *e);
+
 // The co that runs now, or NULL (the main thread: no waiting).
 struct co *co_running(struct vm *vm);
 

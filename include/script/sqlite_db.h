@@ -67,6 +67,9 @@ struct sqlite_turn {
 struct sqlite_db *sqlite_db_new(const struct sqlite_db_options *o);
 // Nothing is leased any more; what is leased or works goes on to its end.
 void sqlite_db_close(struct sqlite_db *db);
+// How many of this process were closed and still have connections: what they do to their files (the last
+// one writes its log back, and removes it by its name) is not over.
+unsigned sqlite_db_closing(void);
 // Closes the connections that are free, here and now; they are opened again when they are wanted. Whether
 // that was all, so that the file has everything and may be copied.
 bool sqlite_db_rest(struct sqlite_db *db);

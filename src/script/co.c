@@ -40,6 +40,7 @@ struct co {
     co_end_fn *on_end;
     void *arg;
     co_say_fn *say;
+    struct co_ending *endings;
     bool cut;
     char reason[REASON_MAX];
 };
@@ -111,6 +112,15 @@ static void unlink_live(struct co *co)
     co->vm->alive--;
 }
 
+static void run_endings(struct co *co)
+{
+    while (co->endings) {
+        struct co_ending *e = co->endings;
+        co_not_at_end(e);
+        e->fn(e);
+    }
+}
+
 // Its thread is intact: back to the pool, if there is room.
 static void give_back(struct co *co)
 {
@@ -118,6 +128,7 @@ static void give_back(struct co *co)
     co->state = DEAD;
     unlink_live(co);
     lua_settop(co->L, 1);
+    run_endings(co);
     if (vm->pooled == POOL_MAX) {
         scrap(co);
         return;
@@ -133,6 +144,7 @@ static void bury(struct co *co)
     co->state = DEAD;
     co_close_thread(co->vm, co->L, "the __close of a handler that has failed");
     unlink_live(co);
+    run_endings(co);
 }
 
 // Running
@@ -236,6 +248,25 @@ void co_start_later(struct co *co, int nargs, co_end_fn *on_end, void *arg)
     co->nargs = nargs;
     co->state = WOKEN;
     loop_defer(co->vm->options.loop, &co->later);
+}
+
+void co_at_end(struct co *co, struct co_ending *e)
+{
+    e->next = co->endings;
+    e->link = &co->endings;
+    if (e->next)
+        e->next->link = &e->next;
+    co->endings = e;
+}
+
+void co_not_at_end(struct co_ending *e)
+{
+    if (!e->link)
+        return;
+    *e->link = e->next;
+    if (e->next)
+        e->next->link = e->link;
+    e->link = NULL;
 }
 
 struct co *co_running(struct vm *vm)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,13 @@ static int core_rest(lua_State *L)
     return 1;
 }
 
+// closing() → how many databases that nobody has any more still have connections
+static int core_closing(lua_State *L)
+{
+    lua_pushinteger(L, sqlite_db_closing());
+    return 1;
+}
+
 // Leases ------------------------------------------------------------------------------------------
 
 struct taking {
@@ -208,21 +216,36 @@ static int late(lua_State *L, const struct sqlite_db *db)
     return 4;
 }
 
+// A lease ends with the co that took it, at the latest: an author's coroutine that holds it and is not
+// resumed again would keep the connection from everybody until it is garbage.
+struct held {
+    struct sqlite_lease lease; // first
+    struct co_ending ending;
+};
+
+static void end_with_co(struct co_ending *e)
+{
+    sqlite_lease_end(&((struct held *)((char *)e - offsetof(struct held, ending)))->lease);
+}
+
 static int taken(lua_State *L, struct co_wait *w)
 {
     (void)w;
-    const struct sqlite_lease *lease = lua_touserdata(L, TAKE_LEASE);
+    struct held *held = lua_touserdata(L, TAKE_LEASE);
     struct sqlite_db *const *slot = lua_touserdata(L, TAKE_DATABASE);
-    if (!lease->link)
+    struct co *co = co_running(vm_of(L));
+    if (!held->lease.link)
         return *slot ? late(L, *slot) : not_taken(L, "closed");
+    if (co)
+        co_at_end(co, &held->ending);
     lua_pushvalue(L, TAKE_LEASE);
     return 1;
 }
 
 static void push_lease(lua_State *L)
 {
-    struct sqlite_lease *lease = lua_newuserdatauv(L, sizeof *lease, 0);
-    *lease = (struct sqlite_lease){0};
+    struct held *held = lua_newuserdatauv(L, sizeof *held, 0);
+    *held = (struct held){.ending.fn = end_with_co};
     luaL_setmetatable(L, LUA_SQLITE_LEASE);
 }
 
@@ -280,7 +303,9 @@ static int core_take(lua_State *L)
 // __gc, __close, and release(lease)
 static int release(lua_State *L)
 {
-    sqlite_lease_end(luaL_checkudata(L, 1, LUA_SQLITE_LEASE));
+    struct held *held = luaL_checkudata(L, 1, LUA_SQLITE_LEASE);
+    co_not_at_end(&held->ending);
+    sqlite_lease_end(&held->lease);
     return 0;
 }
 
@@ -298,8 +323,9 @@ static int core_blob(lua_State *L)
 int luaopen_lunette_sqlite_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", core_open}, {"close", close_database}, {"take", core_take},   {"release", release},
-        {"blob", core_blob}, {"rest", core_rest},       {"lease", core_lease}, {NULL, NULL},
+        {"open", core_open},       {"close", close_database}, {"take", core_take},
+        {"release", release},      {"blob", core_blob},       {"rest", core_rest},
+        {"closing", core_closing}, {"lease", core_lease},     {NULL, NULL},
     };
     luax_class(L, DATABASE, NULL, close_database);
     luax_class(L, LUA_SQLITE_LEASE, NULL, release);

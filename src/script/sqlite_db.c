@@ -40,6 +40,7 @@ struct sqlite_db {
 static void serve(struct sqlite_db *db);
 
 static unsigned databases; // of this process that are not gone yet; a worker has one loop
+static unsigned closing;   // of those, closed ones
 
 // Making and closing ------------------------------------------------------------------------------
 
@@ -78,6 +79,7 @@ static void free_if_over(struct sqlite_db *db)
     free(db->options.path);
     free(db);
     databases--;
+    closing--;
 }
 
 static void free_link(struct sqlite_link *link)
@@ -317,6 +319,7 @@ void sqlite_db_close(struct sqlite_db *db)
 {
     struct sqlite_turn *t;
     db->closed = true;
+    closing++;
     db->links++;
     while ((t = db->writing.first) || (t = db->reading.first)) {
         sqlite_db_leave(t);
@@ -331,6 +334,11 @@ void sqlite_db_close(struct sqlite_db *db)
         give_back(db->writer);
     db->links--;
     free_if_over(db);
+}
+
+unsigned sqlite_db_closing(void)
+{
+    return closing;
 }
 
 bool sqlite_db_rest(struct sqlite_db *db)

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from conftest import LUNETTE, eventually, together
-from running import ask, log_of, running, start_fails
+from running import ask, log_of, make_folder, running, start_fails
 from site_testing import fails
 
 # What ends only when somebody stops it, or after very long.
@@ -537,3 +537,49 @@ def test_a_stop_does_not_wait_for_what_nothing_can_break_off(serve):
         server.process.wait(20)
         assert time.monotonic() - begun < 6  # timeouts.stop, a second, and what a loaded machine adds
     eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+
+
+def test_an_abandoned_coroutine_keeps_no_connection(serve):
+    """What an author's coroutine holds ends with the handler, although nobody resumes it again."""
+    server = serve({"scripts/main.lua": """
+        local app, sqlite = require "lunette", require "lunette.sqlite"
+        collectgarbage "stop" -- the collector is no help
+        local db = sqlite.open "a.db"
+        db:migrate { "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)" }
+        app.get("/begin", function()
+          coroutine.wrap(function()
+            db:transaction(function(tx) tx:exec "INSERT INTO t VALUES (9)" coroutine.yield() end)
+          end)()
+          return "left"
+        end)
+        app.get("/fail", function()
+          coroutine.wrap(function()
+            db:transaction(function(tx) tx:exec "INSERT INTO t VALUES (9)" coroutine.yield() end)
+          end)()
+          error "left"
+        end)
+        app.get("/write", function() db:exec "INSERT INTO t VALUES (4)" return "ok" end)
+        app.get("/count", function() return app.text(db:value "SELECT count(*) FROM t") end)
+        local function values()
+          return coroutine.wrap(function()
+            for row in db:each "SELECT a FROM t" do coroutine.yield(row.a) end
+          end)
+        end
+        app.get("/first", function() for a in values() do return app.text(a) end end)
+        """}, "--workers", "1")
+    for way in ("/begin", "/fail"):
+        begun = time.monotonic()
+        ask(server, way)
+        assert ask(server, "/write").body == b"ok"
+        assert time.monotonic() - begun < 4  # a wait for it would end after 5 s, with an error
+    assert ask(server, "/count").body == b"5"  # what was not committed is not there
+    for _ in range(10):  # more than there are connections
+        assert ask(server, "/first").body == b"1"
+
+
+@pytest.mark.parametrize("name", ["a.db-wal", "a.db-shm", "sub/a.db-journal"])
+def test_the_files_beside_a_database_are_not_opened(name):
+    said = start_fails(make_folder({"scripts/main.lua": f"""
+        require("lunette.sqlite").open "{name}"
+        """}))
+    assert "are SQLite's own" in said and "scripts/main.lua:2" in said

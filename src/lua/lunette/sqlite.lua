@@ -5,9 +5,8 @@
 --   local r = db:exec("INSERT INTO note (title) VALUES (?)", title)     -- r.changes, r.last_id
 --   local notes = db:rows("SELECT * FROM note WHERE title LIKE :q", { q = "%moon%" })
 --
--- Statements run in threads of the worker that are for databases alone, so that a slow one suspends only its
--- own handler. The first
--- that fails raises an error, a table: kind, message, code ("SQLITE_CONSTRAINT_UNIQUE"), sql, place
+-- Statements run in threads of the worker that are for databases alone, so that a slow one suspends only
+-- its own handler. The first that fails raises an error, a table: kind, message, code ("SQLITE_CONSTRAINT_UNIQUE"), sql, place
 -- ("scripts/main.lua:6"); tostring makes a line of it. kind is one of "constraint", "busy" (no turn
 -- within `timeout`), "full", "readonly", "corrupt", "io", "open", "sql" (a mistake in the SQL), "denied"
 -- (SQL that is not for scripts, see below), "misuse" (of these functions), "too_big", "mismatch",
@@ -23,7 +22,8 @@
 --
 -- Each file is in WAL mode, so that those who read never wait for one who writes; where the file system
 -- cannot do that (some network ones) the log says so once. Of those who write
--- one goes at a time, in the order in which they came, and a transaction from its begin to its end.
+-- one goes at a time, in the order in which they came, and a transaction from its begin to its end. A
+-- transaction, or a loop over rows, ends at the latest with the handler, timer or task that began it.
 -- `timeout` is how long a call waits for its turn, whichever worker has it. What a handler that is
 -- cancelled was doing is broken off, and its transaction rolled back.
 --
@@ -246,6 +246,10 @@ local function check_path(path)
         if part ~= "." then parts[#parts + 1] = part end
     end
     if #parts == 0 or path:sub(-1) == "/" then misuse("sqlite.open: %q names no file", path) end
+    local own = path:match "%-wal$" or path:match "%-shm$" or path:match "%-journal$"
+    if own then -- to open and close one takes the locks of the database that it belongs to
+        misuse("sqlite.open: names that end in %s are SQLite's own: %q", own, path)
+    end
     return table.concat(parts, "/")
 end
 
@@ -311,17 +315,26 @@ function sqlite.open(path, opts)
 end
 
 -- `lunette test` puts the files of data/ back as they were before each test. That takes that nobody has
--- them open: what a test has left to be rolled back is waited for, at most so many turns of a millisecond.
+-- them open: what a test has left to be rolled back, or to be closed since its database is garbage, is
+-- waited for, at most so many turns of a millisecond.
 if package.loaded["lunette.trial"] then
-    local TURNS = 1000
+    local TURNS = 5000
     local suite = require "lunette.test_suite"
-    suite.renew[#suite.renew + 1] = function()
-        for _, db in pairs(opened) do
-            for _ = 1, TURNS do
-                if core.rest(db.database) then break end
-                task.sleep(0.001)
-            end
+
+    local function wait_for(done)
+        for _ = 1, TURNS do
+            if done() then return end
+            task.sleep(0.001)
         end
+        error("data/ cannot be put back: a database of the test before is still at work", 0)
+    end
+
+    suite.renew[#suite.renew + 1] = function()
+        collectgarbage()
+        for _, db in pairs(opened) do
+            wait_for(function() return core.rest(db.database) end)
+        end
+        wait_for(function() return core.closing() == 0 end)
     end
 end
 
