@@ -36,4 +36,8 @@ void files_know_socket(const char *path, struct file_id *id);
 // Removes it, unless another has taken its path since.
 void files_remove_socket(const char *path, const struct file_id *id);
 
+// What is at path where a file is wanted: "a folder", "a pipe", "a link that leads nowhere"…; NULL where
+// that is a file, or nothing at all.
+const char *files_instead(const char *path);
+
 #endif

@@ -28,7 +28,8 @@ struct solo_job {
 bool solo_become(const struct config *c);
 
 // given also has `metrics` and `health`, where they are paths of the site, and `error`: what main.lua
-// failed with, with its traceback; nil when all is well. The function runs in a coroutine, where waits
+// failed with, with its traceback; nil when all is well. One that is no file, or still waits after 60 s, has
+// failed. The function runs in a coroutine, where waits
 // work. Returns the exit status: the function's, or 1 with a sentence on stderr.
 int solo_run(const struct config *c, const struct solo_job *job);
 

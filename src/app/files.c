@@ -221,3 +221,31 @@ void files_close_pid(const char *path, int fd)
         fprintf(stderr, "lunette: %s could not be removed\n", path);
     close(fd);
 }
+
+static const char *broken_link(int err)
+{
+    return err == ELOOP    ? "a link that leads in a circle"
+           : err == ENOENT ? "a link that leads nowhere"
+                           : "a link that cannot be followed";
+}
+
+const char *files_instead(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return NULL;
+    if (stat(path, &st) != 0)
+        return broken_link(errno);
+    switch (st.st_mode & S_IFMT) {
+    case S_IFREG:
+        return NULL;
+    case S_IFDIR:
+        return "a folder";
+    case S_IFIFO:
+        return "a pipe";
+    case S_IFSOCK:
+        return "a socket";
+    default:
+        return "a device";
+    }
+}

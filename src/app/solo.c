@@ -13,6 +13,7 @@
 #include "content/cache_client.h"
 #include "content/coding.h"
 #include "content/mime_system.h"
+#include "net/timeout.h"
 #include "script/co.h"
 #include "script/cut.h"
 #include "script/lua_console.h"
@@ -21,6 +22,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,7 @@ enum {
     POOL_THREADS = 4,
     POOL_WAITING = 1024,
     KEPT_FORMS = 16 << 20,
+    LOAD_MS = 60000, // main.lua may wait for so long while it is loaded
 };
 
 struct solo {
@@ -49,7 +52,9 @@ struct solo {
     struct server_options server_options;
     struct places places;
     struct server *server;
-    char *error; // of main.lua; NULL: it is loaded
+    struct timeout patience; // while main.lua is loaded
+    bool loaded;             // it is, or has failed
+    char *error;             // of main.lua; NULL: it is loaded
     int status;  // 1 until the command gives another
 };
 
@@ -135,9 +140,28 @@ static void on_run_end(struct co *co, enum co_end how, lua_State *L, int n, void
     loop_stop(s->loop);
 }
 
+// What is wrong with main.lua though nothing failed: it was left out of the snapshot. Or NULL.
+static const char *not_loaded(const struct solo *s, char dst[static 128])
+{
+    char path[PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/scripts/main.lua", s->config->site);
+    const char *instead = files_instead(path);
+    if (!instead)
+        return NULL;
+    snprintf(dst, 128, "scripts/main.lua is %s, and no file: nothing of it is loaded", instead);
+    return dst;
+}
+
 static void on_loaded(void *arg, const char *error)
 {
     struct solo *s = arg;
+    char text[128];
+    if (s->loaded) // too late: it was given up
+        return;
+    s->loaded = true;
+    timeout_clear(&s->patience);
+    if (!error)
+        error = not_loaded(s, text);
     struct co *co = co_new(s->generation->vm);
     s->error = error ? strdup(error) : NULL;
     if (error && s->job->unused_data) // it may have failed for that
@@ -151,6 +175,24 @@ static void on_loaded(void *arg, const char *error)
     lua_pushcfunction(co_state(co), run);
     lua_pushlightuserdata(co_state(co), s);
     co_start_later(co, 1, on_run_end, s);
+}
+
+static void on_patience_end(struct timeout *t)
+{
+    struct solo *s = (struct solo *)((char *)t - offsetof(struct solo, patience));
+    char text[128];
+    snprintf(text, sizeof text,
+             "scripts/main.lua still waits after %d s, while it is loaded: that must end by itself",
+             LOAD_MS / 1000);
+    on_loaded(s, text);
+}
+
+static bool load(struct solo *s)
+{
+    if (!timeout_set(s->loop, &s->patience, LOAD_MS))
+        return complain("out of memory");
+    handler_load(s->generation->handler, on_loaded, s);
+    return true;
 }
 
 // The start --------------------------------------------------------------------------------------------
@@ -336,6 +378,8 @@ static void take_down(struct solo *s)
     if (s->pool)
         pool_free(s->pool);
     if (s->loop)
+        timeout_remove(s->loop, &s->patience);
+    if (s->loop)
         loop_free(s->loop);
     if (s->scripts >= 0)
         close(s->scripts);
@@ -352,8 +396,8 @@ bool solo_become(const struct config *c)
 int solo_run(const struct config *c, const struct solo_job *job)
 {
     struct solo s = {.config = c, .job = job, .scripts = -1, .status = 1};
-    if (start(&s)) {
-        handler_load(s.generation->handler, on_loaded, &s);
+    timeout_init(&s.patience, on_patience_end);
+    if (start(&s) && load(&s)) {
         int rc = loop_run(s.loop);
         if (rc < 0)
             s.status = !complain("the event loop: %s", strerror(-rc));

@@ -1,5 +1,6 @@
 """The commands that look into a site without serving it: routes, why, check and repl, on small sites."""
 import os
+import pathlib
 import pty
 import select
 import shlex
@@ -12,6 +13,7 @@ import requests
 
 from conftest import LUNETTE, Server, eventually
 from running import make_folder, new_folder
+from test_ends import SANITIZED
 
 ENV = {name: value for name, value in os.environ.items() if name != "LUNETTE_SECRET"}
 
@@ -322,6 +324,42 @@ def test_check_of_scripts_that_do_not_load(make_site, text, line):
         files["scripts/lib.lua"] = "\n\nreturn {"
     lines = check(make_site, files)
     assert lines[0].startswith(line) and lines[1:] == ["1 error, 0 warnings"], lines
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("fifo", "is a pipe, and no file"), ("folder", "is a folder, and no file"),
+    ("loop", "is a link that leads in a circle, and no file"), ("nowhere", "is a link that leads nowhere, and no file")])
+def test_a_main_lua_that_is_no_file_is_told(make_site, kind, words):
+    folder = make_site({"scripts/lib.lua": "return {}", "tests/a_test.lua": ""})
+    main = folder / "scripts/main.lua"
+    if kind == "fifo":
+        os.mkfifo(main)
+    elif kind == "folder":
+        main.mkdir()
+    else:
+        main.symlink_to("main.lua" if kind == "loop" else "none.lua")
+    lines = said(folder, "check", 1).splitlines()
+    assert lines[0].startswith("scripts/main.lua: error: ") and words in lines[0]
+    assert lines[1:] == ["1 error, 0 warnings"]
+    for command in ("routes", "why GET /", "test"):
+        done = lunette(folder, command)
+        assert done.returncode == 1 and words in done.stdout + done.stderr, done
+    main.rmdir() if kind == "folder" else main.unlink()
+    assert said(folder, "check").startswith("no errors: 1 script")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer must be loaded first")
+@pytest.mark.parametrize("words", ["check", "routes", "test"])
+def test_a_site_that_waits_while_it_is_loaded_is_given_up(make_site, words):
+    library = new_folder() / "fast.so"
+    source = pathlib.Path(__file__).with_name("fast.c")
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    folder = make_site({
+        "scripts/main.lua": "local task = require 'lunette.task'\nwhile true do task.sleep(0.05) end",
+        "scripts/config.lua": "return { timeouts = { cpu = '10m' } }", "tests/a_test.lua": ""})
+    done = lunette(folder, words, env={"LD_PRELOAD": str(library)})
+    text = done.stdout + done.stderr
+    assert done.returncode == 1 and "scripts/main.lua still waits after 60 s, while it is loaded" in text, done
 
 
 def test_check_of_a_wrong_setting(make_site):
