@@ -28,9 +28,13 @@ static int not_dots(const struct dirent *e)
 
 static void tell_entries(const char *dir, struct dirent **entry, int n)
 {
-    fprintf(stderr, "lunette: %s is not empty: it has ", dir);
-    for (int i = 0; i < n && i < NAMED_MAX; i++)
-        fprintf(stderr, "%s%s", i == 0 ? "" : i == n - 1 ? " and " : ", ", entry[i]->d_name);
+    fputs("lunette: ", stderr);
+    print_plain(stderr, dir);
+    fputs(" is not empty: it has ", stderr);
+    for (int i = 0; i < n && i < NAMED_MAX; i++) {
+        fputs(i == 0 ? "" : i == n - 1 ? " and " : ", ", stderr);
+        print_plain(stderr, entry[i]->d_name);
+    }
     if (n > NAMED_MAX)
         fprintf(stderr, " and %d more", n - NAMED_MAX);
     fputc('\n', stderr);
@@ -195,12 +199,30 @@ static int make(const char *dir, int folder)
     return rc;
 }
 
+// In quotes in which controls can be written: everything but what is ASCII and harmless as \ooo.
+static void print_odd_word(const char *word)
+{
+    fputs("$'", stdout);
+    for (; *word; word++)
+        if ((unsigned char)(*word - 0x20) >= 0x7f - 0x20)
+            printf("\\%03o", (unsigned char)*word);
+        else if (*word == '\'' || *word == '\\')
+            printf("\\%c", *word);
+        else
+            putchar(*word);
+    putchar('\'');
+}
+
 // As a word of a shell's command line.
 static void print_word(const char *word)
 {
     if (word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-")] ==
         0) {
         fputs(word, stdout);
+        return;
+    }
+    if (!is_plain(word)) {
+        print_odd_word(word);
         return;
     }
     putchar('\'');

@@ -55,7 +55,7 @@ struct solo {
     struct timeout patience; // while main.lua is loaded
     bool loaded;             // it is, or has failed
     char *error;             // of main.lua; NULL: it is loaded
-    int status;  // 1 until the command gives another
+    int status;              // 1 until the command gives another
 };
 
 // The command ----------------------------------------------------------------------------------------

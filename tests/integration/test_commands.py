@@ -362,6 +362,12 @@ def test_a_site_that_waits_while_it_is_loaded_is_given_up(make_site, words):
     assert done.returncode == 1 and "scripts/main.lua still waits after 60 s, while it is loaded" in text, done
 
 
+def test_check_shows_what_a_terminal_would_follow(make_site):
+    lines = check(make_site, {"scripts/main.lua": "error('\\27[31m')", "scripts/\x1b[31m\x9b.lua": "x"})
+    assert lines[0].startswith("scripts/\\x1B[31m\\u{9B}.lua:1: error: ")
+    assert lines[1] == "scripts/main.lua:1: error: \\x1B[31m"
+
+
 def test_check_of_a_wrong_setting(make_site):
     folder = make_site({"scripts/main.lua": "", "scripts/config.lua": "return {\n  wrokers = 2 }"})
     lines = said(folder, "check", 1).splitlines()

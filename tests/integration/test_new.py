@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import threading
 
@@ -186,3 +187,21 @@ def test_a_link_in_place_of_what_is_being_made_is_not_followed(when, exists):
     assert {path: path.lstat().st_mtime_ns for path in [victim, *victim.rglob("*")]} == before
     assert (victim / "scripts/main.lua").read_text() == "mine" and victim.stat().st_mode & 0o777 == 0o700
     assert (place / "stolen").is_dir() and list((place / "stolen").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\rb", "\x9b31m", "it's \x07", "line\nline"])
+def test_no_name_writes_to_a_terminal_what_it_follows(name):
+    folder = new_folder() / name
+    said = new(folder)
+    assert not set(said) & set("\x1b\r\x07\x9b")
+    word = said.splitlines()[0].removeprefix("made the site ")
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, timeout=20, check=True)
+    assert done.stdout == os.fsencode(folder)
+    (folder / name).touch()
+    for path in folder.glob("[!l.]*"):
+        if path.name != name:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    said = new(folder, code=1)
+    assert "is not empty" in said and not set(said) & set("\x1b\r\x07\x9b")
+    said = new(folder / name, code=1)
+    assert "is no folder" in said and not set(said) & set("\x1b\r\x07\x9b")

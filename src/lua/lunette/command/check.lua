@@ -203,6 +203,12 @@ local function summary(self, scripts, views)
         plural(scripts, "script"), plural(views, "view"), plural(#describe.all_routes(app.site), "route"))
 end
 
+-- Names of files are given by others: what a terminal would follow is shown instead.
+local function without_controls(s)
+    s = s:gsub("%c", function(c) return ("\\x%02X"):format(c:byte()) end)
+    return (s:gsub("\xC2([\x80-\x9F])", function(c) return ("\\u{%02X}"):format(c:byte()) end))
+end
+
 local function print_all(self, last)
     local out, colours = {}, console.colours
     table.sort(self.list, function(a, b)
@@ -214,7 +220,7 @@ local function print_all(self, last)
         local place = one.line > 0 and ("%s:%d"):format(one.file, one.line) or one.file
         local level = one.level
         if colours then level = ("\27[%dm%s\27[0m"):format(level == "error" and 31 or 33, level) end
-        out[i] = ("%s: %s: %s\n"):format(place, level, one.text)
+        out[i] = ("%s: %s: %s\n"):format(without_controls(place), level, without_controls(one.text))
     end
     out[#out + 1] = last .. "\n"
     console.write(table.concat(out))
