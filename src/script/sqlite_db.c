@@ -29,15 +29,19 @@ struct sqlite_db {
     struct sqlite_db_options options;
     struct sqlite_setup setup;
     struct sqlite_link *free_readers;
-    struct sqlite_link *writer; // made when it is first wanted
-    unsigned readers;           // there are
-    unsigned loops;             // of them, leased for loops
-    unsigned links;             // all of them: while there are any, the struct lives
+    struct sqlite_link *to_close; // of a closed database: those that are free
+    struct sqlite_link *writer;   // made when it is first wanted
+    unsigned readers;             // there are
+    unsigned loops;               // of them, leased for loops
+    unsigned links;               // all of them: while there are any, the struct lives
     struct turns reading, writing;
     bool closed;
+    bool closes; // one of its connections does
 };
 
 static void serve(struct sqlite_db *db);
+static void give_back(struct sqlite_link *link);
+static void close_next(struct sqlite_db *db);
 
 static unsigned databases; // of this process that are not gone yet; a worker has one loop
 static unsigned closing;   // of those, closed ones
@@ -104,6 +108,19 @@ static void run_tidy(struct pool_job *j)
         sqlite_conn_close(&link->conn);
 }
 
+static void end_closed(struct sqlite_link *link)
+{
+    struct sqlite_db *db = link->db;
+    if (link->conn.db)
+        sqlite_conn_close(&link->conn);
+    free_link(link);
+    db->closes = false;
+    if (db->to_close)
+        close_next(db);
+    else
+        free_if_over(db);
+}
+
 static void tidied(struct pool_job *j, bool ran)
 {
     struct sqlite_link *link =
@@ -113,11 +130,12 @@ static void tidied(struct pool_job *j, bool ran)
         run_tidy(j);
     link->tidying = link->stopped = false;
     link->left_count = 0;
-    if (link->closing || db->closed) {
-        if (link->conn.db)
-            sqlite_conn_close(&link->conn);
-        free_link(link);
-        free_if_over(db);
+    if (link->closing) {
+        end_closed(link);
+        return;
+    }
+    if (db->closed) { // meanwhile
+        give_back(link);
         return;
     }
     if (link != db->writer) {
@@ -136,17 +154,35 @@ static void tidy(struct sqlite_link *link)
         tidied(&link->tidy, false);
 }
 
-static void give_back(struct sqlite_link *link)
+// Of a closed database: one goes after the other. Of two that are closed at the same moment each would
+// take the other for one that goes on, and the write-ahead log would be put into the file by neither.
+static void close_next(struct sqlite_db *db)
 {
-    const struct sqlite_db *db = link->db;
-    if (link->leased || link->working)
+    struct sqlite_link *link = db->to_close;
+    if (!link || db->closes)
         return;
-    link->closing = db->closed;
-    if (link->closing ? link->conn.db != NULL
-                      : link->stopped || link->conn.bad || sqlite_conn_is_untidy(&link->conn))
+    db->to_close = link->next;
+    db->closes = link->closing = true;
+    if (link->conn.db)
         tidy(link);
     else
         tidied(&link->tidy, true);
+}
+
+static void give_back(struct sqlite_link *link)
+{
+    struct sqlite_db *db = link->db;
+    if (link->leased || link->working)
+        return;
+    if (db->closed) {
+        link->next = db->to_close;
+        db->to_close = link;
+        close_next(db);
+    } else if (link->stopped || link->conn.bad || sqlite_conn_is_untidy(&link->conn)) {
+        tidy(link);
+    } else {
+        tidied(&link->tidy, true);
+    }
 }
 
 // Turns -------------------------------------------------------------------------------------------
