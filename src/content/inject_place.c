@@ -45,12 +45,23 @@ static bool begins_tag(const struct cursor *c, const char *open, struct str name
            ends_name(at.p[name.n]);
 }
 
+// Moves to the next such byte; false, at the end, when there is none.
+static bool next(struct cursor *c, char byte)
+{
+    const char *found = left(c) ? memchr(c->p, byte, left(c)) : NULL;
+    c->p = found ? found : c->end;
+    return found != NULL;
+}
+
 // Moves behind the next of these bytes; false, at the end, when there is none.
 static bool pass(struct cursor *c, struct str bytes)
 {
-    const char *found = left(c) ? memmem(c->p, left(c), bytes.p, bytes.n) : NULL;
-    c->p = found ? found + bytes.n : c->end;
-    return found != NULL;
+    for (; next(c, bytes.p[0]); c->p++)
+        if (begins(c, bytes)) {
+            c->p += bytes.n;
+            return true;
+        }
+    return false;
 }
 
 // --- what is no markup ---
@@ -71,18 +82,10 @@ static void pass_comment(struct cursor *c)
     }
 }
 
-// Moves to the next "<"; false, at the end, when there is none.
-static bool next_angle(struct cursor *c)
-{
-    const char *found = left(c) ? memchr(c->p, '<', left(c)) : NULL;
-    c->p = found ? found : c->end;
-    return found != NULL;
-}
-
 // Moves to the end tag of an element whose content is text.
 static void pass_text(struct cursor *c, struct str name)
 {
-    while (next_angle(c) && !begins_tag(c, "</", name))
+    while (next(c, '<') && !begins_tag(c, "</", name))
         c->p++;
 }
 
@@ -187,7 +190,7 @@ ptrdiff_t inject_place(struct str html)
 {
     struct cursor c = {html.p, html.p + html.n};
     ptrdiff_t last = -1;
-    while (next_angle(&c)) {
+    while (next(&c, '<')) {
         const char *angle = c.p++;
         char first = left(&c) ? c.p[0] : '\0', second = left(&c) > 1 ? c.p[1] : '\0';
         if (is_letter(first)) {
