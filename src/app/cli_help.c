@@ -35,7 +35,7 @@ static const char serve_help[] =
     "                    names others; what is saved is live at once, open pages refresh, and\n"
     "                    errors are shown in the browser\n"
     "  --user U          the user to become when started as root (default: the owner of DIR, or\n"
-    "                    nobody where that is root)\n"
+    "                    nobody where that is root; with --dev it stays root there)\n"
     "  --config FILE     the settings, in place of DIR/scripts/config.lua\n"
     "  --pid-file F      write the master's process id to F\n"
     "  --quiet           no line on start\n"

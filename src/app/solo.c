@@ -48,14 +48,14 @@ struct solo {
     struct cache_client *cache_client;
     struct forms *forms;
     struct generation *generation;
-    // With a trial:
-    struct server_options server_options;
-    struct places places;
-    struct server *server;
     struct timeout patience; // while main.lua is loaded
     bool loaded;             // it is, or has failed
     char *error;             // of main.lua; NULL: it is loaded
     int status;              // 1 until the command gives another
+    // With a trial:
+    struct server_options server_options;
+    struct places places;
+    struct server *server;
 };
 
 // The command ----------------------------------------------------------------------------------------
