@@ -76,7 +76,7 @@ static void say_bound(char dst[static 40], const struct worker_bound *b)
 
 static int print_line(FILE *out, const struct line *l, const char *on, bool colours)
 {
-    return fprintf(out, "%s%-28s %-12s %s%s\n", colours ? on : "", l->name, l->value, l->origin,
+    return fprintf(out, "%s%-29s %-12s %s%s\n", colours ? on : "", l->name, l->value, l->origin,
                    colours && *on ? "\x1b[0m" : "");
 }
 
