@@ -10,9 +10,9 @@
 #include "app/generations.h"
 #include "app/hold.h"
 #include "app/live.h"
+#include "app/serving.h"
 #include "app/sides.h"
 #include "app/worker.h"
-#include "base/reach.h"
 #include "net/loop.h"
 #include "net/timeout.h"
 
@@ -20,8 +20,7 @@ struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     struct watch channel; // from the master
     const struct worker_job *job;
-    struct reach reach;             // what the sandbox allows; empty where it is off
-    bool has_landlock, has_seccomp; // whether the kernel enforces reach, and refuses calls
+    struct serving_sandbox sandbox;
     struct loop *loop;
     struct pool *pool, *slow_pool, *sql_pool;
     struct watchdog *watchdog;

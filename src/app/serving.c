@@ -1,5 +1,7 @@
-// Settings → struct server_options: see the header.
+// What settings come to: see the header.
 #include "app/serving.h"
+
+#include <stdlib.h>
 
 struct server_options serving_options(const struct config *c, const char *temp)
 {
@@ -18,4 +20,25 @@ struct server_options serving_options(const struct config *c, const char *temp)
         .body_rate = SERVING_BODY_RATE,
         .access = config_logs_json(c) ? ACCESS_JSON : ACCESS_COMBINED,
     };
+}
+
+bool serving_enter_sandbox(const struct config *c, const char *temp, struct serving_sandbox *s,
+                           char why[static SANDBOX_WHY_MAX])
+{
+    struct sandbox_options o = {
+        .site = c->site,
+        .data = c->data,
+        .temp = temp,
+        .library = getenv("LUNETTE_LUA"),
+        .read = c->sandbox.read.item,
+        .write = c->sandbox.write.item,
+        .exec = c->sandbox.exec.item,
+    };
+    if (!c->sandbox.on)
+        return true;
+    struct sandbox_kernel kernel = sandbox_kernel();
+    s->has_landlock = kernel.landlock > 0;
+    s->has_seccomp = kernel.seccomp;
+    return sandbox_list(&o, &s->reach, why) &&
+           sandbox_enter(&s->reach, c->sandbox.exec.n > 0, kernel, why);
 }

@@ -39,8 +39,7 @@ struct solo {
     const struct config *config;
     const struct solo_job *job;
     int scripts; // a snapshot
-    struct reach reach;
-    bool has_landlock, has_seccomp;
+    struct serving_sandbox sandbox;
     struct loop *loop;
     struct pool *pool;
     struct watchdog *watchdog;
@@ -213,24 +212,9 @@ static void make_data(const struct solo *s)
 
 static bool enter_sandbox(struct solo *s)
 {
-    const struct config *c = s->config;
     char why[SANDBOX_WHY_MAX];
-    struct sandbox_options o = {
-        .site = c->site,
-        .data = c->data,
-        .temp = c->temp ? c->temp : c->data,
-        .library = getenv("LUNETTE_LUA"),
-        .read = c->sandbox.read.item,
-        .write = c->sandbox.write.item,
-        .exec = c->sandbox.exec.item,
-    };
-    if (!c->sandbox.on)
-        return true;
-    struct sandbox_kernel kernel = sandbox_kernel();
-    s->has_landlock = kernel.landlock > 0;
-    s->has_seccomp = kernel.seccomp;
-    return (sandbox_list(&o, &s->reach, why) &&
-            sandbox_enter(&s->reach, c->sandbox.exec.n > 0, kernel, why)) ||
+    const struct config *c = s->config;
+    return serving_enter_sandbox(c, c->temp ? c->temp : c->data, &s->sandbox, why) ||
            complain("%s", why);
 }
 
@@ -295,8 +279,8 @@ static bool make_generation(struct solo *s)
         .watchdog = s->watchdog,
         .cache = s->cache_client,
         .forms = s->forms,
-        .reach = s->has_landlock ? &s->reach : NULL,
-        .no_programs = s->has_seccomp && s->config->sandbox.exec.n == 0,
+        .reach = s->sandbox.has_landlock ? &s->sandbox.reach : NULL,
+        .no_programs = s->sandbox.has_seccomp && s->config->sandbox.exec.n == 0,
     };
     s->generation = generation_new(&host, s->config, s->scripts, why);
     if (!s->generation)
@@ -383,7 +367,7 @@ static void take_down(struct solo *s)
         loop_free(s->loop);
     if (s->scripts >= 0)
         close(s->scripts);
-    reach_fini(&s->reach);
+    reach_fini(&s->sandbox.reach);
     free(s->error);
 }
 

@@ -161,8 +161,8 @@ static void load(struct worker *w)
         .cache = w->shared_cache,
         .forms = w->forms,
         .tally = w->job->checks ? NULL : worker_tally(w),
-        .reach = w->has_landlock ? &w->reach : NULL,
-        .no_programs = w->has_seccomp && w->job->config->sandbox.exec.n == 0,
+        .reach = w->sandbox.has_landlock ? &w->sandbox.reach : NULL,
+        .no_programs = w->sandbox.has_seccomp && w->job->config->sandbox.exec.n == 0,
         .live = w->job->config->dev ? &w->live.server : NULL,
     };
     if (w->job->config->dev)
@@ -186,24 +186,8 @@ static void load(struct worker *w)
 // Before there is a thread, and before anything that a visitor or a script could have a hand in.
 static bool enter_sandbox(struct worker *w)
 {
-    const struct config *c = w->job->config;
     char why[SANDBOX_WHY_MAX], message[SANDBOX_WHY_MAX + 64];
-    struct sandbox_options o = {
-        .site = c->site,
-        .data = c->data,
-        .temp = w->job->temp,
-        .library = getenv("LUNETTE_LUA"),
-        .read = c->sandbox.read.item,
-        .write = c->sandbox.write.item,
-        .exec = c->sandbox.exec.item,
-    };
-    if (!c->sandbox.on)
-        return true;
-    struct sandbox_kernel kernel = sandbox_kernel();
-    w->has_landlock = kernel.landlock > 0;
-    w->has_seccomp = kernel.seccomp;
-    if (sandbox_list(&o, &w->reach, why) &&
-        sandbox_enter(&w->reach, c->sandbox.exec.n > 0, kernel, why))
+    if (serving_enter_sandbox(w->job->config, w->job->temp, &w->sandbox, why))
         return true;
     snprintf(message, sizeof message, "a worker cannot start: %s", why);
     worker_tell(w, message);
@@ -262,6 +246,6 @@ void worker_take_down(struct worker *w)
         loop_del(w->loop, &w->channel);
         loop_free(w->loop);
     }
-    reach_fini(&w->reach);
+    reach_fini(&w->sandbox.reach);
     log_drain(LOG_PATIENCE);
 }

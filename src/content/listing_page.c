@@ -6,6 +6,7 @@
 // U+FFFD too, so that no "exe.jpg" is a "gpj.exe", and <bdi> keeps the name's own direction to itself.
 // In a link every byte but those that mean nothing is percent-encoded, behind "./", so that neither
 // "javascript:x" nor ":x" is a scheme.
+#include "base/html.h"
 #include "base/utf8.h"
 #include "content/listing.h"
 #include "http/date.h"
@@ -71,20 +72,9 @@ static bool add_picture(struct buf *out, unsigned char c)
 
 static bool add_char(struct buf *out, char c)
 {
-    switch (c) {
-    case '&':
-        return buf_add(out, STR("&amp;"));
-    case '<':
-        return buf_add(out, STR("&lt;"));
-    case '>':
-        return buf_add(out, STR("&gt;"));
-    case '"':
-        return buf_add(out, STR("&quot;"));
-    case '\'':
-        return buf_add(out, STR("&#39;"));
-    default:
-        break;
-    }
+    struct str entity = html_entities[(unsigned char)c];
+    if (entity.p)
+        return buf_add(out, entity);
     bool control = (unsigned char)c < 0x20 || c == 0x7f;
     return control ? add_picture(out, (unsigned char)c) : buf_addc(out, c);
 }

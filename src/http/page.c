@@ -3,6 +3,7 @@
 // still a heading and a paragraph.
 #include "http/page.h"
 
+#include "base/html.h"
 #include "http/status.h"
 
 static const char head[] =
@@ -33,50 +34,18 @@ static const char foot[] = "</main>\n"
                            "</body>\n"
                            "</html>\n";
 
-static struct str entity(char c)
-{
-    switch (c) {
-    case '&':
-        return STR("&amp;");
-    case '<':
-        return STR("&lt;");
-    case '>':
-        return STR("&gt;");
-    case '"':
-        return STR("&quot;");
-    case '\'':
-        return STR("&#39;");
-    default:
-        return (struct str){NULL, 0};
-    }
-}
-
-static bool add_escaped(struct buf *out, struct str s)
-{
-    size_t from = 0; // first byte that is not yet in out
-    for (size_t i = 0; i < s.n; i++) {
-        struct str name = entity(s.p[i]);
-        if (name.n == 0)
-            continue;
-        if (!buf_add(out, str_of(s.p + from, i - from)) || !buf_add(out, name))
-            return false;
-        from = i + 1;
-    }
-    return buf_add(out, str_of(s.p + from, s.n - from));
-}
-
 // "404 Not Found"; the number alone where the code is not registered.
 static bool add_status(struct buf *out, unsigned status)
 {
     struct str reason = status_reason(status);
-    return buf_addf(out, "%u%s", status, reason.n ? " " : "") && add_escaped(out, reason);
+    return buf_addf(out, "%u%s", status, reason.n ? " " : "") && html_add(out, reason);
 }
 
 static bool add_message(struct buf *out, struct str message)
 {
     if (message.n == 0)
         return true;
-    return buf_add(out, STR("<p>")) && add_escaped(out, message) && buf_add(out, STR("</p>\n"));
+    return buf_add(out, STR("<p>")) && html_add(out, message) && buf_add(out, STR("</p>\n"));
 }
 
 bool page_html(struct buf *out, unsigned status, struct str message)

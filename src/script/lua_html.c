@@ -1,16 +1,12 @@
 // lunette.html: text for HTML.
 #include "script/lua_codec.h"
 
+#include "base/html.h"
 #include "script/luax.h"
 
 #include <string.h>
 
 #define BYTES(c) (0x0101010101010101u * (c))
-
-static const struct str entities[256] = {
-    ['&'] = {"&amp;", 5},  ['<'] = {"&lt;", 4},   ['>'] = {"&gt;", 4},
-    ['"'] = {"&quot;", 6}, ['\''] = {"&#39;", 5},
-};
 
 // Whether one of eight bytes has an entity: & and ' differ in one bit, so do < and >. Bytes above
 // 0x7f are left out; a subtraction borrows only from a byte that has an entity itself.
@@ -30,7 +26,7 @@ static inline const char *skip_plain(const char *p, const char *end)
         if (word_has_entity(w))
             break;
     }
-    while (p < end && !entities[(unsigned char)*p].p)
+    while (p < end && !html_entities[(unsigned char)*p].p)
         p++;
     return p;
 }
@@ -41,7 +37,7 @@ static size_t escaped_length(struct str s)
     size_t n = s.n;
     const char *end = s.p + s.n;
     for (const char *p = skip_plain(s.p, end); p < end; p = skip_plain(p + 1, end))
-        n += entities[(unsigned char)*p].n - 1;
+        n += html_entities[(unsigned char)*p].n - 1;
     return n;
 }
 
@@ -55,7 +51,7 @@ static void write_escaped(char *d, struct str s)
         p = next;
         if (p == end)
             return;
-        struct str entity = entities[(unsigned char)*p];
+        struct str entity = html_entities[(unsigned char)*p];
         memcpy(d, entity.p, entity.n);
         d += entity.n;
     }

@@ -2,6 +2,7 @@
 #include "script/web.h"
 
 #include "base/base64.h"
+#include "base/html.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -19,34 +20,6 @@ static struct str style(void)
     return web_find(STR("page.css"));
 }
 
-static struct str entity(char c)
-{
-    switch (c) {
-    case '&':
-        return STR("&amp;");
-    case '<':
-        return STR("&lt;");
-    case '>':
-        return STR("&gt;");
-    case '"':
-        return STR("&quot;");
-    case '\'':
-        return STR("&#39;");
-    default:
-        return STR("");
-    }
-}
-
-static bool add_escaped(struct buf *out, struct str s)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < s.n; i++) {
-        struct str name = entity(s.p[i]);
-        ok = name.n ? buf_add(out, name) : buf_addc(out, s.p[i]);
-    }
-    return ok;
-}
-
 bool web_page(struct buf *out, struct str title, struct str shown)
 {
     size_t before = out->n;
@@ -54,8 +27,7 @@ bool web_page(struct buf *out, struct str title, struct str shown)
                 STR("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                     "<title>")) &&
-        add_escaped(out, title) && buf_add(out, STR("</title>\n<style>")) &&
-        buf_add(out, style()) &&
+        html_add(out, title) && buf_add(out, STR("</title>\n<style>")) && buf_add(out, style()) &&
         buf_add(out, STR("</style>\n</head>\n<body class=\"failure\">\n")) && buf_add(out, shown) &&
         buf_add(out, STR("\n</body>\n</html>\n")))
         return true;
@@ -83,8 +55,8 @@ bool web_plain(struct buf *out, struct str title, struct str text)
 {
     size_t before = out->n;
     if (buf_add(out, STR("<main class=\"lunette\">\n<header>\n<p class=\"status\">")) &&
-        add_escaped(out, title) && buf_add(out, STR("</p>\n<pre class=\"plain\">")) &&
-        add_escaped(out, text) && buf_add(out, STR("</pre>\n</header>\n</main>")))
+        html_add(out, title) && buf_add(out, STR("</p>\n<pre class=\"plain\">")) &&
+        html_add(out, text) && buf_add(out, STR("</pre>\n</header>\n</main>")))
         return true;
     out->n = before;
     return false;
