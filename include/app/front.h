@@ -21,6 +21,8 @@ struct front {
     void *self;
     const char *metrics_path, *health_path; // NULL: not there
     const struct worker_shared *shared;
+    const struct figures *figures;
+    const struct places *places;
     struct cache *cache;
     bool stopping;    // set from outside
     bool all_refused; // while stopping, requests of the site's are answered with a 503

@@ -60,6 +60,8 @@ struct reload_end {
     char why[WORKER_TEXT + 1]; // where it failed: all that was said
 };
 
+enum { SOCKETS_MAX = 256, OWNS_BYTES = SOCKETS_MAX * sizeof(_Atomic bool) };
+
 enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
 // A place for one worker.
@@ -88,8 +90,11 @@ struct master {
     int *sockets;
     struct file_id *socket_ids; // of the unix sockets among them
     bool *socket_shared;        // not ours alone: neither shut down nor removed
+    _Atomic bool *owns_socket;  // the reverse of it, for workers to read: in shared memory
     unsigned socket_count;
     struct worker_shared *shared;
+    struct places places;
+    struct figures *figures; // of metrics; NULL: nobody asks
     struct cache *cache;
     bool cache_is_shared; // with the server that this one replaces, while that lives
     struct slot *slots;
@@ -180,6 +185,7 @@ void master_take_control(struct master *m); // that of the server that this one 
 void master_stopped(struct master *m);      // who waits for that hears it, and the socket goes
 
 // master.c, for those
+void master_share_socket(struct master *m, unsigned i, bool shared);
 void master_stop(struct master *m);         // as TERM does
 void master_leave_to(struct master *m);     // another has taken over: stops, but not the workers
 bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again

@@ -14,11 +14,9 @@ struct figures;
 
 // What all processes of a server share: a mapping made before the first fork.
 struct worker_shared {
-    struct places places;
     _Atomic bool starting; // until every worker was ready once: then only the first error is told
     _Atomic bool told;
     uint64_t server;                            // with --dev: another with each start
-    struct figures *figures;                    // of metrics; NULL: nobody asks
     struct flights flights[PLACES_WORKERS_MAX]; // what each has under way
     struct timers_marks background;
 };
@@ -44,6 +42,9 @@ struct worker_job {
     const struct config *config;
     const int *sockets; // config->listen_addrs of them, then config->side_addrs
     struct worker_shared *shared;
+    struct places *places;
+    struct figures *figures;         // of metrics; NULL: nobody asks
+    const _Atomic bool *owns_socket; // by number of sockets: it is this server's alone
     struct cache *cache;
     const char
         *temp;   // absolute path of the folder where large bodies wait, in files without a name
@@ -53,7 +54,7 @@ struct worker_job {
     uint32_t saves;  // of site/ so far, with --dev
     bool stays;      // with --dev: scripts that cannot be loaded are its answer, not its end
     uint32_t number; // of the last reload
-    unsigned place;  // which of the workers this is: its number in shared->places and cache
+    unsigned place;  // which of the workers this is: its number in places and cache
     bool checks; // loads the scripts for a reload, says whether that went well, and ends: place is
                  // none of a worker's, and settings are for it to write
     int channel; // to the master (app/channel.h)

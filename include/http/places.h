@@ -1,8 +1,8 @@
 // Places for connections: how many are open over all workers, whose they are, and who has the
 // fewest.
 //
-// One struct in a mapping that is made before the workers are forked. A worker writes its own part
-// only, so that one that dies leaves nothing wrong: the master resets its part. Counts of others
+// Made before the workers are forked: the struct is each process's own, and only what it points to is
+// shared, so that no worker can lead another process astray. A worker writes its own part only, so that one that dies leaves nothing wrong: the master resets its part. Counts of others
 // are read without locks: a limit may be passed by as many connections as there are workers, never
 // by more.
 #ifndef LUNETTE_HTTP_PLACES_H
@@ -14,9 +14,9 @@ enum { PLACES_WORKERS_MAX = 256 };
 
 struct places {
     unsigned workers;
-    uint32_t total;  // limits.connections
-    uint32_t per_ip; // limits.connections_per_ip; 0: no limit
-    _Atomic uint32_t open[PLACES_WORKERS_MAX];
+    uint32_t total;               // limits.connections
+    uint32_t per_ip;              // limits.connections_per_ip; 0: no limit
+    _Atomic uint32_t *open;       // by worker
     int wake[PLACES_WORKERS_MAX]; // eventfds: "there are connections for you"
     // total places a worker, when per_ip is set: an IPv4 address, the /64 of an IPv6 one (which is
     // what one customer has); 0: free, or a unix socket's, which are not counted.

@@ -73,7 +73,7 @@ static void answer_metrics(struct front *f, struct exchange *x)
     if (!may_ask(f, x))
         return;
     buf_clear(&f->text);
-    if (!figures_text(f->shared->figures, &f->shared->places, f->cache, &f->text)) {
+    if (!figures_text(f->figures, f->places, f->cache, &f->text)) {
         answer_words(f, x, 503, STR("out of memory for the metrics\n"));
         return;
     }

@@ -15,6 +15,8 @@
 #include "script/lua_console.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,10 +121,24 @@ static int solo(struct cli *cli)
     return status;
 }
 
+// What every command relies on, whoever started it: descriptors 0 to 2 are open, or the first socket
+// would be taken for the log; and the ends of children are told.
+static void settle_process(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    signal(SIGCHLD, SIG_DFL);
+}
+
 int main(int argc, char *argv[])
 {
     char why[CLI_WHY_MAX];
     struct cli cli;
+    settle_process();
     if (!cli_parse(argc, argv, &cli, why))
         return wrong_usage(why);
     switch (cli.command) {

@@ -109,6 +109,9 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         .config = m->config,
         .sockets = m->sockets,
         .shared = m->shared,
+        .places = (struct places *)&m->places,
+        .figures = m->figures,
+        .owns_socket = m->owns_socket,
         .cache = m->cache,
         .temp = m->temp,
         .channel = -1,
@@ -261,13 +264,13 @@ static void on_end(struct master *m, struct slot *s, int status)
     s->pid = 0;
     s->ends++;
     close(s->channel);
-    places_reset(&m->shared->places, (unsigned)(s - m->slots)); // they went with it
+    places_reset(&m->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
     master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     duty_on_end(m, s);
-    if (m->shared->figures)
-        figures_worker_ended(m->shared->figures, (unsigned)(s - m->slots), m->state == SERVING);
+    if (m->figures)
+        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
@@ -423,6 +426,12 @@ static void reopen_logs(struct master *m)
 
 // The loop ----------------------------------------------------------------------------------------
 
+void master_share_socket(struct master *m, unsigned i, bool shared)
+{
+    m->socket_shared[i] = shared;
+    m->owns_socket[i] = !shared;
+}
+
 void master_leave_to(struct master *m)
 {
     m->state = STOPPING;
@@ -548,11 +557,12 @@ static void give_back(struct master *m)
         close(m->signal_fd);
     reload_give_back(m);
     cache_free(m->cache);
-    if (m->shared) {
-        figures_free(m->shared->figures);
-        places_fini(&m->shared->places);
+    places_fini(
+        &m->places); // the figures, whose sizes workers could have written, go with the process
+    if (m->shared)
         munmap(m->shared, sizeof *m->shared);
-    }
+    if (m->owns_socket)
+        munmap((void *)m->owns_socket, OWNS_BYTES);
     temp_close(&m->own_temp);
     free(m->sockets);
     free(m->socket_ids);

@@ -78,8 +78,7 @@ static void tell_worker(const struct master *m, unsigned i, struct control_clien
         control_say(to, "worker %-5u none now, %u ended", i, s->ends);
     else
         control_say(to, "worker %-5u pid %d, %s for %s, %u restarts, %u connections", i,
-                    (int)s->pid, s->ready ? "ready" : "starting", age, s->ends,
-                    m->shared->places.open[i]);
+                    (int)s->pid, s->ready ? "ready" : "starting", age, s->ends, m->places.open[i]);
 }
 
 static void tell_status(const struct master *m, struct control_client *to)
@@ -90,7 +89,7 @@ static void tell_status(const struct master *m, struct control_client *to)
     unsigned open = 0;
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&m->began_wall, &tm));
     for (uint32_t i = 0; i < c->workers; i++)
-        open += m->shared->places.open[i];
+        open += m->places.open[i];
     control_say(to, "site         %s", c->site);
     control_say(to, "version      %s", LUNETTE_VERSION);
     control_say(to, "pid          %d", (int)getpid());

@@ -9,12 +9,16 @@
 #include "app/logs.h"
 #include "app/master_inside.h"
 #include "app/sandbox.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "net/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +33,7 @@
 enum {
     BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
     SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
+    SAY_MS = 100,           // for a stderr that takes nothing
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -41,7 +46,7 @@ static bool take_inherited(struct master *m, unsigned i)
     if (!s)
         return false;
     m->sockets[i] = s->fd;
-    m->socket_shared[i] = s->shared || m->inherited->replaces;
+    master_share_socket(m, i, s->shared || m->inherited->replaces);
     m->socket_count++;
     if (a->sa.sa_family == AF_UNIX)
         files_know_socket(a->un.sun_path, &m->socket_ids[i]);
@@ -56,8 +61,10 @@ static bool open_sockets(struct master *m)
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);
-    if (!m->sockets || !m->socket_ids || !m->socket_shared)
-        return master_complain(m, "not enough memory");
+    void *owns = mmap(NULL, OWNS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    m->owns_socket = owns == MAP_FAILED ? NULL : owns;
+    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket || n > SOCKETS_MAX)
+        return master_complain(m, "not enough memory for %u sockets", n);
     for (unsigned i = 0; i < n; i++) {
         if (take_inherited(m, i))
             continue;
@@ -65,6 +72,7 @@ static bool open_sockets(struct master *m)
         if (fd < 0)
             return master_complain(m, "cannot listen on %s: %s", addr_format(&c->listen[i], text),
                                    strerror(-fd));
+        master_share_socket(m, i, false);
         m->sockets[m->socket_count++] = fd;
         const char *path = c->listen[i].un.sun_path;
         if (c->listen[i].sa.sa_family != AF_UNIX)
@@ -249,8 +257,8 @@ static bool prepare(struct master *m)
     if (m->signal_fd < 0 || !m->slots || !m->shared)
         return master_complain(m, "cannot start: %s", strerror(errno));
     const struct config *c = m->config;
-    int rc = places_init(&m->shared->places, c->workers, c->limits.connections,
-                         c->limits.connections_per_ip);
+    int rc =
+        places_init(&m->places, c->workers, c->limits.connections, c->limits.connections_per_ip);
     if (rc < 0)
         return master_complain(m, "cannot start: %s", strerror(-rc));
     if (!open_cache(m))
@@ -261,7 +269,7 @@ static bool prepare(struct master *m)
     char why[SNAPSHOT_WHY_MAX];
     if (!reload_first(m, why))
         return master_complain(m, "%s", why);
-    if (c->metrics.text && !(m->shared->figures = figures_new(c->workers)))
+    if (c->metrics.text && !(m->figures = figures_new(c->workers)))
         return master_complain(m, "cannot start: memory for the metrics: %s", strerror(errno));
     return true;
 }
@@ -301,6 +309,23 @@ void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEX
     addr_format(&bound, dst);
 }
 
+// A line on stderr, whose reader may be stuck: nobody waits for that. A pipe that has room for anything
+// has it for PIPE_BUF bytes.
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+    char line[PIPE_BUF];
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (n >= (int)sizeof line)
+        n = (int)sizeof line - 1;
+    if (n > 0 && poll(&p, 1, SAY_MS) > 0)
+        io_write_all(STDERR_FILENO, str_of(line, (size_t)n));
+}
+
 // "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
 // (Landlock ABI 7, seccomp)", a line for each address. With --dev it goes on ". 3 routes, 0 middleware,
 // 1 view; watching scripts/ and site/ (reloads by itself)".
@@ -313,11 +338,11 @@ static void say_serving(const struct master *m, const char *declared)
     sandbox_describe(c->sandbox.on, sandbox_kernel(), sandbox);
     for (unsigned i = 0; i < c->listen_addrs; i++) {
         master_address(m, i, text);
-        fprintf(stderr, "lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s%s%s%s\n",
-                LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://",
-                text, c->workers, c->workers == 1 ? "" : "s", c->become.user, c->become.group,
-                sandbox, c->dev && *declared ? ". " : "", c->dev ? declared : "",
-                c->dev ? "; watching scripts/ and site/ (reloads by itself)" : "");
+        say("lunette %s serves %s on %s%s (%u worker%s, as %s:%s), sandbox: %s%s%s%s\n",
+            LUNETTE_VERSION, c->site, c->listen[i].un.sun_family == AF_UNIX ? "" : "http://", text,
+            c->workers, c->workers == 1 ? "" : "s", c->become.user, c->become.group, sandbox,
+            c->dev && *declared ? ". " : "", c->dev ? declared : "",
+            c->dev ? "; watching scripts/ and site/ (reloads by itself)" : "");
     }
 }
 

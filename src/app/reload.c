@@ -134,8 +134,8 @@ static void over(struct master *m, const char *why)
     tell_service(m, why);
     snprintf(took, sizeof took, "reloaded in %lld ms", (long long)m->last.took);
     control_end_waiting(m->control, r->new.number, !why, why ? why : took);
-    if (m->shared->figures)
-        figures_reloaded(m->shared->figures, !why);
+    if (m->figures)
+        figures_reloaded(m->figures, !why);
 }
 
 static void fail(struct master *m, const char *why)
@@ -446,6 +446,8 @@ static bool all_loaded(const struct master *m)
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word)
 {
     struct reload *r = &m->reload;
+    if (word->says == WORKER_ASKS && !m->config->dev)
+        return; // no worker of ours asks
     if (word->says == WORKER_ASKS) {
         if (!r->asked)
             r->asked_at = master_now();

@@ -150,7 +150,7 @@ static void leave(struct master *m)
                 (int)r->pid);
     m->notify.every = 0;
     for (unsigned i = 0; i < m->socket_count; i++)
-        m->socket_shared[i] = true;
+        master_share_socket(m, i, true);
     m->control_id = (struct file_id){0, 0}; // its file is the new one's
     control_end_waiting(m->control, m->reload.new.number + 1, false,
                         "the program was replaced meanwhile");
@@ -279,7 +279,7 @@ static void own_sockets(struct master *m)
     for (unsigned i = 0; i < m->socket_count; i++)
         for (unsigned k = 0; k < m->inherited->n; k++)
             if (m->inherited->socket[k].fd == m->sockets[i] && m->inherited->socket[k].taken)
-                m->socket_shared[i] = m->inherited->socket[k].shared;
+                master_share_socket(m, i, m->inherited->socket[k].shared);
 }
 
 void replace_take_over(struct master *m)

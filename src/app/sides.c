@@ -14,7 +14,7 @@ enum {
 
 static struct exchange_route own_route(const struct worker_job *job, const char *path)
 {
-    struct figures *f = path ? job->shared->figures : NULL;
+    struct figures *f = path ? job->figures : NULL;
     struct str text = str_z(path);
     return (struct exchange_route){text, f ? tally_route(figures_tally(f, job->place), text)
                                            : TALLY_OTHER};
@@ -31,6 +31,8 @@ static void make_front(struct front *f, const struct worker_job *job, struct han
         .metrics_route = own_route(job, c->metrics.path),
         .health_route = own_route(job, c->health.path),
         .shared = job->shared,
+        .figures = job->figures,
+        .places = job->places,
         .cache = job->cache,
         .all_refused = c->health.path != NULL,
     };

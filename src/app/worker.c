@@ -167,13 +167,15 @@ static void on_message(struct worker *w, struct channel_message *m)
 }
 
 // What it would have done: the address is free at once, whatever this worker has to finish. That it is to
-// end comes as a signal.
+// end comes as a signal. A socket that another server has too (systemd's, or the one of USR2) stays as
+// it is: shut down here it would be dead for that one as well.
 static void on_master_gone(struct worker *w)
 {
     const struct config *c = w->job->config;
     loop_del(w->loop, &w->channel);
     for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++)
-        shutdown(w->job->sockets[i], SHUT_RDWR);
+        if (w->job->owns_socket[i])
+            shutdown(w->job->sockets[i], SHUT_RDWR);
 }
 
 void worker_on_channel(struct watch *watch, uint32_t events)
@@ -198,14 +200,14 @@ static void tell_figures(struct worker *w)
         now.slow_pool = pool_queued(w->slow_pool);
         now.sql_pool = pool_queued(w->sql_pool);
     }
-    figures_tell(w->job->shared->figures, w->job->place, &now);
+    figures_tell(w->job->figures, w->job->place, &now);
 }
 
 // Without a turn nobody asks for a file, so that no other moment can be the first to keep one.
 void worker_end_turn(void *arg)
 {
     struct worker *w = arg;
-    if (w->job->shared->figures && !w->job->checks)
+    if (w->job->figures && !w->job->checks)
         tell_figures(w);
     if (!log_flush() && !w->unwritten.armed)
         timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);

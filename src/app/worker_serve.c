@@ -12,7 +12,7 @@
 
 struct tally *worker_tally(const struct worker *w)
 {
-    struct figures *f = w->job->shared->figures;
+    struct figures *f = w->job->figures;
     return f ? figures_tally(f, w->job->place) : NULL;
 }
 
@@ -68,7 +68,7 @@ static bool make_server(struct worker *w, const struct generation *g)
     if (c->dev)
         hold_requests(w);
     fill_options(w, g ? g->config : c);
-    w->server = server_new(w->loop, &w->server_options, &w->job->shared->places, w->job->place,
+    w->server = server_new(w->loop, &w->server_options, w->job->places, w->job->place,
                            is_in_front(w) ? &front_site : w->sides.front.site,
                            is_in_front(w) ? (void *)&w->sides.front : w->sides.front.self);
     if (!w->server)

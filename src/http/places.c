@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { OPEN_BYTES = PLACES_WORKERS_MAX * sizeof(uint32_t) };
 #define NO_SLOT UINT32_MAX // a connection that is not counted by whose it is
 
 static size_t peers_bytes(const struct places *p)
@@ -20,11 +21,18 @@ int places_init(struct places *p, unsigned workers, uint32_t total, uint32_t per
 {
     assert(workers <= PLACES_WORKERS_MAX);
     *p = (struct places){.total = total, .per_ip = per_ip};
+    void *open = mmap(NULL, OPEN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (open == MAP_FAILED)
+        return -errno;
+    p->open = open;
     if (per_ip) { // address space; pages come as they are written to
         void *peers = mmap(NULL, peers_bytes(p), PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (peers == MAP_FAILED)
-            return -errno;
+        if (peers == MAP_FAILED) {
+            int rc = -errno;
+            places_fini(p);
+            return rc;
+        }
         p->peers = peers;
     }
     while (p->workers < workers) {
@@ -53,8 +61,11 @@ void places_reset(struct places *p, unsigned worker)
 
 void places_fini(struct places *p)
 {
+    if (p->open)
+        munmap((void *)p->open, OPEN_BYTES);
     if (p->peers)
-        munmap(p->peers, peers_bytes(p));
+        munmap((void *)p->peers, peers_bytes(p));
+    p->open = NULL;
     p->peers = NULL;
     while (p->workers)
         close(p->wake[--p->workers]);

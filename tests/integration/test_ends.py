@@ -4,12 +4,13 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from conftest import Server, Wire, eventually, post
+from conftest import LUNETTE, Server, Wire, eventually, free_port, post
 from running import unix_get
 from test_stop import refused
 
@@ -291,3 +292,47 @@ def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
     assert server.workers() == [worker]
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"reloaded \(2\)")
+
+
+def started_oddly(folder, *arguments, before):
+    """The program, of whom something was done before it began: what it says goes to a file."""
+    port = free_port()
+    with open(folder.parent / "odd.err", "wb") as err:
+        process = subprocess.Popen(
+            [LUNETTE, "serve", str(folder), "--listen", f"127.0.0.1:{port}", "--workers", "2",
+             *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err,
+            preexec_fn=before)
+    return process, port
+
+
+def says_hello(port):
+    try:
+        with Wire(socket.create_connection(("127.0.0.1", port), 10)) as w:
+            return w.get("/hello").answer().body == b"hello"
+    except OSError:
+        return False
+
+
+def test_ends_of_workers_are_told_whatever_the_parent_thought_of_its_children(make_site):
+    folder = make_site(SITE)
+    process, port = started_oddly(folder, before=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    eventually(lambda: " serves " in (folder.parent / "odd.err").read_text(), 20)
+    path = f"/proc/{process.pid}/task/{process.pid}/children"
+    workers = open(path).read().split()
+    for pid in workers:
+        os.kill(int(pid), signal.SIGKILL)
+    eventually(lambda: len(started := open(path).read().split()) == 2 and
+               not set(started) & set(workers))
+    eventually(lambda: says_hello(port))
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def test_a_server_without_its_standard_descriptors_opens_nothing_in_their_place(make_site, place):
+    pid_file = place / "odd.pid"
+    process, port = started_oddly(make_site(SITE), "--pid-file", str(pid_file),
+                                  before=lambda: [os.close(fd) for fd in range(3)])
+    eventually(lambda: says_hello(port), 20)
+    assert pid_file.read_text() == f"{process.pid}\n"
+    process.terminate()
+    assert process.wait(20) == 0

@@ -43,6 +43,17 @@ def owned():
     server.stop()
 
 
+def inodes_of(pid):
+    """Of the files that the process has open."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            inodes.add(os.stat(f"/proc/{pid}/fd/{fd}").st_ino)
+        except FileNotFoundError:  # closed meanwhile
+            pass
+    return inodes
+
+
 def test_a_worker_that_was_full_gets_the_new_logs_later(owned):
     """Rotated again and again while a worker is stopped, until its channel has no room: it has the last
     ones once it goes on."""
@@ -64,8 +75,7 @@ def test_a_worker_that_was_full_gets_the_new_logs_later(owned):
         eventually(access.exists)
     finally:
         os.kill(stopped, signal.SIGCONT)
-    eventually(lambda: os.stat(access).st_ino in {
-        os.stat(f"/proc/{stopped}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{stopped}/fd")})
+    eventually(lambda: os.stat(access).st_ino in inodes_of(stopped))
     assert error.read_text().count("does not get the new logs yet") == 1
 
 

@@ -492,3 +492,37 @@ def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):
         assert eventually(lambda: "GET / " in log.read_text(), 10)
     finally:
         r.stop()
+
+
+def children(pid):
+    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
+    r = start()
+    before = children(r.pid())
+    (r.server.folder / "scripts/main.lua").write_text("require('lunette.task').sleep(60)" + MAIN)
+    os.kill(r.pid(), signal.SIGUSR2)
+    new = eventually(lambda: [p for p in children(r.pid()) if p not in before])[0]
+    loading = eventually(lambda: len(children(new)) == 2 and children(new), 20)
+    time.sleep(0.3)  # they have the sockets
+    os.kill(new, signal.SIGKILL)
+    eventually(lambda: not any(alive(p) for p in loading), 20)
+    r.server.wait_for("the program was not replaced")
+    for _ in range(20):
+        assert one(r.server).body == b"one"
+
+
+def test_a_predecessor_that_is_killed_takes_no_socket_along(start):
+    r = start()
+    old, workers = r.pid(), children(r.pid())
+    with r.server.wire() as slow:
+        slow.get("/slow")
+        time.sleep(0.2)
+        r.replace()
+        os.kill(old, signal.SIGKILL)
+        assert slow.answer().body == b"slow"
+    r.server.process.wait()
+    eventually(lambda: not any(alive(p) for p in workers), 20)
+    for _ in range(20):
+        assert one(r.server).body == b"one"
