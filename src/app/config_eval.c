@@ -2,6 +2,7 @@
 // memory; what comes back is 'S' and settings, or 'E' and a sentence.
 #include "app/config.h"
 #include "app/config_inside.h"
+#include "app/signals.h"
 #include "script/lua_config.h"
 
 #include <errno.h>
@@ -130,6 +131,7 @@ static _Noreturn void run_child(const struct config_evaluation *e, int fd, pid_t
 {
     struct buf out;
     buf_init(&out, CONFIG_SETTINGS_MAX);
+    signals_release_held();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         evaluate(e, &out);

@@ -10,6 +10,7 @@
 #include "app/new.h"
 #include "app/replace.h"
 #include "app/scratch.h"
+#include "app/signals.h"
 #include "app/solo.h"
 #include "app/trial.h"
 #include "script/lua_console.h"
@@ -52,6 +53,7 @@ static int serve(struct cli *cli, char *const *argv)
     static struct inherited in;
     struct config c;
     int status = 1;
+    signals_hold();
     inherit_read(&in, argv);
     for (unsigned i = 0; i < in.n && i < CLI_LISTEN_MAX; i++)
         if (in.socket[i].shared) // systemd's

@@ -17,6 +17,7 @@
 #include "app/files.h"
 #include "app/logs.h"
 #include "app/sandbox.h"
+#include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -592,6 +593,7 @@ int master_run(const struct config *c, struct inherited *in)
     m.stop_ms = c->timeouts.stop;
     m.began = master_now();
     m.began_wall = time(NULL);
+    signals_block(&m.signals);
     notify_open(&m.notify);
     if (!master_start(&m)) {
         m.status = 1;

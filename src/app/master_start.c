@@ -9,6 +9,7 @@
 #include "app/logs.h"
 #include "app/master_inside.h"
 #include "app/sandbox.h"
+#include "app/signals.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -26,7 +27,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -241,15 +241,10 @@ static bool open_cache(struct master *m)
 
 static bool prepare(struct master *m)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
-    sigemptyset(&m->signals);
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
-        sigaddset(&m->signals, handled[i]);
-    sigprocmask(SIG_BLOCK, &m->signals, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1); // what a script leaves behind stays known as our kin
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    m->signal_fd = signalfd(-1, &m->signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    m->signal_fd = signals_open(&m->signals);
     m->slots = calloc(m->config->workers, sizeof *m->slots);
     void *shared =
         mmap(NULL, sizeof *m->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -3,6 +3,7 @@
 
 #include "app/channel.h"
 #include "app/master_inside.h"
+#include "app/signals.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -81,7 +82,7 @@ static _Noreturn void execute(const struct master *m, int line)
     set_environment(m, line);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, &m->signals, NULL);
+    signals_release();
     execv(m->inherited->program, m->inherited->argv);
     int n = snprintf(why, sizeof why, "%.900s cannot be executed: %s", m->inherited->program,
                      strerror(errno));
@@ -137,6 +138,8 @@ static void pass_signals_on(const struct master *m)
         kill(m->replace.pid, SIGHUP);
     if (m->replace.rotated)
         kill(m->replace.pid, SIGUSR1);
+    if (m->replace.asked) // it waits for the end of this one
+        kill(m->replace.pid, SIGUSR2);
 }
 
 static void leave(struct master *m)

@@ -1,0 +1,23 @@
+// The signals that the master hears (API.md): TERM, INT, QUIT, HUP, USR1, USR2; and CHLD. They are blocked
+// while it runs, and read from a descriptor, so that none has its default effect: that would be an
+// end at once, which leaves behind what the master has made.
+#ifndef LUNETTE_APP_SIGNALS_H
+#define LUNETTE_APP_SIGNALS_H
+
+#include <signal.h>
+
+// First thing in the program: HUP, USR1 and USR2, which end nothing, wait for the master. So do TERM, INT
+// and QUIT where this is process 1, to which the kernel would not give them at all; elsewhere they end
+// the program while nothing is made yet (config.lua may take 30 s).
+void signals_hold(void);
+// First thing in the master, before anything is made: all of them are blocked. set: which these are.
+void signals_block(sigset_t *set);
+// In a process that was just forked, before it becomes another program: none is blocked.
+void signals_release(void);
+// The same where the master has not begun; a child of it that is to be spared what a terminal sends to the
+// whole group has them blocked as before.
+void signals_release_held(void);
+// A descriptor from which they are read, close-on-exec and non-blocking; or −1 with errno.
+int signals_open(const sigset_t *set);
+
+#endif
