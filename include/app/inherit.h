@@ -24,6 +24,7 @@ struct inherited {
     unsigned n;
     bool replaces; // they are those of a server that runs still, and more of it:
     int line;      // to it; its end is the end of that server
+    int reaper;    // to process 1 of the container (reaper.h)
     int pid_file, control, cache, error_log, access_log; // −1: none
     uint64_t control_inode;                              // of the control socket's file
     unsigned cache_first;                                // of our workers in the cache

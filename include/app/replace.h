@@ -24,6 +24,8 @@ struct replace {
     bool rotated; // while STARTING, logs were opened again: the new one may have the old ones
     pid_t pid;    // the new master; 0: none
     int line;     // to it; −1
+    int reaper;   // the line to all that come after process 1 (reaper.h); −1
+    bool told;    // the new one has been told to stop, by a signal that was this one's
     int64_t deadline, wake_due;
     char why[REPLACE_WHY_MAX]; // it could not start
 };
@@ -32,8 +34,10 @@ struct master;
 void replace_ask(struct master *m);
 void replace_on_turn(struct master *m);
 // A child ended: whether it was the new master.
-bool replace_on_end(struct master *m, pid_t pid);
+bool replace_on_end(struct master *m, pid_t pid, int status);
 int64_t replace_due(const struct master *m);
+// In a container whose process 1 was a server: what was meant for it is the new one's. Whether that is all.
+bool replace_pass_on(struct master *m, int signo);
 void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
 void replace_stop(struct master *m);     // the server stops: so does a new one that has just begun
 

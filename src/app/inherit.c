@@ -96,8 +96,9 @@ static void read_handover(struct inherited *in)
     const struct {
         const char *name;
         int *fd;
-    } fds[] = {{"line", &in->line},   {"pid_file", &in->pid_file}, {"control", &in->control},
-               {"cache", &in->cache}, {"error", &in->error_log},   {"access", &in->access_log}};
+    } fds[] = {{"line", &in->line},    {"pid_file", &in->pid_file}, {"control", &in->control},
+               {"cache", &in->cache},  {"error", &in->error_log},   {"access", &in->access_log},
+               {"reaper", &in->reaper}};
     const char *text = getenv(HANDOVER);
     struct str rest = str_z(text ? text : ""), name;
     for (struct str word; rest.n && str_split(&rest, ' ', &word);) {
@@ -137,6 +138,7 @@ static void find_program(struct inherited *in)
 void inherit_read(struct inherited *in, char *const *argv)
 {
     *in = (struct inherited){.line = -1,
+                             .reaper = -1,
                              .pid_file = -1,
                              .control = -1,
                              .cache = -1,

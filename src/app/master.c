@@ -16,6 +16,7 @@
 #include "app/figures.h"
 #include "app/files.h"
 #include "app/logs.h"
+#include "app/reaper.h"
 #include "app/sandbox.h"
 #include "app/signals.h"
 #include "app/worker.h"
@@ -93,8 +94,12 @@ void master_leave(const struct master *m, const struct told *mine, struct worker
         close(m->control_fd);
     if (m->replace.line >= 0)
         close(m->replace.line);
+    if (m->replace.reaper >= 0)
+        close(m->replace.reaper);
     if (m->inherited->line >= 0)
         close(m->inherited->line);
+    if (m->inherited->reaper >= 0)
+        close(m->inherited->reaper);
     if (m->notify.fd >= 0)
         close(m->notify.fd);
     close_others(&m->told, mine);
@@ -308,7 +313,7 @@ static void reap(struct master *m)
         if (s)
             hear(m, s, true), on_end(m, s, status);
         else if (!reload_on_end(m, pid))
-            replace_on_end(m, pid);
+            replace_on_end(m, pid, status);
     }
 }
 
@@ -448,6 +453,8 @@ void master_stop(struct master *m)
 
 static void on_signal(struct master *m, int signo)
 {
+    if (replace_pass_on(m, signo))
+        return;
     switch (signo) {
     case SIGCHLD:
         reap(m);
@@ -582,7 +589,7 @@ int master_run(const struct config *c, struct inherited *in)
                        .inherited = in,
                        .control_fd = -1,
                        .own_temp = {.fd = -1},
-                       .replace = {.line = -1},
+                       .replace = {.line = -1, .reaper = -1},
                        .pid_fd = -1,
                        .signal_fd = -1,
                        .log_fds = {-1, -1},
@@ -603,5 +610,7 @@ int master_run(const struct config *c, struct inherited *in)
             turn(&m);
     }
     give_back(&m);
+    if (m.replace.reaper >= 0)
+        m.status = reaper_run(m.replace.reaper, m.replace.pid, m.status);
     return m.status;
 }

@@ -3,6 +3,7 @@
 
 #include "app/channel.h"
 #include "app/master_inside.h"
+#include "app/reaper.h"
 #include "app/signals.h"
 #include "base/log.h"
 
@@ -42,7 +43,7 @@ static void keep_open(int fd)
 }
 
 // The names of descriptors, for inherit.c.
-static void set_environment(const struct master *m, int line)
+static void set_environment(const struct master *m, int line, int reaper)
 {
     static char sockets[SOCKETS_TEXT], handover[512];
     char text[ADDR_TEXT_MAX];
@@ -61,8 +62,8 @@ static void set_environment(const struct master *m, int line)
     const struct {
         const char *name;
         int fd;
-    } fds[] = {{"line", line},   {"pid_file", m->pid_fd}, {"control", control},
-               {"cache", cache}, {"error", error},        {"access", access}};
+    } fds[] = {{"line", line},   {"pid_file", m->pid_fd}, {"control", control}, {"cache", cache},
+               {"error", error}, {"access", access},      {"reaper", reaper}};
     int n = snprintf(handover, sizeof handover, "first=%u inode=%llu", first,
                      (unsigned long long)m->control_id.inode);
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
@@ -76,10 +77,10 @@ static void set_environment(const struct master *m, int line)
 }
 
 // In the new process.
-static _Noreturn void execute(const struct master *m, int line)
+static _Noreturn void execute(const struct master *m, int line, int reaper)
 {
     char why[REPLACE_WHY_MAX];
-    set_environment(m, line);
+    set_environment(m, line, reaper);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     signals_release();
@@ -98,30 +99,49 @@ static void fail(struct master *m, const char *why)
     if (r->pid)
         kill(r->pid, SIGKILL);
     if (r->line >= 0)
-        close(r->line);
-    r->line = -1;
+        close(inherit_take(&r->line));
+    if (r->reaper >= 0)
+        close(inherit_take(&r->reaper));
     r->stage = REPLACE_NONE;
+}
+
+// The end of the line to the reaper that the new one gets; −1: there is none to be. False with errno.
+static bool open_reaper(struct master *m, int *theirs)
+{
+    int ends[2];
+    *theirs = m->inherited->reaper;
+    if (getpid() != 1)
+        return true;
+    if (reaper_open(ends) != 0)
+        return false;
+    m->replace.reaper = ends[0];
+    *theirs = ends[1];
+    return true;
 }
 
 static void begin(struct master *m)
 {
     struct replace *r = &m->replace;
-    int ends[2] = {-1, -1};
+    int ends[2] = {-1, -1}, reaper = -1;
     r->asked = r->rotated = false;
     r->why[0] = '\0';
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
     bool ok = m->inherited->program[0] &&
-              socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0;
+              socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0 &&
+              open_reaper(m, &reaper);
     pid_t pid = ok ? fork() : -1;
+    int err = errno;
     if (pid == 0)
-        execute(m, ends[1]);
+        execute(m, ends[1], reaper);
     if (ends[1] >= 0)
         close(ends[1]);
+    if (m->replace.reaper >= 0)
+        close(reaper);
     r->line = ends[0];
     r->pid = pid > 0 ? pid : 0;
     if (pid < 0) {
-        fail(m, m->inherited->program[0] ? strerror(errno) : "its file is not known");
+        fail(m, m->inherited->program[0] ? strerror(err) : "its file is not known");
         return;
     }
     r->stage = REPLACE_STARTING;
@@ -147,8 +167,8 @@ static void leave(struct master *m)
     struct channel_message message = {.kind = CHANNEL_LEAVE, .fds = {-1, -1, -1, -1}};
     struct replace *r = &m->replace;
     r->stage = REPLACE_LEAVING;
-    log_write(LOG_INFO, "process %d has taken over; this one ends when its requests are over",
-              (int)r->pid);
+    log_write(LOG_INFO, "process %d has taken over; this one ends when its requests are over%s",
+              (int)r->pid, r->reaper >= 0 ? ", but for what process 1 is to do" : "");
     notify_tell(&m->notify, "READY=1\nMAINPID=%d\nSTATUS=replaced by process %d", (int)r->pid,
                 (int)r->pid);
     m->notify.every = 0;
@@ -194,7 +214,13 @@ static void listen_to(struct master *m)
         snprintf(r->why, sizeof r->why, "%s", text);
 }
 
-bool replace_on_end(struct master *m, pid_t pid)
+// Process 1 was a server.
+static bool is_in_container(const struct master *m)
+{
+    return m->replace.reaper >= 0 || m->inherited->reaper >= 0;
+}
+
+bool replace_on_end(struct master *m, pid_t pid, int status)
 {
     struct replace *r = &m->replace;
     if (!r->pid || pid != r->pid)
@@ -202,10 +228,26 @@ bool replace_on_end(struct master *m, pid_t pid)
     if (r->stage == REPLACE_STARTING)
         listen_to(m);
     r->pid = 0;
+    if (r->stage == REPLACE_LEAVING && is_in_container(m))
+        m->status = reaper_status(status); // this one is the last
     master_tended(cache_others_died(m->cache));
     if (r->stage == REPLACE_STARTING)
         fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
     return true;
+}
+
+// Whoever names this process means the server: process 1 is all that is known outside, and a signal for
+// the master may have crossed the takeover. So TERM ends the new one; this one ends sooner when it
+// comes again.
+bool replace_pass_on(struct master *m, int signo)
+{
+    struct replace *r = &m->replace;
+    bool ends = signo == SIGTERM || signo == SIGINT, again = r->told;
+    if (signo == SIGCHLD || r->stage != REPLACE_LEAVING || !r->pid || !is_in_container(m))
+        return false;
+    kill(r->pid, signo);
+    r->told |= ends;
+    return signo != SIGQUIT && !(ends && again);
 }
 
 void replace_stop(struct master *m)
@@ -298,6 +340,8 @@ void replace_take_over(struct master *m)
                       strerror(-rc));
     }
     master_take_control(m);
+    if (in->reaper >= 0)
+        reaper_tell(in->reaper);
     if (in->line >= 0 && send(in->line, READY, strlen(READY), MSG_NOSIGNAL) < 0)
         log_write(LOG_WARN, "the server that this one replaces is gone already");
 }

@@ -5,12 +5,13 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
 from conftest import LUNETTE, Server, eventually
 from test_faults import NO_LEAKS, tracing
-from test_replace import MAIN, SITE, Replaced, alive, one
+from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one
 
 CONFIG = "return { timeouts = { stop = 10 } }"
 
@@ -97,3 +98,240 @@ def test_a_second_one_while_the_first_begins_is_done_after_it(make_site):
         eventually(lambda: not any(alive(pid) for pid in r.pids[:2]), 20)
     finally:
         r.stop()
+
+
+# --- process 1 of a container ---
+
+UNSHARE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def may_unshare():
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+
+
+contained = pytest.mark.skipif(not may_unshare(), reason="needs a namespace of its own (unshare)")
+
+
+def stat_of(pid):
+    """State and parent of a process; "" and 0 where it is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], int(fields[1])
+    return "", 0
+
+
+def beneath(top):
+    """All that descends from a process: {pid: state}."""
+    found, known = {}, {top}
+    pids = sorted(int(p) for p in os.listdir("/proc") if p.isdigit())
+    while True:
+        before = len(found)
+        for pid in pids:
+            state, parent = stat_of(pid)
+            if parent in known and pid not in found:
+                found[pid] = state
+                known.add(pid)
+        if len(found) == before:
+            return found
+
+
+class Contained:
+    """A server that is process 1 of a namespace: .first is its pid outside."""
+
+    def __init__(self, folder, *arguments):
+        self.pid_file = folder.parent / (folder.name + ".pid")
+        self.server = Server(folder, ("--pid-file", str(self.pid_file), "--workers", "2",
+                                      *arguments))
+        self.first = child_of(self.server.process.pid, os.environ["CONTAINED"])
+        assert self.number() == 1
+
+    def number(self):
+        """Of the present master, within."""
+        text = self.pid_file.read_text(encoding="ascii")
+        return int(text) if text.endswith("\n") else 0
+
+    def master(self):
+        """The same process outside."""
+        [pid] = [pid for pid in [self.first, *beneath(self.first)] if number_of(pid) == self.number()]
+        return pid
+
+    def signal(self, name):
+        os.kill(self.first, getattr(signal, "SIG" + name))
+
+    def replace(self):
+        old = self.number()
+        self.signal("USR2")
+        eventually(lambda: self.number() not in (0, old), 20)
+
+    def is_alone(self):
+        """The master that serves, and process 1 with 0 to 2, its line, its signals, and a hold on
+        that master: the others have ended."""
+        masters = [pid for pid, state in beneath(self.first).items() if state != "Z" and
+                   stat_of(pid)[1] == self.first and number_of(pid)]
+        return masters == [self.master()] and sum(descriptors(self.first).values()) == 6
+
+    def end(self, seconds=20):
+        """The status with which process 1, and so everything, has ended."""
+        assert self.server.ends_within(seconds), self.server.errors()
+        assert "Sanitizer" not in self.server.errors(), self.server.errors()
+        return self.server.process.wait()
+
+
+def number_of(pid):
+    """What a process is called in its own namespace."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return int(line.split()[-1])
+    return 0
+
+
+@pytest.fixture
+def contain(make_site, monkeypatch, place):
+    """Starts servers that are process 1."""
+    place.chmod(0o755)
+    wrapper, made = place / "contained", []
+    wrapper.write_text(f"#!/bin/sh\nexec {' '.join(UNSHARE)} {LUNETTE} \"$@\"\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setattr("conftest.LUNETTE", str(wrapper))
+    monkeypatch.setenv("CONTAINED", LUNETTE)
+
+    def start(site=SITE):
+        made.append(Contained(make_site(dict(site))))
+        return made[-1]
+    yield start
+    for c in made:
+        if c.server.process.poll() is None:
+            os.kill(c.first, signal.SIGKILL)
+            c.server.process.wait()
+
+
+@contained
+def test_process_1_outlives_its_replacements_and_not_a_request_is_lost(contain):
+    c = contain()
+    hammer = Hammer(c.server)
+    try:
+        for _ in range(2):
+            before = hammer.answers
+            c.replace()
+            eventually(lambda: hammer.answers > before + 50, 30)
+            eventually(c.is_alone, 30)
+    finally:
+        lost = hammer.end()
+    assert lost == []
+    assert c.number() > 2 and one(c.server).body == b"one"
+    inside = list(beneath(c.first))
+    c.signal("TERM")
+    assert c.end() == 0
+    assert not any(alive(pid) for pid in [c.first, *inside])
+
+
+@contained
+@pytest.mark.parametrize("replacements", [1, 2])
+def test_what_process_1_is_asked_the_present_master_does(contain, replacements):
+    c = contain()
+    for _ in range(replacements):
+        c.replace()
+        eventually(c.is_alone, 30)
+    c.signal("HUP")
+    c.server.wait_for(r"\[%d\] reloaded" % c.number())
+    c.signal("USR1")
+    with c.server.wire() as slow:
+        slow.get("/slow")
+        time.sleep(0.2)
+        c.signal("QUIT")
+        assert slow.s.recv(100) == b""
+    assert c.end() == 0
+
+
+@contained
+@pytest.mark.parametrize("replacements", [1, 2])
+def test_process_1_asked_to_stop_while_an_old_one_finishes_waits_for_it(contain, replacements):
+    c = contain()
+    for _ in range(replacements - 1):
+        c.replace()
+        eventually(c.is_alone, 30)
+    with c.server.wire() as slow:
+        slow.get("/slow")
+        time.sleep(0.2)
+        c.replace()
+        c.signal("TERM")
+        assert slow.answer().body == b"slow"
+    assert c.end() == 0
+
+
+@contained
+@pytest.mark.parametrize("replacements", [1, 2])
+def test_process_1_asked_twice_to_stop_ends_at_once(contain, replacements):
+    c = contain()
+    for _ in range(replacements - 1):
+        c.replace()
+        eventually(c.is_alone, 30)
+    with c.server.wire() as stream:
+        stream.get("/stream")
+        stream.begin()
+        c.replace()
+        c.signal("TERM")
+        time.sleep(0.2)
+        c.signal("TERM")
+        assert c.end(4) == 0
+
+
+@contained
+def test_process_1_ends_with_the_status_of_the_last_master(contain):
+    c = contain()
+    c.replace()
+    eventually(c.is_alone, 30)
+    os.kill(c.master(), signal.SIGKILL)
+    assert c.end() == 128 + 9
+
+
+@contained
+def test_process_1_ends_with_the_status_of_one_that_the_one_before_survives(contain):
+    c = contain()
+    with c.server.wire() as slow:
+        slow.get("/slow")
+        time.sleep(0.2)
+        c.replace()
+        os.kill(c.master(), signal.SIGKILL)
+        assert slow.answer().body == b"slow"
+    assert c.end() == 128 + 9
+
+
+@contained
+def test_process_1_takes_the_ends_of_orphans(contain):
+    """Of the scripts of a master that has ended."""
+    c = contain({"scripts/main.lua": MAIN + """
+        app.get("/spawn", function() os.execute("sleep 3 &") return app.text "spawned" end)""",
+        "scripts/config.lua": "return { sandbox = false, timeouts = { stop = 10 } }"})
+    c.replace()
+    eventually(c.is_alone, 30)
+    assert one(c.server, "/spawn").body == b"spawned"
+    [orphan] = eventually(lambda: sleeping(c))
+    c.replace()
+    eventually(lambda: not alive(orphan) or stat_of(orphan)[1] == c.first, 20)
+    eventually(lambda: not pathlib.Path(f"/proc/{orphan}").exists(), 20)
+    assert "Z" not in beneath(c.first).values()
+    c.signal("TERM")
+    assert c.end() == 0
+
+
+def sleeping(c):
+    found = []
+    for pid in beneath(c.first):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n":
+                found.append(pid)
+    return found
+
+
+@contained
+def test_process_1_is_told_to_stop_while_it_reads_its_settings(contain, make_site):
+    """The kernel would drop the signal, since nothing is there yet to take it."""
+    busy = "local t = os.clock() while os.clock() < t + 1 do end " + CONFIG
+    folder = make_site({"scripts/main.lua": MAIN, "scripts/config.lua": busy})
+    server = Server(folder, ("--workers", "1"), ready=False)
+    first = eventually(lambda: child_of(server.process.pid, os.environ["CONTAINED"]))
+    eventually(lambda: beneath(first))
+    os.kill(first, signal.SIGTERM)
+    assert server.ends_within(20) and server.process.wait() == 0

@@ -1,0 +1,171 @@
+// Process 1 after another master has taken over: see the header.
+#include "app/reaper.h"
+
+#include "app/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORD_MAX = 32 };
+
+// A master. It may be the child of the one before it, which then takes its end: so only fd is sure to
+// name it and no other process.
+struct known {
+    pid_t pid; // 0: none
+    int fd;    // −1: the kernel gives none
+};
+
+struct reaper {
+    int line, signals;
+    struct known now, before; // before: it may finish its requests still
+    int status;               // of the last one that ended
+    bool told;                // to stop
+};
+
+int reaper_open(int ends[static 2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
+}
+
+void reaper_tell(int line)
+{
+    char word[WORD_MAX];
+    int n = snprintf(word, sizeof word, "%d", (int)getpid());
+    send(line, word, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int reaper_status(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void forget(struct known *k)
+{
+    if (k->pid && k->fd >= 0)
+        close(k->fd);
+    *k = (struct known){0, -1};
+}
+
+static void follow(struct reaper *r, pid_t pid)
+{
+    if (pid <= 1 || pid == r->now.pid)
+        return;
+    forget(&r->before);
+    r->before = r->now;
+    r->now = (struct known){pid, pidfd_open(pid, 0)};
+}
+
+// False: it has ended.
+static bool give(const struct known *k, int signo)
+{
+    if (!k->pid)
+        return false;
+    return (k->fd >= 0 ? pidfd_send_signal(k->fd, signo, NULL, 0) : kill(k->pid, signo)) == 0;
+}
+
+// Asked a second time to stop, the one before is not to finish what it has, either.
+static void pass_on(struct reaper *r, int signo)
+{
+    bool ends = signo == SIGTERM || signo == SIGINT;
+    if (!give(&r->now, signo))
+        give(&r->before, signo);
+    else if (signo == SIGQUIT || (ends && r->told))
+        give(&r->before, SIGQUIT);
+    r->told |= ends;
+}
+
+// The end of a child: of a master, or of one that has lost its parent.
+static void on_end(struct reaper *r, pid_t pid, int status)
+{
+    struct known *k = pid == r->now.pid ? &r->now : pid == r->before.pid ? &r->before : NULL;
+    if (!k)
+        return;
+    r->status = reaper_status(status);
+    forget(k);
+}
+
+static void reap(struct reaper *r)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR))
+        if (pid > 0)
+            on_end(r, pid, status);
+}
+
+// Words first, so that a signal finds the master that serves. False: no master has the line.
+static bool hear(struct reaper *r)
+{
+    char word[WORD_MAX];
+    ssize_t n;
+    while ((n = recv(r->line, word, sizeof word - 1, MSG_DONTWAIT)) > 0) {
+        word[n] = '\0';
+        follow(r, (pid_t)strtol(word, NULL, 10));
+    }
+    return n < 0;
+}
+
+static void on_signals(struct reaper *r)
+{
+    struct signalfd_siginfo info;
+    while (read(r->signals, &info, sizeof info) == sizeof info)
+        if (info.ssi_signo != SIGCHLD)
+            pass_on(r, (int)info.ssi_signo);
+}
+
+// A process closes what it has before its parent may know of its end.
+static void wait_for_last(struct reaper *r)
+{
+    struct known *last[] = {&r->before, &r->now};
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        int status;
+        pid_t pid = last[i]->pid, ended = -1;
+        while (pid && (ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+            continue;
+        if (pid && ended == pid)
+            on_end(r, pid, status);
+    }
+}
+
+// Keeps 0 to 2 and the line, which becomes 3.
+static void close_rest(struct reaper *r)
+{
+    if (r->line != STDERR_FILENO + 1) {
+        dup3(r->line, STDERR_FILENO + 1, O_CLOEXEC);
+        r->line = STDERR_FILENO + 1;
+    }
+    close_range(STDERR_FILENO + 2, ~0U, 0);
+}
+
+int reaper_run(int line, pid_t master, int status)
+{
+    sigset_t set;
+    struct reaper r = {.line = line, .before = {0, -1}, .now = {0, -1}, .status = status};
+    close_rest(&r);
+    prctl(PR_SET_NAME, "lunette reaper");
+    signals_block(&set);
+    r.signals = signals_open(&set);
+    follow(&r, master);
+    struct pollfd p[] = {{.fd = r.line, .events = POLLIN}, {.fd = r.signals, .events = POLLIN}};
+    reap(&r); // who has ended meanwhile
+    while (hear(&r)) {
+        on_signals(&r);
+        reap(&r);
+        poll(p, 2, -1);
+    }
+    wait_for_last(&r);
+    close(r.line);
+    close(r.signals);
+    return r.status;
+}
