@@ -15,12 +15,18 @@ int files_open_parent(const char *path, const char **name);
 // or −errno.
 int files_make_data(const char *site, const char *data, const struct identity *owner);
 
-// Opens the pid file and writes the process id: the descriptor, to be kept until files_close_pid,
-// or −errno (−EEXIST for what is no plain file of root's or our own).
-int files_open_pid(const char *path);
+// Opens the pid file, locks it and writes the process id: the descriptor, to be kept until
+// files_close_pid, or −errno: −EEXIST for what is no plain file of root's or our own, −EBUSY when another
+// server has it, with the process that it names (0: none yet). The lock is the descriptor's: a program
+// that inherits that has it too, and it goes with the last process that has it, however that
+// ends. Where the file system has no locks there is none. Others, who may only read the file, cannot hold a
+// start up with locks of theirs.
+int files_open_pid(const char *path, pid_t *holder);
 // Opened before us, by the server that we replace: writes our process id.
 int files_take_pid(int fd);
-// Removes it, or where the rights for that are gone empties it.
+// We stop: the next server may have it.
+void files_free_pid(int fd);
+// Removes it, or where the rights for that are gone empties it; not when it is another server's by now.
 void files_close_pid(const char *path, int fd);
 
 // A unix socket that we have just bound: notes which file it is, and gives it to owner (NULL: it is

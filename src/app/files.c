@@ -5,11 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINKS_MAX = 16 };
+enum {
+    LINKS_MAX = 16,
+    TRIES = 10, // that servers which end may spoil
+};
 
 // Whether somebody else than root and this process may make entries in the folder.
 static bool others_may_write(int folder)
@@ -172,52 +176,99 @@ void files_remove_socket(const char *path, const struct file_id *id)
         unlink(path);
 }
 
-int files_open_pid(const char *path)
+// A lock of another's of this kind, or of a stronger one, is in the way.
+static bool is_locked(int fd, short against)
+{
+    struct flock l = {.l_type = against, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+// 0, or −EBUSY: a server has it. Who may only read the file can have locks for reading: these do not count,
+// nor that there are no locks here.
+static int lock_pid(int fd)
+{
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool had = fcntl(fd, F_OFD_SETLK, &l) == 0 || (errno != EAGAIN && errno != EACCES);
+    return had || !is_locked(fd, F_RDLCK) ? 0 : -EBUSY;
+}
+
+static bool is_at(const char *path, int fd)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+static pid_t read_pid(int fd)
+{
+    char said[24];
+    ssize_t n = pread(fd, said, sizeof said - 1, 0);
+    said[n > 0 ? n : 0] = '\0';
+    return (pid_t)strtol(said, NULL, 10);
+}
+
+// 0 or −errno, −EAGAIN when a server that ended has removed it meanwhile.
+static int own_pid(const char *path, int fd, pid_t *holder)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 ||
+        (st.st_uid != 0 && st.st_uid != geteuid()))
+        return -EEXIST;
+    int rc = lock_pid(fd);
+    if (rc == 0 && !is_at(path, fd))
+        return -EAGAIN;
+    if (rc == 0)
+        return files_take_pid(fd);
+    *holder = read_pid(fd);
+    return rc;
+}
+
+static int open_pid(const char *path, pid_t *holder)
 {
     const char *name;
-    struct stat st;
     int parent = files_open_parent(path, &name);
     if (parent < 0)
         return parent;
     int fd = openat(parent, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
     int rc = fd < 0 ? -errno : 0;
     close(parent);
-    if (fd < 0)
-        return rc;
-    bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-                (st.st_uid == 0 || st.st_uid == geteuid());
-    if (!ours)
-        rc = -EEXIST;
-    else if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        rc = -errno;
-    if (rc < 0)
+    if (rc == 0)
+        rc = own_pid(path, fd, holder);
+    if (rc < 0 && fd >= 0)
         close(fd);
     return rc < 0 ? rc : fd;
 }
 
+int files_open_pid(const char *path, pid_t *holder)
+{
+    int rc = -EAGAIN;
+    *holder = 0;
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
+        rc = open_pid(path, holder);
+    return rc;
+}
+
 int files_take_pid(int fd)
 {
+    lock_pid(fd); // again: nothing changes where it is locked already
     if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) != 0 ||
         dprintf(fd, "%d\n", (int)getpid()) < 0)
         return -errno;
     return 0;
 }
 
-// Whether the file still says our pid: a successor that was started while we stopped says its own.
-static bool says_our_pid(int fd)
+void files_free_pid(int fd)
 {
-    char ours[24], said[24];
-    int n = snprintf(ours, sizeof ours, "%d\n", (int)getpid());
-    return pread(fd, said, sizeof said, 0) == n && memcmp(ours, said, (size_t)n) == 0;
+    struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    fcntl(fd, F_OFD_SETLK, &l);
 }
 
+// With the lock nobody takes it between the look at it and its end. A successor that was started while we
+// stopped says its own process id.
 void files_close_pid(const char *path, int fd)
 {
-    if (!says_our_pid(fd)) {
-        close(fd);
-        return;
-    }
-    if (unlink(path) != 0 && ftruncate(fd, 0) != 0)
+    bool ours = lock_pid(fd) == 0 && read_pid(fd) == getpid() && is_at(path, fd);
+    if (ours && unlink(path) != 0 && ftruncate(fd, 0) != 0)
         fprintf(stderr, "lunette: %s could not be removed\n", path);
     close(fd);
 }

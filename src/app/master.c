@@ -252,6 +252,9 @@ static void stop(struct master *m, enum master_state next, int64_t within)
         notify_tell(&m->notify,
                     "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=finishing the requests under way",
                     (long long)(within + 2 * GRACE) * 1000); // whatever TimeoutStopSec says
+    bool is_ours = m->state != STARTING || !m->inherited->replaces;
+    if (m->state < STOPPING && m->pid_fd >= 0 && is_ours)
+        files_free_pid(m->pid_fd);
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);

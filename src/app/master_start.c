@@ -88,13 +88,19 @@ static bool open_sockets(struct master *m)
 static bool open_pid_file(struct master *m)
 {
     const char *path = m->config->pid_file;
+    pid_t holder = 0;
     if (!path)
         return true;
     m->pid_fd = inherit_take(&m->inherited->pid_file); // to be written once we take over
     if (m->pid_fd < 0)
-        m->pid_fd = files_open_pid(path);
+        m->pid_fd = files_open_pid(path, &holder);
     if (m->pid_fd >= 0)
         return true;
+    if (m->pid_fd == -EBUSY && holder > 0)
+        return master_complain(m, "the pid file %s is that of a server which runs: process %d", path,
+                               (int)holder);
+    if (m->pid_fd == -EBUSY)
+        return master_complain(m, "the pid file %s is that of a server which just starts", path);
     if (m->pid_fd == -ELOOP)
         return master_complain(
             m,

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, eventually
+from running import start_fails
 from test_faults import NO_LEAKS, tracing
 from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one
 
@@ -335,3 +336,55 @@ def test_process_1_is_told_to_stop_while_it_reads_its_settings(contain, make_sit
     eventually(lambda: beneath(first))
     os.kill(first, signal.SIGTERM)
     assert server.ends_within(20) and server.process.wait() == 0
+
+
+# --- one pid file, one server ---
+
+def is_given_back(path):
+    """Removed, or emptied where the server has given up root's right to that."""
+    return not path.exists() or path.read_text(encoding="ascii") == ""
+
+
+def test_a_second_server_with_the_same_pid_file_is_refused(make_site, place):
+    path = place / "pid"
+    folder = make_site(SITE)
+    server = Server(folder, ("--workers", "1", "--pid-file", str(path)))
+    pid = server.process.pid
+    why = start_fails(make_site(SITE), "--pid-file", str(path))
+    assert f"the pid file {path} is that of a server which runs: process {pid}\n" in why
+    assert path.read_text() == f"{pid}\n" and one(server).body == b"one"
+    server.process.kill()  # what it leaves behind refuses nobody
+    server.process.wait()
+    again = Server(folder, ("--workers", "1", "--pid-file", str(path)))
+    assert path.read_text() == f"{again.process.pid}\n"
+    assert again.stop() == 0 and is_given_back(path)
+
+
+def test_a_replacement_has_the_pid_file_as_the_first_had_it(make_site):
+    site = make_site(SITE)
+    r = Replaced(site, "--workers", "1")
+    try:
+        main = site / "scripts/main.lua"
+        main.write_text("error 'not today'")  # one that fails takes nothing along
+        os.kill(r.pid(), signal.SIGUSR2)
+        r.server.wait_for("was not replaced")
+        why = start_fails(make_site(SITE), "--pid-file", str(r.pid_file))
+        assert f"which runs: process {r.pid()}\n" in why
+        main.write_text(MAIN)
+        new = r.replace()
+        eventually(lambda: not alive(r.pids[0]), 20)
+        why = start_fails(make_site(SITE), "--pid-file", str(r.pid_file))
+        assert f"which runs: process {new}\n" in why
+    finally:
+        r.stop()
+    assert is_given_back(r.pid_file)
+
+
+def test_a_pid_file_that_another_has_made_in_place_of_it_stays(make_site, place):
+    path = place / "pid"
+    place.chmod(0o777)
+    server = Server(make_site(SITE), ("--workers", "1", "--pid-file", str(path)))
+    path.rename(place / "old")
+    path.write_text(f"{server.process.pid}\n")
+    assert server.stop() == 0
+    assert path.exists()

@@ -6,6 +6,7 @@
 #include "app/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -204,11 +205,17 @@ static void test_the_first_obstacle(void **state)
     assert_false(privs_blocked("/", R_OK, blocked));
 }
 
+static int open_pid(const char *at)
+{
+    pid_t holder;
+    return files_open_pid(at, &holder);
+}
+
 static void test_pid_file(void **state)
 {
     (void)state;
     char text[32] = "";
-    int fd = files_open_pid(in("pid"));
+    int fd = open_pid(in("pid"));
     assert_true(fd >= 0);
     FILE *f = fopen(in("pid"), "r");
     assert_non_null(fgets(text, sizeof text, f));
@@ -216,11 +223,45 @@ static void test_pid_file(void **state)
     assert_int_equal(atoi(text), getpid());
     files_close_pid(in("pid"), fd);
     assert_int_equal(access(in("pid"), F_OK), -1);
-    fd = files_open_pid(in("pid")); // what an earlier run left behind is taken over
+    fd = open_pid(in("pid")); // what an earlier run left behind is taken over
     close(fd);
-    fd = files_open_pid(in("pid"));
+    fd = open_pid(in("pid"));
     assert_true(fd >= 0);
     files_close_pid(in("pid"), fd);
+}
+
+static bool has_lock(int fd, short kind)
+{
+    struct flock l = {.l_type = kind, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &l) == 0;
+}
+
+static void test_pid_file_of_one_server_alone(void **state)
+{
+    (void)state;
+    pid_t holder = -1;
+    int fd = files_open_pid(in("pid"), &holder), reader;
+    assert_true(fd >= 0 && holder == 0);
+    assert_int_equal(files_open_pid(in("pid"), &holder), -EBUSY);
+    assert_int_equal(holder, getpid());
+    int inherited = dup(fd);
+    close(fd);
+    assert_int_equal(open_pid(in("pid")), -EBUSY); // it goes with the last one
+    files_free_pid(inherited);
+    fd = open_pid(in("pid"));
+    assert_true(fd >= 0);
+    files_close_pid(in("pid"), inherited); // the other one's by now
+    assert_int_equal(access(in("pid"), F_OK), 0);
+    assert_int_equal(unlink(in("pid")), 0);
+    touch("pid", 0644); // another file at its path
+    files_close_pid(in("pid"), fd);
+    assert_int_equal(access(in("pid"), F_OK), 0);
+    reader = open(in("pid"), O_RDONLY);
+    assert_true(reader >= 0 && has_lock(reader, F_RDLCK)); // anybody may have that
+    fd = open_pid(in("pid"));
+    assert_true(fd >= 0);
+    files_close_pid(in("pid"), fd);
+    close(reader);
 }
 
 static void test_pid_file_through_links(void **state)
@@ -230,25 +271,25 @@ static void test_pid_file_through_links(void **state)
     touch("victim", 0644);
     snprintf(target, sizeof target, "%s/victim", folder);
     assert_int_equal(symlink(target, in("pid")), 0);
-    assert_int_equal(files_open_pid(in("pid")), -ELOOP);
+    assert_int_equal(open_pid(in("pid")), -ELOOP);
     assert_int_equal(unlink(in("pid")), 0);
     assert_int_equal(link(target, in("pid")), 0);
-    assert_int_equal(files_open_pid(in("pid")), -EEXIST);
+    assert_int_equal(open_pid(in("pid")), -EEXIST);
     // a link to a folder: followed where only we can make one, else refused
     assert_int_equal(mkdir(in("real"), 0755), 0);
     assert_int_equal(symlink("./real", in("way")), 0);
-    int fd = files_open_pid(in("way/pid"));
+    int fd = open_pid(in("way/pid"));
     assert_true(fd >= 0);
     files_close_pid(in("way/pid"), fd);
     assert_int_equal(access(in("real/pid"), F_OK), -1);
     assert_int_equal(chmod(folder, 01777), 0);
-    assert_int_equal(files_open_pid(in("way/pid")), -ELOOP);
+    assert_int_equal(open_pid(in("way/pid")), -ELOOP);
     assert_int_equal(symlink("loop", in("loop")), 0);
     assert_int_equal(chmod(folder, 0755), 0);
-    assert_int_equal(files_open_pid(in("loop/pid")), -ELOOP);
-    assert_int_equal(files_open_pid(in("missing/pid")), -ENOENT);
-    assert_int_equal(files_open_pid(in("real")), -EISDIR);
-    assert_int_equal(files_open_pid(in("victim/pid")), -ENOTDIR);
+    assert_int_equal(open_pid(in("loop/pid")), -ELOOP);
+    assert_int_equal(open_pid(in("missing/pid")), -ENOENT);
+    assert_int_equal(open_pid(in("real")), -EISDIR);
+    assert_int_equal(open_pid(in("victim/pid")), -ENOTDIR);
 }
 
 static void test_data_folder(void **state)
@@ -285,6 +326,7 @@ int main(void)
         TEST(test_who_would_reach_a_folder),
         TEST(test_the_first_obstacle),
         TEST(test_pid_file),
+        TEST(test_pid_file_of_one_server_alone),
         TEST(test_pid_file_through_links),
         TEST(test_data_folder),
     };
