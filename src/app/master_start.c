@@ -97,8 +97,8 @@ static bool open_pid_file(struct master *m)
     if (m->pid_fd >= 0)
         return true;
     if (m->pid_fd == -EBUSY && holder > 0)
-        return master_complain(m, "the pid file %s is that of a server which runs: process %d", path,
-                               (int)holder);
+        return master_complain(m, "the pid file %s is that of a server which runs: process %d",
+                               path, (int)holder);
     if (m->pid_fd == -EBUSY)
         return master_complain(m, "the pid file %s is that of a server which just starts", path);
     if (m->pid_fd == -ELOOP)
@@ -182,7 +182,8 @@ static bool choose_temp(struct master *m)
         log_write(LOG_WARN,
                   "large request bodies have no folder: %s cannot be written, nor be made in /tmp: "
                   "%s: %s. config.lua's temp can name one",
-                  c->data, m->own_temp.path, strerror(-rc));
+                  c->data, m->own_temp.path,
+                  rc == -EBUSY ? "another process has locked it" : strerror(-rc));
     return true;
 }
 

@@ -1,5 +1,6 @@
 """The master's processes: signals at any time, process 1 of a container, files of one server alone."""
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -388,3 +389,33 @@ def test_a_pid_file_that_another_has_made_in_place_of_it_stays(make_site, place)
     path.write_text(f"{server.process.pid}\n")
     assert server.stop() == 0
     assert path.exists()
+
+
+# --- the folder for large bodies ---
+
+def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(make_site):
+    """A cleaner of /tmp takes one; another folder stands in."""
+    made = make_site({**SITE, "data/.keep": "", "scripts/main.lua": MAIN + """
+        app.post("/large", function(req) return app.text(tostring(#req.body)) end)"""})
+    folder = made.rename(made.with_name(f"locked{os.getpid()}"))  # like no other site's
+    (folder / "data").chmod(0o555)
+    server = Server(folder, ("--workers", "1"))
+    [bodies] = pathlib.Path("/tmp").glob(f"lunette-*/{folder.name}-*/bodies")
+    server.process.kill()
+    server.process.wait()
+    lock = os.open(bodies, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = Server(folder, ("--workers", "1"))
+        assert bodies.with_name("bodies.2").is_dir()
+        with again.wire() as wire:
+            wire.send(f"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: {1 << 20}\r\n\r\n"
+                      + "x" * (1 << 20))
+            assert wire.answer().body == b"%d" % (1 << 20)
+        assert again.stop() == 0
+        assert not bodies.with_name("bodies.2").exists()
+    finally:
+        os.close(lock)
+    last = Server(folder, ("--workers", "1"))
+    assert bodies.is_dir() and last.stop() == 0
+    assert not bodies.parent.exists()
