@@ -18,13 +18,30 @@ from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one
 CONFIG = "return { timeouts = { stop = 10 } }"
 
 
+@pytest.fixture
+def launch():
+    """launch(folder, arguments…) → Server: it ends with the test, however that does."""
+    made = []
+
+    def start(folder, *arguments, ready=True):
+        made.append(Server(folder, arguments, ready=False))
+        if ready:
+            made[-1].wait_for(" serves ")
+        return made[-1]
+    yield start
+    for server in made:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+
 # --- signals before the server serves ---
 
 @pytest.mark.parametrize("name", ["HUP", "USR1", "USR2"])
-def test_a_signal_while_the_settings_are_read_does_not_end_the_start(make_site, name):
+def test_a_signal_while_the_settings_are_read_does_not_end_the_start(launch, make_site, name):
     busy = "local t = os.clock() while os.clock() < t + 0.7 do end " + CONFIG
-    server = Server(make_site({"scripts/main.lua": MAIN, "scripts/config.lua": busy}),
-                    ("--workers", "1"), ready=False)
+    folder = make_site({"scripts/main.lua": MAIN, "scripts/config.lua": busy})
+    server = launch(folder, "--workers", "1", ready=False)
     eventually(server.workers)  # the process of config.lua
     server.process.send_signal(getattr(signal, "SIG" + name))
     server.wait_for(" serves ")
@@ -328,11 +345,11 @@ def sleeping(c):
 
 
 @contained
-def test_process_1_is_told_to_stop_while_it_reads_its_settings(contain, make_site):
+def test_process_1_is_told_to_stop_while_it_reads_its_settings(launch, contain, make_site):
     """The kernel would drop the signal, since nothing is there yet to take it."""
     busy = "local t = os.clock() while os.clock() < t + 1 do end " + CONFIG
     folder = make_site({"scripts/main.lua": MAIN, "scripts/config.lua": busy})
-    server = Server(folder, ("--workers", "1"), ready=False)
+    server = launch(folder, "--workers", "1", ready=False)
     first = eventually(lambda: child_of(server.process.pid, os.environ["CONTAINED"]))
     eventually(lambda: beneath(first))
     os.kill(first, signal.SIGTERM)
@@ -346,17 +363,17 @@ def is_given_back(path):
     return not path.exists() or path.read_text(encoding="ascii") == ""
 
 
-def test_a_second_server_with_the_same_pid_file_is_refused(make_site, place):
+def test_a_second_server_with_the_same_pid_file_is_refused(launch, make_site, place):
     path = place / "pid"
     folder = make_site(SITE)
-    server = Server(folder, ("--workers", "1", "--pid-file", str(path)))
+    server = launch(folder, "--workers", "1", "--pid-file", str(path))
     pid = server.process.pid
     why = start_fails(make_site(SITE), "--pid-file", str(path))
     assert f"the pid file {path} is that of a server which runs: process {pid}\n" in why
     assert path.read_text() == f"{pid}\n" and one(server).body == b"one"
     server.process.kill()  # what it leaves behind refuses nobody
     server.process.wait()
-    again = Server(folder, ("--workers", "1", "--pid-file", str(path)))
+    again = launch(folder, "--workers", "1", "--pid-file", str(path))
     assert path.read_text() == f"{again.process.pid}\n"
     assert again.stop() == 0 and is_given_back(path)
 
@@ -381,10 +398,10 @@ def test_a_replacement_has_the_pid_file_as_the_first_had_it(make_site):
     assert is_given_back(r.pid_file)
 
 
-def test_a_pid_file_that_another_has_made_in_place_of_it_stays(make_site, place):
+def test_a_pid_file_that_another_has_made_in_place_of_it_stays(launch, make_site, place):
     path = place / "pid"
     place.chmod(0o777)
-    server = Server(make_site(SITE), ("--workers", "1", "--pid-file", str(path)))
+    server = launch(make_site(SITE), "--workers", "1", "--pid-file", str(path))
     path.rename(place / "old")
     path.write_text(f"{server.process.pid}\n")
     assert server.stop() == 0
@@ -393,20 +410,20 @@ def test_a_pid_file_that_another_has_made_in_place_of_it_stays(make_site, place)
 
 # --- the folder for large bodies ---
 
-def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(make_site):
+def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(launch, make_site):
     """A cleaner of /tmp takes one; another folder stands in."""
     made = make_site({**SITE, "data/.keep": "", "scripts/main.lua": MAIN + """
         app.post("/large", function(req) return app.text(tostring(#req.body)) end)"""})
     folder = made.rename(made.with_name(f"locked{os.getpid()}"))  # like no other site's
     (folder / "data").chmod(0o555)
-    server = Server(folder, ("--workers", "1"))
+    server = launch(folder, "--workers", "1")
     [bodies] = pathlib.Path("/tmp").glob(f"lunette-*/{folder.name}-*/bodies")
     server.process.kill()
     server.process.wait()
     lock = os.open(bodies, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        again = Server(folder, ("--workers", "1"))
+        again = launch(folder, "--workers", "1")
         assert bodies.with_name("bodies.2").is_dir()
         with again.wire() as wire:
             wire.send(f"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: {1 << 20}\r\n\r\n"
@@ -416,6 +433,6 @@ def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(make_site):
         assert not bodies.with_name("bodies.2").exists()
     finally:
         os.close(lock)
-    last = Server(folder, ("--workers", "1"))
+    last = launch(folder, "--workers", "1")
     assert bodies.is_dir() and last.stop() == 0
     assert not bodies.parent.exists()
