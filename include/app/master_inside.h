@@ -128,13 +128,28 @@ struct master {
 };
 
 int64_t master_now(void); // milliseconds
+
+// master_workers.c
+void master_start_due(
+    struct master *m); // in each place that has no worker and has waited long enough
+void master_end_unready(struct master *m); // those that do not get so far in a server that serves
+int64_t master_workers_due(const struct master *m); // INT64_MAX: nothing is
+void master_hear_all(struct master *m);             // what they have said
+void master_reap(struct master *m);                 // children that have ended
+void master_signal_workers(const struct master *m, int signo);
+unsigned master_count_workers(const struct master *m);
 struct slot *master_slot(struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
+bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
 // What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
 int master_hear(int channel, struct worker_word *word);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
 // mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
 void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
+
+// master_logs.c
+void master_reopen_logs(struct master *m);
+void master_give_due_logs(struct master *m); // to workers that had no room for them
 
 // reload.c
 bool reload_first(struct master *m,
@@ -186,9 +201,9 @@ void master_stopped(struct master *m);      // who waits for that hears it, and 
 
 // master.c, for those
 void master_share_socket(struct master *m, unsigned i, bool shared);
-void master_stop(struct master *m);         // as TERM does
-void master_leave_to(struct master *m);     // another has taken over: stops, but not the workers
-bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
+void master_stop(struct master *m);     // as TERM does
+void master_end(struct master *m);      // as QUIT does
+void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
 bool master_complain(const struct master *m, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // false
 

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, eventually
-from running import start_fails
+from running import new_folder, start_fails
+from test_ends import SANITIZED
 from test_faults import NO_LEAKS, tracing
 from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one
 
@@ -436,3 +437,27 @@ def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(launch, make_s
     last = launch(folder, "--workers", "1")
     assert bodies.is_dir() and last.stop() == 0
     assert not bodies.parent.exists()
+
+
+# --- workers ---
+
+@pytest.mark.skipif(SANITIZED, reason="a preloaded library must come after the sanitizer")
+def test_a_worker_that_is_never_ready_is_replaced(make_site):
+    """Its place would be empty for good. The 90 seconds are of a clock that goes faster."""
+    library = new_folder() / "fast.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
+                    pathlib.Path(__file__).with_name("fast.c")], check=True)
+    folder = make_site(dict(SITE))
+    (folder / "scripts/main.lua").write_text(f"""
+        if io.open "{folder}/scripts/stuck" then require("lunette.task").sleep(1e6) end
+        """ + MAIN)
+    server = Server(folder, ("--workers", "1"), env={"LD_PRELOAD": str(library)})
+    try:
+        [worker] = server.workers()
+        (folder / "scripts/stuck").write_text("")
+        os.kill(worker, signal.SIGKILL)
+        server.wait_for("is ended: it was not ready within 90 s")
+        (folder / "scripts/stuck").unlink()
+        assert one(server).body == b"one"
+    finally:
+        server.stop()

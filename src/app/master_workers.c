@@ -1,0 +1,338 @@
+// The master's workers: they are started, heard and replaced here. See master.c for what the states mean.
+#include "app/channel.h"
+#include "app/figures.h"
+#include "app/master_inside.h"
+#include "app/worker.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    PAUSE_FIRST = 100,
+    PAUSE_MOST = 5000,
+    READY_MS = 90 * 1000, // that a worker in place of another one has for its start
+    WORDS = 16,           // of one worker in a turn: others are to be heard as well
+};
+
+static void close_others(const struct told *t, const struct told *mine)
+{
+    if (t->scripts >= 0 && t->scripts != mine->scripts)
+        close(t->scripts);
+    if (t->settings >= 0 && t->settings != mine->settings)
+        close(t->settings);
+}
+
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            close(m->slots[i].channel);
+    close(m->signal_fd);
+    if (m->reload.line >= 0)
+        close(m->reload.line);
+    if (m->pid_fd >= 0)
+        close(m->pid_fd);
+    if (m->own_temp.fd >= 0)
+        close(m->own_temp.fd);
+    control_leave(m->control);
+    if (m->control_fd >= 0)
+        close(m->control_fd);
+    if (m->replace.line >= 0)
+        close(m->replace.line);
+    if (m->replace.reaper >= 0)
+        close(m->replace.reaper);
+    if (m->inherited->line >= 0)
+        close(m->inherited->line);
+    if (m->inherited->reaper >= 0)
+        close(m->inherited->reaper);
+    if (m->notify.fd >= 0)
+        close(m->notify.fd);
+    close_others(&m->told, mine);
+    close_others(&m->reload.new, mine);
+    bool checks = mine == &m->reload.new;
+    if (m->reload.report >= 0 && !checks)
+        close(m->reload.report);
+    if (m->watch)
+        close(watch_fd(m->watch));
+    if (m->watch_site)
+        close(watch_fd(m->watch_site));
+    *job = (struct worker_job){
+        .config = m->config,
+        .sockets = m->sockets,
+        .shared = m->shared,
+        .places = (struct places *)&m->places,
+        .figures = m->figures,
+        .owns_socket = m->owns_socket,
+        .cache = m->cache,
+        .temp = m->temp,
+        .channel = -1,
+        .number = mine->number,
+        .scripts = mine->scripts,
+        .settings = mine->settings,
+        .report = checks ? m->reload.report : -1,
+        .saves = m->saves,
+        .stays = m->config->dev && !checks && !(m->state == STARTING && m->inherited->replaces),
+    };
+}
+
+// In the new process: serves, and ends it.
+static _Noreturn void be_worker(struct master *m, unsigned place, pid_t master, int channel)
+{
+    struct worker_job job;
+    master_leave(m, &m->told, &job);
+    job.place = place;
+    job.channel = channel;
+    job.master = master;
+    exit(worker_run(&job));
+}
+
+static const char *describe_end(int status, char dst[static 64])
+{
+    if (WIFSIGNALED(status))
+        snprintf(dst, 64, "was killed by signal %d (SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    else
+        snprintf(dst, 64, "ended with status %d", WEXITSTATUS(status));
+    return dst;
+}
+
+static void pause_slot(struct slot *s, int64_t now)
+{
+    s->pause = s->pause == 0 ? PAUSE_FIRST : s->pause * 2 < PAUSE_MOST ? s->pause * 2 : PAUSE_MOST;
+    s->start_at = now + s->pause;
+}
+
+bool master_tended(enum cache_tended what)
+{
+    if (what == CACHE_EMPTIED)
+        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
+                             "begins empty");
+    return what != CACHE_UNTENDED;
+}
+
+static void start_worker(struct master *m, struct slot *s)
+{
+    char end[64];
+    int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
+    pid_t master = getpid(), pid = -1;
+    log_flush(); // nothing buffered may be written twice
+    fflush(NULL);
+    if (rc == 0 && (pid = fork()) < 0)
+        rc = -errno;
+    if (pid == 0) {
+        close(ends[0]);
+        be_worker(m, (unsigned)(s - m->slots), master, ends[1]);
+    }
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (rc < 0) {
+        if (ends[0] >= 0)
+            close(ends[0]);
+        log_write(LOG_ERROR, "a worker could not be started: %s", strerror(-rc));
+        pause_slot(s, master_now());
+        return;
+    }
+    s->channel = ends[0];
+    s->deaf = s->logs_due = false;
+    if (s->replaces)
+        log_write(LOG_WARN, "worker %d %s%s; started %d", (int)s->replaces,
+                  describe_end(s->status, end), s->held, (int)pid);
+    s->pid = pid;
+    s->ready = s->rests = false;
+    s->since = master_now();
+}
+
+void master_start_due(struct master *m)
+{
+    int64_t now = master_now();
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        struct slot *s = &m->slots[i];
+        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now)
+            start_worker(m, s);
+    }
+}
+
+static int64_t unready_at(const struct master *m, const struct slot *s)
+{
+    return m->state == SERVING && s->pid && !s->ready ? s->since + READY_MS : INT64_MAX;
+}
+
+// Its place would be empty for good, and every reload would wait for it in vain. While the server starts nobody
+// is ended for this: scripts may have much to do the first time.
+void master_end_unready(struct master *m)
+{
+    int64_t now = master_now();
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        struct slot *s = &m->slots[i];
+        if (now < unready_at(m, s))
+            continue;
+        log_write(LOG_ERROR, "worker %d is ended: it was not ready within %d s", (int)s->pid,
+                  READY_MS / 1000);
+        kill(s->pid, SIGKILL);
+        s->since = now; // it was told
+    }
+}
+
+int64_t master_workers_due(const struct master *m)
+{
+    int64_t at = INT64_MAX;
+    for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++) {
+        const struct slot *s = &m->slots[i];
+        int64_t due = s->pid ? unready_at(m, s) : s->start_at;
+        at = due < at ? due : at;
+    }
+    return at;
+}
+
+struct slot *master_slot(struct master *m, pid_t pid)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid == pid)
+            return &m->slots[i];
+    return NULL;
+}
+
+unsigned master_count_workers(const struct master *m)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        n += m->slots[i].pid != 0;
+    return n;
+}
+
+void master_signal_workers(const struct master *m, int signo)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            kill(m->slots[i].pid, signo);
+}
+
+static void on_end(struct master *m, struct slot *s, int status)
+{
+    char end[64];
+    pid_t pid = s->pid;
+    s->pid = 0;
+    s->ends++;
+    close(s->channel);
+    places_reset(&m->places, (unsigned)(s - m->slots)); // they went with it
+    flights_describe(&m->shared->flights[s - m->slots], s->held);
+    flights_reset(&m->shared->flights[s - m->slots]);
+    master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
+    duty_on_end(m, s);
+    if (m->figures)
+        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING);
+    if (m->state >= STOPPING) {
+        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+            log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
+                      describe_end(status, end), s->held);
+        return;
+    }
+    if (m->state == STARTING) {
+        if (!m->shared->told)
+            log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,
+                      describe_end(status, end));
+        m->status = 1;
+        master_end(m);
+        return;
+    }
+    reload_on_worker_end(m);
+    s->replaces = pid;
+    s->status = status;
+    if (s->ready)
+        s->pause = 0, s->start_at = 0;
+    else
+        pause_slot(s, master_now());
+}
+
+bool master_all_ready(const struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (!m->slots[i].pid || !m->slots[i].ready)
+            return false;
+    return true;
+}
+
+// Its Lua is where Lua itself cannot end it: what else it had to do goes with it.
+static void end_lost(const struct master *m, const struct slot *s, const char *words)
+{
+    log_write(LOG_ERROR,
+              "worker %d is ended: its Lua does not come back and has passed timeouts.cpu (%g s): "
+              "%s",
+              (int)s->pid, m->config->timeouts.cpu / 1000.0, words);
+    kill(s->pid, SIGKILL);
+}
+
+static void on_ready(struct master *m, struct slot *s, const struct worker_word *word)
+{
+    m->bare = word->says == WORKER_BARE;
+    s->ready = true;
+    s->since = master_now();
+    s->pause = 0;
+    saves_tell_new(m, s);
+    if (m->state != STARTING || !master_all_ready(m))
+        return;
+    m->state = SERVING;
+    m->shared->starting = false;
+    master_say_start(m, m->bare ? "" : word->text);
+    replace_take_over(m);
+    master_tell_ready(m);
+}
+
+int master_hear(int channel, struct worker_word *word)
+{
+    int rc = channel_hear(channel, word, sizeof *word);
+    word->text[sizeof word->text - 1] = '\0';
+    return rc;
+}
+
+// Who says what cannot be understood is not listened to any more. ended: it is gone, and these are its
+// last words.
+static void hear(struct master *m, struct slot *s, bool ended)
+{
+    struct worker_word word;
+    int rc = 0;
+    for (int i = 0; i < WORDS && !s->deaf && (rc = master_hear(s->channel, &word)) > 0; i++) {
+        if (word.says == WORKER_READY || word.says == WORKER_BARE)
+            on_ready(m, s, &word);
+        else if (word.says == WORKER_RESTS)
+            duty_on_rest(m, s);
+        else if (word.says != WORKER_LOST)
+            reload_on_word(m, s, &word);
+        else if (!ended)
+            end_lost(m, s, word.text);
+    }
+    if (rc == -EPROTO)
+        log_write(LOG_ERROR, "worker %d says what no worker says: it is ended", (int)s->pid);
+    if (rc == -EPROTO && !ended)
+        kill(s->pid, SIGKILL);
+    s->deaf |= rc < 0;
+}
+
+void master_reap(struct master *m)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+        if (pid < 0)
+            continue;
+        struct slot *s = master_slot(m, pid);
+        if (s)
+            hear(m, s, true), on_end(m, s, status);
+        else if (!reload_on_end(m, pid))
+            replace_on_end(m, pid, status);
+    }
+}
+
+void master_hear_all(struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pid)
+            hear(m, &m->slots[i], false);
+    reload_on_checker_word(m);
+}
