@@ -91,9 +91,18 @@ static _Noreturn void execute(const struct master *m, int line, int reaper)
     _exit(1);
 }
 
+// Workers whose master is killed close the server's sockets for all who have them: not while another program
+// may be about to go on with them.
+static void spare_sockets(struct master *m, bool spared)
+{
+    for (unsigned i = 0; i < m->socket_count; i++)
+        m->owns_socket[i] = !spared && !m->socket_shared[i];
+}
+
 static void fail(struct master *m, const char *why)
 {
     struct replace *r = &m->replace;
+    spare_sockets(m, false);
     log_write(LOG_ERROR, "the program was not replaced: %s%s", why,
               m->state <= SERVING ? ". The one that ran before goes on" : "");
     if (r->pid)
@@ -144,6 +153,7 @@ static void begin(struct master *m)
         fail(m, m->inherited->program[0] ? strerror(err) : "its file is not known");
         return;
     }
+    spare_sockets(m, true);
     r->stage = REPLACE_STARTING;
     r->deadline = master_now() + START_MS;
     log_write(LOG_INFO, "replacing the program: %s starts as %d", m->inherited->program, (int)pid);

@@ -14,7 +14,7 @@ from conftest import LUNETTE, Server, eventually
 from running import new_folder, start_fails
 from test_ends import SANITIZED
 from test_faults import NO_LEAKS, tracing
-from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one
+from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one, workers_of
 
 CONFIG = "return { timeouts = { stop = 10 } }"
 
@@ -116,6 +116,26 @@ def test_a_second_one_while_the_first_begins_is_done_after_it(make_site):
         r.pids.append(eventually(lambda: r.pid() not in r.pids and r.pid(), 20))
         assert one(r.server).body == b"one"
         eventually(lambda: not any(alive(pid) for pid in r.pids[:2]), 20)
+    finally:
+        r.stop()
+
+
+def test_a_predecessor_that_is_killed_while_the_new_one_begins_takes_no_socket_along(make_site):
+    site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(1.5)\n" + MAIN}
+    r = Replaced(make_site(site), "--workers", "1")
+    try:
+        old, workers = r.pid(), r.server.workers()
+        os.kill(old, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
+        r.pids.append(new)
+        eventually(lambda: workers_of(new), 20)  # it has the sockets
+        os.kill(old, signal.SIGKILL)
+        r.server.process.wait()
+        eventually(lambda: r.pid() == new, 20)
+        eventually(lambda: not any(alive(pid) for pid in workers), 20)
+        for _ in range(20):
+            assert one(r.server).body == b"one"
     finally:
         r.stop()
 

@@ -51,19 +51,21 @@ static void a_predecessor_hands_over(void **state)
     const char *why;
     char sockets[600] = "", handover[200];
     int a = listening(&one), b = listening(&other), c = listening(&(struct addr){.len = 0});
-    int file = open("/dev/null", O_RDWR), line = open("/dev/null", O_RDWR);
+    int file = open("/dev/null", O_RDWR), line = dup(file), reaper = dup(file);
     char text[ADDR_TEXT_MAX];
     assert_true(inherit_note(sockets, sizeof sockets, a, true, addr_format(&one, text)));
     assert_true(inherit_note(sockets, sizeof sockets, b, false, "127.0.0.1:0"));
     assert_true(inherit_note(sockets, sizeof sockets, c, false, "127.0.0.1:1"));
     assert_false(inherit_note(sockets, 60, c, false, "127.0.0.1:1"));
     setenv("LUNETTE_SOCKETS", sockets, 1);
-    snprintf(handover, sizeof handover, "first=128 inode=99 line=%d pid_file=%d cache=9999 other=3",
-             line, file);
+    snprintf(handover, sizeof handover,
+             "first=128 inode=99 line=%d pid_file=%d cache=9999 other=3 reaper=%d", line, file,
+             reaper);
     setenv("LUNETTE_HANDOVER", handover, 1);
     inherit_read(&in, arguments);
     assert_true(!getenv("LUNETTE_SOCKETS") && !getenv("LUNETTE_HANDOVER"));
     assert_true(in.replaces && in.n == 3 && in.line == line && in.pid_file == file);
+    assert_true(in.reaper == reaper && fcntl(reaper, F_GETFD) & FD_CLOEXEC);
     assert_true(in.cache < 0 && in.control < 0 && in.cache_first == 128 && in.control_inode == 99);
     assert_true(fcntl(a, F_GETFD) & FD_CLOEXEC && fcntl(file, F_GETFD) & FD_CLOEXEC);
     const struct inherited_socket *s = inherit_find(&in, &one);
@@ -74,9 +76,10 @@ static void a_predecessor_hands_over(void **state)
     assert_true(s && s->fd == b && !s->shared);
     inherit_close_rest(&in);
     assert_true(is_open(a) && is_open(b) && !is_open(c) && !is_open(file) && is_open(line));
+    assert_true(is_open(reaper));
     assert_int_equal(inherit_take(&in.line), line);
     assert_int_equal(in.line, -1);
-    close(a), close(b), close(line);
+    close(a), close(b), close(line), close(reaper);
 }
 
 static void nonsense_is_left_out(void **state)
