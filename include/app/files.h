@@ -26,7 +26,8 @@ int files_open_pid(const char *path, pid_t *holder);
 int files_take_pid(int fd);
 // We stop: the next server may have it.
 void files_free_pid(int fd);
-// Removes it, or where the rights for that are gone empties it; not when it is another server's by now.
+// Removes it, or where the rights for that are gone empties it; neither when it is another server's by now, nor
+// another file that is at the path.
 void files_close_pid(const char *path, int fd);
 
 // A unix socket that we have just bound: notes which file it is, and gives it to owner (NULL: it is

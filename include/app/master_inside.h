@@ -130,8 +130,7 @@ struct master {
 int64_t master_now(void); // milliseconds
 
 // master_workers.c
-void master_start_due(
-    struct master *m); // in each place that has no worker and has waited long enough
+void master_start_due(struct master *m);   // in places without a worker that have waited
 void master_end_unready(struct master *m); // those that do not get so far in a server that serves
 int64_t master_workers_due(const struct master *m); // INT64_MAX: nothing is
 void master_hear_all(struct master *m);             // what they have said

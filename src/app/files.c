@@ -176,7 +176,7 @@ void files_remove_socket(const char *path, const struct file_id *id)
         unlink(path);
 }
 
-// A lock of another's of this kind, or of a stronger one, is in the way.
+// Whether a lock of somebody else is in the way of one of this kind.
 static bool is_locked(int fd, short against)
 {
     struct flock l = {.l_type = against, .l_whence = SEEK_SET};
@@ -267,8 +267,9 @@ void files_free_pid(int fd)
 // stopped says its own process id.
 void files_close_pid(const char *path, int fd)
 {
-    bool ours = lock_pid(fd) == 0 && read_pid(fd) == getpid() && is_at(path, fd);
-    if (ours && unlink(path) != 0 && ftruncate(fd, 0) != 0)
+    bool ours = lock_pid(fd) == 0 && read_pid(fd) == getpid();
+    bool gone = ours && is_at(path, fd) && unlink(path) == 0;
+    if (ours && !gone && ftruncate(fd, 0) != 0)
         fprintf(stderr, "lunette: %s could not be removed\n", path);
     close(fd);
 }

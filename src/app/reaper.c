@@ -31,6 +31,7 @@ struct reaper {
     struct known now, before; // before: it may finish its requests still
     int status;               // of the last one that ended
     bool told;                // to stop
+    int owed;                 // a signal to stop that nobody was there for, between two masters; 0
 };
 
 int reaper_open(int ends[static 2])
@@ -57,15 +58,6 @@ static void forget(struct known *k)
     *k = (struct known){0, -1};
 }
 
-static void follow(struct reaper *r, pid_t pid)
-{
-    if (pid <= 1 || pid == r->now.pid)
-        return;
-    forget(&r->before);
-    r->before = r->now;
-    r->now = (struct known){pid, pidfd_open(pid, 0)};
-}
-
 // False: it has ended.
 static bool give(const struct known *k, int signo)
 {
@@ -74,15 +66,30 @@ static bool give(const struct known *k, int signo)
     return (k->fd >= 0 ? pidfd_send_signal(k->fd, signo, NULL, 0) : kill(k->pid, signo)) == 0;
 }
 
+static void follow(struct reaper *r, pid_t pid)
+{
+    if (pid <= 1 || pid == r->now.pid)
+        return;
+    forget(&r->before);
+    r->before = r->now;
+    r->now = (struct known){pid, pidfd_open(pid, 0)};
+    if (r->owed)
+        give(&r->now, r->owed);
+    r->owed = 0;
+}
+
 // Asked a second time to stop, the one before is not to finish what it has, either.
 static void pass_on(struct reaper *r, int signo)
 {
     bool ends = signo == SIGTERM || signo == SIGINT;
-    if (!give(&r->now, signo))
-        give(&r->before, signo);
-    else if (signo == SIGQUIT || (ends && r->told))
+    bool given = give(&r->now, signo);
+    if (given && (signo == SIGQUIT || (ends && r->told)))
         give(&r->before, SIGQUIT);
+    else if (!given)
+        given = give(&r->before, signo);
     r->told |= ends;
+    if (!given && (ends || signo == SIGQUIT))
+        r->owed = signo;
 }
 
 // The end of a child: of a master, or of one that has lost its parent.

@@ -339,6 +339,26 @@ def test_process_1_ends_with_the_status_of_one_that_the_one_before_survives(cont
 
 
 @contained
+def test_process_1_told_to_stop_between_two_masters_stops_the_next(contain):
+    """The second is killed while the third begins."""
+    c = contain()
+    c.replace()
+    eventually(c.is_alone, 30)
+    main = c.server.folder / "scripts/main.lua"
+    main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
+    second = c.master()
+    c.signal("USR2")
+    third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
+                                workers_of(pid)], 20)[0]
+    os.kill(second, signal.SIGKILL)
+    eventually(lambda: not alive(second))
+    eventually(lambda: stat_of(third)[1] == c.first)
+    c.signal("TERM")
+    assert c.end() == 0
+    assert not alive(third)
+
+
+@contained
 def test_process_1_takes_the_ends_of_orphans(contain):
     """Of the scripts of a master that has ended."""
     c = contain({"scripts/main.lua": MAIN + """
@@ -438,7 +458,8 @@ def test_a_lock_of_the_folder_for_bodies_does_not_hold_up_a_start(launch, make_s
     folder = made.rename(made.with_name(f"locked{os.getpid()}"))  # like no other site's
     (folder / "data").chmod(0o555)
     server = launch(folder, "--workers", "1")
-    [bodies] = pathlib.Path("/tmp").glob(f"lunette-*/{folder.name}-*/bodies")
+    uid = os.stat(f"/proc/{server.workers()[0]}").st_uid
+    [bodies] = pathlib.Path(f"/tmp/lunette-{uid}").glob(f"{folder.name}-*/bodies")
     server.process.kill()
     server.process.wait()
     lock = os.open(bodies, os.O_RDONLY)
