@@ -73,6 +73,7 @@ struct slot {
     bool ready;
     uint32_t pause;          // before the next start after one that was never ready
     int64_t start_at;        // when pid is 0
+    bool ended_soon;         // the one before did, after it was ready
     pid_t replaces;          // the dead one, for the log; 0 at first
     int status;              // its end
     char held[FLIGHTS_TEXT]; // what it had under way

@@ -6,7 +6,8 @@
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
 //
 // STARTING: the end of a worker ends the start, since the next one would end the same way. SERVING:
-// a worker that ended is replaced, at once if it had been ready, else after a pause that doubles.
+// a worker that ended is replaced, at once if it had been ready (100 ms later where many end
+// soon), else after a pause that doubles.
 // HUP begins a reload (reload.c). STOPPING: the workers finish what they have. ENDING: they are told to
 // stop now, and killed a second later. The master ends when no worker is left.
 #include "app/master.h"

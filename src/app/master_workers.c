@@ -16,6 +16,7 @@
 enum {
     PAUSE_FIRST = 100,
     PAUSE_MOST = 5000,
+    SOON_MS = 1000,       // a worker that ends so soon after it was ready may be one of many
     READY_MS = 90 * 1000, // that a worker in place of another one has for its start
     WORDS = 16,           // of one worker in a turn: others are to be heard as well
 };
@@ -106,6 +107,17 @@ static void pause_slot(struct slot *s, int64_t now)
 {
     s->pause = s->pause == 0 ? PAUSE_FIRST : s->pause * 2 < PAUSE_MOST ? s->pause * 2 : PAUSE_MOST;
     s->start_at = now + s->pause;
+}
+
+// One that was ready is replaced at once. Those that end soon after, one behind another, would keep a processor
+// and the log busy for as long as the server runs; a longer pause than the first would help
+// whoever ends them by what they ask for.
+static void start_again(struct slot *s, int64_t now)
+{
+    bool soon = now - s->since < SOON_MS;
+    s->start_at = soon && s->ended_soon ? now + PAUSE_FIRST : 0;
+    s->ended_soon = soon;
+    s->pause = 0;
 }
 
 bool master_tended(enum cache_tended what)
@@ -245,7 +257,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     s->replaces = pid;
     s->status = status;
     if (s->ready)
-        s->pause = 0, s->start_at = 0;
+        start_again(s, master_now());
     else
         pause_slot(s, master_now());
 }

@@ -502,3 +502,35 @@ def test_a_worker_that_is_never_ready_is_replaced(make_site):
         assert one(server).body == b"one"
     finally:
         server.stop()
+
+
+def test_workers_that_end_soon_one_behind_another_do_not_keep_the_machine_busy(make_site):
+    """Each ends of a task of its scripts just after it is ready."""
+    folder = make_site({**SITE, "scripts/config.lua": "return { sandbox = false }"})
+    (folder / "scripts/main.lua").write_text(f"""
+        if io.open "{folder}/scripts/crash" then
+          os.execute "P=$PPID; (sleep 0.05; kill -9 $P) >&- 2>&- &"
+        end
+        """ + MAIN)
+    server = Server(folder, ("--workers", "1"))
+    try:
+        (folder / "scripts/crash").write_text("")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        ends = eventually(lambda: (t := restarts(server)) and len(t) >= 12 and t, 60)
+        assert (ends[11] - ends[1]) % 86400 >= 0.95 + 10 * 0.05
+        (folder / "scripts/crash").unlink()
+        eventually(lambda: serves(server))
+    finally:
+        server.stop()
+
+
+def serves(server):
+    with contextlib.suppress(AssertionError, OSError):  # of a worker that is killed still
+        return one(server).body == b"one"
+    return False
+
+
+def restarts(server):
+    """When, in seconds of the day, workers were started in place of others."""
+    found = re.findall(r"T(\d\d):(\d\d):([\d.]+)Z .* was killed by .*; started \d+", server.errors())
+    return [int(h) * 3600 + int(m) * 60 + float(s) for h, m, s in found]
