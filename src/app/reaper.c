@@ -30,8 +30,7 @@ struct reaper {
     int line, signals;
     struct known now, before; // before: it may finish its requests still
     int status;               // of the last one that ended
-    bool told;                // to stop
-    int owed;                 // a signal to stop that nobody was there for, between two masters; 0
+    int told;                 // the last signal to stop; 0: none
 };
 
 int reaper_open(int ends[static 2])
@@ -58,7 +57,7 @@ static void forget(struct known *k)
     *k = (struct known){0, -1};
 }
 
-// False: it has ended.
+// False: it has ended. Given to one that is just ending, a signal is lost: see follow and on_end.
 static bool give(const struct known *k, int signo)
 {
     if (!k->pid)
@@ -66,52 +65,32 @@ static bool give(const struct known *k, int signo)
     return (k->fd >= 0 ? pidfd_send_signal(k->fd, signo, NULL, 0) : kill(k->pid, signo)) == 0;
 }
 
+// A master that was alive until then has passed on what it was told, or does so.
 static void follow(struct reaper *r, pid_t pid)
 {
+    bool alone = !r->now.pid;
     if (pid <= 1 || pid == r->now.pid)
         return;
     forget(&r->before);
     r->before = r->now;
     r->now = (struct known){pid, pidfd_open(pid, 0)};
-    if (r->owed)
-        give(&r->now, r->owed);
-    r->owed = 0;
+    if (alone && r->told)
+        give(&r->now, r->told);
 }
 
 // Asked a second time to stop, the one before is not to finish what it has, either.
 static void pass_on(struct reaper *r, int signo)
 {
-    bool ends = signo == SIGTERM || signo == SIGINT;
-    bool given = give(&r->now, signo);
-    if (given && (signo == SIGQUIT || (ends && r->told)))
+    bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
+    if (!give(&r->now, signo))
+        give(&r->before, signo);
+    else if (signo == SIGQUIT || (ends && r->told))
         give(&r->before, SIGQUIT);
-    else if (!given)
-        given = give(&r->before, signo);
-    r->told |= ends;
-    if (!given && (ends || signo == SIGQUIT))
-        r->owed = signo;
+    if (ends)
+        r->told = signo;
 }
 
-// The end of a child: of a master, or of one that has lost its parent.
-static void on_end(struct reaper *r, pid_t pid, int status)
-{
-    struct known *k = pid == r->now.pid ? &r->now : pid == r->before.pid ? &r->before : NULL;
-    if (!k)
-        return;
-    r->status = reaper_status(status);
-    forget(k);
-}
-
-static void reap(struct reaper *r)
-{
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR))
-        if (pid > 0)
-            on_end(r, pid, status);
-}
-
-// Words first, so that a signal finds the master that serves. False: no master has the line.
+// False: no master has the line.
 static bool hear(struct reaper *r)
 {
     char word[WORD_MAX];
@@ -121,6 +100,29 @@ static bool hear(struct reaper *r)
         follow(r, (pid_t)strtol(word, NULL, 10));
     }
     return n < 0;
+}
+
+// The end of a child: of a master, whose successor has said its word by then, or of one that has lost its
+// parent. A master that was killed has passed nothing on.
+static void on_end(struct reaper *r, pid_t pid, int status)
+{
+    hear(r);
+    struct known *k = pid == r->now.pid ? &r->now : pid == r->before.pid ? &r->before : NULL;
+    if (!k)
+        return;
+    r->status = reaper_status(status);
+    forget(k);
+    if (k == &r->before && WIFSIGNALED(status) && r->told)
+        give(&r->now, r->told);
+}
+
+static void reap(struct reaper *r)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR))
+        if (pid > 0)
+            on_end(r, pid, status);
 }
 
 static void on_signals(struct reaper *r)
@@ -165,10 +167,10 @@ int reaper_run(int line, pid_t master, int status)
     r.signals = signals_open(&set);
     follow(&r, master);
     struct pollfd p[] = {{.fd = r.line, .events = POLLIN}, {.fd = r.signals, .events = POLLIN}};
-    reap(&r); // who has ended meanwhile
-    while (hear(&r)) {
-        on_signals(&r);
+    reap(&r);          // who has ended meanwhile
+    while (hear(&r)) { // first, so that a signal finds the master that serves
         reap(&r);
+        on_signals(&r);
         poll(p, 2, -1);
     }
     wait_for_last(&r);
