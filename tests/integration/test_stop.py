@@ -25,6 +25,9 @@ SITE = {
             for i = 1, 8 do write(tostring(i)) task.sleep(0.05) end
           end)
         end)
+        app.get("/begun", function()
+          return app.stream(function(write) write "12345" task.sleep(60) end)
+        end)
         """,
 }
 LARGE = {"site/large.bin": b"x" * 20_000_000}
@@ -154,6 +157,33 @@ def test_what_takes_longer_than_the_stop_is_cut(serve):
         assert ended(server) == 0
         assert 0.2 < time.monotonic() - started < 10
     assert "timeouts.stop" in server.errors()
+
+
+CUT = [signal.SIGTERM], [signal.SIGQUIT], [signal.SIGTERM, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("signals", CUT)
+def test_requests_that_a_stop_cuts_are_in_the_access_log(serve, signals):
+    """With the status that their answer had begun with, else 503; what was idle is none."""
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.5 } }"})
+    with server.wire() as idle, server.wire() as sleeper, server.wire() as reader, \
+            server.wire() as half, server.wire() as upload:
+        idle.get("/hello").answer()
+        sleeper.get("/sleep/60000", "User-Agent: s")
+        reader.get("/begun").begin()
+        half.send("GET /half HTTP/1.1\r\nHo").assert_silent()
+        upload.send(post("/echo", "all of the body")[:-5]).assert_silent()
+        server.process.send_signal(signals[0])
+        eventually(lambda: refused(server))
+        for signo in signals[1:]:
+            server.process.send_signal(signo)
+        assert ended(server) == 0
+    lines = [line.split("] ")[1] for line in server.accesses().splitlines()]
+    assert sorted(lines) == ['"GET /begun HTTP/1.1" 200 5 "-" "-"',
+                             '"GET /half HTTP/1.1" 503 0 "-" "-"',
+                             '"GET /hello HTTP/1.1" 200 5 "-" "-"',
+                             '"GET /sleep/60000 HTTP/1.1" 503 0 "-" "s"',
+                             '"POST /echo HTTP/1.1" 503 0 "-" "-"']
 
 
 @pytest.mark.parametrize("how", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT],
