@@ -163,6 +163,7 @@ static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
     int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
+    rooms_on_start(m, s);
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -269,8 +270,9 @@ static void on_end(struct master *m, struct slot *s, int status)
     flights_reset(&m->shared->flights[s - m->slots]);
     master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     duty_on_end(m, s);
+    bool left = rooms_on_end(m, s, pid, status);
     if (m->figures)
-        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING);
+        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING && !left);
     if (m->state >= STOPPING) {
         if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
             log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
@@ -286,7 +288,7 @@ static void on_end(struct master *m, struct slot *s, int status)
         return;
     }
     reload_on_worker_end(m);
-    s->replaces = pid;
+    s->replaces = left ? 0 : pid;
     s->status = status;
     if (s->ready)
         s->pause = 0, s->start_at = 0;
@@ -496,6 +498,8 @@ static int next_due(const struct master *m)
         at = replace_due(m);
     if (duty_due(m) < at)
         at = duty_due(m);
+    if (rooms_due(m) < at)
+        at = rooms_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->logs_due < at)
@@ -540,6 +544,7 @@ static void turn(struct master *m)
     start_due(m);
     give_due_logs(m);
     reload_on_saved(m);
+    rooms_on_turn(m);
     reload_on_turn(m);
     replace_on_turn(m);
     duty_on_turn(m);
@@ -556,6 +561,7 @@ static void give_back(struct master *m)
     if (m->signal_fd >= 0)
         close(m->signal_fd);
     reload_give_back(m);
+    rooms_fini(m);
     cache_free(m->cache);
     places_fini(
         &m->places); // the figures, whose sizes workers could have written, go with the process

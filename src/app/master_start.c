@@ -295,6 +295,7 @@ bool master_start(struct master *m)
     inherit_close_rest(m->inherited); // before a worker could have it, too
     raise_descriptors(m->config);
     warn_of_identity(m->config, m->inherited);
+    rooms_init(m);
     return true;
 }
 
