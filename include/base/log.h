@@ -3,8 +3,8 @@
 // Any thread may write to the error log; all else is the loop's thread's.
 //
 // One log is open for each process (descriptors are inherited by workers). Records are single
-// lines whatever they contain: control bytes are written as \xNN, so that nothing a client sends
-// can forge a line. Access lines are kept in a buffer and written by log_flush(), once in a loop
+// lines whatever they contain: control bytes, and what is not UTF-8, are written as \xNN, so that
+// nothing a client sends can forge a line. A record has 64 KiB at most; what is cut ends in an ellipsis. Access lines are kept in a buffer and written by log_flush(), once in a loop
 // turn and at exit; a process that is killed loses what its last turn has left there.
 //
 // No log blocks the process, whoever reads it. A file takes what it is given. Where nobody empties
@@ -52,6 +52,8 @@ void log_adopt(int error_fd, int access_fd);
 // One record to the error log: "2026-11-22T21:04:27.123Z warn [1234] text". Written at once. Line
 // feeds inside the text (tracebacks) begin continuation lines that are indented by a tab.
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// The same for text that others have made, of which a zero byte is not the end.
+void log_text(enum log_level level, struct str text);
 // The same with the id of the request that it is about: "… warn [1234] [id] text". An id without
 // bytes is none.
 void log_about(struct str id, enum log_level level, const char *format, ...)

@@ -274,7 +274,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     if (m->figures)
         figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING && !left);
     if (m->state >= STOPPING) {
-        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGKILL || *s->held)) // what no log has
             log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
                       describe_end(status, end), s->held);
         return;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "base/log_sink.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,31 +205,50 @@ int log_level_parse(struct str name)
 }
 
 // U+0080 to U+009F, which terminals take for control characters, too.
-static bool is_upper_control(const char *text)
+static bool is_upper_control(struct str s)
 {
-    return (unsigned char)text[0] == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80;
+    return (unsigned char)s.p[0] == 0xc2 && ((unsigned char)s.p[1] & 0xe0) == 0x80;
 }
 
-// Line feeds become continuation lines, other control bytes \xNN. Returns the length in dst.
-static size_t one_record(char *dst, size_t cap, const char *text)
+// How many bytes at the front of s may stand in a record as they are; 0: the first may not. What is not
+// UTF-8 may not: a terminal may take it for something else, and journald for no text at all.
+static size_t plain_bytes(struct str s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    if (c < 0x80)
+        return (c >= 0x20 && c != 0x7f) || c == '\t';
+    int step = utf8_step(s.p, s.n);
+    return step < 0 || is_upper_control(s) ? 0 : (size_t)step;
+}
+
+static size_t put_hex(char *dst, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t n = 0;
-    for (; *text && n + 6 < cap; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '\n') {
-            if (text[1]) {
-                dst[n++] = '\n';
-                dst[n++] = '\t';
-            }
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f || is_upper_control(text)) {
-            dst[n++] = '\\';
-            dst[n++] = 'x';
-            dst[n++] = hex[c >> 4];
-            dst[n++] = hex[c & 15];
-        } else {
-            dst[n++] = (char)c;
+    memcpy(dst, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
+    return 4;
+}
+
+// Line feeds become continuation lines, other control bytes \xNN; what is cut ends in an ellipsis.
+// Returns the length in dst.
+static size_t one_record(char *dst, size_t cap, struct str text)
+{
+    size_t n = 0, step;
+    for (size_t i = 0; i < text.n; i += step) {
+        struct str rest = str_of(text.p + i, text.n - i);
+        if (n + 8 > cap) {
+            memcpy(dst + n, "\xE2\x80\xA6", 3);
+            return n + 3;
         }
+        step = plain_bytes(rest);
+        memcpy(dst + n, rest.p, step);
+        n += step;
+        if (step)
+            continue;
+        step = 1;
+        if (*rest.p != '\n')
+            n += put_hex(dst + n, (unsigned char)*rest.p);
+        else if (rest.n > 1)
+            n += (size_t)(stpcpy(dst + n, "\n\t") - (dst + n));
     }
     return n;
 }
@@ -306,7 +326,7 @@ void log_say(struct str lines)
     pthread_mutex_unlock(&the_log.lock);
 }
 
-static void put_text(struct str id, enum log_level level, const char *text, char *line, size_t room)
+static void put_text(struct str id, enum log_level level, struct str text, char *line, size_t room)
 {
     size_t used = put_front(line, room, level, id);
     used += one_record(line + used, room - used - 1, text);
@@ -315,27 +335,35 @@ static void put_text(struct str id, enum log_level level, const char *text, char
 }
 
 // Without memory, which is what the record may be about: what there is room for here.
-static void write_short(struct str id, enum log_level level, const char *format, va_list args)
+static void write_short(struct str id, enum log_level level, struct str text)
 {
-    char text[SHORT_MAX], line[2 * SHORT_MAX];
-    if (vsnprintf(text, sizeof text, format, args) >= 0)
-        put_text(id, level, text, line, sizeof line);
+    char line[2 * SHORT_MAX];
+    put_text(id, level, text, line, sizeof line);
+}
+
+static void write_text(struct str id, enum log_level level, struct str text)
+{
+    char *line = malloc(RECORD_MAX);
+    if (line)
+        put_text(id, level, text, line, RECORD_MAX);
+    else
+        write_short(id, level, text);
+    free(line);
 }
 
 static void write_record(struct str id, enum log_level level, const char *format, va_list args)
 {
     va_list again;
-    char *text = NULL;
+    char *text = NULL, brief[SHORT_MAX];
     va_copy(again, args);
-    char *line = vasprintf(&text, format, args) < 0 ? NULL : malloc(RECORD_MAX);
-    if (line) {
-        put_text(id, level, text, line, RECORD_MAX);
+    int n = vasprintf(&text, format, args);
+    if (n >= 0) {
+        write_text(id, level, str_of(text, (size_t)n));
         free(text);
-    } else {
-        write_short(id, level, format, again);
+    } else if ((n = vsnprintf(brief, sizeof brief, format, again)) >= 0) {
+        write_short(id, level, str_z(brief));
     }
     va_end(again);
-    free(line);
 }
 
 // Whether this is the thread whose records are about the request that runs.
@@ -347,14 +375,25 @@ static bool asks_for_id(void)
     return asks;
 }
 
+static struct str running_id(void)
+{
+    return asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR("");
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
     va_list args;
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    write_record(asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    write_record(running_id(), level, format, args);
     va_end(args);
+}
+
+void log_text(enum log_level level, struct str text)
+{
+    if (log_enabled(level))
+        write_text(running_id(), level, text);
 }
 
 void log_about(struct str id, enum log_level level, const char *format, ...)

@@ -1,5 +1,6 @@
 """Ends: of the server by TERM, INT and QUIT, and of a worker that dies."""
 import os
+import re
 import signal
 import socket
 import threading
@@ -198,6 +199,19 @@ def test_quit_and_a_second_term_end_at_once(serve, how):
             eventually(lambda: refused(server))
         assert ended(server, seconds=8) == 0
         w.assert_end()
+
+
+def test_the_requests_of_a_worker_that_has_to_be_killed_are_in_the_error_log(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.3 } }"},
+                   "--workers", "1")
+    with server.wire() as w:
+        w.get("/sleep/60000").assert_silent()
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        assert ended(server) == 0
+    assert re.search(rf"error \[\d+\] worker {worker} was killed by signal 9 \(SIGKILL\) while it "
+                     r"stopped, with 1 request under way: GET /sleep/60000", server.errors())
 
 
 def test_nothing_is_left_behind(serve):

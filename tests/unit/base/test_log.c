@@ -99,8 +99,22 @@ static void no_line_can_be_forged(void **state)
     open_logs("off", LOG_INFO);
     log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f \xc2\x9b[0m \xc2\xa9\n");
     read_back(error_path);
-    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\x9b[0m \xc2\xa9\n"));
+    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\\x9b[0m \xc2\xa9\n"));
     assert_null(strstr(text, "\n\n"));
+}
+
+// Of others' making: a zero byte hides nothing, and what is no UTF-8 is no byte of its own.
+static void any_bytes_make_one_record(void **state)
+{
+    (void)state;
+    static const char bytes[] = "a\0b \x9b[2J \xff \xe2\x82 \xe2\x82\xac \xed\xa0\x80\nc";
+    open_logs("off", LOG_INFO);
+    log_text(LOG_DEBUG, STR("below the level"));
+    log_text(LOG_INFO, str_of(bytes, sizeof bytes - 1));
+    read_back(error_path);
+    assert_null(strstr(text, "below"));
+    assert_non_null(
+        strstr(text, "] a\\x00b \\x9b[2J \\xff \\xe2\\x82 \xe2\x82\xac \\xed\\xa0\\x80\n\tc\n"));
 }
 
 static void long_records_are_cut(void **state)
@@ -115,6 +129,7 @@ static void long_records_are_cut(void **state)
     size_t n = read_back(error_path);
     assert_true(n > 60 * 1024 && n <= 64 * 1024);
     assert_int_equal(text[n - 1], '\n');
+    assert_memory_equal(text + n - 4, "\xe2\x80\xa6", 3);
 }
 
 static void access_lines_wait_for_the_flush(void **state)
@@ -536,6 +551,7 @@ int main(void)
         TEST(a_record_has_its_form),
         TEST(levels_are_obeyed),
         TEST(no_line_can_be_forged),
+        TEST(any_bytes_make_one_record),
         TEST(long_records_are_cut),
 #ifndef __SANITIZE_ADDRESS__
         TEST(a_record_needs_no_memory),
