@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from conftest import eventually
 from test_log_files import give
 from test_replace import Hammer
 from test_sandbox import needs_landlock
@@ -42,10 +41,11 @@ def site(loads=""):
 
 
 def made_anew(folder):
-    """The server has made it, and owns it."""
+    """With the same owner."""
+    before = folder.stat()
     shutil.rmtree(folder)
     folder.mkdir()
-    give(folder)
+    os.chown(folder, before.st_uid, before.st_gid)
 
 
 def hup(server, number):
@@ -87,6 +87,16 @@ def test_data_that_was_made_anew_is_written_after_a_reload(serve, workers):
     assert " warn [" not in server.errors()
     hup(server, 2)
     assert server.workers() == after and server.errors().count("is another") == 1
+
+
+def test_with_dev_as_well(serve):
+    """Where what is saved is reloaded by itself."""
+    server = serve(site(), "--dev")
+    before = server.workers()
+    made_anew(server.folder / "data")
+    (server.folder / "scripts/part.lua").write_text("return 1")
+    server.wait_for(r"reloaded \(1\)", 40)
+    assert not set(server.workers()) & set(before) and keep(server, "a") == 200
 
 
 def test_scripts_that_open_data_when_they_load_are_reloaded(serve):
