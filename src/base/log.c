@@ -4,8 +4,8 @@
 // changes. The access log, and everything else that changes, is the loop's thread's alone.
 #include "base/log.h"
 
+#include "base/log_record.h"
 #include "base/log_sink.h"
-#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,8 +49,6 @@ static struct {
     .access = {.fd = -1},
     .level = LOG_INFO,
 };
-
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 // A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.
 int log_open_file(const char *path)
@@ -196,79 +194,6 @@ bool log_enabled(enum log_level level)
     return (int)level >= the_log.level && the_log.error_open;
 }
 
-int log_level_parse(struct str name)
-{
-    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
-        if (str_eq(name, str_z(level_names[i])))
-            return i;
-    return -1;
-}
-
-// U+0080 to U+009F, which terminals take for control characters, too.
-static bool is_upper_control(struct str s)
-{
-    return (unsigned char)s.p[0] == 0xc2 && ((unsigned char)s.p[1] & 0xe0) == 0x80;
-}
-
-// How many bytes at the front of s may stand in a record as they are; 0: the first may not. What is not
-// UTF-8 may not: a terminal may take it for something else, and journald for no text at all.
-static size_t plain_bytes(struct str s)
-{
-    unsigned char c = (unsigned char)s.p[0];
-    if (c < 0x80)
-        return (c >= 0x20 && c != 0x7f) || c == '\t';
-    int step = utf8_step(s.p, s.n);
-    return step < 0 || is_upper_control(s) ? 0 : (size_t)step;
-}
-
-static size_t put_hex(char *dst, unsigned char c)
-{
-    static const char hex[] = "0123456789abcdef";
-    memcpy(dst, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
-    return 4;
-}
-
-// Line feeds become continuation lines, other control bytes \xNN; what is cut ends in an ellipsis.
-// Returns the length in dst.
-static size_t one_record(char *dst, size_t cap, struct str text)
-{
-    size_t n = 0, step;
-    for (size_t i = 0; i < text.n; i += step) {
-        struct str rest = str_of(text.p + i, text.n - i);
-        if (n + 8 > cap) {
-            memcpy(dst + n, "\xE2\x80\xA6", 3);
-            return n + 3;
-        }
-        step = plain_bytes(rest);
-        memcpy(dst + n, rest.p, step);
-        n += step;
-        if (step)
-            continue;
-        step = 1;
-        if (*rest.p != '\n')
-            n += put_hex(dst + n, (unsigned char)*rest.p);
-        else if (rest.n > 1)
-            n += (size_t)(stpcpy(dst + n, "\n\t") - (dst + n));
-    }
-    return n;
-}
-
-// "2026-11-22T21:04:27.123Z warn [1234] [id] "
-static size_t put_front(char *line, size_t room, enum log_level level, struct str id)
-{
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t used = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, room - used, ".%03dZ %s [%d] ",
-                             (int)(now.tv_nsec / 1000000), level_names[level], (int)getpid());
-    if (id.n)
-        used += (size_t)snprintf(line + used, room - used, "[%.*s] ",
-                                 (int)(id.n < 256 ? id.n : 256), id.p);
-    return used;
-}
-
 static bool put_line(const char *line, size_t n, int ms)
 {
     size_t done = 0;
@@ -283,7 +208,7 @@ static bool put_line(const char *line, size_t n, int ms)
 static void tell_losses(int ms)
 {
     char line[256];
-    size_t n = put_front(line, sizeof line, LOG_WARN, STR(""));
+    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
     n += (size_t)snprintf(line + n, sizeof line - n,
                           "%llu records of this log were lost: it took no more\n",
                           (unsigned long long)the_log.error_losses);
@@ -328,9 +253,7 @@ void log_say(struct str lines)
 
 static void put_text(struct str id, enum log_level level, struct str text, char *line, size_t room)
 {
-    size_t used = put_front(line, room, level, id);
-    used += one_record(line + used, room - used - 1, text);
-    line[used++] = '\n';
+    size_t used = log_record_make(line, room, level, id, text);
     put_record(line, used, true);
 }
 
@@ -430,7 +353,7 @@ static void tell_access_losses(void)
         the_log.access_losses = 0;
         return;
     }
-    size_t n = put_front(line, sizeof line, LOG_WARN, STR(""));
+    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
     n += (size_t)snprintf(line + n, sizeof line - n,
                           "%llu access lines were lost: the log took no more\n",
                           (unsigned long long)the_log.access_losses);
@@ -505,21 +428,4 @@ void log_access(struct str line)
     memcpy(the_log.lines + the_log.used, line.p, line.n);
     the_log.lines[the_log.used + line.n] = '\n';
     the_log.used += line.n + 1;
-}
-
-size_t log_escape(char *dst, size_t used, size_t cap, struct str s)
-{
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n && used + 4 <= cap; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            dst[used++] = (char)c;
-            continue;
-        }
-        dst[used++] = '\\';
-        dst[used++] = 'x';
-        dst[used++] = hex[c >> 4];
-        dst[used++] = hex[c & 15];
-    }
-    return used;
 }

@@ -403,10 +403,15 @@ class Stuck:
         target = b"GET /say?what=" + b"x" * 900 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
 
         def one():
-            with socket.create_connection(("127.0.0.1", self.port), 20) as s:
-                for _ in range(count):
-                    s.sendall(target)
-                    assert b" 204 " in s.recv(4096)
+            left = count
+            while left:  # on another connection, where an answer says that it is the last
+                with socket.create_connection(("127.0.0.1", self.port), 20) as s:
+                    answer = b""
+                    while left and b"Connection: close" not in answer:
+                        s.sendall(target)
+                        answer = s.recv(4096)
+                        assert b" 204 " in answer
+                        left -= 1
         together(*[one] * 8)
         self.asked += 8 * count
 
