@@ -26,8 +26,9 @@ struct inherited {
     int line;      // to it; its end is the end of that server
     int reaper;    // to process 1 of the container (reaper.h)
     int pid_file, control, cache, error_log, access_log; // −1: none
-    uint64_t control_inode;                              // of the control socket's file
-    unsigned cache_first;                                // of our workers in the cache
+    int out, err;           // stdout and stderr, as log_standard had them; −1: none
+    uint64_t control_inode; // of the control socket's file
+    unsigned cache_first;   // of our workers in the cache
     // for the next one
     char program[PATH_MAX]; // where it was started from; "": not known
     char *const *argv;

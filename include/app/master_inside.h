@@ -10,6 +10,7 @@
 #include "app/inherit.h"
 #include "app/notify.h"
 #include "app/replace.h"
+#include "app/rooms.h"
 #include "app/temp.h"
 #include "app/watch.h"
 #include "app/worker.h"
@@ -82,6 +83,7 @@ struct slot {
     unsigned ends;           // of workers in this place, so far
     enum timers_share share; // of the background work, as it was told
     bool rests;              // it does none any more: it ends
+    unsigned rooms_seen;     // rooms.seen when it was started
 };
 
 struct master {
@@ -115,6 +117,7 @@ struct master {
     bool bare;                     // no scripts could be loaded since the start, with --dev
     struct replace replace;
     struct duty duty;
+    struct rooms rooms;
     struct reload_end last;
     int log_fds[2];   // the error and the access log, opened again; −1: as at the start
     int64_t logs_due; // when workers that have old logs are told again; INT64_MAX: none has

@@ -6,7 +6,8 @@
 // large bodies may be written; what config.lua names in sandbox.read, write and exec comes on top.
 // Nothing else can be opened, whatever the file's mode says. A rule belongs to the file or folder
 // that is there when a worker starts: a system file that is replaced later (/etc/resolv.conf)
-// is read again by workers that start after that. Logs are descriptors that the master has opened.
+// is read again by workers that start after that; what is the site's is looked at before each reload
+// (app/rooms.h). Logs are descriptors that the master has opened.
 // From ABI 6 on signals reach no process outside of the sandbox, the master for instance.
 //
 // seccomp (calls): app/sandbox_calls.h.

@@ -11,6 +11,9 @@ enum { SERVING_BODY_RATE = 500 }; // bytes a second that a request body must rea
 // temp: the folder where large bodies wait, which must outlive what is made with these.
 struct server_options serving_options(const struct config *c, const char *temp);
 
+// What of the files it may use.
+struct sandbox_options serving_sandbox_options(const struct config *c, const char *temp);
+
 // What of the sandbox the kernel enforces in this process.
 struct serving_sandbox {
     struct reach reach; // what it allows; empty where it is off

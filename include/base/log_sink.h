@@ -8,9 +8,9 @@
 
 enum log_sink_kind {
     SINK_FILE,   // writes until all is there
-    SINK_PIPE,   // a description of our own, non-blocking
+    SINK_PIPE,   // or a terminal: a description of our own, non-blocking
     SINK_SOCKET, // MSG_DONTWAIT
-    SINK_OTHER,  // a terminal, or a pipe that may not be opened again: asked before each write
+    SINK_OTHER, // the same, where it may not be opened again: RWF_NOWAIT, or asked before each write
 };
 
 struct log_sink {
@@ -19,12 +19,14 @@ struct log_sink {
     bool ours; // to be closed
 };
 
-// fd is another's too, as stdout is: O_NONBLOCK would be set for everybody, so a pipe is opened
-// again where that is possible.
+// fd is another's too, as stdout is: O_NONBLOCK would be set for everybody, so a pipe or a terminal is
+// opened again where that is possible: for its owner and for root.
 void log_sink_share(struct log_sink *s, int fd);
 // fd is the sink's own.
 void log_sink_own(struct log_sink *s, int fd);
 void log_sink_close(struct log_sink *s);
+// Whether it goes where fd goes.
+bool log_sink_leads_to(const struct log_sink *s, int fd);
 
 // Writes n bytes of whole lines, or as much as goes without waiting for longer than ms
 // milliseconds. A pipe that several processes write to gets them in pieces of whole lines up to

@@ -4,8 +4,9 @@
 
 #include "http/h1_conn.h"
 
-// In place of the status of an answer: the client left before there was one.
-enum { ACCESS_LEFT = 499 };
+// In place of the status of an answer: the client left before there was one; the server ended before
+// there was one.
+enum { ACCESS_LEFT = 499, ACCESS_CUT = 503 };
 
 // Microseconds of a monotonic clock when somebody wants durations, else 0.
 uint64_t access_begin(const struct server_options *o);

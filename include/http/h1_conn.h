@@ -101,6 +101,7 @@ struct h1_env {
     unsigned connection_count;
     struct h1_pumps pumps;
     bool draining;        // every answer that begins says that it is the last
+    bool cuts;            // what is under way ends without its answer: the server's time is over
     bool patient;         // while draining: connections on which none was said may still have one
     uint32_t patience_ms; // that each gets for that after an answer, milliseconds; 0: none
     void (*closed)(struct h1_env *env, struct h1_conn *c); // told of every connection that ends

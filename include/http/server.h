@@ -55,6 +55,9 @@ void server_leave(struct server *s, uint32_t patience_ms);
 void server_hold(struct server *s, bool held);
 // Accepts nothing more; what is open stays.
 void server_stop_listening(struct server *s);
+// Connections that are open are closed; their requests are in the access log and in the tally, as those
+// that are cut after stop_ms: with the status of the answer that was under way, or 503 where none was
+// begun, though nobody was told.
 void server_free(struct server *s);
 
 #endif

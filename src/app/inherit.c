@@ -96,9 +96,9 @@ static void read_handover(struct inherited *in)
     const struct {
         const char *name;
         int *fd;
-    } fds[] = {{"line", &in->line},    {"pid_file", &in->pid_file}, {"control", &in->control},
-               {"cache", &in->cache},  {"error", &in->error_log},   {"access", &in->access_log},
-               {"reaper", &in->reaper}};
+    } fds[] = {{"line", &in->line},   {"pid_file", &in->pid_file}, {"control", &in->control},
+               {"cache", &in->cache}, {"error", &in->error_log},   {"access", &in->access_log},
+               {"out", &in->out},     {"err", &in->err},           {"reaper", &in->reaper}};
     const char *text = getenv(HANDOVER);
     struct str rest = str_z(text ? text : ""), name;
     for (struct str word; rest.n && str_split(&rest, ' ', &word);) {
@@ -144,6 +144,8 @@ void inherit_read(struct inherited *in, char *const *argv)
                              .cache = -1,
                              .error_log = -1,
                              .access_log = -1,
+                             .out = -1,
+                             .err = -1,
                              .argv = argv};
     read_systemd(in);
     read_predecessor(in);
@@ -186,7 +188,8 @@ void inherit_close_rest(struct inherited *in)
                       "nobody answers there",
                       s->text);
     }
-    int *rest[] = {&in->pid_file, &in->control, &in->cache, &in->error_log, &in->access_log};
+    int *rest[] = {&in->pid_file,   &in->control, &in->cache, &in->error_log,
+                   &in->access_log, &in->out,     &in->err};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         if (*rest[i] >= 0)
             close(inherit_take(rest[i]));

@@ -167,6 +167,8 @@ static int next_due(const struct master *m)
         at = replace_due(m);
     if (duty_due(m) < at)
         at = duty_due(m);
+    if (rooms_due(m) < at)
+        at = rooms_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
     if (m->logs_due < at)
@@ -212,6 +214,7 @@ static void turn(struct master *m)
     master_start_due(m);
     master_give_due_logs(m);
     reload_on_saved(m);
+    rooms_on_turn(m);
     reload_on_turn(m);
     replace_on_turn(m);
     duty_on_turn(m);
@@ -228,6 +231,7 @@ static void give_back(struct master *m)
     if (m->signal_fd >= 0)
         close(m->signal_fd);
     reload_give_back(m);
+    rooms_fini(m);
     cache_free(m->cache);
     places_fini(
         &m->places); // the figures, whose sizes workers could have written, go with the process

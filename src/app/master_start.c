@@ -10,14 +10,12 @@
 #include "app/master_inside.h"
 #include "app/sandbox.h"
 #include "app/signals.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "net/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +31,6 @@
 enum {
     BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
     SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
-    SAY_MS = 100,           // for a stderr that takes nothing
 };
 
 // The steps of the start --------------------------------------------------------------------------
@@ -194,6 +191,7 @@ static bool take_places(struct master *m)
     const struct config *c = m->config;
     bool early = !c->as_root || c->file_is_roots;
     bool early_control = early && c->control;
+    log_share(inherit_take(&m->inherited->out), inherit_take(&m->inherited->err));
     master_place_control(m);
     return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
            (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
@@ -299,6 +297,7 @@ bool master_start(struct master *m)
     inherit_close_rest(m->inherited); // before a worker could have it, too
     raise_descriptors(m->config);
     warn_of_identity(m->config, m->inherited);
+    rooms_init(m);
     return true;
 }
 
@@ -311,21 +310,19 @@ void master_address(const struct master *m, unsigned i, char dst[static ADDR_TEX
     addr_format(&bound, dst);
 }
 
-// A line on stderr, whose reader may be stuck: nobody waits for that. A pipe that has room for anything
-// has it for PIPE_BUF bytes.
+// A line on stderr, whose reader may be stuck: nobody waits for that.
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *format, ...)
 {
     char line[PIPE_BUF];
-    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     va_list args;
     va_start(args, format);
     int n = vsnprintf(line, sizeof line, format, args);
     va_end(args);
     if (n >= (int)sizeof line)
         n = (int)sizeof line - 1;
-    if (n > 0 && poll(&p, 1, SAY_MS) > 0)
-        io_write_all(STDERR_FILENO, str_of(line, (size_t)n));
+    if (n > 0)
+        log_say(str_of(line, (size_t)n));
 }
 
 // "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on

@@ -132,6 +132,7 @@ static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
     int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
+    rooms_on_start(m, s);
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -237,10 +238,11 @@ static void on_end(struct master *m, struct slot *s, int status)
     flights_reset(&m->shared->flights[s - m->slots]);
     master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
     duty_on_end(m, s);
+    bool left = rooms_on_end(m, s, pid, status);
     if (m->figures)
-        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING);
+        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING && !left);
     if (m->state >= STOPPING) {
-        if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGKILL || *s->held)) // what no log has
             log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
                       describe_end(status, end), s->held);
         return;
@@ -254,9 +256,11 @@ static void on_end(struct master *m, struct slot *s, int status)
         return;
     }
     reload_on_worker_end(m);
-    s->replaces = pid;
+    s->replaces = left ? 0 : pid;
     s->status = status;
-    if (s->ready)
+    if (left)
+        s->start_at = 0;
+    else if (s->ready)
         start_again(s, master_now());
     else
         pause_slot(s, master_now());

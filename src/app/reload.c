@@ -497,7 +497,7 @@ void reload_on_turn(struct master *m)
                                             : "the workers took longer than 30 s");
     tell_current(m);
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
-        m->replace.stage == REPLACE_NONE)
+        m->replace.stage == REPLACE_NONE && rooms_settled(m))
         begin(m);
     tell_current(m);
 }

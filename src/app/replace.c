@@ -47,7 +47,7 @@ static void set_environment(const struct master *m, int line, int reaper)
 {
     static char sockets[SOCKETS_TEXT], handover[512];
     char text[ADDR_TEXT_MAX];
-    int error, access, cache = cache_fd(m->cache);
+    int error, access, out, err, cache = cache_fd(m->cache);
     if (m->config->workers + 1 > CACHE_WORKERS_MAX / 2)
         cache = -1; // two such servers have no room beside one another
     unsigned first = m->inherited->cache_first ? 0 : CACHE_WORKERS_MAX / 2;
@@ -59,11 +59,13 @@ static void set_environment(const struct master *m, int line, int reaper)
     }
     setenv("LUNETTE_SOCKETS", sockets, 1);
     log_files(&error, &access);
+    log_standard(&out, &err);
     const struct {
         const char *name;
         int fd;
     } fds[] = {{"line", line},   {"pid_file", m->pid_fd}, {"control", control}, {"cache", cache},
-               {"error", error}, {"access", access},      {"reaper", reaper}};
+               {"error", error}, {"access", access},      {"reaper", reaper},   {"out", out},
+               {"err", err}};
     int n = snprintf(handover, sizeof handover, "first=%u inode=%llu", first,
                      (unsigned long long)m->control_id.inode);
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
@@ -324,9 +326,9 @@ int64_t replace_due(const struct master *m)
 
 void replace_fail_start(const struct inherited *in, const char *why)
 {
-    fprintf(stderr, "lunette: %s\n", why);
-    if (in && in->line >= 0)
+    if (in && in->line >= 0) // first: nobody may read stderr
         send(in->line, why, strnlen(why, REPLACE_WHY_MAX - 1), MSG_NOSIGNAL | MSG_DONTWAIT);
+    fprintf(stderr, "lunette: %s\n", why);
 }
 
 static void own_sockets(struct master *m)

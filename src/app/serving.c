@@ -22,10 +22,9 @@ struct server_options serving_options(const struct config *c, const char *temp)
     };
 }
 
-bool serving_enter_sandbox(const struct config *c, const char *temp, struct serving_sandbox *s,
-                           char why[static SANDBOX_WHY_MAX])
+struct sandbox_options serving_sandbox_options(const struct config *c, const char *temp)
 {
-    struct sandbox_options o = {
+    return (struct sandbox_options){
         .site = c->site,
         .data = c->data,
         .temp = temp,
@@ -34,6 +33,12 @@ bool serving_enter_sandbox(const struct config *c, const char *temp, struct serv
         .write = c->sandbox.write.item,
         .exec = c->sandbox.exec.item,
     };
+}
+
+bool serving_enter_sandbox(const struct config *c, const char *temp, struct serving_sandbox *s,
+                           char why[static SANDBOX_WHY_MAX])
+{
+    struct sandbox_options o = serving_sandbox_options(c, temp);
     if (!c->sandbox.on)
         return true;
     struct sandbox_kernel kernel = sandbox_kernel();

@@ -4,6 +4,7 @@
 // changes. The access log, and everything else that changes, is the loop's thread's alone.
 #include "base/log.h"
 
+#include "base/log_record.h"
 #include "base/log_sink.h"
 
 #include <errno.h>
@@ -32,10 +33,10 @@ static struct {
     _Atomic bool error_open;
     struct str (*id_fn)(void *arg);
     void *id_arg;
-    pthread_t id_thread;   // whose records it is asked about; others know of no request
-    bool error_stuck;      // it took nothing last time: no patience again
-    bool error_cut;        // a record ended in the middle of its line
-    uint64_t error_losses; // not told yet
+    pthread_t id_thread;           // whose records it is asked about; others know of no request
+    bool error_stuck;              // it took nothing last time: no patience again
+    bool error_cut;                // a record ended in the middle of its line
+    _Atomic uint64_t error_losses; // not told yet
     uint64_t access_losses;
     int access_wrong;      // why the access log takes nothing, as errno; 0: it does
     _Atomic uint64_t lost; // of both, since the start
@@ -48,8 +49,6 @@ static struct {
     .access = {.fd = -1},
     .level = LOG_INFO,
 };
-
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 // A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.
 int log_open_file(const char *path)
@@ -66,14 +65,27 @@ int log_open_file(const char *path)
     return fd;
 }
 
+// stdout and stderr, kept: a sink that has one of them is a copy that does not close it.
+static struct log_sink standard[] = {{.fd = -1}, {.fd = -1}};
+
+static struct log_sink standard_sink(int fd)
+{
+    struct log_sink *kept = &standard[fd - STDOUT_FILENO];
+    if (!log_sink_leads_to(kept, fd)) {
+        log_sink_close(kept);
+        log_sink_share(kept, fd);
+    }
+    return (struct log_sink){.fd = kept->fd, .kind = kept->kind};
+}
+
 static int open_target(const char *path, struct log_sink *s)
 {
     if (!path || strcmp(path, "off") == 0) {
         *s = (struct log_sink){.fd = -1};
     } else if (strcmp(path, "stderr") == 0) {
-        log_sink_share(s, STDERR_FILENO);
+        *s = standard_sink(STDERR_FILENO);
     } else if (strcmp(path, "stdout") == 0) {
-        log_sink_share(s, STDOUT_FILENO);
+        *s = standard_sink(STDOUT_FILENO);
     } else {
         int fd = log_open_file(path);
         if (fd < 0)
@@ -92,6 +104,22 @@ static void set_error(const struct log_sink *s)
     the_log.error_open = s->fd >= 0;
     the_log.error_stuck = the_log.error_cut = false;
     pthread_mutex_unlock(&the_log.lock);
+}
+
+void log_share(int out, int err)
+{
+    if (out >= 0)
+        log_sink_own(&standard[0], out);
+    if (err >= 0)
+        log_sink_own(&standard[1], err);
+    standard_sink(STDOUT_FILENO);
+    standard_sink(STDERR_FILENO);
+}
+
+void log_standard(int *out, int *err)
+{
+    *out = standard[0].ours ? standard[0].fd : -1;
+    *err = standard[1].ours ? standard[1].fd : -1;
 }
 
 int log_open(const struct log_options *o, const char **failed)
@@ -145,8 +173,7 @@ void log_close(void)
     log_drain(LAST_PATIENCE);
     the_log.used = 0;
     log_sink_close(&the_log.access);
-    struct log_sink error;
-    log_sink_share(&error, STDERR_FILENO);
+    struct log_sink error = standard_sink(STDERR_FILENO);
     set_error(&error);
 }
 
@@ -167,60 +194,6 @@ bool log_enabled(enum log_level level)
     return (int)level >= the_log.level && the_log.error_open;
 }
 
-int log_level_parse(struct str name)
-{
-    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
-        if (str_eq(name, str_z(level_names[i])))
-            return i;
-    return -1;
-}
-
-// U+0080 to U+009F, which terminals take for control characters, too.
-static bool is_upper_control(const char *text)
-{
-    return (unsigned char)text[0] == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80;
-}
-
-// Line feeds become continuation lines, other control bytes \xNN. Returns the length in dst.
-static size_t one_record(char *dst, size_t cap, const char *text)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t n = 0;
-    for (; *text && n + 6 < cap; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '\n') {
-            if (text[1]) {
-                dst[n++] = '\n';
-                dst[n++] = '\t';
-            }
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f || is_upper_control(text)) {
-            dst[n++] = '\\';
-            dst[n++] = 'x';
-            dst[n++] = hex[c >> 4];
-            dst[n++] = hex[c & 15];
-        } else {
-            dst[n++] = (char)c;
-        }
-    }
-    return n;
-}
-
-// "2026-11-22T21:04:27.123Z warn [1234] [id] "
-static size_t put_front(char *line, size_t room, enum log_level level, struct str id)
-{
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t used = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, room - used, ".%03dZ %s [%d] ",
-                             (int)(now.tv_nsec / 1000000), level_names[level], (int)getpid());
-    if (id.n)
-        used += (size_t)snprintf(line + used, room - used, "[%.*s] ",
-                                 (int)(id.n < 256 ? id.n : 256), id.p);
-    return used;
-}
-
 static bool put_line(const char *line, size_t n, int ms)
 {
     size_t done = 0;
@@ -232,59 +205,88 @@ static bool put_line(const char *line, size_t n, int ms)
     return rc == 0;
 }
 
-static void tell_losses(void)
+static void tell_losses(int ms)
 {
     char line[256];
-    size_t n = put_front(line, sizeof line, LOG_WARN, STR(""));
+    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
     n += (size_t)snprintf(line + n, sizeof line - n,
                           "%llu records of this log were lost: it took no more\n",
                           (unsigned long long)the_log.error_losses);
-    if (put_line(line, n, 0))
+    if (put_line(line, n, ms))
         the_log.error_losses = 0;
 }
 
-static void put_record(const char *line, size_t n)
+// Whether the log has taken it. counts: it is a loss if not.
+static bool put_record(const char *line, size_t n, bool counts)
 {
     pthread_mutex_lock(&the_log.lock);
     if (the_log.error_losses)
-        tell_losses();
-    the_log.error_stuck =
-        the_log.error_losses || !put_line(line, n, the_log.error_stuck ? 0 : PATIENCE);
-    the_log.error_losses += the_log.error_stuck;
-    the_log.lost += the_log.error_stuck;
+        tell_losses(0);
+    bool stuck = the_log.error_losses || !put_line(line, n, the_log.error_stuck ? 0 : PATIENCE);
+    the_log.error_stuck = stuck;
+    the_log.error_losses += stuck && counts;
+    the_log.lost += stuck && counts;
+    pthread_mutex_unlock(&the_log.lock);
+    return !stuck;
+}
+
+// What was lost before is told, if the log takes something within ms milliseconds. False: not yet.
+static bool tell_losses_within(int ms)
+{
+    if (the_log.error_losses == 0 || !the_log.error_open)
+        return true;
+    pthread_mutex_lock(&the_log.lock);
+    if (the_log.error_losses)
+        tell_losses(ms);
+    pthread_mutex_unlock(&the_log.lock);
+    return the_log.error_losses == 0;
+}
+
+void log_say(struct str lines)
+{
+    size_t done = 0;
+    struct log_sink out = standard_sink(STDERR_FILENO);
+    pthread_mutex_lock(&the_log.lock);
+    log_sink_put(&out, lines.p, lines.n, &done, PATIENCE);
     pthread_mutex_unlock(&the_log.lock);
 }
 
-static void put_text(struct str id, enum log_level level, const char *text, char *line, size_t room)
+static void put_text(struct str id, enum log_level level, struct str text, char *line, size_t room)
 {
-    size_t used = put_front(line, room, level, id);
-    used += one_record(line + used, room - used - 1, text);
-    line[used++] = '\n';
-    put_record(line, used);
+    size_t used = log_record_make(line, room, level, id, text);
+    put_record(line, used, true);
 }
 
 // Without memory, which is what the record may be about: what there is room for here.
-static void write_short(struct str id, enum log_level level, const char *format, va_list args)
+static void write_short(struct str id, enum log_level level, struct str text)
 {
-    char text[SHORT_MAX], line[2 * SHORT_MAX];
-    if (vsnprintf(text, sizeof text, format, args) >= 0)
-        put_text(id, level, text, line, sizeof line);
+    char line[2 * SHORT_MAX];
+    put_text(id, level, text, line, sizeof line);
+}
+
+static void write_text(struct str id, enum log_level level, struct str text)
+{
+    char *line = malloc(RECORD_MAX);
+    if (line)
+        put_text(id, level, text, line, RECORD_MAX);
+    else
+        write_short(id, level, text);
+    free(line);
 }
 
 static void write_record(struct str id, enum log_level level, const char *format, va_list args)
 {
     va_list again;
-    char *text = NULL;
+    char *text = NULL, brief[SHORT_MAX];
     va_copy(again, args);
-    char *line = vasprintf(&text, format, args) < 0 ? NULL : malloc(RECORD_MAX);
-    if (line) {
-        put_text(id, level, text, line, RECORD_MAX);
+    int n = vasprintf(&text, format, args);
+    if (n >= 0) {
+        write_text(id, level, str_of(text, (size_t)n));
         free(text);
-    } else {
-        write_short(id, level, format, again);
+    } else if ((n = vsnprintf(brief, sizeof brief, format, again)) >= 0) {
+        write_short(id, level, str_z(brief));
     }
     va_end(again);
-    free(line);
 }
 
 // Whether this is the thread whose records are about the request that runs.
@@ -296,14 +298,25 @@ static bool asks_for_id(void)
     return asks;
 }
 
+static struct str running_id(void)
+{
+    return asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR("");
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
     va_list args;
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    write_record(asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR(""), level, format, args);
+    write_record(running_id(), level, format, args);
     va_end(args);
+}
+
+void log_text(enum log_level level, struct str text)
+{
+    if (log_enabled(level))
+        write_text(running_id(), level, text);
 }
 
 void log_about(struct str id, enum log_level level, const char *format, ...)
@@ -332,6 +345,22 @@ bool log_access_enabled(void)
     return the_log.access.fd >= 0;
 }
 
+// Where the error log takes nothing either, what was lost is told later.
+static void tell_access_losses(void)
+{
+    char line[256];
+    if (!log_enabled(LOG_WARN)) {
+        the_log.access_losses = 0;
+        return;
+    }
+    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
+    n += (size_t)snprintf(line + n, sizeof line - n,
+                          "%llu access lines were lost: the log took no more\n",
+                          (unsigned long long)the_log.access_losses);
+    if (put_record(line, n, false))
+        the_log.access_losses = 0;
+}
+
 // What the log has taken, or not: said once when it stops, and once when it goes on.
 static void note(int rc)
 {
@@ -341,42 +370,48 @@ static void note(int rc)
             "the access log cannot be written: %s. Its lines are kept as far as there is room",
             strerror(-rc));
     the_log.access_wrong = rc;
-    if (rc < 0 || the_log.access_losses == 0)
-        return;
-    log_about(STR(""), LOG_WARN, "%llu access lines were lost: the log took no more",
-              (unsigned long long)the_log.access_losses);
-    the_log.access_losses = 0;
+    if (rc == 0 && the_log.access_losses)
+        tell_access_losses();
 }
 
 static bool flush_within(int ms)
 {
     size_t done = 0;
-    if (the_log.used == 0)
+    if (the_log.used == 0 && the_log.access_losses == 0)
         return true;
-    int rc = log_sink_put(&the_log.access, the_log.lines, the_log.used, &done, ms);
+    int rc = the_log.used ? log_sink_put(&the_log.access, the_log.lines, the_log.used, &done, ms)
+                          : the_log.access_wrong;
     the_log.used -= done;
     if (the_log.used)
         memmove(the_log.lines, the_log.lines + done, the_log.used);
     note(rc);
-    return the_log.used == 0;
+    return the_log.used == 0 && the_log.access_losses == 0;
 }
 
 bool log_flush(void)
 {
-    return flush_within(0);
+    bool flushed = flush_within(0);
+    return tell_losses_within(0) && flushed;
 }
 
-void log_drain(int ms)
+// What is left of the access log is lost.
+static void give_up_lines(void)
 {
-    if (flush_within(ms))
-        return;
     uint64_t left = 0;
     for (size_t i = 0; i < the_log.used; i++)
         left += the_log.lines[i] == '\n';
     the_log.access_losses += left;
     the_log.lost += left;
     the_log.used = 0;
-    note(0);
+}
+
+void log_drain(int ms)
+{
+    if (!flush_within(ms))
+        give_up_lines();
+    tell_losses_within(ms < PATIENCE ? ms : PATIENCE);
+    if (the_log.access_losses)
+        note(0);
 }
 
 void log_access(struct str line)
@@ -393,21 +428,4 @@ void log_access(struct str line)
     memcpy(the_log.lines + the_log.used, line.p, line.n);
     the_log.lines[the_log.used + line.n] = '\n';
     the_log.used += line.n + 1;
-}
-
-size_t log_escape(char *dst, size_t used, size_t cap, struct str s)
-{
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n && used + 4 <= cap; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            dst[used++] = (char)c;
-            continue;
-        }
-        dst[used++] = '\\';
-        dst[used++] = 'x';
-        dst[used++] = hex[c >> 4];
-        dst[used++] = hex[c & 15];
-    }
-    return used;
 }

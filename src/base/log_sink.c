@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,10 +20,10 @@ static enum log_sink_kind kind_of(int fd)
     struct stat st;
     if (fstat(fd, &st) != 0)
         return SINK_OTHER;
-    return S_ISREG(st.st_mode)    ? SINK_FILE
-           : S_ISFIFO(st.st_mode) ? SINK_PIPE
-           : S_ISSOCK(st.st_mode) ? SINK_SOCKET
-                                  : SINK_OTHER;
+    return S_ISREG(st.st_mode)                           ? SINK_FILE
+           : S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) ? SINK_PIPE
+           : S_ISSOCK(st.st_mode)                        ? SINK_SOCKET
+                                                         : SINK_OTHER;
 }
 
 void log_sink_share(struct log_sink *s, int fd)
@@ -54,6 +55,13 @@ void log_sink_close(struct log_sink *s)
     *s = (struct log_sink){.fd = -1};
 }
 
+bool log_sink_leads_to(const struct log_sink *s, int fd)
+{
+    struct stat a, b;
+    return s->fd >= 0 && fstat(s->fd, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 static int64_t now_ms(void)
 {
     struct timespec t;
@@ -76,14 +84,26 @@ static size_t piece(const struct log_sink *s, const char *p, size_t n)
     return last ? (size_t)(last + 1 - p) : ATOMIC;
 }
 
+// A pipe takes RWF_NOWAIT from Linux 6.4 on. Elsewhere it has room for a piece if it has any, but others
+// that write to it may be faster.
+static ssize_t write_now(int fd, const char *p, size_t n)
+{
+    struct iovec v = {.iov_base = (void *)p, .iov_len = n};
+    ssize_t w = pwritev2(fd, &v, 1, -1, RWF_NOWAIT);
+    if (w >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
+        return w;
+    if (has_room(fd, 0))
+        return write(fd, p, n);
+    errno = EAGAIN;
+    return -1;
+}
+
 static ssize_t write_piece(const struct log_sink *s, const char *p, size_t n)
 {
     if (s->kind == SINK_SOCKET)
         return send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (s->kind == SINK_OTHER && !has_room(s->fd, 0)) {
-        errno = EAGAIN;
-        return -1;
-    }
+    if (s->kind == SINK_OTHER)
+        return write_now(s->fd, p, n);
     return write(s->fd, p, n);
 }
 

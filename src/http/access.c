@@ -122,6 +122,8 @@ static size_t one_character(struct str s, size_t i, char out[static 8], size_t *
         *n = 2;
     } else if (c < 0x20 || c == 0x7f) {
         *n = (size_t)snprintf(out, 8, "\\u%04x", c);
+    } else if (c == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0) { // what terminals take for control
+        *n = (size_t)snprintf(out, 8, "\\u%04x", (unsigned char)s.p[i + 1]);
     } else {
         memcpy(out, s.p + i, *n = (size_t)step);
     }

@@ -69,6 +69,8 @@ void h1_tell_end(struct h1_conn *c, bool sent)
         access_note(c, x, x->pub.status);
     else if (c->left)
         access_note(c, x, ACCESS_LEFT);
+    else if (c->env->cuts)
+        access_note(c, x, ACCESS_CUT);
 }
 
 void h1_end_exchange(struct h1_conn *c, bool sent)

@@ -2,6 +2,7 @@
 #include "http/server.h"
 
 #include "base/log.h"
+#include "http/access.h"
 #include "http/h1_conn.h"
 #include "http/status.h"
 #include "http/tally.h"
@@ -127,14 +128,24 @@ static void on_conn_closed(struct h1_env *env, struct h1_conn *c)
     stop_if_drained(s);
 }
 
+// Closes all that is open. Each request under way is noted, a head that has come in part as well.
+static void cut_connections(struct server *s)
+{
+    s->env.cuts = true;
+    for (struct h1_conn *c = s->env.connections; c; c = c->next) {
+        if (c->state == CONN_HEAD)
+            access_note_refused(c, stream_waiting(c->stream), ACCESS_CUT);
+        h1_close(c);
+    }
+}
+
 static void on_stop_timeout(struct timeout *t)
 {
     struct server *s = (struct server *)((char *)t - offsetof(struct server, stop));
     if (s->env.connection_count > 0)
         log_write(LOG_WARN, "%u connections were cut: their answers took longer than timeouts.stop",
                   s->env.connection_count);
-    for (struct h1_conn *c = s->env.connections; c; c = c->next)
-        h1_close(c);
+    cut_connections(s);
     loop_stop(s->env.loop);
 }
 
@@ -244,8 +255,7 @@ void server_free(struct server *s)
     timeout_remove(s->env.loop, &s->stop);
     timeout_remove(s->env.loop, &s->patience);
     loop_del(s->env.loop, &s->wake);
-    for (struct h1_conn *c = s->env.connections; c; c = c->next)
-        h1_close(c);
+    cut_connections(s);
     loop_turn(s->env.loop, 0); // streams and connections free themselves at the end of a turn
     while (s->env.spares) {
         struct h1_exchange *x = s->env.spares;

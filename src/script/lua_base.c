@@ -20,7 +20,8 @@ static int print(lua_State *L)
         luaL_addvalue(&b);
     }
     luaL_pushresult(&b);
-    log_write(LOG_INFO, "%s%s", lua_tostring(L, n + 1), lua_tostring(L, -1));
+    lua_concat(L, 2);
+    log_text(LOG_INFO, luax_str(L, -1));
     return 0;
 }
 

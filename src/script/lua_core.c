@@ -208,7 +208,7 @@ static int core_log(lua_State *L)
 {
     int level = log_level_parse(luax_check_str(L, 1));
     luaL_argcheck(L, level >= 0, 1, "debug, info, warn or error expected");
-    log_write((enum log_level)level, "%s", luaL_checkstring(L, 2));
+    log_text((enum log_level)level, luax_check_str(L, 2));
     return 0;
 }
 

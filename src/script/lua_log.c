@@ -115,13 +115,19 @@ static int write_log(lua_State *L)
     luaL_checkany(L, 1);
     lua_settop(L, 2);
     luaL_where(L, 1);
-    const char *place = lua_tostring(L, -1), *message = luaL_tolstring(L, 1, NULL);
+    luaL_tolstring(L, 1, NULL);
+    lua_concat(L, 2);
+    int message = lua_gettop(L);
     struct buf *b = push_buffer(L);
     if (!lua_isnil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
         add_fields(L, 2, b);
     }
-    log_write(level, "%s%s%.*s", place, message, (int)b->n, b->n ? b->p : "");
+    lua_settop(L, message + 1); // the buffer: what was added has left its keys
+    lua_pushvalue(L, message);
+    luax_push(L, buf_str(b));
+    lua_concat(L, 2);
+    log_text(level, luax_str(L, -1));
     buf_fini(b);
     return 0;
 }

@@ -183,3 +183,11 @@ def test_records_of_the_error_log_have_the_same_id():
                 assert re.search(rf"info \[\d+\] \[{line['id']}\] scripts/main\.lua:6: printed",
                                  server.errors())
         assert re.search(r"info \[\d+\] scripts/main\.lua:10: loading\n", server.errors())
+
+
+def test_what_a_terminal_would_follow_is_escaped(site):
+    """U+009B is CSI to terminals, as ESC [ is."""
+    site.raw(b"GET /plain?mark=c1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+             b"User-Agent: a\xc2\x9b2J \xc2\xa9\xc2\x80\r\n\r\n")
+    assert b'"user_agent":"a\\u009b2J \xc2\xa9\\u0080"' in raw_line(site, b"mark=c1")
+    assert lines_about(site, "mark=c1")[0]["user_agent"] == "a\u009b2J \u00a9\u0080"

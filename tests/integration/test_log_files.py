@@ -1,4 +1,6 @@
 """Log files that are rotated, logs that nobody reads, and what is left after a stop."""
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -10,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import LUNETTE, eventually, free_port
+from conftest import LUNETTE, eventually, free_port, together
 from running import make_folder, running
 
 MAIN = """
@@ -363,6 +365,115 @@ def test_an_error_log_that_nobody_reads_holds_nobody_up():
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     os.close(reader)
+
+
+class Stuck:
+    """A server with four workers whose standard output and error are pipes of root's with room for one
+    page, and which is not root: neither is to be opened again by it."""
+
+    def __init__(self, user):
+        self.folder = make_folder({"scripts/main.lua": MAIN,
+                                   "scripts/config.lua": "return { timeouts = { stop = 5 } }"})
+        for path in (self.folder, self.folder / "scripts/config.lua"):
+            shutil.chown(path, "nobody", "nogroup")
+        self.pid_file = self.folder / "pid"
+        self.port, self.asked, self.access, self.errors = free_port(), 0, b"", b""
+        pipes = [os.pipe(), os.pipe()]
+        for reader, writer in pipes:
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+            os.set_blocking(reader, False)
+        self.readers, writers = zip(*pipes)
+        self.process = subprocess.Popen(
+            [LUNETTE, "serve", str(self.folder), "--listen", f"127.0.0.1:{self.port}",
+             "--workers", "4", "--pid-file", str(self.pid_file)], stdin=subprocess.DEVNULL,
+            stdout=writers[0], stderr=writers[1], user=user)
+        for writer in writers:
+            os.close(writer)
+        eventually(lambda: self.read() or b" serves " in self.errors)
+
+    def read(self):
+        self.access += read_pending(self.readers[0])
+        self.errors += read_pending(self.readers[1])
+
+    def lost(self, what):
+        return sum(int(n) for n in re.findall(rb"warn \[\d+\] (\d+) " + what, self.errors))
+
+    def ask(self, count):
+        """Requests on eight connections at once, each of which writes to both logs."""
+        target = b"GET /say?what=" + b"x" * 900 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+
+        def one():
+            left = count
+            while left:  # on another connection, where an answer says that it is the last
+                with socket.create_connection(("127.0.0.1", self.port), 20) as s:
+                    answer = b""
+                    while left and b"Connection: close" not in answer:
+                        s.sendall(target)
+                        answer = s.recv(4096)
+                        assert b" 204 " in answer
+                        left -= 1
+        together(*[one] * 8)
+        self.asked += 8 * count
+
+    def pid(self):
+        return int(self.pid_file.read_text() or 0) if self.pid_file.exists() else 0
+
+    def workers(self):
+        return open(f"/proc/{self.pid()}/task/{self.pid()}/children").read().split()
+
+    def end(self):
+        os.kill(self.pid(), signal.SIGTERM)
+        eventually(lambda: self.read() or not self.pid(), 20)
+        assert self.process.wait(15) == 0
+        self.read()
+
+    def close(self):
+        for fd in self.readers:  # whoever waits for them goes on
+            os.close(fd)
+        for pid in {self.pid(), self.process.pid} - {0}:
+            if self.process.poll() is None or pid != self.process.pid:
+                os.kill(pid, signal.SIGQUIT)
+        self.process.wait(15)
+
+    def may_block(self, pid):
+        """Whether every way that the process has to the pipe for errors would make it wait."""
+        pipe, flags = os.stat(f"/proc/{pid}/fd/2").st_ino, []
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.stat(f"/proc/{pid}/fd/{fd}").st_ino == pipe:
+                text = open(f"/proc/{pid}/fdinfo/{fd}").read()
+                flags.append(int(re.search(r"flags:\s+(\d+)", text)[1], 8))
+        return not any(f & os.O_NONBLOCK for f in flags)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to have pipes of another")
+@pytest.mark.parametrize("user", [None, "nobody"])
+def test_pipes_that_only_root_may_open_hold_nobody_up(user):
+    """Root opens them before it becomes another, also for a successor; who never was root writes with
+    RWF_NOWAIT."""
+    with contextlib.closing(Stuck(user)) as server:
+        first = server.pid()
+        over = threading.Event()
+
+        def dribble():  # so that workers find room again and again, all at once
+            while not over.wait(0.003):
+                server.read()
+        reader = threading.Thread(target=dribble)
+        reader.start()
+        try:
+            server.ask(100)
+        finally:
+            over.set()
+            reader.join()
+        server.ask(50)
+        os.kill(first, signal.SIGUSR2)
+        eventually(lambda: server.pid() not in (0, first), 20)
+        server.ask(50)
+        if user is None:
+            assert not any(server.may_block(pid) for pid in [server.pid(), *server.workers()])
+        server.end()
+        assert server.lost(b"access lines were lost") + server.access.count(b"\n") == server.asked
+        assert server.lost(b"records of this log were lost") + server.errors.count(b": said x") \
+            >= server.asked
 
 
 def test_the_standard_output_of_others_stays_blocking():

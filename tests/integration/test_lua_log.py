@@ -49,6 +49,14 @@ MAIN = r"""
       task.spawn(function() log.info("spawned") end)
       return 204
     end)
+    app.get("/zero/:how", function(req)
+      local text = "before\0\27[2J\x9b[2J after"
+      if req.params.how == "print" then print(text) end
+      if req.params.how == "log" then log.info(text, { a = "\0b" }) end
+      if req.params.how == "error" then error(text) end
+      if req.params.how == "abort" then app.abort(500, text) end
+      return 204
+    end)
     app.get("/forged", function() log.info("a\n2026-01-01T00:00:00.000Z error [1] b") return 204 end)
     """
 
@@ -117,3 +125,12 @@ def test_the_id_is_that_of_the_request_whose_lua_runs(site):
 def test_a_record_cannot_be_forged(site):
     site.get("/forged")
     assert re.search(r": a\n\t2026-01-01", site.errors())
+
+
+@pytest.mark.parametrize("how, more", [("print", ""), ("log", r' a="\\u0000b"'), ("error", ".*"),
+                                       ("abort", ".*")])
+def test_a_zero_byte_hides_nothing(site, how, more):
+    """What others have sent may have one: what is behind it is in the record all the same, and what a
+    terminal would follow is not."""
+    site.get(f"/zero/{how}")
+    site.wait_for(r"before\\x00\\x1b\[2J\\x9b\[2J after" + more + r"\n")

@@ -1,5 +1,6 @@
 """Ends: of the server by TERM, INT and QUIT, and of a worker that dies."""
 import os
+import re
 import signal
 import socket
 import threading
@@ -24,6 +25,9 @@ SITE = {
           return app.stream(function(write)
             for i = 1, 8 do write(tostring(i)) task.sleep(0.05) end
           end)
+        end)
+        app.get("/begun", function()
+          return app.stream(function(write) write "12345" task.sleep(60) end)
         end)
         """,
 }
@@ -156,6 +160,33 @@ def test_what_takes_longer_than_the_stop_is_cut(serve):
     assert "timeouts.stop" in server.errors()
 
 
+CUT = [signal.SIGTERM], [signal.SIGQUIT], [signal.SIGTERM, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("signals", CUT)
+def test_requests_that_a_stop_cuts_are_in_the_access_log(serve, signals):
+    """With the status that their answer had begun with, else 503; what was idle is none."""
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.5 } }"})
+    with server.wire() as idle, server.wire() as sleeper, server.wire() as reader, \
+            server.wire() as half, server.wire() as upload:
+        idle.get("/hello").answer()
+        sleeper.get("/sleep/60000", "User-Agent: s")
+        reader.get("/begun").begin()
+        half.send("GET /half HTTP/1.1\r\nHo").assert_silent()
+        upload.send(post("/echo", "all of the body")[:-5]).assert_silent()
+        server.process.send_signal(signals[0])
+        eventually(lambda: refused(server))
+        for signo in signals[1:]:
+            server.process.send_signal(signo)
+        assert ended(server) == 0
+    lines = [line.split("] ")[1] for line in server.accesses().splitlines()]
+    assert sorted(lines) == ['"GET /begun HTTP/1.1" 200 5 "-" "-"',
+                             '"GET /half HTTP/1.1" 503 0 "-" "-"',
+                             '"GET /hello HTTP/1.1" 200 5 "-" "-"',
+                             '"GET /sleep/60000 HTTP/1.1" 503 0 "-" "s"',
+                             '"POST /echo HTTP/1.1" 503 0 "-" "-"']
+
+
 @pytest.mark.parametrize("how", [[signal.SIGQUIT], [signal.SIGTERM, signal.SIGQUIT],
                                  [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
 def test_quit_and_a_second_term_end_at_once(serve, how):
@@ -168,6 +199,19 @@ def test_quit_and_a_second_term_end_at_once(serve, how):
             eventually(lambda: refused(server))
         assert ended(server, seconds=8) == 0
         w.assert_end()
+
+
+def test_the_requests_of_a_worker_that_has_to_be_killed_are_in_the_error_log(serve):
+    server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.3 } }"},
+                   "--workers", "1")
+    with server.wire() as w:
+        w.get("/sleep/60000").assert_silent()
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        assert ended(server) == 0
+    assert re.search(rf"error \[\d+\] worker {worker} was killed by signal 9 \(SIGKILL\) while it "
+                     r"stopped, with 1 request under way: GET /sleep/60000", server.errors())
 
 
 def test_nothing_is_left_behind(serve):

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/log_sink.h"
 
 static char folder[40], error_path[60], access_path[60];
 static char text[2 << 20]; // of the file read last
@@ -98,8 +99,22 @@ static void no_line_can_be_forged(void **state)
     open_logs("off", LOG_INFO);
     log_write(LOG_INFO, "a\nb\r\x1b[0m\x7f \xc2\x9b[0m \xc2\xa9\n");
     read_back(error_path);
-    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\x9b[0m \xc2\xa9\n"));
+    assert_non_null(strstr(text, "a\n\tb\\x0d\\x1b[0m\\x7f \\xc2\\x9b[0m \xc2\xa9\n"));
     assert_null(strstr(text, "\n\n"));
+}
+
+// Of others' making: a zero byte hides nothing, and what is no UTF-8 is no byte of its own.
+static void any_bytes_make_one_record(void **state)
+{
+    (void)state;
+    static const char bytes[] = "a\0b \x9b[2J \xff \xe2\x82 \xe2\x82\xac \xed\xa0\x80\nc";
+    open_logs("off", LOG_INFO);
+    log_text(LOG_DEBUG, STR("below the level"));
+    log_text(LOG_INFO, str_of(bytes, sizeof bytes - 1));
+    read_back(error_path);
+    assert_null(strstr(text, "below"));
+    assert_non_null(
+        strstr(text, "] a\\x00b \\x9b[2J \\xff \\xe2\\x82 \xe2\x82\xac \\xed\\xa0\\x80\n\tc\n"));
 }
 
 static void long_records_are_cut(void **state)
@@ -114,6 +129,7 @@ static void long_records_are_cut(void **state)
     size_t n = read_back(error_path);
     assert_true(n > 60 * 1024 && n <= 64 * 1024);
     assert_int_equal(text[n - 1], '\n');
+    assert_memory_equal(text + n - 4, "\xe2\x80\xa6", 3);
 }
 
 static void access_lines_wait_for_the_flush(void **state)
@@ -366,6 +382,62 @@ static void records_that_nobody_reads_are_counted_and_told(void **state)
     close(ends[0]);
 }
 
+// Both logs take nothing; each is told of what it lost once it does, without a further record, and
+// what the access log lost as soon as the error log takes that.
+static void losses_are_told_by_a_flush(void **state)
+{
+    (void)state;
+    int error[2], access[2];
+    char line[1000];
+    assert_int_equal(pipe2(error, O_CLOEXEC) | pipe2(access, O_CLOEXEC), 0);
+    open_logs(access_path, LOG_INFO);
+    log_adopt(error[1], access[1]);
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 300; i++)
+        log_access(str_of(line, sizeof line));
+    while (write(error[1], line, sizeof line) > 0 || write(error[1], line, 1) > 0)
+        continue;
+    for (int i = 0; i < 3; i++)
+        log_write(LOG_INFO, "lost");
+    fcntl(access[0], F_SETFL, O_NONBLOCK);
+    fcntl(error[0], F_SETFL, O_NONBLOCK);
+    while (read_pipe(access[0]) > 0)
+        assert_false(log_flush());
+    read_pipe(error[0]);
+    assert_null(strstr(text, "lost"));
+    assert_true(log_flush());
+    read_pipe(error[0]);
+    assert_non_null(strstr(text, "] 3 records of this log were lost: it took no more\n"));
+    assert_non_null(strstr(text, " access lines were lost: the log took no more\n"));
+    assert_true(log_flush());
+    assert_int_equal(read_pipe(error[0]), 0); // once
+    close(error[0]);
+    close(access[0]);
+}
+
+// One that is stopped (Ctrl-S), or whose other end nobody reads.
+static void a_terminal_holds_nobody_up(void **state)
+{
+    (void)state;
+    static const char line[4096] = {'x'};
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_int_equal(grantpt(master) | unlockpt(master), 0);
+    int fd = open(ptsname(master), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    struct log_sink sink;
+    size_t done = 0;
+    log_sink_share(&sink, fd);
+    assert_true(log_sink_leads_to(&sink, fd) && !log_sink_leads_to(&sink, master));
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0); // it is others' as well
+    int rc = 0;
+    for (int i = 0; i < 1000 && rc == 0; i++)
+        rc = log_sink_put(&sink, line, sizeof line, &done, 0);
+    assert_int_equal(rc, -EAGAIN);
+    log_sink_close(&sink);
+    close(fd);
+    close(master);
+}
+
 static void links_are_not_followed(void **state)
 {
     (void)state;
@@ -479,6 +551,7 @@ int main(void)
         TEST(a_record_has_its_form),
         TEST(levels_are_obeyed),
         TEST(no_line_can_be_forged),
+        TEST(any_bytes_make_one_record),
         TEST(long_records_are_cut),
 #ifndef __SANITIZE_ADDRESS__
         TEST(a_record_needs_no_memory),
@@ -496,6 +569,8 @@ int main(void)
         TEST(lines_that_do_not_fit_are_counted_and_told),
         TEST(draining_gives_up),
         TEST(records_that_nobody_reads_are_counted_and_told),
+        TEST(losses_are_told_by_a_flush),
+        TEST(a_terminal_holds_nobody_up),
         TEST(records_of_threads_are_whole_and_all_there),
         TEST(escaping),
     };

@@ -3,12 +3,14 @@
 #include "http/server.h"
 
 #include "base/log.h"
+#include "http/tally.h"
 #include "net/listener.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -357,6 +359,41 @@ static void draining_has_an_end(void **state)
     finish();
 }
 
+// Answers with status 503 that were counted, in the words of the metrics.
+static void expect_503s(const struct tally_board *board, const char *method, const char *count)
+{
+    struct buf text;
+    char line[200];
+    buf_init(&text, 1 << 20);
+    assert_true(tally_text(board, &text) && buf_addc(&text, '\0'));
+    snprintf(line, sizeof line, "{route=\"(none)\",method=\"%s\",status=\"503\"} %s\n", method,
+             count);
+    if (!strstr(text.p, line))
+        fail_msg("no %s in\n%s", line, text.p);
+    buf_fini(&text);
+}
+
+static void what_is_cut_is_counted(void **state)
+{
+    (void)state;
+    begin(1, 10, 0);
+    struct tally_board *board = tally_new(1);
+    options.tally = tally_of(board, 0);
+    holds = true;
+    connect_client(); // says nothing, and is no request
+    say(connect_client(), "GET / HT");
+    say(connect_client(), GET);
+    TURN_UNTIL(held && places.open[0] == 3);
+    options.stop_ms = 30;
+    server_drain(server);
+    run();
+    expect_503s(board, "GET", "1");
+    expect_503s(board, "other", "1");
+    finish();
+    expect_503s(board, "GET", "1");
+    tally_free(board);
+}
+
 static void leaving_gives_idle_connections_one_more_request(void **state)
 {
     (void)state;
@@ -441,6 +478,7 @@ int main(void)
         cmocka_unit_test(leaving_gives_idle_connections_one_more_request),
         cmocka_unit_test(a_stop_has_no_patience_left),
         cmocka_unit_test(draining_has_an_end),
+        cmocka_unit_test(what_is_cut_is_counted),
         cmocka_unit_test(a_server_may_go_with_connections_open),
         cmocka_unit_test(a_server_that_cannot_be_made_leaves_nothing),
     };
