@@ -11,6 +11,7 @@
 #include "app/notify.h"
 #include "app/replace.h"
 #include "app/temp.h"
+#include "app/tend.h"
 #include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
@@ -97,6 +98,7 @@ struct master {
     struct figures *figures; // of metrics; NULL: nobody asks
     struct cache *cache;
     bool cache_is_shared; // with the server that this one replaces, while that lives
+    struct tend tend;     // of it
     struct slot *slots;
     const char *temp;     // where large bodies wait
     struct temp own_temp; // the same, where we made it
@@ -128,7 +130,7 @@ struct master {
 };
 
 int64_t master_now(void); // milliseconds
-struct slot *master_slot(struct master *m, pid_t pid);
+struct slot *master_slot(const struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
 // What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
 int master_hear(int channel, struct worker_word *word);
@@ -186,9 +188,8 @@ void master_stopped(struct master *m);      // who waits for that hears it, and 
 
 // master.c, for those
 void master_share_socket(struct master *m, unsigned i, bool shared);
-void master_stop(struct master *m);         // as TERM does
-void master_leave_to(struct master *m);     // another has taken over: stops, but not the workers
-bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
+void master_stop(struct master *m);     // as TERM does
+void master_leave_to(struct master *m); // another has taken over: stops, but not the workers
 bool master_complain(const struct master *m, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // false
 

@@ -151,18 +151,10 @@ static void pause_slot(struct slot *s, int64_t now)
     s->start_at = now + s->pause;
 }
 
-bool master_tended(enum cache_tended what)
-{
-    if (what == CACHE_EMPTIED)
-        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
-                             "begins empty");
-    return what != CACHE_UNTENDED;
-}
-
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
+    int ends[2] = {-1, -1}, rc = channel_open(ends);
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
     fflush(NULL);
@@ -196,12 +188,12 @@ static void start_due(struct master *m)
     int64_t now = master_now();
     for (uint32_t i = 0; i < m->config->workers; i++) {
         struct slot *s = &m->slots[i];
-        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now)
+        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now && !m->tend.damaged)
             start_worker(m, s);
     }
 }
 
-struct slot *master_slot(struct master *m, pid_t pid)
+struct slot *master_slot(const struct master *m, pid_t pid)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid == pid)
@@ -267,7 +259,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     places_reset(&m->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
-    master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
+    cache_note_death(m->cache, (unsigned)(s - m->slots));
     duty_on_end(m, s);
     if (m->figures)
         figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING);
@@ -306,7 +298,7 @@ static void reap(struct master *m)
         struct slot *s = master_slot(m, pid);
         if (s)
             hear(m, s, true), on_end(m, s, status);
-        else if (!reload_on_end(m, pid))
+        else if (!tend_on_end(m, pid, status) && !reload_on_end(m, pid))
             replace_on_end(m, pid);
     }
 }
@@ -488,7 +480,7 @@ static int next_due(const struct master *m)
 {
     int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = master_now();
     for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
-        if (m->slots[i].pid == 0 && m->slots[i].start_at < at)
+        if (!m->tend.damaged && m->slots[i].pid == 0 && m->slots[i].start_at < at)
             at = m->slots[i].start_at;
     if (reload_due(m) < at)
         at = reload_due(m);
@@ -498,6 +490,8 @@ static int next_due(const struct master *m)
         at = duty_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
+    if (tend_due(m) < at)
+        at = tend_due(m);
     if (m->logs_due < at)
         at = m->logs_due;
     if (master_control_due(m) < at)
@@ -537,6 +531,7 @@ static void turn(struct master *m)
     master_keep_control(m);
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
+    tend_on_turn(m);
     start_due(m);
     give_due_logs(m);
     reload_on_saved(m);

@@ -300,8 +300,7 @@ static int start_checker(struct master *m)
     pid_t master = getpid();
     int ends[2];
     r->new.settings = memfd_create("lunette-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int rc =
-        r->new.settings < 0 || !master_tended(cache_tend(m->cache)) ? -errno : channel_open(ends);
+    int rc = r->new.settings < 0 ? -errno : channel_open(ends);
     if (rc < 0)
         return rc;
     log_flush(); // nothing buffered may be written twice
@@ -411,7 +410,7 @@ bool reload_on_end(struct master *m, pid_t pid)
     reload_on_checker_word(m); // its last
     forget_checker(r);
     r->checker = 0;
-    master_tended(cache_worker_died(m->cache, m->config->workers));
+    cache_note_death(m->cache, m->config->workers);
     if (r->stage != RELOAD_CHECKING)
         return true;
     if (r->passed) {
@@ -497,7 +496,7 @@ void reload_on_turn(struct master *m)
                                             : "the workers took longer than 30 s");
     tell_current(m);
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
-        m->replace.stage == REPLACE_NONE)
+        !m->tend.damaged && m->replace.stage == REPLACE_NONE)
         begin(m);
     tell_current(m);
 }
