@@ -26,6 +26,7 @@ struct master;
 
 struct tend {
     int64_t at;     // when the next child may begin
+    int64_t wait;   // until then no worker is started while a child is at it
     bool damaged;   // the memory is: no worker is started with it
     bool failed;    // the last try, which was told
     uint32_t shard; // whose lock is kept
@@ -35,6 +36,8 @@ struct tend {
 };
 
 void tend_on_turn(struct master *m);
+// Whether no worker is to be started now: the memory is damaged, or will be known to be sound in a moment.
+bool tend_holds_start(const struct master *m);
 int64_t tend_due(const struct master *m); // INT64_MAX: nothing is
 // Of a child: whether it was one that tends.
 bool tend_on_end(struct master *m, pid_t pid, int status);

@@ -223,6 +223,7 @@ void cache_note_others(struct cache *c);
 
 // Whether cache_tend has something to begin.
 bool cache_is_due(const struct cache *c);
+bool cache_is_tended(const struct cache *c); // a child is at it
 // Begins to deal with the deaths noted so far, where that is due: a child, which takes 0.1 s for each
 // shard whose lock another process keeps. 0 or −errno.
 int cache_tend(struct cache *c);

@@ -188,7 +188,7 @@ static void start_due(struct master *m)
     int64_t now = master_now();
     for (uint32_t i = 0; i < m->config->workers; i++) {
         struct slot *s = &m->slots[i];
-        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now && !m->tend.damaged)
+        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now && !tend_holds_start(m))
             start_worker(m, s);
     }
 }
@@ -480,7 +480,7 @@ static int next_due(const struct master *m)
 {
     int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = master_now();
     for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
-        if (!m->tend.damaged && m->slots[i].pid == 0 && m->slots[i].start_at < at)
+        if (!tend_holds_start(m) && m->slots[i].pid == 0 && m->slots[i].start_at < at)
             at = m->slots[i].start_at;
     if (reload_due(m) < at)
         at = reload_due(m);

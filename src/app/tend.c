@@ -8,7 +8,10 @@
 #include <signal.h>
 #include <string.h>
 
-enum { AGAIN_MS = 100 }; // between two tries
+enum {
+    AGAIN_MS = 100, // between two tries
+    WAIT_MS = 100,  // that new workers wait for what takes less than one
+};
 
 static void try_later(struct tend *t, const char *what, int err)
 {
@@ -138,18 +141,33 @@ static bool has_to_do(const struct master *m)
 
 void tend_on_turn(struct master *m)
 {
-    if (!has_to_do(m) || master_now() < m->tend.at)
+    struct tend *t = &m->tend;
+    if (!has_to_do(m) || master_now() < t->at)
         return;
-    if (m->tend.damaged) {
+    if (t->damaged) {
         begin_anew(m);
         return;
     }
     int rc = cache_tend(m->cache);
     if (rc < 0)
-        try_later(&m->tend, "what a worker has left in the shared cache cannot be put right", -rc);
+        try_later(t, "what a worker has left in the shared cache cannot be put right", -rc);
+    else if (!t->since)
+        t->wait = master_now() + WAIT_MS;
+}
+
+static bool waits(const struct master *m)
+{
+    return cache_is_tended(m->cache) && master_now() < m->tend.wait;
+}
+
+bool tend_holds_start(const struct master *m)
+{
+    return m->tend.damaged || waits(m);
 }
 
 int64_t tend_due(const struct master *m)
 {
+    if (waits(m))
+        return m->tend.wait;
     return has_to_do(m) ? m->tend.at : INT64_MAX;
 }

@@ -75,7 +75,8 @@ static bool abandon(struct cache *c, uint32_t shard)
 }
 
 // In the child, which needs none of the master's descriptors: it may outlive that for a moment, and its
-// sockets must not. Who is to be woken, the master wakes.
+// sockets must not; what a failed assertion says has no place in a log. Who is to be woken, the master
+// wakes.
 static _Noreturn void be_tender(struct cache *c)
 {
     static const struct rlimit cpu = {CPU_S, CPU_S + 1};
@@ -84,7 +85,7 @@ static _Noreturn void be_tender(struct cache *c)
     setrlimit(RLIMIT_CPU, &cpu);
     signal(SIGXCPU, SIG_DFL);
     c->workers = 0;
-    close_range(STDERR_FILENO + 1, ~0U, 0);
+    close_range(0, ~0U, 0);
     for (uint32_t i = 0; i < c->shards; i++)
         if (!abandon(c, i) && !status)
             status = SHARD + (int)i;
@@ -94,6 +95,11 @@ static _Noreturn void be_tender(struct cache *c)
 bool cache_is_due(const struct cache *c)
 {
     return !c->tender && c->deaths != c->tended;
+}
+
+bool cache_is_tended(const struct cache *c)
+{
+    return c->tender != 0;
 }
 
 int cache_tend(struct cache *c)
