@@ -41,8 +41,8 @@ struct reload {
     enum reload_stage { RELOAD_NONE, RELOAD_CHECKING, RELOAD_WAITING, RELOAD_LOADING } stage;
     bool again; // it was asked for once more meanwhile
     bool saved; // by what was saved, with --dev: nothing is to be done if that changed nothing
-    bool asked; // a worker waits for CHANNEL_CURRENT
-    int64_t asked_at;
+    int64_t
+        again_at; // workers that had no room for what they were to be told are told again; 0: none had
     struct told new; // what is tried; number also says how many there were
     pid_t checker;   // 0: none
     int line;        // from it; −1
@@ -80,6 +80,8 @@ struct slot {
     bool loaded;             // the scripts of the reload under way
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
+    int64_t asked_at; // when it first asked for the CHANNEL_CURRENT it waits for; 0: it does not
+    bool failure_due; // it is to be told whether the last reload failed
     enum timers_share share; // of the background work, as it was told
     bool rests;              // it does none any more: it ends
 };
@@ -164,8 +166,9 @@ void saves_open_report(struct reload *r);
 void saves_close_report(struct reload *r);
 void saves_write_report(int report, struct str text);
 void saves_tell_failure(struct master *m, const char *why);
-void saves_tell_new(struct master *m, const struct slot *s); // who has come after it
-void saves_mended(struct master *m);                         // what is saved is what runs
+void saves_tell_new(struct master *m, struct slot *s); // who has come after it
+void saves_mended(struct master *m);                   // what is saved is what runs
+bool saves_tell_due(struct master *m);                 // false: somebody has no room for it now
 // Appends the lines around the place that a message begins with, each behind a line feed; nothing where it
 // begins with none. scripts: a snapshot.
 enum { SAVES_EXCERPT = 4096 };

@@ -22,6 +22,7 @@ enum {
     LOAD_MS = 30 * 1000,  // that all workers get
     // That a request waits, while more and more is saved, for a moment without changes.
     HOLD_MS = 5 * 1000,
+    AGAIN_MS = 100, // between two tries to tell a worker that has no room for it
 };
 
 // The scripts of the site --------------------------------------------------------------------------
@@ -448,9 +449,8 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
     if (word->says == WORKER_ASKS && !m->config->dev)
         return; // no worker of ours asks
     if (word->says == WORKER_ASKS) {
-        if (!r->asked)
-            r->asked_at = master_now();
-        r->asked = true;
+        if (!s->asked_at)
+            s->asked_at = master_now();
         reload_on_saved(m); // what was saved before the request came
         return;
     }
@@ -475,15 +475,35 @@ void reload_on_worker_end(struct master *m)
 
 // Time ---------------------------------------------------------------------------------------------
 
-static void tell_current(struct master *m)
+static bool is_current(const struct reload *r, const struct slot *s)
 {
-    struct reload *r = &m->reload;
-    if (!r->asked || r->stage != RELOAD_NONE)
-        return;
-    if (!r->again || master_now() - r->asked_at >= HOLD_MS) {
-        r->asked = false;
-        reload_tell_workers(m, CHANNEL_CURRENT, NULL);
+    return r->stage == RELOAD_NONE && (!r->again || master_now() - s->asked_at >= HOLD_MS);
+}
+
+// Who asked, and nobody else. False: somebody has no room for it now.
+static bool tell_current(const struct master *m)
+{
+    const struct channel_message message = {.kind = CHANNEL_CURRENT, .fds = {-1, -1, -1, -1}};
+    bool all = true;
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        struct slot *s = &m->slots[i];
+        if (!s->pid || !s->ready || !s->asked_at || !is_current(&m->reload, s))
+            continue;
+        int rc = channel_send(s->channel, &message);
+        if (rc == 0 || rc == -EPIPE)
+            s->asked_at = 0;
+        else
+            all = false;
     }
+    return all;
+}
+
+// What no worker is ended for, if it does not read it now.
+static void tell_due(struct master *m)
+{
+    bool told = saves_tell_due(m);
+    bool answered = tell_current(m);
+    m->reload.again_at = told && answered ? 0 : master_now() + AGAIN_MS;
 }
 
 void reload_on_turn(struct master *m)
@@ -494,16 +514,18 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                             : "the workers took longer than 30 s");
-    tell_current(m);
+    tell_due(m);
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
         !m->tend.damaged && m->replace.stage == REPLACE_NONE)
         begin(m);
-    tell_current(m);
+    tell_due(m);
 }
 
 int64_t reload_due(const struct master *m)
 {
-    return m->reload.stage == RELOAD_NONE ? INT64_MAX : m->reload.deadline;
+    const struct reload *r = &m->reload;
+    int64_t at = r->stage == RELOAD_NONE ? INT64_MAX : r->deadline;
+    return r->again_at && r->again_at < at ? r->again_at : at;
 }
 
 void reload_stop(struct master *m)
