@@ -443,6 +443,19 @@ static bool all_loaded(const struct master *m)
     return true;
 }
 
+// What has come without its descriptors: it has room for them now.
+static void tell_again(struct master *m, struct slot *s, unsigned kind)
+{
+    if (kind == CHANNEL_FAILED)
+        s->failure_due = m->config->dev;
+    if (kind != CHANNEL_LOGS || (m->log_fds[0] < 0 && m->log_fds[1] < 0))
+        return;
+    log_write(LOG_WARN, "worker %d had no descriptors left for the new logs: it gets them again",
+              (int)s->pid);
+    s->logs_due = true;
+    m->logs_due = master_now();
+}
+
 void reload_on_word(struct master *m, struct slot *s, const struct worker_word *word)
 {
     struct reload *r = &m->reload;
@@ -454,6 +467,8 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
         reload_on_saved(m); // what was saved before the request came
         return;
     }
+    if (word->says == WORKER_MISSED)
+        tell_again(m, s, word->number);
     if (r->stage != RELOAD_LOADING || word->number != r->new.number)
         return;
     if (word->says == WORKER_REFUSES) {
