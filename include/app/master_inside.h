@@ -1,4 +1,4 @@
-// Private to master*.c and reload.c: the master's state.
+// Private to master*.c, reload*.c and what is named below: the master's state.
 #ifndef LUNETTE_APP_MASTER_INSIDE_H
 #define LUNETTE_APP_MASTER_INSIDE_H
 
@@ -41,14 +41,13 @@ struct reload {
     enum reload_stage { RELOAD_NONE, RELOAD_CHECKING, RELOAD_WAITING, RELOAD_LOADING } stage;
     bool again; // it was asked for once more meanwhile
     bool saved; // by what was saved, with --dev: nothing is to be done if that changed nothing
-    int64_t
-        again_at; // workers that had no room for what they were to be told are told again; 0: none had
-    struct told new; // what is tried; number also says how many there were
-    pid_t checker;   // 0: none
-    int line;        // from it; −1
-    bool passed;     // the checker has said so
-    bool failed;     // the last one did, and nothing has mended that
-    int report;      // why, for the browser, with --dev, until the next one begins; −1: none
+    int64_t again_at; // of untold.c: INT64_MAX, or when what had no room is told again
+    struct told new;  // what is tried; number also says how many there were
+    pid_t checker;    // 0: none
+    int line;         // from it; −1
+    bool passed;      // the checker has said so
+    bool failed;      // the last one did, and nothing has mended that
+    int report;       // why, for the browser, with --dev, until the next one begins; −1: none
     int64_t began, deadline;
 };
 
@@ -154,8 +153,6 @@ void reload_on_turn(struct master *m);
 int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
-
-void reload_tell_workers(struct master *m, enum channel_kind kind, const struct told *t);
 
 // saves.c, with --dev
 void saves_watch(struct master *m);
