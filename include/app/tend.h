@@ -30,7 +30,7 @@ struct tend {
     bool damaged;   // the memory is: no worker is started with it
     bool failed;    // the last try, which was told
     uint32_t shard; // whose lock is kept
-    pid_t holder;   // by that child of ours; 0: by nobody whom we know
+    pid_t holder;   // as the lock says
     int64_t since;  // it was found so; 0: none is kept
     bool warned;
 };

@@ -238,7 +238,8 @@ enum cache_tended {
 // with CACHE_HELD: the first one whose lock is kept.
 bool cache_tender_ended(struct cache *c, pid_t pid, int status, enum cache_tended *what,
                         uint32_t *shard);
-// Who keeps the lock of the shard, as its word says: to be held against processes that one knows. 0: nobody.
+// Who keeps the lock of the shard, as its word says: to be held against processes that one knows. 0: nobody;
+// −1: the word is none that a lock can have.
 pid_t cache_holder(const struct cache *c, uint32_t shard);
 // Puts new and empty memory in place of damaged memory, which stays with the processes that have it. For
 // those that are forked from now on; nothing is due any more. 0 or −errno: all is as it was.

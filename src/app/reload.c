@@ -4,9 +4,7 @@
 #include "app/channel.h"
 #include "app/untold.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -60,11 +60,9 @@ static void begin_anew(struct master *m)
 
 // A lock that is kept --------------------------------------------------------------------------------
 
-static pid_t known_holder(const struct master *m, uint32_t shard)
+static bool is_ours(const struct master *m, pid_t pid)
 {
-    pid_t pid = cache_holder(m->cache, shard);
-    bool ours = pid > 0 && (pid == m->reload.checker || master_slot(m, pid));
-    return ours ? pid : 0;
+    return pid > 0 && (pid == m->reload.checker || master_slot(m, pid));
 }
 
 static bool has_neighbour(const struct master *m)
@@ -82,9 +80,9 @@ static void end_holder(struct tend *t)
     t->since = 0;
 }
 
-static void warn(struct tend *t)
+static void warn(struct tend *t, bool ours)
 {
-    if (t->holder)
+    if (ours)
         log_write(LOG_WARN, "worker %d keeps a lock of the shared cache, which others wait for",
                   (int)t->holder);
     else
@@ -93,20 +91,29 @@ static void warn(struct tend *t)
     t->warned = true;
 }
 
+static void judge(struct master *m, int64_t kept)
+{
+    struct tend *t = &m->tend;
+    bool ours = is_ours(m, t->holder);
+    if (kept >= TEND_STUCK_MS && ours)
+        end_holder(t);
+    else if (kept >= TEND_STUCK_MS && !has_neighbour(m))
+        on_damage(m);
+    else if (kept >= TEND_SLOW_MS && !t->warned)
+        warn(t, ours);
+}
+
+// One that somebody else has by now, or nobody, was only wanted by many.
 static void on_held(struct master *m, uint32_t shard)
 {
     struct tend *t = &m->tend;
     int64_t now = master_now();
-    pid_t holder = known_holder(m, shard);
+    pid_t holder = cache_holder(m->cache, shard);
     if (!t->since || t->shard != shard || t->holder != holder)
         *t = (struct tend){.shard = shard, .holder = holder, .since = now};
     t->at = now + AGAIN_MS;
-    if (now - t->since >= TEND_STUCK_MS && holder)
-        end_holder(t);
-    else if (now - t->since >= TEND_STUCK_MS && !has_neighbour(m))
-        on_damage(m);
-    else if (now - t->since >= TEND_SLOW_MS && !t->warned)
-        warn(t);
+    if (holder != 0)
+        judge(m, now - t->since);
 }
 
 // The loop's -----------------------------------------------------------------------------------------

@@ -69,13 +69,19 @@ void untold_on_turn(struct master *m)
     m->reload.again_at = told && answered ? INT64_MAX : master_now() + AGAIN_MS;
 }
 
-// Requests that wait for a reload which cannot begin wait no longer than that.
+// When a request has waited for long enough for a reload that cannot begin.
+static int64_t hold_ends(const struct slot *s)
+{
+    int64_t at = s->asked_at + HOLD_MS;
+    return has_asked(s) && at > master_now() ? at : INT64_MAX;
+}
+
 int64_t untold_due(const struct master *m)
 {
     const struct reload *r = &m->reload;
     int64_t at = r->again_at;
     for (uint32_t i = 0; i < m->config->workers && r->stage == RELOAD_NONE && r->again; i++)
-        if (has_asked(&m->slots[i]) && m->slots[i].asked_at + HOLD_MS < at)
-            at = m->slots[i].asked_at + HOLD_MS;
+        if (hold_ends(&m->slots[i]) < at)
+            at = hold_ends(&m->slots[i]);
     return at;
 }

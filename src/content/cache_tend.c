@@ -154,8 +154,9 @@ pid_t cache_holder(const struct cache *c, uint32_t shard)
 {
     if (shard >= c->shards)
         return 0;
-    const int *word = &c->shard[shard].lock.__data.__lock;
-    return __atomic_load_n(word, __ATOMIC_RELAXED) & FUTEX_TID_MASK;
+    int word = __atomic_load_n(&c->shard[shard].lock.__data.__lock, __ATOMIC_RELAXED);
+    pid_t holder = word & FUTEX_TID_MASK;
+    return word == 0 || holder || word & (int)FUTEX_OWNER_DIED ? holder : -1;
 }
 
 // The view keeps its wakes and its numbers.

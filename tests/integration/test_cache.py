@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
@@ -319,13 +320,23 @@ def test_the_size_is_set_in_config(serve):
 
 # --- a worker that keeps a lock ---
 
-def word_of_lock(pid):
-    """The first word of the lock of a cache of one shard, which names its holder."""
+def shard(pid):
+    """Where a cache of one shard has that in the memory of a process: behind the head. It begins with
+    the lock, and that with a word which names its holder."""
     with open(f"/proc/{pid}/maps") as f:
-        start = next(int(line.split("-")[0], 16) for line in f if "lunette-cache" in line)
+        return 64 + next(int(line.split("-")[0], 16) for line in f if "lunette-cache" in line)
+
+
+def word_of_lock(pid):
     with open(f"/proc/{pid}/mem", "rb") as memory:
-        memory.seek(start + 64)  # behind the head of the region
+        memory.seek(shard(pid))
         return int.from_bytes(memory.read(4), "little") & 0x3fffffff
+
+
+def write_to_shard(pid, data):
+    with open(f"/proc/{pid}/mem", "r+b") as memory:
+        memory.seek(shard(pid))
+        memory.write(data)
 
 
 def stop_with_a_lock(server):
@@ -386,11 +397,7 @@ def test_damaged_memory_ends_who_has_it_and_is_replaced(serve):
     server = serve(ONE_SHARD)
     text(server, "/incr/n")
     before = server.workers()
-    with open(f"/proc/{before[0]}/maps") as f:
-        start = next(int(line.split("-")[0], 16) for line in f if "lunette-cache" in line)
-    with open(f"/proc/{before[0]}/mem", "r+b") as memory:
-        memory.seek(start + 64)
-        memory.write(b"\xff" * 4096)
+    write_to_shard(before[0], b"\xff" * 4096)
     os.kill(before[1], signal.SIGKILL)
     server.wait_for("the memory of the shared cache was damaged by a worker: the cache begins "
                     "empty, and all workers begin anew")
@@ -400,3 +407,22 @@ def test_damaged_memory_ends_who_has_it_and_is_replaced(serve):
     eventually(lambda: server.errors().count("was killed by signal 9") == 3)
     assert text(server, "/incr/n") == "2"
     assert server.errors().count("damaged") == 1
+
+
+@needs_root
+def test_a_lock_that_names_a_stranger_ends_no_stranger(serve):
+    """What is in the memory was written by workers: it is not believed further than it can be checked."""
+    server = serve(ONE_SHARD)
+    before = server.workers()
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        write_to_shard(before[0], stranger.pid.to_bytes(4, "little"))
+        os.kill(before[1], signal.SIGKILL)
+        server.wait_for("a lock of the shared cache is kept, and not by a worker of this server")
+        server.wait_for("the memory of the shared cache was damaged by a worker", 30)
+        eventually(lambda: not set(server.workers()) & set(before) and len(server.workers()) == 2)
+        assert text(server, "/incr/n") == "1"
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()

@@ -10,6 +10,7 @@
 #include "tended.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -502,7 +503,7 @@ static void a_lock_that_is_kept_is_no_damage(void **state)
         assert_int_equal(shard, 0);
         assert_int_equal(cache_holder(c, 0), pid);
     }
-    assert_int_equal(cache_holder(c, c->shards), 0);
+    assert_int_equal(cache_holder(c, c->shards), 0); // there is none
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     assert_int_equal(tend_once(c, &shard), CACHE_TENDED);
@@ -510,6 +511,25 @@ static void a_lock_that_is_kept_is_no_damage(void **state)
     assert_false(cache_is_due(c));
     assert_false(has(c, "a")); // its holder died
     assert_null(cache_check(c));
+}
+
+static void the_holder_is_what_the_word_of_the_lock_says(void **state)
+{
+    static const struct {
+        unsigned word;
+        pid_t holder;
+    } rows[] = {{0, 0},
+                {1234, 1234},
+                {FUTEX_WAITERS | 1234, 1234},
+                {FUTEX_OWNER_DIED, 0},
+                {FUTEX_OWNER_DIED | FUTEX_WAITERS, 0},
+                {FUTEX_WAITERS, -1}};
+    struct cache *c = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        c->shard[0].lock.__data.__lock = (int)rows[i].word;
+        assert_int_equal(cache_holder(c, 0), rows[i].holder);
+    }
+    c->shard[0].lock.__data.__lock = 0;
 }
 
 // By an administrator, or for want of memory.
@@ -596,6 +616,7 @@ int main(void)
         TEST(a_death_takes_nothing_of_what_is_sound),
         TEST(a_damaged_cache_begins_empty_and_its_master_lives),
         TEST(a_lock_that_is_kept_is_no_damage),
+        TEST(the_holder_is_what_the_word_of_the_lock_says),
         TEST(a_tender_that_is_killed_is_no_damage),
         TEST(deaths_while_one_is_tended_are_due_after_it),
         TEST(new_memory_leaves_the_old_to_who_has_it),
