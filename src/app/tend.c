@@ -141,9 +141,20 @@ bool tend_on_end(struct master *m, pid_t pid, int status)
     return true;
 }
 
+static bool lacks_workers(const struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
+        if (!m->slots[i].pid)
+            return true;
+    return false;
+}
+
+// Where processes are hard to get, workers come first.
 static bool has_to_do(const struct master *m)
 {
-    return m->tend.damaged ? !is_used(m) : cache_is_due(m->cache);
+    if (m->tend.damaged)
+        return !is_used(m);
+    return cache_is_due(m->cache) && !(m->tend.failed && lacks_workers(m));
 }
 
 void tend_on_turn(struct master *m)
