@@ -7,10 +7,11 @@
 #ifndef LUNETTE_APP_CHANNEL_H
 #define LUNETTE_APP_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHANNEL_FDS_MAX = 4, CHANNEL_TEXT = 256 };
+enum { CHANNEL_FDS_MAX = 4, CHANNEL_TEXT = 256, CHANNEL_SPARES = 3 };
 
 enum channel_kind {
     CHANNEL_LOGS, // fds: the error log and the access log, to go on with; −1: that one stays
@@ -40,8 +41,22 @@ struct channel_message {
 int channel_open(int ends[2]);
 // 0 or −errno.
 int channel_send(int end, const struct channel_message *m);
-// 1 with a message, 0 when there is none now, −errno; −EPIPE when the other end is gone.
+// 1 with a message, 0 when there is none now, −errno; −EPIPE when the other end is gone. CHANNEL_LOST: with a
+// message that had descriptors for which this process has no room (RLIMIT_NOFILE): all are −1.
+enum { CHANNEL_LOST = 2 };
 int channel_receive(int end, struct channel_message *m);
+
+// Descriptors that a worker keeps, to let go of them when some come with a message: so that one which has
+// as many as it may still gets them. Another thread may be quicker: then they are lost all the same.
+struct channel_spares {
+    int fds[CHANNEL_SPARES]; // −1: none
+};
+#define CHANNEL_NO_SPARES ((struct channel_spares){.fds = {-1, -1, -1}})
+// Makes those that are missing. False: not all can be made now.
+bool channel_keep_spares(int end, struct channel_spares *s);
+// Before channel_receive: lets go of as many as the next message has.
+void channel_make_room(int end, struct channel_spares *s);
+void channel_close_spares(struct channel_spares *s);
 
 // From the worker, in one piece. 0 or −errno; −EAGAIN: the master has too much to hear already.
 int channel_say(int end, const void *word, size_t n);

@@ -1,4 +1,4 @@
-// Private to master*.c and reload.c: the master's state.
+// Private to master*.c, reload*.c and what is named below: the master's state.
 #ifndef LUNETTE_APP_MASTER_INSIDE_H
 #define LUNETTE_APP_MASTER_INSIDE_H
 
@@ -12,6 +12,7 @@
 #include "app/replace.h"
 #include "app/rooms.h"
 #include "app/temp.h"
+#include "app/tend.h"
 #include "app/watch.h"
 #include "app/worker.h"
 #include "base/snapshot.h"
@@ -41,14 +42,13 @@ struct reload {
     enum reload_stage { RELOAD_NONE, RELOAD_CHECKING, RELOAD_WAITING, RELOAD_LOADING } stage;
     bool again; // it was asked for once more meanwhile
     bool saved; // by what was saved, with --dev: nothing is to be done if that changed nothing
-    bool asked; // a worker waits for CHANNEL_CURRENT
-    int64_t asked_at;
-    struct told new; // what is tried; number also says how many there were
-    pid_t checker;   // 0: none
-    int line;        // from it; −1
-    bool passed;     // the checker has said so
-    bool failed;     // the last one did, and nothing has mended that
-    int report;      // why, for the browser, with --dev, until the next one begins; −1: none
+    int64_t again_at; // of untold.c: INT64_MAX, or when what had no room is told again
+    struct told new;  // what is tried; number also says how many there were
+    pid_t checker;    // 0: none
+    int line;         // from it; −1
+    bool passed;      // the checker has said so
+    bool failed;      // the last one did, and nothing has mended that
+    int report;       // why, for the browser, with --dev, until the next one begins; −1: none
     int64_t began, deadline;
 };
 
@@ -81,6 +81,8 @@ struct slot {
     bool loaded;             // the scripts of the reload under way
     int64_t since;           // when it was started, or was ready
     unsigned ends;           // of workers in this place, so far
+    int64_t asked_at; // when it first asked for the CHANNEL_CURRENT it waits for; 0: it does not
+    bool failure_due; // it is to be told whether the last reload failed
     enum timers_share share; // of the background work, as it was told
     bool rests;              // it does none any more: it ends
     unsigned rooms_seen;     // rooms.seen when it was started
@@ -100,6 +102,7 @@ struct master {
     struct figures *figures; // of metrics; NULL: nobody asks
     struct cache *cache;
     bool cache_is_shared; // with the server that this one replaces, while that lives
+    struct tend tend;     // of it
     struct slot *slots;
     const char *temp;     // where large bodies wait
     struct temp own_temp; // the same, where we made it
@@ -141,9 +144,8 @@ void master_hear_all(struct master *m);             // what they have said
 void master_reap(struct master *m);                 // children that have ended
 void master_signal_workers(const struct master *m, int signo);
 unsigned master_count_workers(const struct master *m);
-struct slot *master_slot(struct master *m, pid_t pid);
+struct slot *master_slot(const struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
-bool master_tended(enum cache_tended what); // says what is to be said; false: to be tried again
 // What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
 int master_hear(int channel, struct worker_word *word);
 // In a process that was just forked: what is the master's alone is closed, and the job is filled in.
@@ -169,8 +171,6 @@ int64_t reload_due(const struct master *m); // INT64_MAX: nothing is
 void reload_stop(struct master *m);         // the server stops
 void reload_give_back(struct master *m);
 
-void reload_tell_workers(struct master *m, enum channel_kind kind, const struct told *t);
-
 // saves.c, with --dev
 void saves_watch(struct master *m);
 void saves_give_back(struct master *m);
@@ -180,8 +180,9 @@ void saves_open_report(struct reload *r);
 void saves_close_report(struct reload *r);
 void saves_write_report(int report, struct str text);
 void saves_tell_failure(struct master *m, const char *why);
-void saves_tell_new(struct master *m, const struct slot *s); // who has come after it
-void saves_mended(struct master *m);                         // what is saved is what runs
+void saves_tell_new(struct master *m, struct slot *s); // who has come after it
+void saves_mended(struct master *m);                   // what is saved is what runs
+bool saves_tell_due(struct master *m);                 // false: somebody has no room for it now
 // Appends the lines around the place that a message begins with, each behind a line feed; nothing where it
 // begins with none. scripts: a snapshot.
 enum { SAVES_EXCERPT = 4096 };

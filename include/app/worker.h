@@ -30,6 +30,7 @@ enum worker_says {
     WORKER_REFUSES, // they could not be: text says why
     WORKER_RESTS,   // its background work is over, and it does none any more
     WORKER_ASKS,    // with --dev: CHANNEL_CURRENT is wanted when nothing is left to be reloaded
+    WORKER_MISSED, // descriptors of a message came when it had no room for them: number is the kind
 };
 enum { WORKER_TEXT = 1024 };
 struct worker_word {

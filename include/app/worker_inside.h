@@ -7,6 +7,7 @@
 #define LUNETTE_APP_WORKER_INSIDE_H
 
 #include "app/background.h"
+#include "app/channel.h"
 #include "app/generations.h"
 #include "app/hold.h"
 #include "app/live.h"
@@ -19,6 +20,8 @@
 struct worker {
     struct watch signals; // first: the watch's function finds the worker by it
     struct watch channel; // from the master
+    struct channel_spares spares;
+    uint32_t missed; // messages that it has no room for: a bit for each enum channel_kind
     const struct worker_job *job;
     struct serving_sandbox sandbox;
     struct loop *loop;

@@ -13,11 +13,13 @@
 //
 // A fill is one worker's promise to make the value of a key that others wait for (cache_look,
 // cache_fill_end; who waits, and where: content/cache_client.h). Fills belong to a worker's number;
-// the master calls cache_worker_died when a worker is gone, so that one who waits takes over.
+// the master calls cache_note_death when a worker is gone, so that one who waits takes over.
 #ifndef LUNETTE_CONTENT_CACHE_H
 #define LUNETTE_CONTENT_CACHE_H
 
 #include "base/buf.h"
+
+#include <sys/types.h>
 
 enum {
     CACHE_BYTES_MIN = 1 << 20,
@@ -52,13 +54,6 @@ enum cache_result {
     CACHE_NO_MEMORY, // the caller's buffer cannot take the value
 };
 
-// What came of dealing with a death.
-enum cache_tended {
-    CACHE_TENDED,
-    CACHE_EMPTIED,  // its memory was not sound: a worker has broken it. That took up to 5 seconds
-    CACHE_UNTENDED, // no process could be made to do it (errno): cache_tend is due
-};
-
 struct cache;
 
 // Makes the cache, for the numbers 0 … workers-1. bytes is everything it may use, of which pages
@@ -73,8 +68,6 @@ struct cache *cache_open(int fd, unsigned workers);
 // each wakes its own all the time (cache_wake_all) while there are both. Before the first use.
 void cache_number_from(struct cache *c, unsigned first);
 void cache_wake_all(const struct cache *c);
-// The other server is gone, with whatever it was filling.
-enum cache_tended cache_others_died(struct cache *c);
 // −1: the memory has none (a limit on file sizes was in force), and cannot be opened again.
 int cache_fd(const struct cache *c);
 // Unmaps it; the memory goes with the last process that has it. NULL is harmless.
@@ -211,12 +204,46 @@ struct cache_taken {
 struct cache_taken cache_take(struct cache *c, struct str key, const struct cache_rate *rate,
                               double cost);
 
-// The process with that number is gone, by whatever end: its fills have failed, the shard whose
-// lock it held is emptied, and every worker looks again at what it waits for. This and the functions
-// that make, wake and free are a master's, and believe nothing that is in the memory.
-enum cache_tended cache_worker_died(struct cache *c, unsigned worker);
-// Tries again what could not be done: before a process takes the number of one that died.
-enum cache_tended cache_tend(struct cache *c);
+// Deaths -----------------------------------------------------------------------------------------
+//
+// drawing:
+//   nothing due ──cache_note_death──> due ──cache_tend──> a process is at it ──its end──> nothing due
+//                                      ▲                    │ cache_tender_ended
+//                                      └── CACHE_HELD, CACHE_UNTENDED, or deaths meanwhile
+//
+// This part, and the functions that make, wake and free, are a master's: they never wait, and believe
+// nothing that is in the memory, which workers write. So a process made for it takes the locks.
+
+// The process with that number is gone, by whatever end: its fills have failed, the shard whose lock it
+// held is emptied, and every worker looks again at what it waits for; all of that when it is tended. The
+// number may be given to another process at once.
+void cache_note_death(struct cache *c, unsigned worker);
+// The other server is gone, with whatever it was filling.
+void cache_note_others(struct cache *c);
+
+// Whether cache_tend has something to begin.
+bool cache_is_due(const struct cache *c);
+bool cache_is_tended(const struct cache *c); // a child is at it
+// Begins to deal with the deaths noted so far, where that is due: a child, which takes 0.1 s for each
+// shard whose lock another process keeps. 0 or −errno.
+int cache_tend(struct cache *c);
+
+enum cache_tended {
+    CACHE_TENDED,   // or a later death is due
+    CACHE_HELD,     // a process that lives keeps a lock; what else there was is done
+    CACHE_UNTENDED, // it was killed by somebody
+    CACHE_DAMAGED,  // it has died of what is in the memory: a worker has broken that
+};
+// A child of the caller's has ended with that status of waitpid. False: it was none of cache_tend. *shard,
+// with CACHE_HELD: the first one whose lock is kept.
+bool cache_tender_ended(struct cache *c, pid_t pid, int status, enum cache_tended *what,
+                        uint32_t *shard);
+// Who keeps the lock of the shard, as its word says: to be held against processes that one knows. 0: nobody;
+// −1: the word is none that a lock can have.
+pid_t cache_holder(const struct cache *c, uint32_t shard);
+// Puts new and empty memory in place of damaged memory, which stays with the processes that have it. For
+// those that are forked from now on; nothing is due any more. 0 or −errno: all is as it was.
+int cache_renew(struct cache *c);
 
 // For tests ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@
 #include "content/cache.h"
 
 #include <pthread.h>
+#include <sys/types.h>
+#include <time.h>
 
 // A fill under way.
 struct cache_slot {
@@ -79,8 +81,12 @@ struct cache {
     unsigned workers;
     unsigned first; // the number of worker 0 in what is shared
     int wake[CACHE_WORKERS_MAX];
-    uint64_t dead[CACHE_WORKERS_MAX / 64]; // of cache_tend
-    bool untended;                         // there are some
+    // Of cache_tend.
+    uint64_t dead[CACHE_WORKERS_MAX / 64];
+    uint64_t last[CACHE_WORKERS_MAX]; // the serial that no fill of the dead one is beyond
+    unsigned deaths, tended;          // noted so far; and those that have been dealt with
+    unsigned under_way;               // deaths that the tender knows of
+    pid_t tender;                     // 0: none
 };
 
 // A shard while this process holds its lock.
@@ -96,13 +102,17 @@ struct cache_held {
 uint64_t cache_now(const struct cache *c);
 uint64_t cache_hash(const struct cache *c, struct str key); // never 0
 void cache_wake(const struct cache *c, unsigned worker);
-bool cache_init_region(struct cache *c); // the head and the locks; false with errno
+// A cache of that size without wakes, its memory made; NULL with errno.
+struct cache *cache_new_memory(size_t bytes);
 
 // cache_shard.c
 int cache_lock_init(pthread_mutex_t *lock);
 // Takes the lock of the shard, emptying it when its last holder died.
 struct cache_held cache_hold(struct cache *c, uint32_t shard);
 struct cache_held cache_hold_of(struct cache *c, uint64_t hash);
+// The same, unless another process keeps the lock until then, of CLOCK_MONOTONIC: false.
+bool cache_hold_until(struct cache *c, uint32_t shard, const struct timespec *until,
+                      struct cache_held *h);
 void cache_let_go(struct cache_held *h);
 uint32_t cache_shard_of(const struct cache *c, uint64_t hash);
 
@@ -126,7 +136,9 @@ void cache_write(struct cache_held *h, uint32_t number, size_t at, struct str by
 bool cache_copy(const struct cache_held *h, uint32_t number, enum cache_kind *kind,
                 struct buf *out);
 
-// cache_fill.c: ends the fills of a worker that is gone (by its number in what is shared); the caller wakes.
-void cache_fill_abandon(struct cache_held *h, unsigned worker);
+// cache_fill.c: ends the fills of a worker that is gone (by its number in what is shared), but none that
+// was begun after the fill with the serial last: another process may have the number by now. The caller
+// wakes.
+void cache_fill_abandon(struct cache_held *h, unsigned worker, uint64_t last);
 
 #endif

@@ -3,8 +3,12 @@
 #include "app/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+enum { ALL = (1 << CHANNEL_FDS_MAX) - 1 }; // descriptors, as bits
 
 struct wire {
     uint32_t kind, number, has;
@@ -14,6 +18,13 @@ union control {
     char bytes[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
     struct cmsghdr align;
 };
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
 
 int channel_open(int ends[2])
 {
@@ -45,6 +56,26 @@ int channel_send(int end, const struct channel_message *m)
     return sendmsg(end, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+// Puts them in their places: −1 where none belongs. All or none: false.
+static bool place_descriptors(struct msghdr *msg, uint32_t has, struct channel_message *m)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    const unsigned char *next = c ? CMSG_DATA(c) : NULL;
+    size_t left = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    bool lost = msg->msg_flags & MSG_CTRUNC || left < (size_t)__builtin_popcount(has & ALL);
+    for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
+        m->fds[i] = -1;
+        if (!(has & 1u << i) || left == 0)
+            continue;
+        memcpy(&m->fds[i], next, sizeof(int));
+        next += sizeof(int);
+        left--;
+    }
+    for (int i = 0; i < CHANNEL_FDS_MAX && lost; i++)
+        close_one(&m->fds[i]);
+    return !lost;
+}
+
 int channel_receive(int end, struct channel_message *m)
 {
     struct wire wire;
@@ -60,20 +91,37 @@ int channel_receive(int end, struct channel_message *m)
     if ((size_t)n < sizeof wire)
         return -EPROTO;
     m->text[(size_t)n - sizeof wire] = '\0';
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    const unsigned char *next = c ? CMSG_DATA(c) : NULL;
-    size_t left = c ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
     m->kind = (enum channel_kind)wire.kind;
     m->number = wire.number;
-    for (int i = 0; i < CHANNEL_FDS_MAX; i++) {
-        m->fds[i] = -1;
-        if (!(wire.has & 1u << i) || left == 0)
-            continue;
-        memcpy(&m->fds[i], next, sizeof(int));
-        next += sizeof(int);
-        left--;
+    return place_descriptors(&msg, wire.has, m) ? 1 : CHANNEL_LOST;
+}
+
+bool channel_keep_spares(int end, struct channel_spares *s)
+{
+    bool all = true;
+    for (int i = 0; i < CHANNEL_SPARES; i++) {
+        if (s->fds[i] < 0)
+            s->fds[i] = fcntl(end, F_DUPFD_CLOEXEC, 0);
+        all &= s->fds[i] >= 0;
     }
-    return 1;
+    return all;
+}
+
+// The look, which has no room for descriptors, makes none.
+void channel_make_room(int end, struct channel_spares *s)
+{
+    struct wire wire;
+    if (recv(end, &wire, sizeof wire, MSG_PEEK) != sizeof wire)
+        return;
+    int n = __builtin_popcount(wire.has & ALL);
+    for (int i = 0; i < CHANNEL_SPARES && i < n; i++)
+        close_one(&s->fds[i]);
+}
+
+void channel_close_spares(struct channel_spares *s)
+{
+    for (int i = 0; i < CHANNEL_SPARES; i++)
+        close_one(&s->fds[i]);
 }
 
 int channel_say(int end, const void *word, size_t n)

@@ -171,6 +171,8 @@ static int next_due(const struct master *m)
         at = rooms_due(m);
     if (notify_due(&m->notify) < at)
         at = notify_due(&m->notify);
+    if (tend_due(m) < at)
+        at = tend_due(m);
     if (m->logs_due < at)
         at = m->logs_due;
     if (master_control_due(m) < at)
@@ -211,6 +213,7 @@ static void turn(struct master *m)
     if (m->state >= STOPPING && master_now() >= m->deadline)
         on_deadline(m);
     master_end_unready(m);
+    tend_on_turn(m);
     master_start_due(m);
     master_give_due_logs(m);
     reload_on_saved(m);

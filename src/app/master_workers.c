@@ -120,18 +120,10 @@ static void start_again(struct slot *s, int64_t now)
     s->pause = 0;
 }
 
-bool master_tended(enum cache_tended what)
-{
-    if (what == CACHE_EMPTIED)
-        log_write(LOG_ERROR, "the memory of the shared cache was damaged by a worker: the cache "
-                             "begins empty");
-    return what != CACHE_UNTENDED;
-}
-
 static void start_worker(struct master *m, struct slot *s)
 {
     char end[64];
-    int ends[2] = {-1, -1}, rc = master_tended(cache_tend(m->cache)) ? channel_open(ends) : -errno;
+    int ends[2] = {-1, -1}, rc = channel_open(ends);
     rooms_on_start(m, s);
     pid_t master = getpid(), pid = -1;
     log_flush(); // nothing buffered may be written twice
@@ -166,7 +158,7 @@ void master_start_due(struct master *m)
     int64_t now = master_now();
     for (uint32_t i = 0; i < m->config->workers; i++) {
         struct slot *s = &m->slots[i];
-        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now)
+        if (s->pid == 0 && m->state <= SERVING && s->start_at <= now && !tend_holds_start(m))
             start_worker(m, s);
     }
 }
@@ -197,13 +189,13 @@ int64_t master_workers_due(const struct master *m)
     int64_t at = INT64_MAX;
     for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++) {
         const struct slot *s = &m->slots[i];
-        int64_t due = s->pid ? unready_at(m, s) : s->start_at;
+        int64_t due = s->pid ? unready_at(m, s) : tend_holds_start(m) ? INT64_MAX : s->start_at;
         at = due < at ? due : at;
     }
     return at;
 }
 
-struct slot *master_slot(struct master *m, pid_t pid)
+struct slot *master_slot(const struct master *m, pid_t pid)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid == pid)
@@ -236,7 +228,7 @@ static void on_end(struct master *m, struct slot *s, int status)
     places_reset(&m->places, (unsigned)(s - m->slots)); // they went with it
     flights_describe(&m->shared->flights[s - m->slots], s->held);
     flights_reset(&m->shared->flights[s - m->slots]);
-    master_tended(cache_worker_died(m->cache, (unsigned)(s - m->slots)));
+    cache_note_death(m->cache, (unsigned)(s - m->slots));
     duty_on_end(m, s);
     bool left = rooms_on_end(m, s, pid, status);
     if (m->figures)
@@ -340,7 +332,7 @@ void master_reap(struct master *m)
         struct slot *s = master_slot(m, pid);
         if (s)
             hear(m, s, true), on_end(m, s, status);
-        else if (!reload_on_end(m, pid))
+        else if (!tend_on_end(m, pid, status) && !reload_on_end(m, pid))
             replace_on_end(m, pid, status);
     }
 }

@@ -242,7 +242,7 @@ bool replace_on_end(struct master *m, pid_t pid, int status)
     r->pid = 0;
     if (r->stage == REPLACE_LEAVING && is_in_container(m))
         m->status = reaper_status(status); // this one is the last
-    master_tended(cache_others_died(m->cache));
+    cache_note_others(m->cache);
     if (r->stage == REPLACE_STARTING)
         fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
     return true;
@@ -289,7 +289,7 @@ static void watch_predecessor(struct master *m)
     if (m->control)
         control_shun(m->control, 0);
     if (m->cache_is_shared)
-        master_tended(cache_others_died(m->cache));
+        cache_note_others(m->cache);
     m->cache_is_shared = false;
 }
 

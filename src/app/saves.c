@@ -112,6 +112,42 @@ void saves_write_report(int report, struct str text)
         log_write(LOG_WARN, "why the reload failed cannot be shown: %s", strerror(-rc));
 }
 
+// A failure that cannot be told now is told later, and no reason to end a worker that reads nothing: what
+// it is told then is how it is then.
+static bool tell_failure(const struct master *m, const struct slot *s)
+{
+    const struct reload *r = &m->reload;
+    struct channel_message message = {
+        .kind = CHANNEL_MENDED, .number = r->new.number, .fds = {-1, -1, -1, -1}};
+    if (r->failed) {
+        message.kind = CHANNEL_FAILED;
+        message.fds[0] = r->report;
+    }
+    int rc = channel_send(s->channel, &message);
+    return rc == 0 || rc == -EPIPE; // it ends
+}
+
+bool saves_tell_due(struct master *m)
+{
+    bool all = true;
+    if (m->reload.failed && (m->reload.report < 0 || m->reload.stage != RELOAD_NONE))
+        return true; // there is another end to be told soon, or nothing to show
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        struct slot *s = &m->slots[i];
+        if (!s->pid || !s->ready || !s->failure_due)
+            continue;
+        s->failure_due = !tell_failure(m, s);
+        all &= !s->failure_due;
+    }
+    return all;
+}
+
+static void tell_all(struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        m->slots[i].failure_due = true;
+}
+
 // What the checker has written, or a worker, else the sentence.
 void saves_tell_failure(struct master *m, const char *why)
 {
@@ -123,22 +159,19 @@ void saves_tell_failure(struct master *m, const char *why)
         return;
     if (lseek(r->report, 0, SEEK_END) == 0)
         saves_write_report(r->report, str_z(why));
-    reload_tell_workers(m, CHANNEL_FAILED, &(struct told){.scripts = r->report, .settings = -1});
+    tell_all(m);
 }
 
-void saves_tell_new(struct master *m, const struct slot *s)
+void saves_tell_new(struct master *m, struct slot *s)
 {
-    const struct reload *r = &m->reload;
-    struct channel_message message = {
-        .kind = CHANNEL_FAILED, .number = r->new.number, .fds = {r->report, -1, -1, -1}};
-    if (r->failed && r->stage == RELOAD_NONE && r->report >= 0)
-        channel_send(s->channel, &message);
+    s->asked_at = 0;
+    s->failure_due = m->reload.failed;
 }
 
 void saves_mended(struct master *m)
 {
     if (m->reload.failed)
-        reload_tell_workers(m, CHANNEL_MENDED, NULL);
+        tell_all(m);
     m->reload.failed = false;
     saves_close_report(&m->reload);
 }

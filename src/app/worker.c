@@ -2,7 +2,6 @@
 // worker_start.c, what it serves with in worker_serve.c.
 #include "app/worker_inside.h"
 
-#include "app/channel.h"
 #include "base/log.h"
 #include "content/filecache.h"
 #include "net/pool.h"
@@ -15,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -125,6 +125,32 @@ static void on_commit(struct worker *w, unsigned number)
         live_reloaded(&w->live, number);
 }
 
+// A reload comes to nothing by it; the rest is asked for again.
+static void on_lost(struct worker *w, const struct channel_message *m)
+{
+    char why[128];
+    struct rlimit l = {0, 0};
+    if (m->kind != CHANNEL_LOAD) {
+        w->missed |= 1u << m->kind;
+        return;
+    }
+    getrlimit(RLIMIT_NOFILE, &l);
+    snprintf(why, sizeof why,
+             "a worker has as many descriptors open as it may (RLIMIT_NOFILE: %llu), and none left "
+             "for the new scripts",
+             (unsigned long long)l.rlim_cur);
+    worker_say(w, WORKER_REFUSES, m->number, why);
+}
+
+// Once there is room for them. The master may have too much to hear already: then in a later turn.
+static void ask_again(struct worker *w)
+{
+    bool room = channel_keep_spares(w->channel.fd, &w->spares);
+    for (unsigned kind = 0; room && w->missed >> kind; kind++)
+        if (w->missed >> kind & 1 && worker_say(w, WORKER_MISSED, kind, ""))
+            w->missed &= ~(1u << kind);
+}
+
 static void on_message(struct worker *w, struct channel_message *m)
 {
     switch (m->kind) {
@@ -173,6 +199,7 @@ static void on_master_gone(struct worker *w)
 {
     const struct config *c = w->job->config;
     loop_del(w->loop, &w->channel);
+    channel_close_spares(&w->spares);
     for (unsigned i = 0; i < c->listen_addrs + c->side_addrs; i++)
         if (w->job->owns_socket[i])
             shutdown(w->job->sockets[i], SHUT_RDWR);
@@ -184,8 +211,15 @@ void worker_on_channel(struct watch *watch, uint32_t events)
     struct channel_message m;
     int rc;
     (void)events;
-    while ((rc = channel_receive(watch->fd, &m)) > 0)
-        on_message(w, &m);
+    do {
+        channel_make_room(watch->fd, &w->spares);
+        rc = channel_receive(watch->fd, &m);
+        if (rc == CHANNEL_LOST)
+            on_lost(w, &m);
+        else if (rc > 0)
+            on_message(w, &m);
+        channel_keep_spares(watch->fd, &w->spares);
+    } while (rc > 0);
     if (rc < 0)
         on_master_gone(w);
 }
@@ -209,6 +243,8 @@ void worker_end_turn(void *arg)
     struct worker *w = arg;
     if (w->job->figures && !w->job->checks)
         tell_figures(w);
+    if (w->missed)
+        ask_again(w);
     if (!log_flush() && !w->unwritten.armed)
         timeout_set(w->loop, &w->unwritten, UNWRITTEN_MS);
     const struct generation *g = w->generations.current;
@@ -230,8 +266,12 @@ static void on_trim(struct timeout *t)
 
 int worker_run(const struct worker_job *job)
 {
-    struct worker w = {
-        .job = job, .signals = {.fd = -1}, .channel = {.fd = -1}, .signal_fd = -1, .report = -1};
+    struct worker w = {.job = job,
+                       .signals = {.fd = -1},
+                       .channel = {.fd = -1},
+                       .spares = CHANNEL_NO_SPARES,
+                       .signal_fd = -1,
+                       .report = -1};
     timeout_init(&w.trim, on_trim);
     timeout_init(&w.unwritten, on_unwritten);
     prctl(PR_SET_PDEATHSIG, SIGTERM);

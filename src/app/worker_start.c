@@ -136,6 +136,7 @@ static bool take_channel(struct worker *w)
 {
     if (w->job->checks) // which is told nothing
         return true;
+    channel_keep_spares(w->job->channel, &w->spares);
     int rc = loop_add(w->loop, &w->channel, w->job->channel, EPOLLIN, worker_on_channel);
     return rc == 0 || worker_fail(w, "the channel from the master", -rc);
 }
@@ -244,6 +245,7 @@ void worker_take_down(struct worker *w)
         timeout_remove(w->loop, &w->trim);
         timeout_remove(w->loop, &w->unwritten);
         loop_del(w->loop, &w->channel);
+        channel_close_spares(&w->spares);
         loop_free(w->loop);
     }
     reach_fini(&w->sandbox.reach);

@@ -110,7 +110,7 @@ static bool make_memory(struct cache *c)
            fchmod(c->fd, 0) == 0 && map(c);
 }
 
-bool cache_init_region(struct cache *c)
+static bool init_region(struct cache *c)
 {
     struct cache_region *r = c->region;
     if (getrandom(r->seed, sizeof r->seed, 0) != sizeof r->seed)
@@ -126,13 +126,17 @@ bool cache_init_region(struct cache *c)
     return true;
 }
 
+struct cache *cache_new_memory(size_t bytes)
+{
+    struct cache *c = new_view(bytes, -1);
+    return c && make_memory(c) && init_region(c) ? c : give_up(c);
+}
+
 struct cache *cache_new(size_t bytes, unsigned workers)
 {
     assert(bytes >= CACHE_BYTES_MIN && workers <= CACHE_WORKERS_MAX);
-    struct cache *c = new_view(bytes, -1);
-    if (c && make_memory(c) && cache_init_region(c) && open_wakes(c, workers))
-        return c;
-    return give_up(c);
+    struct cache *c = cache_new_memory(bytes);
+    return !c || open_wakes(c, workers) ? c : give_up(c);
 }
 
 struct cache *cache_open(int fd, unsigned workers)

@@ -4,7 +4,7 @@
 //          cache_look: the value is absent, or stale, and nobody makes it
 //   free ─────────────────────────────────────────────────────────────────► under way
 //    ▲                                                                        │ cache_look of others,
-//    └──── cache_fill_end; cache_worker_died, of its maker; recovery ◄────────┘ cache_fill_join: waiting
+//    └──── cache_fill_end; cache_note_death, of its maker; recovery ◄────────┘ cache_fill_join: waiting
 //
 // The end of a fill says nothing about its value: those who waited look again, and so the first of
 // them begins the next fill if there is none. A worker that is woken for nothing sleeps on.
@@ -157,14 +157,15 @@ void cache_fill_end(struct cache *c, const struct cache_fill *fill, bool made)
     }
 }
 
-void cache_fill_abandon(struct cache_held *h, unsigned worker)
+// That it waits stays noted: whoever has its number now may be the one that waits, and to be woken for
+// nothing is harmless.
+void cache_fill_abandon(struct cache_held *h, unsigned worker, uint64_t last)
 {
     struct cache_slot ended;
     for (unsigned i = 0; i < CACHE_FILLS; i++) {
         struct cache_slot *s = &h->shard->slots[i];
-        if (s->serial && s->worker == worker)
+        if (s->serial && s->serial <= last && s->worker == worker)
             end(h, s, false, &ended);
-        s->waiting[worker / 64] &= ~((uint64_t)1 << worker % 64);
     }
 }
 

@@ -41,21 +41,40 @@ static void recover(struct cache_held *h)
     pthread_mutex_consistent(&s->lock);
 }
 
-struct cache_held cache_hold(struct cache *c, uint32_t shard)
+static struct cache_held view_of(struct cache *c, uint32_t shard)
 {
     assert(shard < c->shards);
-    struct cache_held h = {
+    return (struct cache_held){
         .c = c,
         .shard = &c->shard[shard],
         .bucket = &c->bucket[(size_t)shard * c->buckets],
         .block = &c->block[(size_t)shard * c->blocks],
         .now = cache_now(c),
     };
-    int rc = pthread_mutex_lock(&h.shard->lock);
-    assert(rc == 0 || rc == EOWNERDEAD);
-    if (rc == EOWNERDEAD)
-        recover(&h);
+}
+
+static void begin_with(struct cache_held *h, int locked)
+{
+    assert(locked == 0 || locked == EOWNERDEAD);
+    if (locked == EOWNERDEAD)
+        recover(h);
+}
+
+struct cache_held cache_hold(struct cache *c, uint32_t shard)
+{
+    struct cache_held h = view_of(c, shard);
+    begin_with(&h, pthread_mutex_lock(&h.shard->lock));
     return h;
+}
+
+bool cache_hold_until(struct cache *c, uint32_t shard, const struct timespec *until,
+                      struct cache_held *h)
+{
+    *h = view_of(c, shard);
+    int locked = pthread_mutex_clocklock(&h->shard->lock, CLOCK_MONOTONIC, until);
+    if (locked != ETIMEDOUT)
+        begin_with(h, locked);
+    return locked != ETIMEDOUT;
 }
 
 uint32_t cache_shard_of(const struct cache *c, uint64_t hash)

@@ -2,12 +2,16 @@
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+import pytest
+
 from conftest import eventually, together
+from test_control import ask
 
 MAIN = r"""
     local app = require "lunette"
@@ -71,6 +75,15 @@ MAIN = r"""
         if i % 100 == 0 then task.sleep(0) end
       end
       return app.text("calm")
+    end)
+    -- keeps the lock of the shard nearly all of the time: what is copied is a megabyte
+    app.get("/copy", function()
+      local v = ("x"):rep(300000)
+      for _ = 1, 2000 do
+        for _ = 1, 50 do cache.set("copied", v) end
+        task.sleep(0)
+      end
+      return app.text("copied")
     end)
     app.get("/whole", function()
       local found = 0
@@ -303,3 +316,113 @@ def test_values_survive_every_worker(serve):
 def test_the_size_is_set_in_config(serve):
     server = serve({**SITE, "scripts/config.lua": "return { cache = { bytes = '2M' } }"})
     assert 1_800_000 < stats(server)["capacity"] <= 2 << 20
+
+
+# --- a worker that keeps a lock ---
+
+def shard(pid):
+    """Where a cache of one shard has that in the memory of a process: behind the head. It begins with
+    the lock, and that with a word which names its holder."""
+    with open(f"/proc/{pid}/maps") as f:
+        return 64 + next(int(line.split("-")[0], 16) for line in f if "lunette-cache" in line)
+
+
+def word_of_lock(pid):
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        memory.seek(shard(pid))
+        return int.from_bytes(memory.read(4), "little") & 0x3fffffff
+
+
+def write_to_shard(pid, data):
+    with open(f"/proc/{pid}/mem", "r+b") as memory:
+        memory.seek(shard(pid))
+        memory.write(data)
+
+
+def stop_with_a_lock(server):
+    """A worker, stopped while it keeps the lock of the only shard; and another one."""
+    with server.wire(30) as w:
+        w.get("/copy")
+        holder = eventually(lambda: word_of_lock(server.process.pid))
+        for _ in range(1000):
+            os.kill(holder, signal.SIGSTOP)
+            eventually(lambda: "State:\tT" in Path(f"/proc/{holder}/status").read_text())
+            if word_of_lock(server.process.pid) == holder:
+                return holder, next(pid for pid in server.workers() if pid != holder)
+            os.kill(holder, signal.SIGCONT)
+    raise AssertionError("it never keeps the lock")
+
+
+ONE_SHARD = {**SITE, "scripts/config.lua": "return { cache = { bytes = '1M' } }"}
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to read a worker's memory")
+
+
+@needs_root
+def test_a_worker_that_is_stopped_with_a_lock_holds_nobody_up(serve):
+    server = serve(ONE_SHARD)
+    text(server, "/incr/n")
+    holder, other = stop_with_a_lock(server)
+    begin = time.monotonic()
+    os.kill(other, signal.SIGKILL)
+    server.wait_for(rf"worker {other} was killed by signal 9 .*; started (\d+)")
+    assert ask(server, "status")[0] == 0
+    assert time.monotonic() - begin < 3  # it took 5 s
+    assert text(server, "/pid") != str(holder)
+    server.wait_for(rf"warn \[{server.process.pid}\] worker {holder} keeps a lock of the shared "
+                    r"cache, which others wait for")
+    os.kill(holder, signal.SIGCONT)
+    assert text(server, "/get/n") == "1"  # the cache is as it was
+    time.sleep(0.5)
+    assert holder in server.workers()
+    assert "damaged" not in server.errors() and "is ended" not in server.errors()
+
+
+@needs_root
+def test_a_worker_that_stays_stopped_with_a_lock_is_ended(serve):
+    server = serve(ONE_SHARD)
+    holder, other = stop_with_a_lock(server)
+    os.kill(other, signal.SIGKILL)
+    server.wait_for(rf"worker {holder} is ended: it has kept a lock of the shared cache for 10 s",
+                    30)
+    server.wait_for(rf"worker {holder} was killed by signal 9 .*; started (\d+)")
+    eventually(lambda: len(server.workers()) == 2)
+    assert text(server, "/incr/n") == "1"
+    assert stats(server)["recovered"] == 1
+    assert server.errors().count("keeps a lock of the shared cache") == 1
+    assert "damaged" not in server.errors()
+
+
+@needs_root
+def test_damaged_memory_ends_who_has_it_and_is_replaced(serve):
+    server = serve(ONE_SHARD)
+    text(server, "/incr/n")
+    before = server.workers()
+    write_to_shard(before[0], b"\xff" * 4096)
+    os.kill(before[1], signal.SIGKILL)
+    server.wait_for("the memory of the shared cache was damaged by a worker: the cache begins "
+                    "empty, and all workers begin anew")
+    eventually(lambda: len(server.workers()) == 2 and not set(server.workers()) & set(before))
+    assert text(server, "/incr/n") == "1"
+    os.kill(server.workers()[0], signal.SIGKILL)
+    eventually(lambda: server.errors().count("was killed by signal 9") == 3)
+    assert text(server, "/incr/n") == "2"
+    assert server.errors().count("damaged") == 1
+
+
+@needs_root
+def test_a_lock_that_names_a_stranger_ends_no_stranger(serve):
+    """What is in the memory was written by workers: it is not believed further than it can be checked."""
+    server = serve(ONE_SHARD)
+    before = server.workers()
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        write_to_shard(before[0], stranger.pid.to_bytes(4, "little"))
+        os.kill(before[1], signal.SIGKILL)
+        server.wait_for("a lock of the shared cache is kept, and not by a worker of this server")
+        server.wait_for("the memory of the shared cache was damaged by a worker", 30)
+        eventually(lambda: not set(server.workers()) & set(before) and len(server.workers()) == 2)
+        assert text(server, "/incr/n") == "1"
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 import requests
@@ -480,6 +481,43 @@ def test_a_worker_that_comes_after_a_failure_shows_it_too(dev):
     eventually(lambda: mark_of(get(dev)))
     with listening(dev, "?&failed") as live:
         assert live.next()["event"] == "mended"
+
+
+def until_stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: "State:\tT" in Path(f"/proc/{pid}/status").read_text())
+
+
+def test_a_worker_that_reads_nothing_is_not_ended_for_what_it_is_told():
+    """Its channel is full. It is told how things are once it reads again; whoever asked is answered."""
+    logs = {"scripts/config.lua": 'return { log = { error = "logs/error.log" } }', "logs/.keep": ""}
+    with running({**SITE, **logs}, "--dev", "--workers", "2") as server:
+        error = server.folder / "logs/error.log"
+        stopped, other = server.workers()
+        until_stopped(stopped)
+        opened = 0
+        while "does not get the new logs yet" not in error.read_text():  # the channel has room
+            opened += 1
+            assert opened < 5000
+            server.process.send_signal(signal.SIGUSR1)
+            eventually(lambda: error.read_text().count("were opened again") >= opened)
+        for n in range(1, 4):
+            put(server, "scripts/part.lua", f"error('failure {n}')\n")
+            assert b"one" in get(server).content  # the other one has asked
+            eventually(lambda: f"failure {n}" in error.read_text())
+            put(server, "scripts/part.lua", SITE["scripts/part.lua"])
+            assert b"one" in get(server).content
+        put(server, "scripts/part.lua", "error('the last failure')\n")
+        assert b"one" in get(server).content
+        assert {stopped, other} <= set(server.workers())
+        os.kill(stopped, signal.SIGCONT)
+        until_stopped(other)
+        with listening(server) as live:  # whom the one that was stopped answers
+            while "the last failure" not in (event := live.next())["data"]:
+                assert event["event"] in ("error", "mended")
+        os.kill(other, signal.SIGCONT)
+        assert {stopped, other} <= set(server.workers())
+        assert "cannot be told" not in error.read_text()
 
 
 @pytest.mark.parametrize("text, words", [

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import LUNETTE, eventually, free_port, together
 from running import make_folder, running
+from test_uploads import descriptors_left, limit_descriptors
 
 MAIN = """
     local app = require "lunette"
@@ -79,6 +80,77 @@ def test_a_worker_that_was_full_gets_the_new_logs_later(owned):
         os.kill(stopped, signal.SIGCONT)
     eventually(lambda: os.stat(access).st_ino in inodes_of(stopped))
     assert error.read_text().count("does not get the new logs yet") == 1
+
+
+@pytest.fixture
+def full():
+    """A server of one worker and a connection to it; its logs may be made anew."""
+    folder = make_folder(FILES)
+    give(folder / "logs")
+    from conftest import Server
+    server = Server(folder, ("--workers", "1"))
+    with server.wire() as wire:
+        assert wire.get("/n/1").answer().status == 200
+        yield server, server.workers()[0], wire
+    server.stop()
+
+
+def test_a_worker_at_its_limit_of_descriptors_gets_the_new_logs(full):
+    server, worker, wire = full
+    logs = server.folder / "logs"
+    with descriptors_left(worker, 0):
+        for i in range(3):
+            (logs / "access.log").rename(logs / f"access.{i}")
+            server.process.send_signal(signal.SIGUSR1)
+            eventually((logs / "access.log").exists)
+            eventually(lambda: os.stat(logs / "access.log").st_ino in inodes_of(worker))
+            wire.get(f"/n/{10 + i}").answer()
+            eventually(lambda i=i: numbers_in(logs / "access.log") == [10 + i])
+    assert numbers_in(logs / "access.0") == [1]
+    assert server.workers() == [worker]
+
+
+@contextlib.contextmanager
+def no_descriptors(pid):
+    """What the process lets go of is beyond its limit as well."""
+    with descriptors_left(pid, 0):
+        limit_descriptors(pid, 3)
+        yield
+
+
+def test_a_worker_that_missed_the_new_logs_gets_them_once_it_has_room(full):
+    server, worker, wire = full
+    logs = server.folder / "logs"
+    with no_descriptors(worker):
+        (logs / "access.log").rename(logs / "access.1")
+        server.process.send_signal(signal.SIGUSR1)
+        eventually(lambda: "were opened again" in (logs / "error.log").read_text())
+        wire.get("/n/2").answer()
+    wire.get("/n/3").answer()
+    eventually(lambda: os.stat(logs / "access.log").st_ino in inodes_of(worker))
+    wire.get("/n/4").answer()
+    eventually(lambda: numbers_in(logs / "access.log") == [4])
+    assert numbers_in(logs / "access.1") == [1, 2, 3]
+    assert (f"worker {worker} had no descriptors left for the new logs: it gets them again"
+            in (logs / "error.log").read_text())
+
+
+def test_a_reload_that_a_worker_has_no_descriptors_for_comes_to_nothing(full):
+    server, worker, wire = full
+    error = server.folder / "logs/error.log"
+    main = server.folder / "scripts/main.lua"
+    main.write_text(MAIN.replace("app.text(req.params.i)", "app.text 'new'"))
+    with no_descriptors(worker):
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "reload 1 came to nothing: a worker has as many descriptors open as it "
+                           "may (RLIMIT_NOFILE: 3), and none left for the new scripts. The scripts "
+                           "that ran before go on" in error.read_text())
+        assert wire.get("/n/2").answer().body == b"2"
+    wire.get("/n/3").answer()
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "reloaded (2)" in error.read_text())
+    assert wire.get("/n/4").answer().body == b"new"
+    assert server.workers() == [worker]
 
 
 def ask_many(server, first, count, wires=4):

@@ -411,3 +411,44 @@ def test_an_end_of_loading_that_nobody_waits_for(serve):
     time.sleep(1.5)
     assert pages(server) == {"served"} and server.workers() == workers
     reload(server, 2)
+
+
+# A library that keeps the settings of the reload which is being tried from being sealed.
+SEALER = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int luaopen_sealer(void *L);
+int luaopen_sealer(void *L)
+{
+    char path[64], target[128];
+    (void)L;
+    for (int fd = 3; fd < 64; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strstr(target, "lunette-settings"))
+            fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL);
+    }
+    return 0;
+}
+"""
+
+
+def test_settings_that_could_be_cut_off_under_the_master_are_not_taken(serve):
+    server = serve(SITE)
+    place = server.folder / "lua_modules/lib/lua/5.4"
+    place.mkdir(parents=True)
+    (server.folder / "sealer.c").write_text(SEALER)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", place / "sealer.so",
+                    server.folder / "sealer.c"], check=True)
+    put(server, "scripts/part.lua", 'require "sealer" return "two"')
+    reload(server)
+    server.wait_for("reload 1 came to nothing: who tried the new settings can still change them")
+    assert pages(server) == {"one"}
+    put(server, "scripts/part.lua", 'return "three"')
+    reload(server, 2)
+    assert pages(server) == {"three"}

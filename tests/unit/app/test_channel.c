@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -176,6 +177,76 @@ static void a_worker_does_not_wait_for_a_master_that_hears_nothing(void **state)
     assert_true(said >= 8 && heard == said);
 }
 
+// From here on n more can be opened. The limit that there was.
+static struct rlimit leave_room_for(int n)
+{
+    struct rlimit before, l;
+    int highest = -1, free[CHANNEL_FDS_MAX + 1];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i <= n; i++)
+        highest = free[i] = dup(ends[0]);
+    for (int i = 0; i <= n; i++)
+        close(free[i]);
+    l = before;
+    l.rlim_cur = (rlim_t)highest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &l), 0);
+    return before;
+}
+
+static void descriptors_without_room_are_lost_and_that_is_told(void **state)
+{
+    (void)state;
+    const struct channel_message m = {CHANNEL_LOGS, 8, {ends[0], -1, ends[1], -1}, "text"};
+    struct channel_message got;
+    for (int room = 0; room <= 2; room++) {
+        int before = descriptors();
+        assert_int_equal(channel_send(ends[0], &m), 0);
+        struct rlimit limit = leave_room_for(room);
+        bool lost = room < 2;
+        assert_int_equal(channel_receive(ends[1], &got), lost ? CHANNEL_LOST : 1);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(got.kind, CHANNEL_LOGS);
+        assert_int_equal(got.number, 8);
+        assert_string_equal(got.text, "text");
+        assert_int_equal(descriptors(), before + (lost ? 0 : 2));
+        for (int k = 0; k < CHANNEL_FDS_MAX; k++) {
+            assert_int_equal(got.fds[k] < 0, lost || m.fds[k] < 0);
+            if (got.fds[k] >= 0)
+                close(got.fds[k]);
+        }
+    }
+}
+
+static void spares_make_room_for_them(void **state)
+{
+    (void)state;
+    const struct channel_message m = {CHANNEL_LOAD, 9, {ends[0], ends[0], ends[1], -1}, ""};
+    const struct channel_message plain = {CHANNEL_COMMIT, 9, {-1, -1, -1, -1}, ""};
+    struct channel_message got;
+    struct channel_spares spares = CHANNEL_NO_SPARES;
+    assert_true(channel_keep_spares(ends[1], &spares));
+    struct rlimit limit = leave_room_for(0);
+    channel_make_room(ends[1], &spares); // for nothing
+    assert_true(spares.fds[0] >= 0 && spares.fds[CHANNEL_SPARES - 1] >= 0);
+    assert_int_equal(channel_send(ends[0], &plain), 0);
+    channel_make_room(ends[1], &spares);
+    assert_true(spares.fds[0] >= 0 && spares.fds[CHANNEL_SPARES - 1] >= 0);
+    assert_int_equal(channel_receive(ends[1], &got), 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(channel_send(ends[0], &m), 0);
+        channel_make_room(ends[1], &spares);
+        assert_int_equal(channel_receive(ends[1], &got), 1);
+        assert_false(channel_keep_spares(ends[1], &spares));
+        assert_true(same_file(got.fds[0], ends[0]) && same_file(got.fds[2], ends[1]));
+        close(got.fds[0]), close(got.fds[1]), close(got.fds[2]);
+        assert_true(channel_keep_spares(ends[1], &spares));
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    int before = descriptors();
+    channel_close_spares(&spares);
+    assert_int_equal(descriptors(), before - CHANNEL_SPARES);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -188,6 +259,8 @@ int main(void)
         TEST(words_of_another_length_are_told),
         TEST(descriptors_with_words_are_dropped),
         TEST(a_worker_does_not_wait_for_a_master_that_hears_nothing),
+        TEST(descriptors_without_room_are_lost_and_that_is_told),
+        TEST(spares_make_room_for_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include "content/cache_inside.h"
+#include "tended.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -488,6 +490,111 @@ static void a_damaged_cache_begins_empty_and_its_master_lives(void **state)
     }
 }
 
+// The tender has asked for the lock of a shard while its holder lives: that says nothing against the memory.
+static void a_lock_that_is_kept_is_no_damage(void **state)
+{
+    struct cache *c = *state;
+    uint32_t shard = 99;
+    put_text(c, "a", "b");
+    pid_t pid = hold_for_ever(&c->shard[0]);
+    cache_note_death(c, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tend_once(c, &shard), CACHE_HELD);
+        assert_int_equal(shard, 0);
+        assert_int_equal(cache_holder(c, 0), pid);
+    }
+    assert_int_equal(cache_holder(c, c->shards), 0); // there is none
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(tend_once(c, &shard), CACHE_TENDED);
+    assert_int_equal(cache_holder(c, 0), 0);
+    assert_false(cache_is_due(c));
+    assert_false(has(c, "a")); // its holder died
+    assert_null(cache_check(c));
+}
+
+static void the_holder_is_what_the_word_of_the_lock_says(void **state)
+{
+    static const struct {
+        unsigned word;
+        pid_t holder;
+    } rows[] = {{0, 0},
+                {1234, 1234},
+                {FUTEX_WAITERS | 1234, 1234},
+                {FUTEX_OWNER_DIED, 0},
+                {FUTEX_OWNER_DIED | FUTEX_WAITERS, 0},
+                {FUTEX_WAITERS, -1}};
+    struct cache *c = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        c->shard[0].lock.__data.__lock = (int)rows[i].word;
+        assert_int_equal(cache_holder(c, 0), rows[i].holder);
+    }
+    c->shard[0].lock.__data.__lock = 0;
+}
+
+// By an administrator, or for want of memory.
+static void a_tender_that_is_killed_is_no_damage(void **state)
+{
+    struct cache *c = *state;
+    enum cache_tended what;
+    uint32_t shard;
+    int status;
+    put_text(c, "a", "b");
+    pid_t holder = hold_for_ever(&c->shard[0]);
+    cache_note_death(c, 0);
+    assert_int_equal(cache_tend(c), 0);
+    assert_int_equal(cache_tend(c), 0); // one at a time
+    pid_t pid = c->tender;
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_false(cache_tender_ended(c, holder, status, &what, &shard));
+    assert_true(cache_tender_ended(c, pid, status, &what, &shard));
+    assert_int_equal(what, CACHE_UNTENDED);
+    assert_true(cache_is_due(c));
+    kill(holder, SIGKILL);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    assert_int_equal(tend_once(c, &shard), CACHE_TENDED);
+}
+
+static void deaths_while_one_is_tended_are_due_after_it(void **state)
+{
+    struct cache *c = *state;
+    enum cache_tended what;
+    uint32_t shard;
+    int status;
+    cache_note_death(c, 0);
+    assert_int_equal(cache_tend(c), 0);
+    cache_note_death(c, 1);
+    assert_false(cache_is_due(c));
+    pid_t pid = c->tender;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(cache_tender_ended(c, pid, status, &what, &shard));
+    assert_int_equal(what, CACHE_TENDED);
+    assert_true(cache_is_due(c));
+    assert_int_equal(tend_once(c, &shard), CACHE_TENDED);
+    assert_false(cache_is_due(c));
+}
+
+// A process that has a lock in the old memory finds that as it was.
+static void new_memory_leaves_the_old_to_who_has_it(void **state)
+{
+    struct cache *c = *state;
+    put_text(c, "a", "b");
+    struct cache *old = cache_open(dup(cache_fd(c)), 1);
+    assert_non_null(old);
+    assert_int_equal(cache_renew(c), 0);
+    assert_false(has(c, "a"));
+    assert_true(has(old, "a"));
+    put_text(c, "c", "d");
+    assert_false(has(old, "c"));
+    assert_null(cache_check(c));
+    struct cache *again = cache_open(dup(cache_fd(c)), 1); // as a successor does
+    assert_non_null(again);
+    assert_true(has(again, "c"));
+    cache_free(again);
+    cache_free(old);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -508,6 +615,11 @@ int main(void)
         TEST(other_memory_is_refused),
         TEST(a_death_takes_nothing_of_what_is_sound),
         TEST(a_damaged_cache_begins_empty_and_its_master_lives),
+        TEST(a_lock_that_is_kept_is_no_damage),
+        TEST(the_holder_is_what_the_word_of_the_lock_says),
+        TEST(a_tender_that_is_killed_is_no_damage),
+        TEST(deaths_while_one_is_tended_are_due_after_it),
+        TEST(new_memory_leaves_the_old_to_who_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

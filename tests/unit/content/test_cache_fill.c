@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "content/cache_client.h"
+#include "tended.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -154,6 +155,28 @@ static void the_fills_of_a_dead_worker_are_free(void **state)
     assert_int_equal(look(c, "k", 2, &f), CACHE_FILL);
     cache_fill_end(c, &dead, true); // of one that did not know
     assert_false(cache_fill_over(c, &f));
+}
+
+// The next process has the number at once; what is done about the last one may come after its first fill.
+static void a_late_tender_leaves_the_fills_of_who_came_after(void **state)
+{
+    struct cache *c = *state;
+    struct cache_fill dead, other, f, g;
+    uint32_t shard;
+    assert_int_equal(look(c, "k", 1, &dead), CACHE_FILL);
+    assert_int_equal(look(c, "other", 2, &other), CACHE_FILL);
+    cache_note_death(c, 1);
+    assert_int_equal(look(c, "new", 1, &f), CACHE_FILL);
+    assert_int_equal(look(c, "other", 1, &g), CACHE_WAIT);
+    assert_int_equal(tend_once(c, &shard), CACHE_TENDED);
+    assert_true(cache_fill_over(c, &dead));
+    assert_false(cache_fill_over(c, &f));
+    assert_true(was_woken(c, 1)); // as everybody is
+    assert_false(was_woken(c, 1));
+    cache_fill_end(c, &other, true);
+    assert_true(was_woken(c, 1)); // for what it waits for
+    cache_worker_died(c, 1);
+    assert_true(cache_fill_over(c, &f));
 }
 
 // As when one server replaces another: numbers are told apart, and each wakes its own.
@@ -337,6 +360,7 @@ int main(void)
         TEST(fills_beyond_the_limit_are_done_alone),
         TEST(two_servers_share_the_fills_of_one_memory),
         TEST(the_fills_of_a_dead_worker_are_free),
+        TEST(a_late_tender_leaves_the_fills_of_who_came_after),
         TEST(a_fill_that_needs_itself_is_told),
         TEST(all_waiters_look_again_when_there_is_a_value),
         TEST(a_failed_fill_passes_to_one_after_the_other),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "content/cache_inside.h"
+#include "tended.h"
 
 #include <linux/futex.h>
 #include <signal.h>

@@ -2,6 +2,8 @@
 // one worker.
 #include "script_test.h"
 
+#include "../content/tended.h"
+
 #include "base/log.h"
 #include "content/cache_client.h"
 
