@@ -36,4 +36,7 @@ void control_place_leave(const char *path);
 // For who looks for a server of uid: 0, or −EPERM where another one could have made the place.
 int control_place_check(const char *path, uid_t uid);
 
+// Where root alone can have made the folder of a place: true, with in *uid whom it was given to.
+bool control_place_given(const char *path, uid_t *uid);
+
 #endif

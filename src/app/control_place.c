@@ -155,3 +155,21 @@ int control_place_check(const char *path, uid_t uid)
     close(base);
     return rc;
 }
+
+bool control_place_given(const char *path, uid_t *uid)
+{
+    char own[PATH_MAX];
+    const char *name;
+    struct stat st;
+    snprintf(own, sizeof own, "%s", path);
+    cut(own);
+    int base = files_open_parent(own, &name);
+    if (base < 0)
+        return false;
+    bool given = is_of(base, 0) && fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 S_ISDIR(st.st_mode);
+    close(base);
+    if (given)
+        *uid = st.st_uid;
+    return given;
+}
