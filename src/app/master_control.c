@@ -221,9 +221,19 @@ void master_place_control(struct master *m)
     char path[PATH_MAX];
     if (c->control || !c->as_root || c->stays_root)
         return;
-    for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++)
-        if (control_place(i, c->site, 0, path) && control_place_make(path, &c->become) == 0)
+    for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++) {
+        if (!control_place(i, c->site, 0, path))
+            continue;
+        int rc = control_place_make(path, &c->become);
+        if (rc == 0)
             return;
+        if (rc == -ENOTEMPTY)
+            log_write(LOG_WARN,
+                      "no control socket at %s: another user had its folder and has left there what "
+                      "is not removed by itself, a folder that is not empty or more than %d files. "
+                      "Remove the folder",
+                      path, CONTROL_PLACE_LEFT);
+    }
 }
 
 // The first place that can be had; where another server answers, that is the one.
