@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SO_PEERPIDFD // by headers older than Linux 6.5
+#define SO_PEERPIDFD 77
+#endif
 
 enum { PAUSE_MS = 100 }; // without a descriptor for the next client
 
@@ -175,14 +180,30 @@ static void listen_to(struct control_client *who)
     }
 }
 
+// Whether the process that connected is there still, and its number is no other's by now: what it
+// said can be read when it has gone. Kernels before 6.5 do not tell.
+static bool is_there(int fd)
+{
+    int peer = -1;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &peer, &n) != 0)
+        return errno == ENOPROTOOPT;
+    struct pollfd ended = {.fd = peer, .events = POLLIN};
+    bool there = poll(&ended, 1, 0) == 0;
+    close(peer);
+    return there;
+}
+
 // Workers have the server's uid, and so has what scripts start; no sandbox keeps a process from
 // connecting. What comes from another pid namespace has the number 0, and is none of them; nor is
 // root, unless this process is.
-static bool is_own_kin(const struct control *c, const struct ucred *peer)
+static bool is_own_kin(const struct control *c, int fd, const struct ucred *peer)
 {
     if (peer->uid != geteuid() || peer->pid <= 0 || peer->pid == getpid())
         return false;
-    return kin_descends(peer->pid, getpid()) || (c->other && kin_descends(peer->pid, c->other));
+    pid_t elder = kin_elder(), other = elder ? elder : c->other;
+    return kin_descends(peer->pid, getpid()) || (other && kin_descends(peer->pid, other)) ||
+           !is_there(fd);
 }
 
 // NULL, or why not.
@@ -193,7 +214,7 @@ static const char *refusal(const struct control *c, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 ||
         (peer.uid != 0 && peer.uid != geteuid()))
         return "only root and the user of the server are heard here\nfailed\n";
-    if (is_own_kin(c, &peer))
+    if (is_own_kin(c, fd, &peer))
         return "the server's own workers, and what they start, are not heard here\nfailed\n";
     return NULL;
 }

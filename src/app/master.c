@@ -15,6 +15,7 @@
 #include "app/channel.h"
 #include "app/figures.h"
 #include "app/files.h"
+#include "app/kin.h"
 #include "app/logs.h"
 #include "app/sandbox.h"
 #include "app/worker.h"
@@ -600,6 +601,11 @@ int master_run(const struct config *c, struct inherited *in)
         while (m.state <= SERVING || count_workers(&m) > 0)
             turn(&m);
     }
+    pid_t heir = m.replace.stage == REPLACE_LEAVING ? m.replace.pid : 0;
+    if (heir)
+        kin_become_elder(heir); // before its line to us ends
     give_back(&m);
+    if (heir)
+        kin_outlast(heir); // while what scripts have started lives
     return m.status;
 }

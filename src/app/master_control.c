@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -183,6 +184,18 @@ static bool is_predecessors(struct master *m)
     return true;
 }
 
+// The server that this one replaces, if it lives still: another parent is whoever takes in orphans, and
+// others may descend from that. The line was made by it.
+static pid_t predecessor(const struct master *m)
+{
+    struct ucred made;
+    socklen_t n = sizeof made;
+    if (m->inherited->line < 0 ||
+        getsockopt(m->inherited->line, SOL_SOCKET, SO_PEERCRED, &made, &n) != 0)
+        return 0;
+    return made.pid == getppid() ? made.pid : 0;
+}
+
 void master_take_control(struct master *m)
 {
     if (m->control_fd < 0)
@@ -193,7 +206,7 @@ void master_take_control(struct master *m)
         return;
     }
     m->control_fd = -1;
-    control_shun(m->control, getppid()); // whose workers have not ended yet
+    control_shun(m->control, predecessor(m)); // whose workers have not ended yet
 }
 
 // At m->control_path. 0 or −errno.
@@ -228,11 +241,12 @@ void master_place_control(struct master *m)
         if (rc == 0)
             return;
         if (rc == -ENOTEMPTY)
-            log_write(LOG_WARN,
-                      "no control socket at %s: another user had its folder and has left there what "
-                      "is not removed by itself, a folder that is not empty or more than %d files. "
-                      "Remove the folder",
-                      path, CONTROL_PLACE_LEFT);
+            log_write(
+                LOG_WARN,
+                "no control socket at %s: another user had its folder and has left there what "
+                "is not removed by itself, a folder that is not empty or more than %d files. "
+                "Remove the folder",
+                path, CONTROL_PLACE_LEFT);
     }
 }
 

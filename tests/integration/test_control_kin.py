@@ -1,0 +1,102 @@
+"""What scripts have started is not heard on the control socket, whatever took over from their master."""
+import os
+import signal
+import time
+
+from conftest import LUNETTE, eventually
+from test_control import ask, control, field
+from test_control_place import COMMANDS, run
+from test_replace import alive, one, start  # noqa: F401
+
+NOT_HEARD = "the server's own workers, and what they start, are not heard here"
+
+
+def leave_behind(r, place, name):
+    """A program that the server's script starts, and that outlives the script: once it may, it asks for the
+    end of the server. Where its answer will be."""
+    out = place / f"{name}.out"
+    run(r.server, f"(setsid sh -c 'while ! test -e {place}/{name}.go; do sleep 0.1; done; "
+                  f"{LUNETTE} stop {r.server.folder} >{out}.new 2>&1; mv {out}.new {out}' "
+                  ">/dev/null 2>&1 &)")
+    return out
+
+
+def has_no_predecessor(r):
+    code, out, _ = ask(r.server, "status")
+    return code == 0 and field(out, "pid") == str(r.pid()) and "predecessor" not in out
+
+
+def refused(place, name, out):
+    (place / f"{name}.go").touch()
+    eventually(out.exists, 30)
+    assert NOT_HEARD in out.read_text()
+
+
+def test_orphans_of_a_predecessor_are_not_heard(start, place):  # noqa: F811
+    r = start(COMMANDS, "--workers", "1")
+    os.chmod(place, 0o777)
+    old = r.pid()
+    out = leave_behind(r, place, "orphan")
+    r.replace()
+    eventually(lambda: has_no_predecessor(r), 30)
+    assert alive(old)  # as the elder of what it has left
+    refused(place, "orphan", out)
+    assert one(r.server).status == 200
+    eventually(lambda: not alive(old), 20)  # nothing keeps it any more
+    assert r.server.process.wait(20) == 0
+    assert ask(r.server, "status")[0] == 0
+
+
+def test_nor_those_of_the_one_before(start, place):  # noqa: F811
+    """Two elders at a time; each goes when what it has left has ended."""
+    r = start(COMMANDS, "--workers", "1")
+    os.chmod(place, 0o777)
+    pids, outs = [r.pid()], []
+    for name in ("first", "second"):
+        outs.append(leave_behind(r, place, name))
+        pids.append(r.replace())
+        eventually(lambda: has_no_predecessor(r), 30)
+    assert all(alive(pid) for pid in pids)
+    refused(place, "second", outs[1])
+    eventually(lambda: not alive(pids[1]), 20)
+    assert alive(pids[0])
+    refused(place, "first", outs[0])
+    assert one(r.server).status == 200
+
+
+def test_an_elder_ends_with_the_server(start, place):  # noqa: F811
+    r = start(COMMANDS, "--workers", "1")
+    os.chmod(place, 0o777)
+    leave_behind(r, place, "first")
+    old = r.pid()
+    middle = r.replace()
+    eventually(lambda: has_no_predecessor(r), 30)
+    last = r.replace()
+    eventually(lambda: has_no_predecessor(r) and not alive(middle), 30)
+    assert alive(old)
+    try:
+        assert ask(r.server, "stop") == (0, "", "")
+        eventually(lambda: not alive(last) and not alive(old), 20)
+    finally:
+        (place / "first.go").touch()
+
+
+def test_an_elder_is_known_by_its_name_and_ends_by_signals(start, place):  # noqa: F811
+    r = start(COMMANDS, "--workers", "1")
+    os.chmod(place, 0o777)
+    leave_behind(r, place, "first")
+    old, new = r.pid(), r.replace()
+    eventually(lambda: has_no_predecessor(r), 30)
+    try:
+        with open(f"/proc/{old}/comm") as f:
+            assert f.read() == f"lunette>{new}\n"
+        assert len(os.listdir(f"/proc/{old}/fd")) == 3
+        for signo in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(old, signo)
+        time.sleep(0.2)
+        assert alive(old)
+        os.kill(old, signal.SIGTERM)
+        eventually(lambda: not alive(old), 10)
+        assert one(r.server).status == 200
+    finally:
+        (place / "first.go").touch()
