@@ -15,6 +15,7 @@
 
 enum {
     CONTROL_CLIENTS = 16,          // at a time; one more is told so
+    CONTROL_QUEUE = 128,           // that wait to be let in, or told so
     CONTROL_WORD_MAX = 32,         // bytes of a word
     CONTROL_ANSWER_MAX = 64 << 10, // bytes of an answer
     CONTROL_MS = 10 * 1000,        // for saying the word, and for taking the answer
@@ -25,7 +26,8 @@ enum {
 // folder that another user may write. The descriptor, or −errno: −EADDRINUSE when another server
 // answers there, −EEXIST when something else than a socket is there, −ELOOP for such a link.
 int control_bind(const char *path, const struct identity *owner, struct file_id *id);
-// The caller's side of it: a connected socket, or −errno.
+// The caller's side of it: a connected socket, or −errno: −ELOOP where a link is at path, −EAGAIN
+// where the queue is full.
 int control_connect(const char *path);
 
 struct control;

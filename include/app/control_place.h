@@ -12,7 +12,7 @@
 // A server that has given root up cannot remove its folder from one of root's. `lunette stop` by root
 // does; after an end of another kind an empty folder remains there (a socket in it too, after kill -9)
 // until the machine starts again. That is all its user has of it: the next server of another user's
-// gets it emptied, and who listens in it is believed no further than that user is (ask.c).
+// gets it emptied, and nobody but that user is believed to listen in it (ask.c).
 #ifndef LUNETTE_APP_CONTROL_PLACE_H
 #define LUNETTE_APP_CONTROL_PLACE_H
 
@@ -45,7 +45,7 @@ void control_place_leave(const char *path);
 // For who looks for a server of uid: 0, or −EPERM where another one could have made the place.
 int control_place_check(const char *path, uid_t uid);
 
-// Where root alone can have made the folder of a place: true, with in *uid whom it was given to.
-bool control_place_given(const char *path, uid_t *uid);
+// Whose BASE/NAME is, and so who listens at a place, if it is a server. 0 or −errno.
+int control_place_owner(const char *path, uid_t *uid);
 
 #endif

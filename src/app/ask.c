@@ -90,17 +90,14 @@ static int search_places(struct search *s, const char *site, uid_t owner)
     return fd;
 }
 
-// At one of the default places: besides us, root and the site's user it may be whom root has given
-// the folder to (serve --user).
+// At one of the default places: in a folder of root's, ours or the site's user's, one of a server lies,
+// whose user alone listens in it. What he puts there instead, of root's for instance, is told nothing.
 static int find_default(struct search *s, const char *site, uid_t owner)
 {
-    uid_t given;
+    uid_t uid;
     int fd = search_places(s, site, owner);
-    talk_trust(&s->trust, owner);
-    talk_trust(&s->trust, 0);
-    talk_trust(&s->trust, geteuid());
-    if (fd >= 0 && control_place_given(s->path, &given))
-        talk_trust(&s->trust, given);
+    if (fd >= 0 && control_place_owner(s->path, &uid) == 0)
+        talk_trust(&s->trust, uid);
     return fd;
 }
 
@@ -123,10 +120,9 @@ static int find_named(struct search *s, const struct config *c)
 // After the end of a server that root had started: it had no right to remove its folder, which root has.
 static int ask(int fd, const struct search *s, const char *word, bool named)
 {
-    uid_t given;
     int status = talk(fd, s->path, &s->trust, word);
     if (status == 0 && !named && strcmp(word, "stop") == 0 && geteuid() == 0 &&
-        control_place_given(s->path, &given))
+        control_place_check(s->path, 0) == 0)
         control_place_leave(s->path);
     return status;
 }

@@ -171,7 +171,10 @@ static void listen_to(struct control_client *who)
     }
     who->said += (size_t)n;
     char *end = memchr(who->word, '\n', who->said);
-    if (end) {
+    if (end && memchr(who->word, '\0', (size_t)(end - who->word))) {
+        control_say(who, "a word has no NUL byte");
+        control_end(who, false);
+    } else if (end) {
         *end = '\0';
         who->control->fn(who->control->arg, who, who->word);
     } else if (who->said == CONTROL_WORD_MAX) {
@@ -238,13 +241,9 @@ static void pause_accepting(struct control *c)
     c->resume = now_ms() + PAUSE_MS;
 }
 
-static void admit(struct control *c)
+static void admit(struct control *c, int fd)
 {
-    int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i = 0;
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-        pause_accepting(c);
-    if (fd < 0)
-        return;
+    int i = 0;
     while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
         i++;
     const char *why = refusal(c, fd);
@@ -261,11 +260,24 @@ static void admit(struct control *c)
     }
 }
 
+// Several in a turn, so that workers which come and come keep nobody waiting for long.
+static void admit_some(struct control *c)
+{
+    for (int i = 0; i < CONTROL_CLIENTS; i++) {
+        int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            pause_accepting(c);
+        if (fd < 0)
+            return;
+        admit(c, fd);
+    }
+}
+
 static void on_event(struct control *c, const struct epoll_event *e)
 {
     struct control_client *who = e->data.ptr;
     if (!who)
-        admit(c);
+        admit_some(c);
     else if (who->fd < 0)
         return; // forgotten in this turn
     else if (who->state == SAYING)

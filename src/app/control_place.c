@@ -216,20 +216,22 @@ int control_place_check(const char *path, uid_t uid)
     return rc;
 }
 
-bool control_place_given(const char *path, uid_t *uid)
+int control_place_owner(const char *path, uid_t *uid)
 {
     char own[PATH_MAX];
     const char *name;
     struct stat st;
+    int rc = 0;
     snprintf(own, sizeof own, "%s", path);
     cut(own);
     int base = files_open_parent(own, &name);
     if (base < 0)
-        return false;
-    bool given =
-        is_of(base, 0) && fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+        return base;
+    if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        rc = -errno;
+    else if (!S_ISDIR(st.st_mode))
+        rc = -ENOTDIR;
     close(base);
-    if (given)
-        *uid = st.st_uid;
-    return given;
+    *uid = rc == 0 ? st.st_uid : 0;
+    return rc;
 }

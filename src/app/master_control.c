@@ -283,7 +283,7 @@ static int bind_again(struct master *m)
     if (rc < 0)
         return rc;
     int fd = control_bind(m->control_path, NULL, &m->control_id);
-    if ((fd == -EEXIST || fd == -EACCES) && own && unlink(m->control_path) == 0)
+    if ((fd == -EEXIST || fd == -EACCES) && own && remove(m->control_path) == 0)
         fd = control_bind(m->control_path, NULL, &m->control_id);
     if (fd < 0)
         return fd;

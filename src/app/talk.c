@@ -71,11 +71,12 @@ bool talk_believes(int fd, const char *path, const struct talk_trust *trust)
     fprintf(stderr, "lunette: the user with the id %u (%s) listens on ", (unsigned)uid,
             name_of(uid));
     plain_write(stderr, str_z(path));
-    fputs(", who is not believed: only the server of this site is, which would be that of", stderr);
-    for (unsigned i = 0; i < trust->n; i++)
-        fprintf(stderr, "%s %u (%s)", i ? " or" : "", (unsigned)trust->uid[i],
-                name_of(trust->uid[i]));
-    fputs("\n", stderr);
+    fputs(", who is not believed: the server of this site would be that of", stderr);
+    for (unsigned i = 0; i < trust->n; i++) {
+        fprintf(stderr, "%s %u", i ? " or" : "", (unsigned)trust->uid[i]);
+        fprintf(stderr, " (%s)", name_of(trust->uid[i]));
+    }
+    fputs(trust->n ? "\n" : " nobody\n", stderr);
     return false;
 }
 

@@ -100,3 +100,31 @@ def test_an_elder_is_known_by_its_name_and_ends_by_signals(start, place):  # noq
         assert one(r.server).status == 200
     finally:
         (place / "first.go").touch()
+
+
+FLOOD = """
+import os, socket
+while not os.path.exists("GO"):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.setblocking(False)
+        try:
+            s.connect("CONTROL")
+        except OSError:
+            pass
+"""
+
+
+def test_workers_that_come_and_come_keep_nobody_out(serve, place):
+    """Each of them is told that it is not heard; root and the server's user are, and the site goes on."""
+    server = serve(COMMANDS, "--workers", "1")
+    go = place / "go"
+    os.chmod(place, 0o777)
+    script = place / "flood.py"
+    script.write_text(FLOOD.replace("GO", str(go)).replace("CONTROL", str(control(server))))
+    run(server, "(" + f"setsid /usr/bin/python3 {script} >/dev/null 2>&1 & " * 3 + ")")
+    try:
+        for _ in range(5):
+            assert ask(server, "status")[0] == 0
+            assert one(server).status == 200
+    finally:
+        go.touch()

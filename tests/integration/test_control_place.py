@@ -103,7 +103,17 @@ def put_a_dead_socket(path):
         s.bind(str(path))
 
 
-@pytest.mark.parametrize("harm", [remove, put_a_file, put_a_dead_socket])
+def put_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def put_a_link(path):
+    path.unlink()
+    path.symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize("harm", [remove, put_a_file, put_a_dead_socket, put_a_folder, put_a_link])
 def test_one_that_is_removed_or_replaced_is_made_anew(serve, harm):
     server = serve(SITE, "--workers", "1")
     place = control(server)

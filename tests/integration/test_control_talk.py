@@ -15,6 +15,9 @@ from test_control_place import NOWHERE, UID, cleared  # noqa: F401
 from test_reload import SITE, page, put
 
 
+ENV = {**os.environ, **NOWHERE}
+
+
 class Impostor:
     """Listens at path, as user, and says what is given to it to whoever comes; .heard is all it was told."""
 
@@ -84,22 +87,43 @@ def test_another_user_who_listens_is_told_nothing_and_not_believed(named, impost
     assert evil.heard == b""
 
 
-@as_root
-def test_nor_one_in_the_folder_of_the_sites_user(make_site, impostor, cleared):
-    """It is in a place that root gave to another; who listens there is a third."""
+@pytest.fixture
+def in_run(make_site, cleared):  # noqa: F811
+    """A site whose server has ended, and its place in /run/lunette, in a folder of the site's user."""
     site = Site(make_site(SITE))
-    os.chown(site.folder, UID, UID)
+    for p in (site.folder, *site.folder.rglob("*")):
+        os.chown(p, UID, UID)
+    os.chmod(site.folder.parent, 0o777)
     server = Server(site.folder, ("--workers", "1"), env=NOWHERE)
-    env = {**os.environ, **NOWHERE}
     try:
-        path = pathlib.Path(field(ask(site, "status", env=env)[1], "control"))
+        path = pathlib.Path(field(ask(site, "status", env=ENV)[1], "control"))
         cleared.append(path.parent)
     finally:
         server.stop()
-    impostor(path, b"all is well\nok\n", user=UID + 1)
-    code, out, err = ask(site, "status", env=env)
-    assert code == 1 and out == "" and f"the user with the id {UID + 1} (?) listens" in err
-    assert f" {UID} (?)" in err  # who would be believed
+    assert path.parent.stat().st_uid == UID
+    return site, path
+
+
+@as_root
+@pytest.mark.parametrize("user", [UID + 1, 0])
+def test_nor_one_in_the_folder_of_another(in_run, impostor, user):
+    site, path = in_run
+    evil = impostor(path, b"all is well\nok\n", user=user)
+    code, out, err = ask(site, "status", env=ENV)
+    assert code == 1 and out == "" and f"the user with the id {user} (" in err
+    assert f"would be that of {UID} (?)" in err
+    assert evil.heard == b""
+
+
+@as_root
+def test_a_link_leads_root_to_no_other_server(in_run, impostor, place):
+    """The site's user has put it in the socket's place."""
+    site, path = in_run
+    other = impostor(place / "other", b"ok\n")
+    path.symlink_to(place / "other")
+    code, out, err = ask(site, "stop", env=ENV)
+    assert code == 1 and out == "" and f"{path}: Too many levels of symbolic links" in err
+    assert other.heard == b""
 
 
 @as_root

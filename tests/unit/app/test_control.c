@@ -123,6 +123,45 @@ static void words_that_are_too_long_fail(void **state)
     close(fd);
 }
 
+static void words_with_a_nul_byte_fail(void **state)
+{
+    (void)state;
+    bool end;
+    heard[0] = '\0';
+    int fd = control_connect(path);
+    assert_int_equal(send(fd, "stop\0ped\n", 9, MSG_NOSIGNAL), 9);
+    assert_string_equal(answer(fd, &end), "a word has no NUL byte\nfailed\n");
+    assert_true(end);
+    assert_string_equal(heard, "");
+    close(fd);
+}
+
+static void what_follows_a_word_is_no_other(void **state)
+{
+    (void)state;
+    int fd = say("status\nstop\n");
+    expect(fd, "heard status\nok\n", true);
+    assert_string_equal(heard, "status");
+    close(fd);
+    fd = say("stop");
+    shutdown(fd, SHUT_WR); // half a word
+    expect(fd, "", true);
+    assert_string_equal(heard, "status");
+    close(fd);
+}
+
+static void a_link_in_its_place_is_not_followed(void **state)
+{
+    (void)state;
+    char link[80];
+    snprintf(link, sizeof link, "%s/link", folder);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(control_connect(link), -ELOOP);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("nowhere", link), 0);
+    assert_int_equal(control_connect(link), -ELOOP);
+}
+
 static void an_answer_may_come_later(void **state)
 {
     (void)state;
@@ -318,6 +357,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_word_is_answered),
         TEST(words_that_are_too_long_fail),
+        TEST(words_with_a_nul_byte_fail),
+        TEST(what_follows_a_word_is_no_other),
+        TEST(a_link_in_its_place_is_not_followed),
         TEST(an_answer_may_come_later),
         TEST(answers_have_a_maximum),
         TEST(a_client_that_stalls_holds_nobody_up),

@@ -196,13 +196,12 @@ static void whom_it_was_given_to_is_known(void **state)
     (void)state;
     uid_t uid = 0;
     give_to_one();
-    assert_true(control_place_given(path, &uid));
+    assert_int_equal(control_place_owner(path, &uid), 0);
     assert_int_equal(uid, one.uid);
-    assert_int_equal(chmod(folder, 0777), 0); // anybody could have made it
-    assert_false(control_place_given(path, &uid));
-    assert_int_equal(chmod(folder, 0755), 0);
-    assert_int_equal(chown(folder, other.uid, other.gid), 0);
-    assert_false(control_place_given(path, &uid));
+    assert_int_equal(rmdir(own), 0);
+    assert_int_equal(control_place_owner(path, &uid), -ENOENT);
+    assert_int_equal(symlink("/tmp", own), 0);
+    assert_int_equal(control_place_owner(path, &uid), -ENOTDIR);
 }
 
 int main(void)
