@@ -2,8 +2,9 @@
 //
 // A unix socket that the master alone has, mode 0600. A peer says one word and a line feed; lines
 // come back, then "ok" or "failed" as the last one, and the end. Only root and the user of the
-// server are heard, but no process that descends from this one, or from a master that it has taken over
-// from: a worker, or what its scripts start. kin.h says how that is known, and what it cannot tell.
+// server are heard, but no process that descends from this one, or from a master that it has taken
+// over from: a worker, or what its scripts start. kin.h says how that is known, and what it cannot
+// tell.
 // Nothing here waits: a peer that stalls loses its place after CONTROL_MS, but one whose answer is yet
 // to come may wait for that as long as it likes.
 #ifndef LUNETTE_APP_CONTROL_H
@@ -45,8 +46,8 @@ int control_listener(const struct control *c);
 // Another listener in place of the one it has, which is closed; whoever is being heard stays. 0 or
 // −errno.
 int control_listen(struct control *c, int listener);
-// Descendants of that process are not heard either, until it is an elder (kin.h), which is known by itself;
-// 0: there is no such process.
+// Descendants of that process are not heard either; 0: there is none, but elders (kin.h), which are
+// known without being named.
 void control_shun(struct control *c, pid_t other);
 
 // Readable when control_turn has something to do; due then too, in milliseconds of CLOCK_MONOTONIC.

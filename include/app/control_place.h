@@ -23,10 +23,9 @@
 
 enum {
     CONTROL_PLACES = 5,
-    CONTROL_PLACES_ROOT = 2, // the first of them, which root makes for whom it becomes
-    CONTROL_PLACES_UID = 3,  // from this one on they depend on whose the server is
-    CONTROL_PLACE_LEFT =
-        1024, // entries that another user left and that are removed; more are refused
+    CONTROL_PLACES_ROOT = 2,   // the first of them, which root makes for whom it becomes
+    CONTROL_PLACES_UID = 3,    // from this one on they depend on whose the server is
+    CONTROL_PLACE_LEFT = 1024, // entries of another user's that are removed; more are not
 };
 
 // The i-th place for the site (an absolute path) of a server that runs as uid. False where that names
@@ -34,9 +33,10 @@ enum {
 bool control_place(unsigned i, const char *site, uid_t uid, char path[static PATH_MAX]);
 
 // Makes the folders of a place; owner: to whom root gives BASE/NAME, NULL: it is ours. What another
-// user had there is removed before it is given: files, sockets, links, empty folders. 0 or −errno; −EPERM for
-// folders that are somebody else's, or that others may write; −ENOTEMPTY where such a one has left a
-// folder that is not empty, or too much; −EADDRINUSE where a server that root itself runs has it.
+// user had there is removed before it is given: files, sockets, links, empty folders. 0 or −errno;
+// −EPERM for folders that are somebody else's, or that others may write; −ENOTEMPTY where such a one
+// has left a folder that is not empty, or too much; −EADDRINUSE where a server that root itself runs
+// has it.
 int control_place_make(const char *path, const struct identity *owner);
 
 // Removes the folder of a place, BASE/NAME, and in /tmp BASE, where they are empty and that is allowed.

@@ -117,7 +117,7 @@ static int find_named(struct search *s, const struct config *c)
     return fd;
 }
 
-// After the end of a server that root had started: it had no right to remove its folder, which root has.
+// After the end of a server that root had started: it had no right to remove its folder, as root has.
 static int ask(int fd, const struct search *s, const char *word, bool named)
 {
     int status = talk(fd, s->path, &s->trust, word);

@@ -1,4 +1,5 @@
-// A word to a running server: see the header. What comes back goes to the terminal by plain_write alone.
+// A word to a running server: see the header. What comes back goes to the terminal by plain_write
+// alone.
 #include "app/talk.h"
 
 #include "app/control.h"
@@ -133,7 +134,8 @@ static int await(const struct talk *t)
 {
     for (;;) {
         int64_t now = now_ms(), look = now + TALK_LOOK_MS;
-        if (is_readable(t->fd, -1, t->works && look < t->deadline ? look : t->deadline))
+        if (now < t->deadline && // also for who says a byte now and then
+            is_readable(t->fd, -1, t->works && look < t->deadline ? look : t->deadline))
             return 0;
         if (!t->works || now_ms() >= t->deadline || !lives(t))
             return -ETIMEDOUT;
@@ -194,8 +196,8 @@ static int give_up(const struct talk *t, int rc)
 {
     if (rc != -ETIMEDOUT)
         fprintf(stderr, "lunette: the server does not answer: %s\n", strerror(-rc));
-    else if (t->works && now_ms() >= t->deadline)
-        fputs("lunette: the server has not done it yet, and is not waited for any longer\n",
+    else if ((t->works || t->answer.n) && now_ms() >= t->deadline)
+        fputs("lunette: the server has not come to an end yet, and is not waited for any longer\n",
               stderr);
     else
         fprintf(stderr,

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -21,8 +22,8 @@ ENV = {**os.environ, **NOWHERE}
 class Impostor:
     """Listens at path, as user, and says what is given to it to whoever comes; .heard is all it was told."""
 
-    def __init__(self, path, says=b"", user=None):
-        self.heard, self.says = b"", says
+    def __init__(self, path, says=b"", user=None, pause=0):
+        self.heard, self.says, self.pause = b"", says, pause
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         os.chmod(path, 0o777)
@@ -41,7 +42,10 @@ class Impostor:
                 with peer, contextlib.suppress(OSError):
                     peer.settimeout(5)
                     self.heard += peer.recv(100)
-                    peer.sendall(self.says)
+                    for i in range(len(self.says) if self.pause else 0):
+                        peer.sendall(self.says[i:i + 1])
+                        time.sleep(self.pause)
+                    peer.sendall(b"" if self.pause else self.says)
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
@@ -146,6 +150,13 @@ def test_nothing_of_an_answer_commands_the_terminal(named, impostor):
     site, path = named
     impostor(path, b"a\x1b[2J \xc2\x9b31m \x9b \xe2\x80\xae gr\xc3\xbc\xc3\x9fe\tx\nok\n")
     assert ask(site, "status") == (0, "a?[2J ?31m ? ? gr\u00fc\u00dfe\tx\n", "")
+
+
+def test_an_answer_that_drips_is_not_waited_for_without_end(named, impostor):
+    site, path = named
+    impostor(path, b"x" * 100, pause=0.3)
+    code, out, err = ask(site, "status")
+    assert code == 1 and out == "" and "is not waited for any longer" in err
 
 
 @pytest.fixture
