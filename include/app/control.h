@@ -4,7 +4,7 @@
 // come back, then "ok" or "failed" as the last one, and the end. Only root and the user of the
 // server are heard, but no process that descends from this one, or from a master that it has taken
 // over from: a worker, or what its scripts start. kin.h says how that is known, and what it cannot
-// tell.
+// tell; and before Linux 6.5 nothing tells a process that has ended from one with its number since.
 // Nothing here waits: a peer that stalls loses its place after CONTROL_MS, but one whose answer is yet
 // to come may wait for that as long as it likes.
 #ifndef LUNETTE_APP_CONTROL_H
