@@ -55,7 +55,8 @@ static void note(struct search *s, const char *path, const char *more)
     snprintf(s->tried + n, sizeof s->tried - n, "%s%s%s", n ? ", " : "", path, more);
 }
 
-// The connected socket, or −1. A place that another user has made hides no other one.
+// The connected socket, or −1. A place that another user has made hides no other one, nor does a link,
+// which no server makes.
 static int try_place(struct search *s, const char *path, uid_t uid)
 {
     int rc = control_place_check(path, uid);
@@ -63,10 +64,14 @@ static int try_place(struct search *s, const char *path, uid_t uid)
     snprintf(s->path, sizeof s->path, "%s", path);
     if (fd >= 0)
         return fd;
-    bool somebody = rc == 0 && fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR;
+    bool somebody =
+        rc == 0 && fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR && fd != -ELOOP;
     if (somebody)
         s->tried[0] = '\0', s->rc = fd; // who does not speak with us
-    note(s, path, rc == -EPERM ? " (where a folder is another user's)" : "");
+    note(s, path,
+         rc == -EPERM   ? " (where a folder is another user's)"
+         : fd == -ELOOP ? " (where a link is)"
+                        : "");
     return -1;
 }
 

@@ -209,6 +209,15 @@ void master_take_control(struct master *m)
     control_shun(m->control, predecessor(m)); // whose workers have not ended yet
 }
 
+// Binds at m->control_path. In a folder that is ours alone, what is no server's socket goes.
+static int bind_here(struct master *m, const struct identity *owner)
+{
+    int fd = control_bind(m->control_path, owner, &m->control_id);
+    if ((fd == -EEXIST || fd == -EACCES) && !m->config->control && remove(m->control_path) == 0)
+        fd = control_bind(m->control_path, owner, &m->control_id);
+    return fd;
+}
+
 // At m->control_path. 0 or −errno.
 static int open_here(struct master *m)
 {
@@ -216,7 +225,7 @@ static int open_here(struct master *m)
     if (is_predecessors(m))
         return 0;
     bool root_gives = c->control && c->as_root && !c->stays_root && geteuid() == 0;
-    int fd = control_bind(m->control_path, root_gives ? &c->become : NULL, &m->control_id);
+    int fd = bind_here(m, root_gives ? &c->become : NULL);
     if (fd < 0)
         return fd;
     m->control = control_new(fd, on_word, m);
@@ -275,16 +284,12 @@ bool master_open_control(struct master *m)
     return rc == 0 || go_without(m, rc);
 }
 
-// In a folder that is ours alone, what is no server's socket goes.
 static int bind_again(struct master *m)
 {
-    bool own = !m->config->control;
-    int rc = own ? control_place_make(m->control_path, NULL) : 0;
+    int rc = m->config->control ? 0 : control_place_make(m->control_path, NULL);
     if (rc < 0)
         return rc;
-    int fd = control_bind(m->control_path, NULL, &m->control_id);
-    if ((fd == -EEXIST || fd == -EACCES) && own && remove(m->control_path) == 0)
-        fd = control_bind(m->control_path, NULL, &m->control_id);
+    int fd = bind_here(m, NULL);
     if (fd < 0)
         return fd;
     rc = control_listen(m->control, fd);

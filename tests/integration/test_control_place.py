@@ -290,3 +290,19 @@ def test_a_squatted_place_in_tmp_hides_no_other(make_site, place, cleared):
         server.stop()
         if existed:
             os.chown(squatted, was, was)
+
+
+@pytest.mark.parametrize("junk", [put_a_file, put_a_folder, put_a_link])
+def test_what_lies_in_its_place_at_a_start_goes(serve, junk):
+    """In the folder that is the server's user's alone."""
+    server = serve(SITE, "--workers", "1")
+    place = control(server)
+    server.process.kill()
+    server.process.wait()
+    junk(place)
+    again = Server(server.folder, ("--workers", "1"))
+    try:
+        assert field(ask(again, "status")[1], "control") == str(place)
+        assert place.is_socket() and mode(place) == 0o600
+    finally:
+        again.stop()
