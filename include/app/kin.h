@@ -34,7 +34,7 @@ void kin_become_elder(pid_t heir);
 // The oldest elder that this process descends from; 0: there is none.
 pid_t kin_elder(void);
 // Waits until an elder has no child but its heir, or the heir has ended without one of its own. TERM,
-// INT and QUIT end the process meanwhile. Every descriptor but the standard ones is closed.
+// INT and QUIT end the wait. Every descriptor but the standard ones is closed.
 void kin_outlast(pid_t heir);
 
 #endif

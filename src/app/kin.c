@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,29 +107,37 @@ static bool has_child_but(pid_t heir)
     return found;
 }
 
-static void take_signals_as_any_process(void)
+static void choose_signals(sigset_t *heard)
 {
     static const int ignored[] = {SIGHUP, SIGUSR1, SIGUSR2};
-    sigset_t none;
+    static const int named[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigemptyset(heard);
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+        sigaddset(heard, named[i]);
+    sigprocmask(SIG_BLOCK, heard, NULL);
+}
+
+// Who is the heir then.
+static pid_t bury(pid_t heir)
+{
+    siginfo_t end = {0};
+    while (waitid(P_ALL, 0, &end, WEXITED | WNOWAIT | WNOHANG) == 0 && end.si_pid) {
+        if (end.si_pid == heir)
+            heir = heir_of(heir); // which is our child now
+        waitid(P_PID, (id_t)end.si_pid, &end, WEXITED);
+        end.si_pid = 0;
+    }
+    return heir;
 }
 
 void kin_outlast(pid_t heir)
 {
-    siginfo_t end;
-    take_signals_as_any_process();
+    sigset_t heard;
+    int signo = SIGCHLD;
+    choose_signals(&heard);
     close_range(STDERR_FILENO + 1, ~0u, 0);
-    while (heir && has_child_but(heir)) {
-        int rc = waitid(P_ALL, 0, &end, WEXITED | WNOWAIT);
-        if (rc != 0 && errno != EINTR)
-            return;
-        if (rc != 0)
-            continue;
-        if (end.si_pid == heir)
-            heir = heir_of(heir); // which is our child now
-        waitid(P_PID, (id_t)end.si_pid, &end, WEXITED);
-    }
+    while ((signo == SIGCHLD || signo < 0) && (heir = bury(heir)) && has_child_but(heir))
+        signo = sigwaitinfo(&heard, NULL);
 }

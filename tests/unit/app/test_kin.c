@@ -145,6 +145,20 @@ static int until_the_heirs_heir_ends(void)
     return kill(second, 0) == 0;
 }
 
+// One that came before counts, too, and is no end by a signal.
+static int until_it_is_asked_to_end(void)
+{
+    sigset_t term;
+    pid_t heir = sleeper();
+    sleeper();
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    kill(getpid(), SIGTERM);
+    kin_outlast(heir);
+    return kill(heir, 0);
+}
+
 static void an_elder_outlasts_what_scripts_have_started(void **state)
 {
     (void)state;
@@ -152,6 +166,7 @@ static void an_elder_outlasts_what_scripts_have_started(void **state)
     assert_int_equal(in_an_elder(with_orphans), 0);
     assert_int_equal(in_an_elder(until_the_heir_ends), 0);
     assert_int_equal(in_an_elder(until_the_heirs_heir_ends), 0);
+    assert_int_equal(in_an_elder(until_it_is_asked_to_end), 0);
 }
 
 int main(void)
