@@ -2,7 +2,9 @@
 //
 // A unix socket that the master alone has, mode 0600. A peer says one word and a line feed; lines
 // come back, then "ok" or "failed" as the last one, and the end. Only root and the user of the
-// server are heard, but no process that descends from this one: a worker, or what its scripts start.
+// server are heard, but no process that descends from this one, or from a master that it has taken
+// over from: a worker, or what its scripts start. kin.h says how that is known, and what it cannot
+// tell; and before Linux 6.5 nothing tells a process that has ended from one with its number since.
 // Nothing here waits: a peer that stalls loses its place after CONTROL_MS, but one whose answer is yet
 // to come may wait for that as long as it likes.
 #ifndef LUNETTE_APP_CONTROL_H
@@ -14,6 +16,7 @@
 
 enum {
     CONTROL_CLIENTS = 16,          // at a time; one more is told so
+    CONTROL_QUEUE = 128,           // that wait to be let in, or told so
     CONTROL_WORD_MAX = 32,         // bytes of a word
     CONTROL_ANSWER_MAX = 64 << 10, // bytes of an answer
     CONTROL_MS = 10 * 1000,        // for saying the word, and for taking the answer
@@ -24,7 +27,8 @@ enum {
 // folder that another user may write. The descriptor, or −errno: −EADDRINUSE when another server
 // answers there, −EEXIST when something else than a socket is there, −ELOOP for such a link.
 int control_bind(const char *path, const struct identity *owner, struct file_id *id);
-// The caller's side of it: a connected socket, or −errno.
+// The caller's side of it: a connected socket, or −errno: −ELOOP where a link is at path, −EAGAIN
+// where the queue is full.
 int control_connect(const char *path);
 
 struct control;
@@ -42,7 +46,8 @@ int control_listener(const struct control *c);
 // Another listener in place of the one it has, which is closed; whoever is being heard stays. 0 or
 // −errno.
 int control_listen(struct control *c, int listener);
-// Descendants of that process are not heard either; 0: only our own are not.
+// Descendants of that process are not heard either; 0: there is none, but elders (kin.h), which are
+// known without being named.
 void control_shun(struct control *c, pid_t other);
 
 // Readable when control_turn has something to do; due then too, in milliseconds of CLOCK_MONOTONIC.

@@ -6,6 +6,9 @@
 //      1 ──fork──> 2           1 stays; 2 says its pid on the line, and serves
 //                  2 ──> 3     3 says its pid there, too; when 2 ends, 3 is 1's child
 //
+// What scripts of a master have left becomes its child: it is named as the elder (kin.h) of the one that
+// serves, so that this is known for what it is.
+//
 // Each master has the other end of the line from the one before it, and no process besides: its end
 // is the end of them all.
 #ifndef LUNETTE_APP_REAPER_H

@@ -1,135 +1,77 @@
-// A word to a running server: see the header. What comes back is printed as text, whoever wrote it:
-// no control byte of it reaches the terminal.
+// A word to a running server: see the header. Here it is found; talk.c speaks with it.
 #include "app/ask.h"
 
 #include "app/config.h"
-#include "app/control.h"
 #include "app/control_place.h"
-#include "base/buf.h"
+#include "app/talk.h"
+#include "base/plain.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { END_MS = 10 * 1000 }; // between its last word and its end
+// Paths and words of config.lua are those of who wrote it.
+static void say(const char *sentence)
+{
+    fputs("lunette: ", stderr);
+    plain_write(stderr, str_z(sentence));
+    fputs("\n", stderr);
+}
 
 static int fail(const char *dir, const char *path, int err)
 {
+    char text[CONTROL_PLACES * 1024 + 2 * PATH_MAX];
     if (err == ENOENT || err == ECONNREFUSED || err == ENOTDIR)
-        fprintf(stderr, "lunette: no server runs for %s: nobody answers on %s\n", dir, path);
+        snprintf(text, sizeof text, "no server runs for %s: nobody answers on %s", dir, path);
     else if (err == EACCES || err == EPERM)
-        fprintf(stderr, "lunette: only root and the user of the server may speak to it: %s: %s\n",
-                path, strerror(err));
+        snprintf(text, sizeof text, "only root and the user of the server may speak to it: %s: %s",
+                 path, strerror(err));
+    else if (err == EAGAIN)
+        snprintf(text, sizeof text,
+                 "the server of %s does not answer: the queue of %s stays full. Its master is "
+                 "stopped (kill -CONT lets it go on), or stuck",
+                 dir, path);
     else
-        fprintf(stderr, "lunette: cannot speak to the server of %s: %s: %s\n", dir, path,
-                strerror(err));
+        snprintf(text, sizeof text, "cannot speak to the server of %s: %s: %s", dir, path,
+                 strerror(err));
+    say(text);
     return 1;
-}
-
-// Everything it says until it closes. 0 or −errno.
-static int collect(int fd, struct buf *answer, int *end)
-{
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        char *room = buf_room(answer, 4096);
-        if (!room)
-            return -EMSGSIZE;
-        poll(&p, 1, -1);
-        ssize_t n = recv(fd, room, 4096, 0);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return errno == ECONNRESET ? 0 : -errno;
-        if (n <= 0)
-            continue;
-        buf_added(answer, (size_t)n);
-        bool line = answer->p[answer->n - 1] == '\n';
-        answer->p[answer->n] = '\0'; // buf_room leaves a byte for it
-        int pid;
-        if (line && *end < 0 && sscanf(answer->p, "stopping %d\n", &pid) == 1)
-            *end = pidfd_open(pid, 0);
-    }
-}
-
-static void print(FILE *out, struct str text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-        fputc(control ? '?' : c, out);
-    }
-}
-
-// Takes the last line off; whether that is "ok".
-static bool verdict(struct str *answer, bool *known)
-{
-    bool ok = answer->n >= 3 && memcmp(answer->p + answer->n - 3, "ok\n", 3) == 0;
-    bool failed = answer->n >= 7 && memcmp(answer->p + answer->n - 7, "failed\n", 7) == 0;
-    answer->n -= ok ? 3 : failed ? 7 : 0;
-    *known = ok || failed;
-    return ok;
-}
-
-static int tell(const char *word, struct buf *answer)
-{
-    bool known, stops = strcmp(word, "stop") == 0;
-    struct str text = buf_str(answer);
-    bool ok = verdict(&text, &known);
-    if (stops && (ok || (!known && text.n)))
-        return 0; // it has ended, and that is all
-    if (!ok)
-        fputs("lunette: ", stderr);
-    print(ok ? stdout : stderr, text);
-    if (!known)
-        fputs("the server ended before it had answered\n", stderr);
-    return ok && fflush(stdout) == 0 ? 0 : 1;
-}
-
-static int speak(int fd, const char *word)
-{
-    struct buf answer;
-    char line[CONTROL_WORD_MAX];
-    int end = -1;
-    buf_init(&answer, 2 * CONTROL_ANSWER_MAX);
-    int n = snprintf(line, sizeof line, "%s\n", word);
-    ssize_t sent = send(fd, line, (size_t)n, MSG_NOSIGNAL);
-    int rc = sent < 0 && errno != EPIPE ? -errno : 0; // who refuses says why before it closes
-    if (rc == 0)
-        rc = collect(fd, &answer, &end);
-    if (end >= 0)
-        poll(&(struct pollfd){.fd = end, .events = POLLIN}, 1, END_MS), close(end);
-    int status = 1;
-    if (rc < 0)
-        fprintf(stderr, "lunette: the server does not answer: %s\n", strerror(-rc));
-    else
-        status = tell(word, &answer);
-    buf_fini(&answer);
-    return status;
 }
 
 // Where it was looked for, and what came of it.
 struct search {
     char tried[CONTROL_PLACES * 1024]; // "/run/lunette/…, /tmp/…"; or the one that matters
+    char path[PATH_MAX];               // of the one that answers
     int rc;                            // −ENOENT: nobody answers in any of them
+    struct talk_trust trust;           // who may listen there
 };
 
-// The connected socket, or −1.
+static void note(struct search *s, const char *path, const char *more)
+{
+    size_t n = strlen(s->tried);
+    snprintf(s->tried + n, sizeof s->tried - n, "%s%s%s", n ? ", " : "", path, more);
+}
+
+// The connected socket, or −1. A place that another user has made hides no other one, nor does a link,
+// which no server makes.
 static int try_place(struct search *s, const char *path, uid_t uid)
 {
     int rc = control_place_check(path, uid);
-    int fd = rc < 0 ? rc : control_connect(path);
+    int fd = rc < 0 ? rc : talk_connect(path);
+    snprintf(s->path, sizeof s->path, "%s", path);
     if (fd >= 0)
         return fd;
-    size_t n = strlen(s->tried);
-    if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR)
-        n = 0, s->rc = fd; // somebody is there who does not speak with us
-    snprintf(s->tried + n, sizeof s->tried - n, "%s%s", n ? ", " : "", path);
+    bool somebody =
+        rc == 0 && fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR && fd != -ELOOP;
+    if (somebody)
+        s->tried[0] = '\0', s->rc = fd; // who does not speak with us
+    note(s, path,
+         rc == -EPERM   ? " (where a folder is another user's)"
+         : fd == -ELOOP ? " (where a link is)"
+                        : "");
     return -1;
 }
 
@@ -153,6 +95,43 @@ static int search_places(struct search *s, const char *site, uid_t owner)
     return fd;
 }
 
+// At one of the default places: in a folder of root's, ours or the site's user's, one of a server lies,
+// whose user alone listens in it. What he puts there instead, of root's for instance, is told nothing.
+static int find_default(struct search *s, const char *site, uid_t owner)
+{
+    uid_t uid;
+    int fd = search_places(s, site, owner);
+    if (fd >= 0 && control_place_owner(s->path, &uid) == 0)
+        talk_trust(&s->trust, uid);
+    return fd;
+}
+
+// Where config.lua says. A file that root alone has written may name what root has; through another
+// one its author must not have root say a word to some other server of root's.
+static int find_named(struct search *s, const struct config *c)
+{
+    int fd = talk_connect(c->control);
+    s->rc = fd;
+    snprintf(s->path, sizeof s->path, "%s", c->control);
+    note(s, c->control, "");
+    talk_trust(&s->trust, c->become.uid);
+    if (!c->as_root || c->file_is_roots) {
+        talk_trust(&s->trust, 0);
+        talk_trust(&s->trust, geteuid());
+    }
+    return fd;
+}
+
+// After the end of a server that root had started: it had no right to remove its folder, as root has.
+static int ask(int fd, const struct search *s, const char *word, bool named)
+{
+    int status = talk(fd, s->path, &s->trust, word);
+    if (status == 0 && !named && strcmp(word, "stop") == 0 && geteuid() == 0 &&
+        control_place_check(s->path, 0) == 0)
+        control_place_leave(s->path);
+    return status;
+}
+
 int ask_server(const struct cli *cli)
 {
     static char why[CONFIG_WHY_MAX];
@@ -167,20 +146,14 @@ int ask_server(const struct cli *cli)
         return 1;
     }
     // Of settings that fail the running server will tell; and it is where it was.
-    int fd = -1;
-    if (loaded && c.control) {
-        fd = control_connect(c.control);
-        s.rc = fd;
-        snprintf(s.tried, sizeof s.tried, "%s", c.control);
-    } else {
-        fd = search_places(&s, real, loaded ? c.become.uid : st.st_uid);
-    }
+    bool named = loaded && c.control;
+    int fd = named ? find_named(&s, &c) : find_default(&s, real, loaded ? c.become.uid : st.st_uid);
     config_fini(&c);
     if (fd < 0 && !loaded)
-        fprintf(stderr, "lunette: %s\n", why);
+        say(why);
     if (fd < 0)
         return fail(cli->dir, s.tried, -s.rc);
-    int status = speak(fd, cli->name);
+    int status = talk_believes(fd, s.path, &s.trust) ? ask(fd, &s, cli->name, named) : 1;
     close(fd);
     return status;
 }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SO_PEERPIDFD // by headers older than Linux 6.5
+#define SO_PEERPIDFD 77
+#endif
 
 enum { PAUSE_MS = 100 }; // without a descriptor for the next client
 
@@ -166,7 +171,10 @@ static void listen_to(struct control_client *who)
     }
     who->said += (size_t)n;
     char *end = memchr(who->word, '\n', who->said);
-    if (end) {
+    if (end && memchr(who->word, '\0', (size_t)(end - who->word))) {
+        control_say(who, "a word has no NUL byte");
+        control_end(who, false);
+    } else if (end) {
         *end = '\0';
         who->control->fn(who->control->arg, who, who->word);
     } else if (who->said == CONTROL_WORD_MAX) {
@@ -175,14 +183,30 @@ static void listen_to(struct control_client *who)
     }
 }
 
+// Whether the process that connected is there still, and its number is no other's by now: what it
+// said can be read when it has gone. Kernels before 6.5 do not tell.
+static bool is_there(int fd)
+{
+    int peer = -1;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &peer, &n) != 0)
+        return errno == ENOPROTOOPT;
+    struct pollfd ended = {.fd = peer, .events = POLLIN};
+    bool there = poll(&ended, 1, 0) == 0;
+    close(peer);
+    return there;
+}
+
 // Workers have the server's uid, and so has what scripts start; no sandbox keeps a process from
 // connecting. What comes from another pid namespace has the number 0, and is none of them; nor is
 // root, unless this process is.
-static bool is_own_kin(const struct control *c, const struct ucred *peer)
+static bool is_own_kin(const struct control *c, int fd, const struct ucred *peer)
 {
     if (peer->uid != geteuid() || peer->pid <= 0 || peer->pid == getpid())
         return false;
-    return kin_descends(peer->pid, getpid()) || (c->other && kin_descends(peer->pid, c->other));
+    pid_t elder = kin_elder(), other = elder ? elder : c->other;
+    return kin_descends(peer->pid, getpid()) || (other && kin_descends(peer->pid, other)) ||
+           !is_there(fd);
 }
 
 // NULL, or why not.
@@ -193,7 +217,7 @@ static const char *refusal(const struct control *c, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 ||
         (peer.uid != 0 && peer.uid != geteuid()))
         return "only root and the user of the server are heard here\nfailed\n";
-    if (is_own_kin(c, &peer))
+    if (is_own_kin(c, fd, &peer))
         return "the server's own workers, and what they start, are not heard here\nfailed\n";
     return NULL;
 }
@@ -217,13 +241,9 @@ static void pause_accepting(struct control *c)
     c->resume = now_ms() + PAUSE_MS;
 }
 
-static void admit(struct control *c)
+static void admit(struct control *c, int fd)
 {
-    int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i = 0;
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
-        pause_accepting(c);
-    if (fd < 0)
-        return;
+    int i = 0;
     while (i < CONTROL_CLIENTS && c->client[i].fd >= 0)
         i++;
     const char *why = refusal(c, fd);
@@ -240,11 +260,24 @@ static void admit(struct control *c)
     }
 }
 
+// Several in a turn, so that workers which come and come keep nobody waiting for long.
+static void admit_some(struct control *c)
+{
+    for (int i = 0; i < CONTROL_CLIENTS; i++) {
+        int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            pause_accepting(c);
+        if (fd < 0)
+            return;
+        admit(c, fd);
+    }
+}
+
 static void on_event(struct control *c, const struct epoll_event *e)
 {
     struct control_client *who = e->data.ptr;
     if (!who)
-        admit(c);
+        admit_some(c);
     else if (who->fd < 0)
         return; // forgotten in this turn
     else if (who->state == SAYING)

@@ -2,15 +2,18 @@
 // those that they are in, so that nothing can be swapped in between.
 #include "app/control_place.h"
 
-#include "app/files.h"
+#include "app/control.h"
 #include "base/hash.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { NAME_SHOWN = 40 }; // bytes of the folder's name in ours
@@ -87,19 +90,72 @@ static bool is_of(int folder, uid_t uid)
            !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-// BASE/NAME: ours, or made the owner's.
-static int make_own(int base, const char *name, const struct identity *owner)
+// Removes what is in the folder, links themselves and empty folders too. 0, −ENOTEMPTY or −errno.
+static int empty(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    DIR *all = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+    if (!all) {
+        rc = -errno;
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    for (int n = 0; rc == 0 && (e = readdir(all));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (n++ == CONTROL_PLACE_LEFT ||
+            (unlinkat(folder, e->d_name, 0) != 0 && unlinkat(folder, e->d_name, AT_REMOVEDIR) != 0))
+            rc = -ENOTEMPTY;
+    }
+    closedir(all);
+    return rc;
+}
+
+// Whether a server that root runs (--dev) has the place. Who has it otherwise is no server that the
+// folder's next owner would have to respect: nothing tells one from a process that holds the place.
+static bool is_roots(const char *path)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    int fd = control_connect(path);
+    if (fd < 0)
+        return false;
+    bool root = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && peer.uid == 0;
+    close(fd);
+    return root;
+}
+
+// The folder becomes root's first, so that who had it can add nothing any more, neither by a list of
+// access rights. What cannot be emptied stays root's, closed.
+static int take(int folder)
+{
+    if (fchown(folder, 0, 0) != 0)
+        return -errno;
+    fremovexattr(folder, "system.posix_acl_default");
+    fremovexattr(folder, "system.posix_acl_access");
+    return fchmod(folder, 0700) != 0 ? -errno : empty(folder);
+}
+
+// Root gives BASE/NAME to its owner, without what another one has left in it.
+static int give(int folder, const char *path, const struct identity *owner)
 {
     struct stat st;
-    int rc = 0, fd = enter(base, name, 0700);
-    if (fd < 0)
-        return fd;
-    if (owner && (fchown(fd, owner->uid, owner->gid) != 0 || fchmod(fd, 0700) != 0))
+    if (fstat(folder, &st) != 0)
+        return -errno;
+    if (st.st_uid == 0 && is_roots(path))
+        return -EADDRINUSE;
+    int rc = st.st_uid != owner->uid ? take(folder) : 0;
+    if (rc == 0 && (fchown(folder, owner->uid, owner->gid) != 0 || fchmod(folder, 0700) != 0))
         rc = -errno;
-    else if (!owner && (!is_of(fd, geteuid()) || fstat(fd, &st) != 0 || st.st_uid != geteuid()))
-        rc = -EPERM;
-    close(fd);
     return rc;
+}
+
+static bool is_ours(int folder)
+{
+    struct stat st;
+    return is_of(folder, geteuid()) && fstat(folder, &st) == 0 && st.st_uid == geteuid();
 }
 
 // Cuts the last component off path, and returns it.
@@ -124,8 +180,12 @@ int control_place_make(const char *path, const struct identity *owner)
     close(parent);
     if (folder < 0)
         return folder;
-    int rc = is_of(folder, geteuid()) ? make_own(folder, name, owner) : -EPERM;
+    int own = is_of(folder, geteuid()) ? enter(folder, name, 0700) : -EPERM;
     close(folder);
+    if (own < 0)
+        return own;
+    int rc = owner ? give(own, path, owner) : is_ours(own) ? 0 : -EPERM;
+    close(own);
     return rc;
 }
 
@@ -153,5 +213,25 @@ int control_place_check(const char *path, uid_t uid)
         return base;
     int rc = is_of(base, uid) ? 0 : -EPERM;
     close(base);
+    return rc;
+}
+
+int control_place_owner(const char *path, uid_t *uid)
+{
+    char own[PATH_MAX];
+    const char *name;
+    struct stat st;
+    int rc = 0;
+    snprintf(own, sizeof own, "%s", path);
+    cut(own);
+    int base = files_open_parent(own, &name);
+    if (base < 0)
+        return base;
+    if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        rc = -errno;
+    else if (!S_ISDIR(st.st_mode))
+        rc = -ENOTDIR;
+    close(base);
+    *uid = rc == 0 ? st.st_uid : 0;
     return rc;
 }

@@ -19,19 +19,29 @@ static int address(int folder, const char *name, struct sockaddr_un *a)
     return n < (int)sizeof a->sun_path ? 0 : -ENAMETOOLONG;
 }
 
-static int connect_in(int folder, const char *name)
+static int connect_to(const struct sockaddr_un *a)
 {
-    struct sockaddr_un a;
-    int rc = address(folder, name, &a);
-    if (rc < 0)
-        return rc;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+    if (connect(fd, (const struct sockaddr *)a, sizeof *a) == 0)
         return fd;
-    rc = -errno;
+    int rc = -errno;
     close(fd);
+    return rc;
+}
+
+// To the socket itself: a link that lies there instead leads to somebody else's.
+static int connect_in(int folder, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct stat st;
+    int file = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d", file);
+    int rc = fstat(file, &st) != 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : connect_to(&a);
+    close(file);
     return rc;
 }
 
@@ -92,7 +102,7 @@ static int bind_in(int folder, const char *name, const struct identity *owner, s
         return -errno;
     unlinkat(folder, own, 0); // of a process that had the same id once
     mode_t mask = umask(0177);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, CONTROL_CLIENTS) != 0)
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, CONTROL_QUEUE) != 0)
         rc = -errno;
     umask(mask);
     if (rc == 0)

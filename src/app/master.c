@@ -14,6 +14,7 @@
 #include "app/master_inside.h"
 
 #include "app/files.h"
+#include "app/kin.h"
 #include "app/reaper.h"
 #include "app/signals.h"
 #include "base/log.h"
@@ -254,6 +255,17 @@ static void give_back(struct master *m)
         close(m->replace.line);
 }
 
+// Another one has taken over, but what scripts have started lives, or this is process 1, which stays for
+// good. Where that was a server it is the elder of all, and no other is needed. The exit status.
+static int outlast(const struct master *m, pid_t heir)
+{
+    if (m->replace.reaper >= 0)
+        return reaper_run(m->replace.reaper, m->replace.pid, m->status);
+    if (heir && m->inherited->reaper < 0)
+        kin_outlast(heir);
+    return m->status;
+}
+
 int master_run(const struct config *c, struct inherited *in)
 {
     struct master m = {.config = c,
@@ -280,8 +292,10 @@ int master_run(const struct config *c, struct inherited *in)
         while (m.state <= SERVING || master_count_workers(&m) > 0)
             turn(&m);
     }
+    pid_t heir = m.replace.stage == REPLACE_LEAVING ? m.replace.pid : 0;
+    if (heir)
+        kin_become_elder(heir); // before its line to us ends
     give_back(&m);
-    if (m.replace.reaper >= 0)
-        m.status = reaper_run(m.replace.reaper, m.replace.pid, m.status);
+    m.status = outlast(&m, heir);
     return m.status;
 }

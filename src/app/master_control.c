@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -183,6 +184,18 @@ static bool is_predecessors(struct master *m)
     return true;
 }
 
+// The server that this one replaces, if it lives still: another parent is whoever takes in orphans, and
+// others may descend from that. The line was made by it.
+static pid_t predecessor(const struct master *m)
+{
+    struct ucred made;
+    socklen_t n = sizeof made;
+    if (m->inherited->line < 0 ||
+        getsockopt(m->inherited->line, SOL_SOCKET, SO_PEERCRED, &made, &n) != 0)
+        return 0;
+    return made.pid == getppid() ? made.pid : 0;
+}
+
 void master_take_control(struct master *m)
 {
     if (m->control_fd < 0)
@@ -193,7 +206,16 @@ void master_take_control(struct master *m)
         return;
     }
     m->control_fd = -1;
-    control_shun(m->control, getppid()); // whose workers have not ended yet
+    control_shun(m->control, predecessor(m)); // whose workers have not ended yet
+}
+
+// Binds at m->control_path. In a folder that is ours alone, what is no server's socket goes.
+static int bind_here(struct master *m, const struct identity *owner)
+{
+    int fd = control_bind(m->control_path, owner, &m->control_id);
+    if ((fd == -EEXIST || fd == -EACCES) && !m->config->control && remove(m->control_path) == 0)
+        fd = control_bind(m->control_path, owner, &m->control_id);
+    return fd;
 }
 
 // At m->control_path. 0 or −errno.
@@ -203,7 +225,7 @@ static int open_here(struct master *m)
     if (is_predecessors(m))
         return 0;
     bool root_gives = c->control && c->as_root && !c->stays_root && geteuid() == 0;
-    int fd = control_bind(m->control_path, root_gives ? &c->become : NULL, &m->control_id);
+    int fd = bind_here(m, root_gives ? &c->become : NULL);
     if (fd < 0)
         return fd;
     m->control = control_new(fd, on_word, m);
@@ -221,9 +243,20 @@ void master_place_control(struct master *m)
     char path[PATH_MAX];
     if (c->control || !c->as_root || c->stays_root)
         return;
-    for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++)
-        if (control_place(i, c->site, 0, path) && control_place_make(path, &c->become) == 0)
+    for (unsigned i = 0; i < CONTROL_PLACES_ROOT; i++) {
+        if (!control_place(i, c->site, 0, path))
+            continue;
+        int rc = control_place_make(path, &c->become);
+        if (rc == 0)
             return;
+        if (rc == -ENOTEMPTY)
+            log_write(
+                LOG_WARN,
+                "no control socket at %s: another user had its folder and has left there what "
+                "is not removed by itself, a folder that is not empty or more than %d files. "
+                "Remove the folder",
+                path, CONTROL_PLACE_LEFT);
+    }
 }
 
 // The first place that can be had; where another server answers, that is the one.
@@ -251,16 +284,12 @@ bool master_open_control(struct master *m)
     return rc == 0 || go_without(m, rc);
 }
 
-// In a folder that is ours alone, what is no server's socket goes.
 static int bind_again(struct master *m)
 {
-    bool own = !m->config->control;
-    int rc = own ? control_place_make(m->control_path, NULL) : 0;
+    int rc = m->config->control ? 0 : control_place_make(m->control_path, NULL);
     if (rc < 0)
         return rc;
-    int fd = control_bind(m->control_path, NULL, &m->control_id);
-    if ((fd == -EEXIST || fd == -EACCES) && own && unlink(m->control_path) == 0)
-        fd = control_bind(m->control_path, NULL, &m->control_id);
+    int fd = bind_here(m, NULL);
     if (fd < 0)
         return fd;
     rc = control_listen(m->control, fd);

@@ -1,6 +1,7 @@
 // Process 1 after another master has taken over: see the header.
 #include "app/reaper.h"
 
+#include "app/kin.h"
 #include "app/signals.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -74,6 +74,7 @@ static void follow(struct reaper *r, pid_t pid)
     forget(&r->before);
     r->before = r->now;
     r->now = (struct known){pid, pidfd_open(pid, 0)};
+    kin_become_elder(pid);
     if (alone && r->told)
         give(&r->now, r->told);
 }
@@ -162,7 +163,6 @@ int reaper_run(int line, pid_t master, int status)
     sigset_t set;
     struct reaper r = {.line = line, .before = {0, -1}, .now = {0, -1}, .status = status};
     close_rest(&r);
-    prctl(PR_SET_NAME, "lunette reaper");
     signals_block(&set);
     r.signals = signals_open(&set);
     follow(&r, master);

@@ -24,6 +24,15 @@ static bool parse_port(struct str text, in_port_t *port)
     return true;
 }
 
+static bool has_control_byte(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return true;
+    return false;
+}
+
+// The path goes into logs, status lines and the environment of a successor, where lines have an end.
 static int parse_unix(struct str path, struct addr *out, const char **why)
 {
     if (path.n == 0 || path.p[0] != '/')
@@ -32,6 +41,9 @@ static int parse_unix(struct str path, struct addr *out, const char **why)
         return refuse(why, "the path of a unix socket may have at most 107 bytes");
     if (str_find(path, '\0') >= 0)
         return refuse(why, "the path of a unix socket must not contain a NUL byte");
+    if (has_control_byte(path))
+        return refuse(why, "the path of a unix socket must not contain a control byte, such as a "
+                           "line feed");
     out->un.sun_family = AF_UNIX;
     memcpy(out->un.sun_path, path.p, path.n);
     out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n + 1);

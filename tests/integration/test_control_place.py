@@ -40,6 +40,12 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def control_of(server, env):
+    code, out, err = ask(server, "status", env=env)
+    assert code == 0, err
+    return pathlib.Path(field(out, "control"))
+
+
 @pytest.fixture
 def cleared():
     """Folders to be removed at the end."""
@@ -97,7 +103,17 @@ def put_a_dead_socket(path):
         s.bind(str(path))
 
 
-@pytest.mark.parametrize("harm", [remove, put_a_file, put_a_dead_socket])
+def put_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def put_a_link(path):
+    path.unlink()
+    path.symlink_to("/nowhere")
+
+
+@pytest.mark.parametrize("harm", [remove, put_a_file, put_a_dead_socket, put_a_folder, put_a_link])
 def test_one_that_is_removed_or_replaced_is_made_anew(serve, harm):
     server = serve(SITE, "--workers", "1")
     place = control(server)
@@ -198,3 +214,95 @@ def test_a_folder_in_tmp_that_is_somebody_elses_is_not_used(make_site, place, cl
         server.stop()
         if what == "link":
             where.unlink()
+
+
+@as_root
+def test_a_folder_in_run_of_another_user_is_emptied_for_the_next(make_site, cleared):
+    """Its old owner listens there still, and has left more."""
+    folder, env = make_site(SITE), {**os.environ, **NOWHERE}
+    (folder.parent / "kept").write_text("kept")
+
+    def server(user):
+        return Server(folder, ("--workers", "1", "--user", user), env=NOWHERE)
+    first = server("www-data")
+    try:
+        place = control_of(first, env)
+        cleared.append(place.parent)
+    finally:
+        first.stop()  # by a signal: it cannot remove the folder
+    assert place.parent.owner() == "www-data" and not list(place.parent.iterdir())
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(str(place))
+        os.chown(place, 33, 33)
+        squatter.listen()
+        (place.parent / "link").symlink_to(folder.parent / "kept")
+        second = server("nobody")
+        try:
+            assert control_of(second, env) == place
+            assert place.parent.owner() == "nobody" and mode(place.parent) == 0o700
+            assert [p.name for p in place.parent.iterdir()] == ["control"]
+            assert (folder.parent / "kept").read_text() == "kept"
+            assert ask(second, "stop", env=env) == (0, "", "")
+        finally:
+            second.stop()
+    assert not place.parent.exists()  # root's lunette stop can
+
+
+@as_root
+def test_one_that_cannot_be_emptied_is_named(make_site, cleared):
+    folder, env = make_site(SITE), {**os.environ, **NOWHERE}
+    first = Server(folder, ("--workers", "1", "--user", "www-data"), env=NOWHERE)
+    try:
+        place = control_of(first, env)
+        cleared.append(place.parent)
+    finally:
+        first.stop()
+    (place.parent / "a/b").mkdir(parents=True)
+    second = Server(folder, ("--workers", "1", "--user", str(UID)), env=NOWHERE)
+    cleared.append(pathlib.Path(f"/tmp/lunette-{UID}"))
+    try:
+        second.wait_for(f"no control socket at {place}: another user had its folder and has left there")
+        assert place.parent.stat().st_uid == 0
+    finally:
+        second.stop()
+
+
+@as_root
+def test_a_squatted_place_in_tmp_hides_no_other(make_site, place, cleared):
+    """Anybody can make /tmp/lunette-0; root finds the server of the site's user all the same."""
+    squatted = pathlib.Path("/tmp/lunette-0")
+    existed = squatted.exists()
+    if existed:
+        was = squatted.stat().st_uid
+    else:
+        squatted.mkdir()
+        cleared.append(squatted)
+    os.chown(squatted, 33, 33)
+    folder = make_site(SITE)
+    os.chmod(folder.parent, 0o777)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, UID, UID)
+    cleared.append(pathlib.Path(f"/tmp/lunette-{UID}"))
+    server = Server(folder, ("--workers", "1"), user=UID, env=NOWHERE)
+    try:
+        assert str(control_of(server, {**os.environ, **NOWHERE})).startswith(f"/tmp/lunette-{UID}/")
+    finally:
+        server.stop()
+        if existed:
+            os.chown(squatted, was, was)
+
+
+@pytest.mark.parametrize("junk", [put_a_file, put_a_folder, put_a_link])
+def test_what_lies_in_its_place_at_a_start_goes(serve, junk):
+    """In the folder that is the server's user's alone."""
+    server = serve(SITE, "--workers", "1")
+    place = control(server)
+    server.process.kill()
+    server.process.wait()
+    junk(place)
+    again = Server(server.folder, ("--workers", "1"))
+    try:
+        assert field(ask(again, "status")[1], "control") == str(place)
+        assert place.is_socket() and mode(place) == 0o600
+    finally:
+        again.stop()

@@ -20,6 +20,10 @@
 // after the above
 #include <cmocka.h>
 
+#ifndef SO_PEERPIDFD // by headers older than Linux 6.5
+#define SO_PEERPIDFD 77
+#endif
+
 static char folder[32], path[64];
 static struct control *control;
 static struct control_client *waiting;
@@ -121,6 +125,45 @@ static void words_that_are_too_long_fail(void **state)
     assert_non_null(strstr(answer(fd, &end), "31 bytes at most\nfailed\n"));
     assert_true(end);
     close(fd);
+}
+
+static void words_with_a_nul_byte_fail(void **state)
+{
+    (void)state;
+    bool end;
+    heard[0] = '\0';
+    int fd = control_connect(path);
+    assert_int_equal(send(fd, "stop\0ped\n", 9, MSG_NOSIGNAL), 9);
+    assert_string_equal(answer(fd, &end), "a word has no NUL byte\nfailed\n");
+    assert_true(end);
+    assert_string_equal(heard, "");
+    close(fd);
+}
+
+static void what_follows_a_word_is_no_other(void **state)
+{
+    (void)state;
+    int fd = say("status\nstop\n");
+    expect(fd, "heard status\nok\n", true);
+    assert_string_equal(heard, "status");
+    close(fd);
+    fd = say("stop");
+    shutdown(fd, SHUT_WR); // half a word
+    expect(fd, "", true);
+    assert_string_equal(heard, "status");
+    close(fd);
+}
+
+static void a_link_in_its_place_is_not_followed(void **state)
+{
+    (void)state;
+    char link[80];
+    snprintf(link, sizeof link, "%s/link", folder);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(control_connect(link), -ELOOP);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("nowhere", link), 0);
+    assert_int_equal(control_connect(link), -ELOOP);
 }
 
 static void an_answer_may_come_later(void **state)
@@ -254,6 +297,56 @@ static void its_own_children_are_not_heard(void **state)
     close(result[0]);
 }
 
+// A process that is no child of ours has the number pid from now on, for a while. False where the
+// kernel does not let us choose, or another one got it.
+static bool give_number_away(pid_t pid)
+{
+    int status, fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    pid_t between = fork();
+    if (between == 0) {
+        pid_t got = fd >= 0 && dprintf(fd, "%d", (int)pid - 1) > 0 ? fork() : -1;
+        if (got == 0) {
+            sleep(2);
+            _exit(0);
+        }
+        _exit(got == pid ? 0 : 1);
+    }
+    close(fd);
+    return waitpid(between, &status, 0) == between && WEXITSTATUS(status) == 0;
+}
+
+// Its word can be read when it has ended, and who has its number by then is no child of ours.
+static void one_that_has_ended_is_not_taken_for_who_has_its_number(void **state)
+{
+    (void)state;
+    bool given = false;
+    int pair[2], peer;
+    socklen_t n = sizeof peer;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    if (getsockopt(pair[0], SOL_SOCKET, SO_PEERPIDFD, &peer, &n) != 0)
+        skip(); // a kernel before 6.5
+    close(peer), close(pair[0]), close(pair[1]);
+    for (int i = 0; i < 20 && !given; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            int fd = control_connect(path);
+            _exit(send(fd, "stop\n", 5, MSG_NOSIGNAL) != 5);
+        }
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        given = give_number_away(pid);
+        assert_true(!given || !kin_descends(pid, getpid()));
+        heard[0] = '\0';
+        control_turn(control);
+        control_turn(control);
+        assert_string_equal(heard, "");
+    }
+    if (!given)
+        skip(); // not root, or a kernel that was built without it
+    int fd = say("status\n");
+    expect(fd, "heard status\nok\n", true);
+    close(fd);
+}
+
 static void nor_are_those_of_the_process_that_it_shuns(void **state)
 {
     (void)state;
@@ -318,6 +411,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_word_is_answered),
         TEST(words_that_are_too_long_fail),
+        TEST(words_with_a_nul_byte_fail),
+        TEST(what_follows_a_word_is_no_other),
+        TEST(a_link_in_its_place_is_not_followed),
         TEST(an_answer_may_come_later),
         TEST(answers_have_a_maximum),
         TEST(a_client_that_stalls_holds_nobody_up),
@@ -327,6 +423,7 @@ int main(void)
         TEST(long_paths_have_room),
         TEST(one_that_another_user_could_move_is_not_followed),
         TEST(its_own_children_are_not_heard),
+        TEST(one_that_has_ended_is_not_taken_for_who_has_its_number),
         TEST(nor_are_those_of_the_process_that_it_shuns),
         TEST(another_listener_takes_over),
     };

@@ -1,4 +1,5 @@
 // The default places of control sockets: their names, and whose folders are taken.
+#include "app/control.h"
 #include "app/control_place.h"
 
 #include <errno.h>
@@ -102,14 +103,115 @@ static void links_are_not_followed(void **state)
     assert_int_equal(control_place_make(path, NULL), -EPERM);
 }
 
+// A folder that root had given to another user, and what that one left in it.
+static const struct identity one = {.uid = 54321, .gid = 54321};
+static const struct identity other = {.uid = 54322, .gid = 54322};
+static char path[PATH_MAX], own[PATH_MAX];
+
+static void leave(const char *name, const char *how)
+{
+    char command[2 * PATH_MAX];
+    snprintf(command, sizeof command, "cd %s && %s %s", own, how, name);
+    assert_int_equal(system(command), 0);
+}
+
+static void give_to_one(void)
+{
+    if (geteuid() != 0)
+        skip();
+    assert_true(control_place(0, "/s", 0, path));
+    snprintf(own, sizeof own, "%.*s", (int)(strrchr(path, '/') - path), path);
+    assert_int_equal(control_place_make(path, &one), 0);
+}
+
+static void expect_folder(uid_t uid, mode_t mode)
+{
+    struct stat st;
+    assert_int_equal(stat(own, &st), 0);
+    assert_int_equal(st.st_uid, uid);
+    assert_int_equal(st.st_mode & 07777, mode);
+}
+
+static void what_another_user_left_is_gone(void **state)
+{
+    (void)state;
+    char kept[64];
+    struct file_id id;
+    give_to_one();
+    snprintf(kept, sizeof kept, "%s/kept", folder);
+    assert_int_equal(mkdir(kept, 0700), 0);
+    int fd = control_bind(path, &one, &id); // which listens still
+    assert_true(fd >= 0);
+    leave("file .hidden", "touch");
+    leave("../kept link", "ln -s");
+    leave("nowhere", "ln -s x");
+    leave("empty", "mkdir");
+    assert_int_equal(chmod(own, 0777), 0);
+    assert_int_equal(control_place_make(path, &one), 0); // one's own stays
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(control_place_make(path, &other), 0);
+    expect_folder(other.uid, 0700);
+    assert_int_equal(rmdir(own), 0);
+    assert_int_equal(access(kept, F_OK), 0);
+    close(fd);
+}
+
+static void what_cannot_be_emptied_is_given_to_nobody(void **state)
+{
+    (void)state;
+    give_to_one();
+    leave("folder/more", "mkdir -p");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(control_place_make(path, &other), -ENOTEMPTY);
+        expect_folder(0, 0700);
+    }
+    leave("folder", "rm -r");
+    leave("$(seq 1025)", "touch");
+    assert_int_equal(control_place_make(path, &other), -ENOTEMPTY);
+    assert_int_equal(control_place_make(path, &other), 0); // there are fewer now
+    expect_folder(other.uid, 0700);
+}
+
+static void a_server_of_roots_keeps_its_place(void **state)
+{
+    (void)state;
+    struct file_id id;
+    if (geteuid() != 0)
+        skip();
+    assert_true(control_place(0, "/s", 0, path));
+    snprintf(own, sizeof own, "%.*s", (int)(strrchr(path, '/') - path), path);
+    assert_int_equal(control_place_make(path, NULL), 0);
+    int fd = control_bind(path, NULL, &id);
+    assert_true(fd >= 0);
+    assert_int_equal(control_place_make(path, &other), -EADDRINUSE);
+    assert_int_equal(access(path, F_OK), 0);
+    expect_folder(0, 0700);
+    close(fd);
+    assert_int_equal(control_place_make(path, &other), 0);
+    expect_folder(other.uid, 0700);
+}
+
+static void whom_it_was_given_to_is_known(void **state)
+{
+    (void)state;
+    uid_t uid = 0;
+    give_to_one();
+    assert_int_equal(control_place_owner(path, &uid), 0);
+    assert_int_equal(uid, one.uid);
+    assert_int_equal(rmdir(own), 0);
+    assert_int_equal(control_place_owner(path, &uid), -ENOENT);
+    assert_int_equal(symlink("/tmp", own), 0);
+    assert_int_equal(control_place_owner(path, &uid), -ENOTDIR);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_site_has_a_name_of_its_own),
-        TEST(places_come_in_their_order),
-        TEST(folders_are_made_for_nobody_else),
-        TEST(links_are_not_followed),
+        TEST(a_site_has_a_name_of_its_own),      TEST(places_come_in_their_order),
+        TEST(folders_are_made_for_nobody_else),  TEST(links_are_not_followed),
+        TEST(what_another_user_left_is_gone),    TEST(what_cannot_be_emptied_is_given_to_nobody),
+        TEST(a_server_of_roots_keeps_its_place), TEST(whom_it_was_given_to_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,7 @@ static void good_ones(void **state)
         {"[::ffff:127.0.0.2]:9", "[::ffff:127.0.0.2]:9", "127.0.0.2", 9, true},
         {"[::ffff:10.0.0.2]:9", "[::ffff:10.0.0.2]:9", "10.0.0.2", 9, false},
         {"unix:/run/site.sock", "unix:/run/site.sock", "unix:", 0, true},
+        {"unix:/a b~\xc3\xa4", "unix:/a b~\xc3\xa4", "unix:", 0, true},
         {"unix:" PATH_107, "unix:" PATH_107, "unix:", 0, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -78,6 +79,11 @@ static void bad_ones(void **state)
         {STR("unix:"), "slash"},
         {STR("unix:site.sock"), "slash"},
         {STR("unix:/a\0b"), "NUL"},
+        {STR("unix:/a\nb"), "control byte"},
+        {STR("unix:/a\x1b[2Jb"), "control byte"},
+        {STR("unix:/\x01"), "control byte"},
+        {STR("unix:/a\x1f"), "control byte"},
+        {STR("unix:/a\x7f"), "control byte"},
         {STR("unix:" PATH_107 "8"), "107"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
