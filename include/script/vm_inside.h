@@ -44,8 +44,10 @@ struct vm {
     bool run_full;        // the last refusal was request_memory's
     struct timeout rest;  // see vm_rest.c
     size_t rest_grown;    // grown, when it was last looked at
-    size_t rested;        // memory after the last rest
-    unsigned rest_steps;  // that this one may still take; 0: it has not begun
+    size_t rested;        // memory after the last rest; 0: what waited then has ended
+    uint64_t rest_serial; // of the last co at that rest
+    unsigned rest_steps;  // that this cycle may still take; 0: it has not begun
+    unsigned rest_cycles; // that are over in this rest
     char warning[512];    // lua_warning's pieces, until the last
     size_t warned;
 
@@ -99,6 +101,8 @@ static inline void link_pop(struct vm *vm, struct co_link *link)
 
 // vm_rest.c. A run is over, and none is under it: garbage is collected when nothing follows.
 void vm_rest_soon(struct vm *vm);
+// A co has ended.
+void vm_rest_lose(struct vm *vm, uint64_t serial);
 void vm_rest_init(struct vm *vm);
 void vm_rest_fini(struct vm *vm);
 

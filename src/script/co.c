@@ -181,6 +181,7 @@ void co_drop(struct co *co)
 static void end(struct co *co, int status, int n)
 {
     enum co_end how = CO_RETURNED;
+    vm_rest_lose(co->vm, co->serial);
     if (status == LUA_OK) {
         n--; // the mark at the bottom is no result
     } else {

@@ -3,6 +3,10 @@
 // walked in small steps, between which the loop turns, and the pages are given back. Less than WORTH
 // is left to either's own pace.
 //
+// It takes two cycles: one that Lua was in already keeps what it had marked before that became garbage. And
+// what a co holds that waits meanwhile, for a thread of the pool say, is garbage only once it has
+// ended: what was found then says nothing about how much there is to collect after that.
+//
 // How many steps is bounded: a script may have chosen the generational collector, whose steps never say
 // that a cycle is over.
 //
@@ -19,6 +23,7 @@ enum {
     // Lua waits for half of what there is before a cycle, and walks it as twice that is allocated.
     CYCLE_SHARE = 4, // of what there is that steps may stand for, with a margin
     CYCLE_MIN = 16,  // steps in any case
+    CYCLES = 2,
     ARENAS = 1,
 };
 
@@ -35,6 +40,11 @@ static void give_back(struct vm *vm)
         malloc_trim(0);
 }
 
+static void stop_collecting(struct vm *vm)
+{
+    vm->rest_steps = vm->rest_cycles = 0;
+}
+
 // One step of a cycle. True: there is another.
 static bool collect(struct vm *vm)
 {
@@ -47,7 +57,11 @@ static bool collect(struct vm *vm)
     if (!over)
         return true;
     vm->rest_steps = 0;
+    if (++vm->rest_cycles < CYCLES)
+        return true;
+    stop_collecting(vm);
     vm->rested = vm->memory;
+    vm->rest_serial = vm->serials;
     return false;
 }
 
@@ -57,11 +71,12 @@ static void on_rest(struct timeout *t)
     struct loop *loop = vm->options.loop;
     if (vm->grown != vm->rest_grown) { // somebody works
         vm->rest_grown = vm->grown;
-        vm->rest_steps = 0;
+        stop_collecting(vm);
         timeout_set(loop, t, REST_MS);
         return;
     }
-    bool due = vm->rest_steps > 0 || vm->memory >= vm->rested + WORTH;
+    bool begun = vm->rest_steps > 0 || vm->rest_cycles > 0;
+    bool due = begun || vm->memory >= vm->rested + WORTH;
     if (due && collect(vm))
         timeout_set(loop, t, 0);
     else
@@ -78,6 +93,12 @@ void vm_rest_fini(struct vm *vm)
 {
     if (vm->options.loop)
         timeout_remove(vm->options.loop, &vm->rest);
+}
+
+void vm_rest_lose(struct vm *vm, uint64_t serial)
+{
+    if (serial <= vm->rest_serial)
+        vm->rested = 0;
 }
 
 void vm_rest_soon(struct vm *vm)

@@ -111,6 +111,13 @@ static void what_a_metered_run_spawns_is_not_metered(void **state)
     expect(f, "return late", "1000000");
 }
 
+static void rest_until_below(struct fixture *f, size_t memory)
+{
+    for (int i = 0; i < 2000 && vm_memory(f->vm) > memory; i++)
+        loop_turn(f->loop, 50);
+    assert_in_range(vm_memory(f->vm), 1, memory);
+}
+
 // What a large run left would stay until Lua allocates again.
 static void garbage_is_collected_while_nobody_works(void **state)
 {
@@ -119,9 +126,46 @@ static void garbage_is_collected_while_nobody_works(void **state)
     expect(f, "local t = {} for i = 1, 200000 do t[i] = {i} end return #t", "200000");
     lua_gc(vm_state(f->vm), LUA_GCRESTART);
     assert_true(vm_memory(f->vm) > 8 << 20);
-    for (int i = 0; i < 2000 && vm_memory(f->vm) > 2 << 20; i++)
+    rest_until_below(f, 2 << 20);
+}
+
+// Requests that waited for a thread of the pool while nobody worked had their bodies kept for good.
+static void what_waited_through_a_rest_is_collected_after_its_end(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "local s = ('x'):rep(8 << 20) require 'lunette.task'.sleep(3) return #s");
+    loop_turn(f->loop, 0);
+    assert_true(vm_memory(f->vm) > 8 << 20);
+    for (int i = 0; i < 2000 && !f->ended; i++)
         loop_turn(f->loop, 50);
-    assert_in_range(vm_memory(f->vm), 1, 2 << 20);
+    assert_string_equal(f->result, "8388608");
+    rest_until_below(f, 2 << 20);
+}
+
+// Steps until a cycle is over.
+static int walk_cycle(struct fixture *f, int steps_max)
+{
+    int n = 0;
+    while (n < steps_max && !lua_gc(vm_state(f->vm), LUA_GCSTEP, 1))
+        n++;
+    return n;
+}
+
+// Which has marked already what becomes garbage then.
+static void a_cycle_that_was_under_way_hides_nothing_from_a_rest(void **state)
+{
+    struct fixture *f = *state;
+    lua_gc(vm_state(f->vm), LUA_GCSTOP);
+    expect(f, "rawset(_G, 'large', ('x'):rep(8 << 20)) return #large", "8388608");
+    lua_gc(vm_state(f->vm), LUA_GCCOLLECT);
+    lua_gc(vm_state(f->vm), LUA_GCINC, 0, 4, 1); // so slow that it takes many steps
+    int steps = walk_cycle(f, INT_MAX);
+    assert_true(steps > 4);
+    assert_int_equal(walk_cycle(f, steps - 1), steps - 1);
+    expect(f, "rawset(_G, 'large', nil) return 1", "1");
+    lua_gc(vm_state(f->vm), LUA_GCINC, 0, 100, 13); // as it is by itself
+    lua_gc(vm_state(f->vm), LUA_GCRESTART);
+    rest_until_below(f, 2 << 20);
 }
 
 // Its steps never say that a cycle is over: a worker at rest woke a thousand times a second.
@@ -439,6 +483,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_state_that_stays_full_ends_the_run, setup, teardown),
         BOTH(a_run_has_a_meter),
         cmocka_unit_test_setup_teardown(garbage_is_collected_while_nobody_works, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_waited_through_a_rest_is_collected_after_its_end,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cycle_that_was_under_way_hides_nothing_from_a_rest, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(rest_ends_with_the_generational_collector, setup, teardown),
         BOTH(what_a_metered_run_spawns_is_not_metered),
         BOTH(files_are_loaded),
