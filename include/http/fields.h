@@ -49,6 +49,9 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
 // The value of the first line of that name, in any case; p NULL when there is none. Valid until the
 // next change.
 struct str fields_find(const struct fields *f, struct str name);
+// Gives the first line of that name another value, already checked. Where there is none, or no room
+// for it, nothing changes: false.
+bool fields_replace(struct fields *f, struct str name, struct str value);
 // Takes all lines of that name away.
 void fields_remove(struct fields *f, struct str name);
 

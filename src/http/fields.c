@@ -165,6 +165,21 @@ struct str fields_find(const struct fields *f, struct str name)
     return str_of(NULL, 0);
 }
 
+bool fields_replace(struct fields *f, struct str name, struct str value)
+{
+    struct str old = fields_find(f, name);
+    if (!old.p)
+        return false;
+    size_t at = (size_t)(old.p - f->lines.p), behind = f->lines.n - at - old.n;
+    if (value.n > old.n && !buf_room(&f->lines, value.n - old.n))
+        return false;
+    char *p = f->lines.p + at; // it may have moved
+    memmove(p + value.n, p + old.n, behind);
+    memcpy(p, value.p, value.n);
+    f->lines.n = at + value.n + behind;
+    return true;
+}
+
 void fields_remove(struct fields *f, struct str name)
 {
     struct str rest = buf_str(&f->lines), line;
