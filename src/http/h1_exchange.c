@@ -9,6 +9,7 @@
 #include "http/uri.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +25,8 @@ static struct h1_exchange *take_exchange(struct h1_conn *c)
     if (x) {
         env->spares = x->spare;
         env->spare_count--;
-        struct arena arena = x->pub.arena;
-        struct spool body = x->pub.body;
-        *x = (struct h1_exchange){.pub.arena = arena, .pub.body = body};
+        size_t kept = offsetof(struct h1_exchange, pub.request); // arena and body
+        memset((char *)x + kept, 0, sizeof *x - kept);
         spool_reuse(&x->pub.body, &env->options->spool, 0);
     } else {
         x = calloc(1, sizeof *x);
