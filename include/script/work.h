@@ -145,6 +145,8 @@ struct plain_routes {
     int handlers, bare;
 };
 
+enum { HANDLER_NOTES = 8 };
+
 struct handler {
     struct vm *vm;
     struct loop *loop;
@@ -161,6 +163,7 @@ struct handler {
     size_t route_count;
     struct shortcuts shortcuts; // requests that files answer without Lua
     struct fields fields;       // scratch: the answer being written
+    struct fields_note notes[HANDLER_NOTES]; // of its lines that handlers gave lately
     struct buf text;            // scratch: JSON, pages
     int dispatch, failed, loaded, place, raise, raised, refuse, settle,
         report;        // registry references to the library's functions
