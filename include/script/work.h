@@ -161,13 +161,13 @@ struct handler {
     uint64_t uses;                  // of places so far: the other half of a handle
     struct exchange_route **routes; // by the numbers that core.route gives, from 1 on
     size_t route_count;
-    struct shortcuts shortcuts; // requests that files answer without Lua
-    struct fields fields;       // scratch: the answer being written
+    struct shortcuts shortcuts;              // requests that files answer without Lua
+    struct fields fields;                    // scratch: the answer being written
     struct fields_note notes[HANDLER_NOTES]; // of its lines that handlers gave lately
-    struct buf text;            // scratch: JSON, pages
+    struct buf text;                         // scratch: JSON, pages
     int dispatch, failed, loaded, place, raise, raised, refuse, settle,
-        report;        // registry references to the library's functions
-    int files; // and to the table that has app.file's responses as keys
+        report; // registry references to the library's functions
+    int files;  // and to the table that has app.file's responses as keys
     struct plain_routes plain[HTTP_METHODS];
     int response_meta; // and to the metatable of response objects
     int request_meta, headers_meta;

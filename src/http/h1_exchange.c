@@ -128,8 +128,8 @@ static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, 
 {
     struct http_request *r = &x->pub.request;
     size_t decoded_n = h->origin.n + 1;
-    struct http_field *fields = arena_alloc(&x->pub.arena, (h->field_count + 1) * sizeof *fields +
-                                                               decoded_n + h->length);
+    struct http_field *fields =
+        arena_alloc(&x->pub.arena, (h->field_count + 1) * sizeof *fields + decoded_n + h->length);
     if (!fields)
         return "";
     char *decoded = (char *)(fields + h->field_count + 1);

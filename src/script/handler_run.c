@@ -33,8 +33,8 @@ static void push_from_base(lua_State *L, lua_State *base, lua_Debug *frame)
     luaL_checkstack(base, 1, "a request");
     while (lua_getstack(base, level, frame))
         level++;
-    bool there = level > 0 && lua_getstack(base, level - 1, frame) &&
-                 lua_getlocal(base, frame, AT_REQUEST);
+    bool there =
+        level > 0 && lua_getstack(base, level - 1, frame) && lua_getlocal(base, frame, AT_REQUEST);
     assert(there);
     if (base != L)
         lua_xmove(base, L, 1);
