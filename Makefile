@@ -9,7 +9,7 @@ BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev 
               libbrotli-dev libzstd-dev libseccomp-dev libsqlite3-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
               python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
-              mandoc dpkg-dev
+              mandoc dpkg-dev wrk
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
               bench bench-growth bench-instructions bench-micro bench-json bench-cache

@@ -11,6 +11,8 @@ PANELS = {
     "bodies": ("Bytes of a body", "bytes", True),
 }
 
+FLAT = 1.15  # costs of which one is at most so many times the other are the same but for noise
+
 # Line → its mark and colour.
 SERIES = {"lunette": 0, "req.body": 0, "req:chunks()": 1, "file": 2, "floor": 3, "file of floor": 3}
 
@@ -22,6 +24,23 @@ def lines_of(result, panel):
         if cell["panel"] == panel and cell["seen"]:
             found.setdefault(cell["line"], []).append(cell)
     return found
+
+
+def growth(cells, has_bytes):
+    """How the medians of a line grow, in words: flat, no faster than the bytes, or otherwise."""
+    costs = [stats.interval(c["seen"]).median for c in cells]
+    if len(cells) < 2:
+        return "one point"
+    if not has_bytes or costs[-1] <= FLAT * costs[0]:
+        said = "flat" if costs[-1] <= FLAT * costs[0] else "GROWS"
+        return f"{said}, {costs[-1] / costs[0]:.2f}x from {cells[0]['x']:,} to {cells[-1]['x']:,}"
+    faster = [(costs[i + 1] / costs[i], b["size"] / a["size"], b["x"])
+              for i, (a, b) in enumerate(zip(cells, cells[1:]))
+              if costs[i + 1] / costs[i] > FLAT * b["size"] / a["size"]]
+    if not faster:
+        return "no faster than the bytes"
+    cost, size, x = max(faster, key=lambda step: step[0] / step[1])
+    return f"FASTER than the bytes: {cost:.2f}x for {size:.2f}x of them up to {x:,}"
 
 
 def table(result, panel):
@@ -43,6 +62,7 @@ def table(result, panel):
                 row += f"  {grew:>22}"
             before = i.median, cell["size"]
             yield row
+        yield f"  {name:12} {growth(cells, has_bytes)}"
     yield ""
 
 
@@ -52,7 +72,8 @@ def text(result):
            f"CPU of all processes of the server for a request: median of {n} interleaved rounds of "
            f"{result['seconds']} s; the interval is "
            + ("of at least 95 %." if stats.interval(range(n)).coverage >= 0.95 else "their range."),
-           "Where all connections are busy, opening them counts, too.", ""]
+           "Where all connections are busy, opening them counts, too. Flat is what differs by "
+           f"{FLAT - 1:.0%} at most.", ""]
     for panel in PANELS:
         if lines_of(result, panel):
             out += table(result, panel)
@@ -75,8 +96,8 @@ def draw_panel(svg, x, y, title, unit, lines):
     points = [c for cells in lines.values() for c in cells]
     spread = {id(c): stats.interval(c["seen"]) for c in points}
     right, bottom = x + WIDTH - 24, y + HEIGHT - 56
-    across = chart.LogAxis(min(c["x"] for c in points) * 0.8, max(c["x"] for c in points) * 1.25,
-                           x + LEFT, right)
+    across = chart.LogAxis(min(c["x"] for c in points) * 0.8, max(c["x"] for c in points) * 1.4,
+                           x + LEFT, right - 6)
     up = chart.LogAxis(*span([i.median for i in spread.values()]), bottom, y + 62)
     svg.write(x + 20, y + 22, title, "title")
     svg.legend(x + 26, y + 44, lines, SERIES)

@@ -14,8 +14,12 @@ from running import new_folder
 sys.path.append(str(ROOT / "tests" / "bench"))
 import bench
 import callgrind
+import goals
 import growth_report
+import measure
 import report
+import report_plot
+import rounds
 import servers
 import stats
 import workloads
@@ -96,26 +100,77 @@ def run(cpu):
             "errors": {"read": 1}}
 
 
+def beside(p99):
+    return {"requests": 10, "per_s": 5.0, "beside_per_s": 7.0, "p50": p99 // 2, "p99": p99, "others": 0,
+            "errors": {}}
+
+
 RESULT = {
-    "machine": MACHINE, "rounds": 6, "seconds": 1, "workers": 2, "connections": 64,
-    "servers": {n: {"version": "", "language": "C"} for n in ("floor", "lunette", "nginx")},
-    "skipped": {"lighttpd": "none"}, "wrong": {"json of nginx": "is <no> JSON"},
-    "memory": {"lunette": {"rest": 4 << 20, "own": 1 << 20, "connections": 5, "each": 601.0}},
+    "machine": MACHINE, "rounds": 6, "seconds": 1, "workers": 2, "connections": 64, "beside": 16,
+    "servers": {n: {"version": "", "language": "C"} for n in ("floor", "lunette", "nginx", "lighttpd")},
+    "skipped": {"apache": "none"}, "wrong": {"json of nginx": "is <no> JSON"},
+    "memory": {"lunette": [{"rest": 4 << 20, "own": 1 << 20, "connections": 5, "each": 601.0}] * 3},
     "starts": {"lunette": [7.0]},
     "runs": {"hello": {"floor": [run(c) for c in (10, 20, 10, 10, 10, 10)],
                        "lunette": [run(11)] * 5 + [{"failed": "died"}],
-                       "nginx": [{"failed": "died"}] * 6}},
+                       "nginx": [{"failed": "died"}] * 6},
+             "rows": {"floor": [run(10)] * 6, "lunette": [run(300)] * 6, "nginx": [run(200)] * 6,
+                      "lighttpd": [run(c) for c in (250, 290, 320, 310, 340, 350)]},
+             "rows_lib": {"floor": [run(10)] * 6, "lunette": [run(100)] * 6},
+             "fair": {"lunette": [beside(3000)] * 6, "nginx": [beside(2000)] * 6},
+             "fair_lib": {"lunette": [beside(1000)] * 6}},
 }
 
 
 def test_ratios_are_those_of_the_same_round():
-    assert report.ratios(RESULT, "hello", "lunette") == [1.1, 0.55, 1.1, 1.1, 1.1]
+    assert rounds.ratios(RESULT, "hello", "lunette") == [1.1, 0.55, 1.1, 1.1, 1.1]
     text = report.text(RESULT)
     assert "lunette        11.00     1.100  (0.550 to 1.100)" in text
-    assert "goal 1.12: reached" in text and "5 errors" in text
-    assert "600 bytes: MISSED" in text and "4 MiB: reached" in text and "15 ms: reached" in text
+    assert "5 errors" in text
     assert "every round failed" in text and "96.9% interval" in text
-    assert "lighttpd   left out: none" in text and "is <no> JSON" in text
+    assert "apache     left out: none" in text and "is <no> JSON" in text
+
+
+def test_answers_beside_others_are_reported_by_their_time():
+    line = next(line for line in report.text(RESULT).splitlines() if "lunette" in line and "3,000" in line)
+    assert line.split() == ["lunette", "1,500", "(1,500", "to", "1,500)", "3,000", "(3,000", "to",
+                            "3,000)", "1500.00x", "5", "7"]  # p99 of hello alone is 2 µs above
+
+
+def verdicts(result):
+    return {goal.what: goals.verdict(goal) for goal in goals.all_of(result)}
+
+
+def test_goals_are_met_or_missed_by_a_part_of_themselves():
+    assert verdicts(RESULT) == {
+        "hello, CPU over that of the floor": "met by 1.8 %",
+        "rows_lib, CPU over that of the floor": "met by 23.1 %",
+        "hello, CPU": "met by 12.0 %",
+        "rows_lib, CPU": "met by 44.4 %",
+        "hello, CPU over that of nginx": "not measured",  # which failed in every round
+        "rows, CPU over that of lighttpd": "met by 4.7 %, within the spread",
+        "rows_lib, CPU over that of rows of nginx": "met by 50.0 %",
+        "rows_lib, CPU over that of rows of lighttpd": "met by 68.2 %",
+        "fair, p99 over that of nginx": "MISSED by 50.0 %",
+        "fair_lib, p99 over that of nginx": "met by 50.0 %",
+        "start to the first answer": "met by 53.3 %",
+        "memory at rest": "met by 0.0 %",
+        "memory of an idle connection": "MISSED by 0.2 %",
+    }
+    text = report.text(RESULT)
+    assert "10 of 12 that were measured are met; 1 were not measured." in text
+    assert "memory of an idle connection, bytes 600 601 601 to 601 MISSED by 0.2 %" in " ".join(text.split())
+
+
+def test_what_was_not_chosen_has_no_goal_to_reach():
+    chosen = {**RESULT, "runs": {"hello": RESULT["runs"]["hello"]}, "memory": {}, "starts": {}}
+    assert not [what for what in verdicts(chosen) if what.startswith(("rows", "fair", "json"))]
+    assert verdicts(chosen)["memory at rest"] == "not measured"
+
+
+def test_every_goal_is_of_a_workload():
+    assert {*goals.RATIOS, *goals.MICROSECONDS} <= set(workloads.NAMED)
+    assert {w.beside or w.peers for w in workloads.ALL} - {""} <= set(workloads.NAMED)
 
 
 def texts(svg):
@@ -123,13 +178,33 @@ def texts(svg):
 
 
 def test_plots_are_labelled():
-    found = texts(report.plot(RESULT))
-    assert {"hello", "≤ 1.12", "lunette", "1×"} <= set(found)
+    found = texts(report_plot.plot(RESULT))
+    assert {"hello", "≤ 1.12", "lunette", "1×", "fair, p50", "fair, p99", "10 ms"} <= set(found)
     cells = [{"panel": "bodies", "line": "file", "x": x, "size": x, "seen": [x / 100]}
              for x in (1024, 10 << 20)]
     result = {"machine": MACHINE, "rounds": 1, "seconds": 1, "cells": cells}
     assert {"1 KiB", "10 MiB", "file", "Bytes of a body"} <= set(texts(growth_report.plot(result)))
     assert "10240.00x, 10240.00x" in growth_report.text(result)
+
+
+@pytest.mark.parametrize("costs, has_bytes, said", [
+    ((10, 10, 11.4), False, "flat, 1.14x from 1 to 100"),
+    ((10, 10, 12), False, "GROWS, 1.20x from 1 to 100"),
+    ((10, 10, 11.4), True, "flat, 1.14x from 1 to 100"),
+    ((10, 100, 1100), True, "no faster than the bytes"),
+    ((10, 100, 1200), True, "FASTER than the bytes: 12.00x for 10.00x of them up to 100"),
+    ((10,), True, "one point"),
+])
+def test_growth_is_judged_by_its_steps(costs, has_bytes, said):
+    cells = [{"x": 10**i, "size": 10**i, "seen": [cost]} for i, cost in enumerate(costs)]
+    assert growth_report.growth(cells, has_bytes) == said
+
+
+def test_two_kinds_of_requests_go_to_a_server_at_once():
+    with started(servers.Floor) as floor:
+        seen = measure.round_of(floor.server, workloads.NAMED["fair"], 1)
+    assert seen["requests"] > 0 and seen["beside_per_s"] > 0 and seen["p50"] <= seen["p99"]
+    assert not seen["errors"] and "cpu" not in seen
 
 
 @pytest.mark.parametrize("variable, text", [("BENCH_ROUNDS", "0"), ("BENCH_ROUNDS", "many"),
