@@ -12,7 +12,7 @@ TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3
               mandoc dpkg-dev wrk
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
-              bench bench-growth bench-instructions bench-micro bench-json bench-cache
+              bench bench-growth bench-publish bench-instructions bench-micro bench-json bench-cache
 
 CC       = gcc
 B       ?= build
@@ -61,7 +61,7 @@ comma := ,
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
-        bench-growth bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
+        bench-growth bench-publish bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -253,6 +253,10 @@ bench: need $(B)/lunette
 bench-growth: need $(B)/lunette
 	@$(NEED) wrk python3
 	$(Q)$(BENCH)/growth.py
+# The results of both into the guide: scripts/figures.json, site/bench.svg and site/growth.svg.
+bench-publish:
+	@$(NEED) python3
+	$(Q)$(BENCH)/publish.py
 bench-instructions: need $(B)/lunette
 	@$(NEED) valgrind strace python3
 	$(Q)$(BENCH)/instructions.py

@@ -52,7 +52,7 @@ def all_of(result):
     there = [workloads.NAMED[n] for n in result["runs"]]
     found = [Goal(f"{w.name}, CPU over that of the floor", RATIOS[w.name], "",
                   tuple(rounds.ratios(result, w.name, "lunette"))) for w in there if w.name in RATIOS]
-    found += [Goal(f"{w.name}, CPU", MICROSECONDS[w.name], "us",
+    found += [Goal(f"{w.name}, CPU", MICROSECONDS[w.name], "µs",
                    tuple(rounds.values(result, w.name, "lunette", "cpu")))
               for w in there if w.name in MICROSECONDS]
     for w in there:

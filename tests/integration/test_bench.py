@@ -2,13 +2,18 @@
 plots can be read. Nothing is timed here."""
 import contextlib
 import dataclasses
+import html
+import json
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree
 
 import pytest
+import requests
 
 from conftest import LUNETTE, ROOT
+from own import own_files
 from running import new_folder
 
 sys.path.append(str(ROOT / "tests" / "bench"))
@@ -17,6 +22,7 @@ import callgrind
 import goals
 import growth_report
 import measure
+import publish
 import report
 import report_plot
 import rounds
@@ -213,3 +219,67 @@ def test_a_setting_that_means_nothing_is_refused(monkeypatch, variable, text):
     monkeypatch.setenv(variable, text)
     with pytest.raises(SystemExit, match=variable):
         bench.Bench(new_folder()).prepare()
+
+
+CELLS = [{"panel": "routes", "line": "lunette", "x": x, "size": 0, "seen": [12345.0] * 6}
+         for x in (10, 10000)]
+GROWN = {"machine": MACHINE, "rounds": 6, "seconds": 1, "cells": CELLS}
+FIGURES = ("scripts/figures.json", "site/bench.svg", "site/growth.svg")
+
+
+def chapter_with(serve, files):
+    server = serve({**{k: v for k, v in own_files().items() if k not in FIGURES}, **files})
+    answer = requests.get(server.url("/guide/speed"), timeout=20)
+    assert answer.status_code == 200, server.errors()
+    for picture in re.findall('<img src="(/[a-z]+.svg)" width', answer.text):
+        assert requests.get(server.url(picture), timeout=20).status_code == 200
+    return answer.text
+
+
+def row_of(text, begin):
+    """What stands in the cells of a table's row."""
+    for row in re.findall("<tr>(.*?)</tr>", text, re.S):
+        cells = [html.unescape(re.sub("<[^>]+>", " ", cell)).split()
+                 for cell in re.findall("<t[hd].*?>(.*?)</t[hd]>", row, re.S)]
+        cells = [" ".join(cell) for cell in cells]
+        if cells[0].startswith(begin):
+            return cells
+    raise AssertionError(f"no row begins with {begin}")
+
+
+def test_the_guide_says_when_there_are_no_figures(serve):
+    text = chapter_with(serve, {})
+    assert "It has not been measured" in text and 'class="figures"' not in text
+    assert 'id="method"' in text
+
+
+def test_the_guide_shows_the_figures_that_were_published(serve, tmp_path):
+    for folder in ("scripts", "site"):
+        (tmp_path / folder).mkdir()
+    publish.write(RESULT, GROWN, tmp_path)
+    text = chapter_with(serve, {name: (tmp_path / name).read_text() for name in FIGURES})
+    assert "today with lunette abc on 2 cores of one, Linux 6" in " ".join(text.split())
+    assert row_of(text, "hello 13 bytes") == ["hello 13 bytes from a handler", "10.0",
+                                              "1.10 (0.55 to 1.10)", "–", "–", "≤ 1.12"]
+    assert row_of(text, "fair hello")[1:4] == ["lunette", "1.50 (1.50 to 1.50)", "3.00 (3.00 to 3.00)"]
+    assert row_of(text, "lunette") == ["lunette", "7.00 (7.00 to 7.00)", "4.00 (4.00 to 4.00)",
+                                       "601 (601 to 601)"]
+    assert row_of(text, "memory of an idle") == ["memory of an idle connection, bytes", "600",
+                                                 "601 (601 to 601)", "MISSED by 0.2 %"]
+    assert row_of(text, "Routes") == ["Routes", "lunette", "12,345 at 10 12,345 at 10,000",
+                                      "flat, 1.00x from 10 to 10,000"]
+    publish.write(RESULT, None, tmp_path)  # of bench-growth there is nothing any more
+    files = {name: (tmp_path / name).read_text() for name in FIGURES if (tmp_path / name).exists()}
+    assert [*files] == ["scripts/figures.json", "site/bench.svg"]
+    assert "How cost grows" not in chapter_with(serve, files)
+
+
+def test_figures_that_prove_little_are_not_published(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "OUT", tmp_path)
+    assert publish.read("bench.json") is None
+    for changed, said in (({"rounds": 5}, "has 5 rounds"), ({}, "has no hello_log, pipe")):
+        (tmp_path / "bench.json").write_text(json.dumps({**RESULT, **changed}))
+        with pytest.raises(SystemExit, match=said):
+            publish.read("bench.json")
+    (tmp_path / "growth.json").write_text(json.dumps(GROWN))
+    assert publish.read("growth.json") == GROWN
