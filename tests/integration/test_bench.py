@@ -21,6 +21,7 @@ import bench
 import callgrind
 import goals
 import growth_report
+import instructions
 import measure
 import publish
 import report
@@ -66,6 +67,13 @@ def test_callgrind_is_read_without_what_was_called(tmp_path):
     path = tmp_path / "out"
     path.write_text(CALLGRIND)
     assert callgrind.self_costs(path) == {"outer": 14, "inner": 330}
+    assert callgrind.read(path)[1] == {"inner": 3}
+
+
+def test_memory_of_a_request_is_counted_by_calls():
+    called = {"malloc": 2, "realloc": 1, "luaM_malloc_": 5, "luaM_realloc_": 1, "free": 3}
+    costs = {"sweepstep.constprop.0": 60, "luaC_step": 8, "luaC_newobj": 40, "atomic_add": 7}
+    assert instructions.memory(costs, called) == {"malloc": 3, "lua_blocks": 6, "collector": 68}
 
 
 @contextlib.contextmanager
