@@ -253,7 +253,7 @@ bench: need $(B)/lunette
 bench-growth: need $(B)/lunette
 	@$(NEED) wrk python3
 	$(Q)$(BENCH)/growth.py
-# The results of both into the guide: scripts/figures.json, site/bench.svg and site/growth.svg.
+# Results into the guide: scripts/figures.json, and plots in site/.
 bench-publish:
 	@$(NEED) python3
 	$(Q)$(BENCH)/publish.py
@@ -263,9 +263,8 @@ bench-instructions: need $(B)/lunette
 
 # Parsers and codecs by themselves, and lunette.json beside lua-cjson.
 bench-micro: need $(B)/bench/micro_bench $(B)/bench/json_bench
-	@$(NEED) lua-cjson
-	$(Q){ $(B)/bench/micro_bench && $(B)/bench/json_bench tests/bench/json_1k.json; } >$(B)/bench/micro.txt; \
-	  code=$$?; cat $(B)/bench/micro.txt; exit $$code
+	@$(NEED) lua-cjson python3
+	$(Q)$(BENCH)/micro_report.py $(B)/bench/micro_bench -- $(B)/bench/json_bench tests/bench/json_1k.json
 $(B)/bench/micro_bench: $(B)/tests/bench/micro_bench.o $(B)/liblunette.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

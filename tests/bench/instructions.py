@@ -189,7 +189,7 @@ def lines(result, earlier):
     yield ""
     yield "memory: calls of malloc, blocks that Lua takes, instructions of its collector and their share"
     for name, seen in result["workloads"].items():
-        malloc, blocks, collector = (round(seen["memory"][what], 2) + 0.0  # no −0
+        malloc, blocks, collector = (max(0.0, seen["memory"][what])  # noise may be below
                                      for what in ("malloc", "lua_blocks", "collector"))
         share = collector / sum(seen["instructions"].values())
         yield f"{name:10} {malloc:10.2f} {blocks:10.2f} {collector:10,.0f} {share:8.1%}"

@@ -1,7 +1,8 @@
 """Puts the figures of the last runs into the guide: make bench-publish.
 
-scripts/figures.json is what the chapter "How fast it is" shows in tables, site/bench.svg and
-site/growth.svg are its plots. They are made of build/bench/bench.json and, if it is there, growth.json.
+scripts/figures.json is what the chapter "How fast it is" shows in tables; site/bench.svg, site/growth.svg and
+site/micro.svg are its plots. They are made of build/bench/bench.json and, if they are there, growth.json and
+micro.json.
 """
 import json
 import statistics
@@ -10,6 +11,7 @@ import sys
 import bench
 import goals
 import growth_report
+import micro_report
 import report
 import report_plot
 import rounds
@@ -81,19 +83,19 @@ def growth(result):
     return {"machine": result["machine"], "rounds": result["rounds"], "panels": panels}
 
 
-def summary(result, grown=None):
+def summary(result, grown=None, micro=None):
     """What the guide shows; members that are null were not measured."""
     kept = ("machine", "rounds", "seconds", "workers", "connections", "beside")
     return {**{name: result[name] for name in kept},
             "others": statistics.median(report.others(result) or [0]),
             "servers": [{"name": n, **s} for n, s in result["servers"].items()],
             "costs": list(costs(result)), "tails": list(tails(result)), "rest": list(rest(result)),
-            "goals": list(judged(result)), "growth": growth(grown) if grown else None}
+            "goals": list(judged(result)), "growth": growth(grown) if grown else None, "micro": micro}
 
 
 def objection(name, result):
     """Why a result is not for the guide, or None."""
-    if result["rounds"] < LEAST_ROUNDS:
+    if result.get("rounds", LEAST_ROUNDS) < LEAST_ROUNDS:
         return f"{name} has {result['rounds']} rounds; figures for the guide have at least {LEAST_ROUNDS}"
     if "runs" in result and (missing := [w for w in workloads.NAMED if w not in result["runs"]]):
         return f"{name} has no {', '.join(missing)}"
@@ -122,18 +124,19 @@ def put(folder, name, text):
         bench.say(f"wrote {path}")
 
 
-def write(result, grown, root):
-    """The files of the guide that is at root."""
-    put(root, "scripts/figures.json", json.dumps(summary(result, grown), indent=1) + "\n")
+def write(result, grown, micro, root):
+    """The files of the guide that is at root; grown and micro may be None."""
+    put(root, "scripts/figures.json", json.dumps(summary(result, grown, micro), indent=1) + "\n")
     put(root, "site/bench.svg", report_plot.plot(result))
     put(root, "site/growth.svg", growth_report.plot(grown) if grown else None)
+    put(root, "site/micro.svg", micro_report.plot(micro) if micro else None)
 
 
 def main():
-    result, grown = read("bench.json"), read("growth.json")
+    result, grown, micro = map(read, ("bench.json", "growth.json", "micro.json"))
     if not result:
         sys.exit(f"bench-publish: there is no {bench.OUT / 'bench.json'}: make bench")
-    write(result, grown, servers.ROOT)
+    write(result, grown, micro, servers.ROOT)
     others = statistics.median(report.others(result) or [0])
     if others > QUIET_CORES:
         bench.say(f"Other work took {others:.2f} cores during the run: times of a quiet machine would "

@@ -52,12 +52,12 @@ def axis_of(rows, least, most):
     return chart.LogAxis(low, high, LEFT, RIGHT)
 
 
-def draw_panel(svg, y, title, rows, axis, unit, names):
+def draw_panel(svg, y, title, rows, axis, unit, names, steps=(1, 2, 5)):
     """A title, the rows beneath it, and the values of the axis beneath them."""
     bottom = y + TOP + ROW * len(rows)
     svg.write(20, y + 28, title, "title")
     svg.legend(26, y + 54, names)
-    for value in axis.ticks():
+    for value in axis.ticks(steps):
         kind = "axis" if unit == "×" and value == 1 else "grid"
         svg.line(axis(value), y + TOP - 14, axis(value), bottom + 10, kind)
         svg.write(axis(value), bottom + 26, f"{value:g}{unit}", "small", "middle")

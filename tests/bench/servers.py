@@ -263,7 +263,8 @@ r.resp_body.set(rows(escape))""",
         top = self.folder
         routes = "".join(f'$HTTP["url"] == "/{r}" {{ magnet.attract-raw-url-to = ("{top}/{r}.lua") }}\n'
                          for r in self.scripts)
-        log = f'server.modules += ("mod_accesslog")\naccesslog.filename = "{self.log}"'
+        log = (f'server.modules += ("mod_accesslog")\naccesslog.filename = "{self.log}"\n'
+               r'accesslog.format = "%h - %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\""')
         return f"""
 server.modules = ("mod_magnet", "mod_deflate")
 server.document-root = "{self.public}"

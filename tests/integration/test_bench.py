@@ -23,6 +23,7 @@ import goals
 import growth_report
 import instructions
 import measure
+import micro_report
 import publish
 import report
 import report_plot
@@ -229,10 +230,30 @@ def test_a_setting_that_means_nothing_is_refused(monkeypatch, variable, text):
         bench.Bench(new_folder()).prepare()
 
 
+MICRO_TEXT = """\
+form: 3 fields                          43 bytes       133.3 ns  (131.8 to 135.1)       323 MB/s
+decode              974 bytes        4.68 us  cjson       9.87 us  ratio 0.474  (0.468 to 0.479)
+"""
+MICRO = {"machine": MACHINE, "lines": list(micro_report.parsed(MICRO_TEXT))}
+
+
+def test_what_the_small_benchmarks_print_is_understood():
+    form, decode = MICRO["lines"]
+    assert form == {"what": "form: 3 fields", "bytes": 43,
+                    "ns": {"median": 133.3, "low": 131.8, "high": 135.1}}
+    assert decode["what"] == "JSON: decode" and decode["bytes"] == 974
+    assert decode["ns"]["median"] == 4680 and decode["cjson_ns"]["median"] == 9870
+    assert decode["ratio"] == {"median": 0.474, "low": 0.468, "high": 0.479}
+    assert {"form: 3 fields", "974 bytes", "lua-cjson", "10 µs"} <= set(texts(micro_report.plot(MICRO)))
+    with pytest.raises(ValueError, match="what is 'nonsense'"):
+        list(micro_report.parsed("nonsense"))
+    assert micro_report.commands(["a", "1", "--", "b"]) == [["a", "1"], ["b"]]
+
+
 CELLS = [{"panel": "routes", "line": "lunette", "x": x, "size": 0, "seen": [12345.0] * 6}
          for x in (10, 10000)]
 GROWN = {"machine": MACHINE, "rounds": 6, "seconds": 1, "cells": CELLS}
-FIGURES = ("scripts/figures.json", "site/bench.svg", "site/growth.svg")
+FIGURES = ("scripts/figures.json", "site/bench.svg", "site/growth.svg", "site/micro.svg")
 
 
 def chapter_with(serve, files):
@@ -264,7 +285,7 @@ def test_the_guide_says_when_there_are_no_figures(serve):
 def test_the_guide_shows_the_figures_that_were_published(serve, tmp_path):
     for folder in ("scripts", "site"):
         (tmp_path / folder).mkdir()
-    publish.write(RESULT, GROWN, tmp_path)
+    publish.write(RESULT, GROWN, MICRO, tmp_path)
     text = chapter_with(serve, {name: (tmp_path / name).read_text() for name in FIGURES})
     assert "today with lunette abc on 2 cores of one, Linux 6" in " ".join(text.split())
     assert row_of(text, "hello 13 bytes") == ["hello 13 bytes from a handler", "10.0",
@@ -276,10 +297,13 @@ def test_the_guide_shows_the_figures_that_were_published(serve, tmp_path):
                                                  "601 (601 to 601)", "MISSED by 0.2 %"]
     assert row_of(text, "Routes") == ["Routes", "lunette", "12,345 at 10 12,345 at 10,000",
                                       "flat, 1.00x from 10 to 10,000"]
-    publish.write(RESULT, None, tmp_path)  # of bench-growth there is nothing any more
+    assert row_of(text, "form: 3") == ["form: 3 fields", "43", "0.13", "3.10", ""]
+    assert row_of(text, "JSON: decode") == ["JSON: decode", "974", "4.68", "4.80", "0.47 (0.47 to 0.48)"]
+    publish.write(RESULT, None, None, tmp_path)  # the others are gone
     files = {name: (tmp_path / name).read_text() for name in FIGURES if (tmp_path / name).exists()}
     assert [*files] == ["scripts/figures.json", "site/bench.svg"]
-    assert "How cost grows" not in chapter_with(serve, files)
+    text = chapter_with(serve, files)
+    assert "How cost grows" not in text and "Parsers and codecs" not in text
 
 
 def test_figures_that_prove_little_are_not_published(monkeypatch, tmp_path):
