@@ -17,10 +17,11 @@ end
 
 speed.figures = read "figures.json"
 
--- A number with three digits or all before the point: 1.25, 12.5, 125, 12,500; an integer as it is.
+-- Three digits or all before the point: 0.125, 1.25, 12.5, 1,250; an integer as it is.
 function speed.number(n)
     if math.type(n) == "float" and n < 99.95 then
-        return ("%." .. (n < 9.995 and 2 or 1) .. "f"):format(n)
+        local digits = n < 0.9995 and 3 or n < 9.995 and 2 or 1
+        return ("%." .. digits .. "f"):format(n)
     end
     local text = ("%.0f"):format(n):reverse():gsub("(%d%d%d)", "%1,"):reverse()
     return (text:gsub("^,", ""))

@@ -13,6 +13,9 @@ PANELS = {
 
 FLAT = 1.15  # costs of which one is at most so many times the other are the same but for noise
 
+# Line → that of the floor where the kernel has the same to do.
+FLOOR_OF = {"lunette": "floor", "file": "file of floor"}
+
 # Line → its mark and colour.
 SERIES = {"lunette": 0, "req.body": 0, "req:chunks()": 1, "file": 2, "floor": 3, "file of floor": 3}
 
@@ -26,21 +29,49 @@ def lines_of(result, panel):
     return found
 
 
-def growth(cells, has_bytes):
-    """How the medians of a line grow, in words: flat, no faster than the bytes, or otherwise."""
-    costs = [stats.interval(c["seen"]).median for c in cells]
+def medians(cells):
+    return [stats.interval(c["seen"]).median for c in cells]
+
+
+def steps(values):
+    """How many times the one before each value is."""
+    return [b / a for a, b in zip(values, values[1:])]
+
+
+def growth_in_all(cells, floor):
+    """What should stay as it is: from the first point to the last."""
+    costs = medians(cells)
+    times, least = costs[-1] / costs[0], medians(floor)[-1] / medians(floor)[0] if floor else 1
+    said = f"{times:.2f}x from {cells[0]['x']:,} to {cells[-1]['x']:,}"
+    if times <= FLAT:
+        return f"flat, {said}"
+    beside = f", the floor {least:.2f}x" if floor else ""
+    return ("no more than the floor, " if times <= FLAT * least else "GROWS, ") + said + beside
+
+
+def growth_by_bytes(cells, floor):
+    """What may grow as its bytes do: from each point to the next."""
+    costs, sizes = steps(medians(cells)), steps([c["size"] for c in cells])
+    kernel = steps(medians(floor)) if floor else [1] * len(sizes)
+    over = [(cost / most, cost, size, cell["x"]) for cost, size, least, cell
+            in zip(costs, sizes, kernel, cells[1:]) if cost > FLAT * (most := max(size, least))]
+    if over:
+        _, cost, size, x = max(over)
+        return f"FASTER than the bytes: {cost:.2f}x for {size:.2f}x of them up to {x:,}"
+    is_slower = all(cost <= FLAT * size for cost, size in zip(costs, sizes))
+    return "no faster than the bytes" + ("" if is_slower else ", or than the floor")
+
+
+def growth(lines, name, has_bytes):
+    """How a line of a panel grows, in words. What the floor has to pay for more, others have to as well."""
+    cells, floor = lines[name], lines.get(FLOOR_OF.get(name)) or ()
     if len(cells) < 2:
         return "one point"
-    if not has_bytes or costs[-1] <= FLAT * costs[0]:
-        said = "flat" if costs[-1] <= FLAT * costs[0] else "GROWS"
-        return f"{said}, {costs[-1] / costs[0]:.2f}x from {cells[0]['x']:,} to {cells[-1]['x']:,}"
-    faster = [(costs[i + 1] / costs[i], b["size"] / a["size"], b["x"])
-              for i, (a, b) in enumerate(zip(cells, cells[1:]))
-              if costs[i + 1] / costs[i] > FLAT * b["size"] / a["size"]]
-    if not faster:
-        return "no faster than the bytes"
-    cost, size, x = max(faster, key=lambda step: step[0] / step[1])
-    return f"FASTER than the bytes: {cost:.2f}x for {size:.2f}x of them up to {x:,}"
+    if [c["x"] for c in floor] != [c["x"] for c in cells]:
+        floor = ()
+    if not has_bytes or medians(cells)[-1] <= FLAT * medians(cells)[0]:
+        return growth_in_all(cells, floor)
+    return growth_by_bytes(cells, floor)
 
 
 def table(result, panel):
@@ -48,7 +79,8 @@ def table(result, panel):
     yield title
     head = f"  {'':12} {unit:>11} {'CPU us':>12}   {'interval':25} {'of the first':>12}"
     yield head + (f" {'us per KiB':>11}  {'cost and bytes grew by':>22}" if has_bytes else "")
-    for name, cells in lines_of(result, panel).items():
+    lines = lines_of(result, panel)
+    for name, cells in lines.items():
         first = before = None
         for cell in cells:
             i = stats.interval(cell["seen"])
@@ -62,7 +94,7 @@ def table(result, panel):
                 row += f"  {grew:>22}"
             before = i.median, cell["size"]
             yield row
-        yield f"  {name:12} {growth(cells, has_bytes)}"
+        yield f"  {name:12} {growth(lines, name, has_bytes)}"
     yield ""
 
 

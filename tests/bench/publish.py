@@ -75,9 +75,10 @@ def judged(result):
 def growth(result):
     panels = []
     for panel, (title, unit, has_bytes) in growth_report.PANELS.items():
-        lines = [{"name": name, "verdict": growth_report.growth(cells, has_bytes),
+        seen = growth_report.lines_of(result, panel)
+        lines = [{"name": name, "verdict": growth_report.growth(seen, name, has_bytes),
                   "points": [{"x": c["x"], "cpu": spread(c["seen"])} for c in cells]}
-                 for name, cells in growth_report.lines_of(result, panel).items()]
+                 for name, cells in seen.items()]
         if lines:
             panels.append({"title": title, "unit": unit, "lines": lines})
     return {"machine": result["machine"], "rounds": result["rounds"], "panels": panels}

@@ -202,17 +202,23 @@ def test_plots_are_labelled():
     assert "10240.00x, 10240.00x" in growth_report.text(result)
 
 
-@pytest.mark.parametrize("costs, has_bytes, said", [
-    ((10, 10, 11.4), False, "flat, 1.14x from 1 to 100"),
-    ((10, 10, 12), False, "GROWS, 1.20x from 1 to 100"),
-    ((10, 10, 11.4), True, "flat, 1.14x from 1 to 100"),
-    ((10, 100, 1100), True, "no faster than the bytes"),
-    ((10, 100, 1200), True, "FASTER than the bytes: 12.00x for 10.00x of them up to 100"),
-    ((10,), True, "one point"),
+@pytest.mark.parametrize("costs, floor, has_bytes, said", [
+    ((10, 10, 11.4), (), False, "flat, 1.14x from 1 to 100"),
+    ((10, 10, 12), (), False, "GROWS, 1.20x from 1 to 100"),
+    ((10, 10, 12), (1, 1, 1), False, "GROWS, 1.20x from 1 to 100, the floor 1.00x"),
+    ((10, 10, 12), (1, 1, 1.1), False, "no more than the floor, 1.20x from 1 to 100, the floor 1.10x"),
+    ((10, 10, 12), (1, 1), False, "GROWS, 1.20x from 1 to 100"),  # the floor of other points
+    ((10, 10, 11.4), (), True, "flat, 1.14x from 1 to 100"),
+    ((10, 100, 1100), (), True, "no faster than the bytes"),
+    ((10, 100, 1200), (), True, "FASTER than the bytes: 12.00x for 10.00x of them up to 100"),
+    ((10, 100, 1200), (1, 10, 110), True, "no faster than the bytes, or than the floor"),
+    ((10,), (), True, "one point"),
 ])
-def test_growth_is_judged_by_its_steps(costs, has_bytes, said):
-    cells = [{"x": 10**i, "size": 10**i, "seen": [cost]} for i, cost in enumerate(costs)]
-    assert growth_report.growth(cells, has_bytes) == said
+def test_growth_is_judged_by_its_steps(costs, floor, has_bytes, said):
+    def cells(line):
+        return [{"x": 10**i, "size": 10**i, "seen": [cost]} for i, cost in enumerate(line)]
+    assert growth_report.growth({"file": cells(costs), "file of floor": cells(floor)}, "file",
+                                has_bytes) == said
 
 
 def test_two_kinds_of_requests_go_to_a_server_at_once():
@@ -289,7 +295,7 @@ def test_the_guide_shows_the_figures_that_were_published(serve, tmp_path):
     text = chapter_with(serve, {name: (tmp_path / name).read_text() for name in FIGURES})
     assert "today with lunette abc on 2 cores of one, Linux 6" in " ".join(text.split())
     assert row_of(text, "hello 13 bytes") == ["hello 13 bytes from a handler", "10.0",
-                                              "1.10 (0.55 to 1.10)", "–", "–", "≤ 1.12"]
+                                              "1.10 (0.550 to 1.10)", "–", "–", "≤ 1.12"]
     assert row_of(text, "fair hello")[1:4] == ["lunette", "1.50 (1.50 to 1.50)", "3.00 (3.00 to 3.00)"]
     assert row_of(text, "lunette") == ["lunette", "7.00 (7.00 to 7.00)", "4.00 (4.00 to 4.00)",
                                        "601 (601 to 601)"]
@@ -297,8 +303,8 @@ def test_the_guide_shows_the_figures_that_were_published(serve, tmp_path):
                                                  "601 (601 to 601)", "MISSED by 0.2 %"]
     assert row_of(text, "Routes") == ["Routes", "lunette", "12,345 at 10 12,345 at 10,000",
                                       "flat, 1.00x from 10 to 10,000"]
-    assert row_of(text, "form: 3") == ["form: 3 fields", "43", "0.13", "3.10", ""]
-    assert row_of(text, "JSON: decode") == ["JSON: decode", "974", "4.68", "4.80", "0.47 (0.47 to 0.48)"]
+    assert row_of(text, "form: 3") == ["form: 3 fields", "43", "0.133", "3.10", ""]
+    assert row_of(text, "JSON: decode") == ["JSON: decode", "974", "4.68", "4.80", "0.474 (0.468 to 0.479)"]
     publish.write(RESULT, None, None, tmp_path)  # the others are gone
     files = {name: (tmp_path / name).read_text() for name in FIGURES if (tmp_path / name).exists()}
     assert [*files] == ["scripts/figures.json", "site/bench.svg"]
