@@ -66,7 +66,6 @@ class Bench:
         self.workloads = [workloads.NAMED[n] for n in names]
         self.result = {"machine": machine(), "rounds": self.rounds, "seconds": self.seconds,
                        "workers": servers.WORKERS, "connections": measure.CONNECTIONS,
-                       "beside": measure.BESIDE_CONNECTIONS,
                        "servers": {}, "skipped": {}, "wrong": {}, "memory": {}, "starts": {},
                        "runs": {w.name: {} for w in self.workloads}}
         self.contestants = {}  # (name, logged) → prepared contestant

@@ -15,7 +15,6 @@ import workloads
 
 HERE = pathlib.Path(__file__).resolve().parent
 CONNECTIONS = 64
-BESIDE_CONNECTIONS = 16
 THREADS = 2
 BESIDE_FIRST_S, BESIDE_MOST_S = 0.5, 60  # they begin so much before, and do not stay longer
 SETTLE_S = 0.2  # for what is done after the last answer
@@ -98,7 +97,7 @@ def round_beside(server, workload, seconds):
     something else. What a request costs is not known, since the same processes serve both."""
     meter = Meter(server.process.pid)
     other = wrk_started(workloads.NAMED[workload.beside], server.port, seconds + BESIDE_MOST_S,
-                        BESIDE_CONNECTIONS, threads=1)
+                        workload.others, threads=1)
     try:
         time.sleep(BESIDE_FIRST_S)
         said = wrk_said(wrk_started(workload, server.port, seconds))

@@ -54,7 +54,7 @@ def tails(result):
     for name in result["runs"]:
         workload = workloads.NAMED[name]
         if workload.beside:
-            yield {"name": name, "title": workload.title, "servers": [
+            yield {"name": name, "title": workload.title, "others": workload.others, "servers": [
                 {"name": n, **{what: spread(rounds.values(result, name, n, what))
                                for what in ("p50", "p99", "per_s", "beside_per_s")}}
                 for n in measured(result, name)]}
@@ -86,7 +86,7 @@ def growth(result):
 
 def summary(result, grown=None, micro=None):
     """What the guide shows; members that are null were not measured."""
-    kept = ("machine", "rounds", "seconds", "workers", "connections", "beside")
+    kept = ("machine", "rounds", "seconds", "workers", "connections")
     return {**{name: result[name] for name in kept},
             "others": statistics.median(report.others(result) or [0]),
             "servers": [{"name": n, **s} for n, s in result["servers"].items()],

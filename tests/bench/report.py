@@ -69,7 +69,7 @@ def workload_lines(result, workload):
 def beside_lines(result, workload):
     """How long answers take beside others, and how that is to having the server for oneself."""
     yield (f"{workload.name}: {workload.title}: {result['connections']} connections, and "
-           f"{result['beside']} beside")
+           f"{workload.others} beside")
     yield (f"  {'server':10} {'p50 us':>9}  {'':20} {'p99 us':>9}  {'':20} {'of hello alone':>14} "
            f"{'requests/s':>11} {'beside/s':>9}")
     for name, runs in result["runs"][workload.name].items():

@@ -29,7 +29,8 @@ class Workload:
     depth: int = 1        # requests in one write
     kind: str = ""        # how the answer is checked: see wrong
     logged: bool = False  # by servers whose access log goes to a file
-    beside: str = ""      # the workload that others ask for meanwhile
+    beside: str = ""      # the workload that others ask for meanwhile,
+    others: int = 16      # on so many connections
     peers: str = ""       # the workload of peers to compare with, where they do not have this one
 
     @property
@@ -63,6 +64,8 @@ ALL = [
     Workload("fair", "hello while others ask for rows", "/hello", kind="hello", beside="rows"),
     Workload("fair_lib", "hello while others ask for rows_lib", "/hello", kind="hello",
              beside="rows_lib", peers="fair"),
+    Workload("fair_pipe", "hello while one connection asks for pipe", "/hello", kind="hello",
+             beside="pipe", others=1),
 ]
 NAMED = {w.name: w for w in ALL}
 

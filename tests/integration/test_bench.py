@@ -121,7 +121,7 @@ def beside(p99):
 
 
 RESULT = {
-    "machine": MACHINE, "rounds": 6, "seconds": 1, "workers": 2, "connections": 64, "beside": 16,
+    "machine": MACHINE, "rounds": 6, "seconds": 1, "workers": 2, "connections": 64,
     "servers": {n: {"version": "", "language": "C"} for n in ("floor", "lunette", "nginx", "lighttpd")},
     "skipped": {"apache": "none"}, "wrong": {"json of nginx": "is <no> JSON"},
     "memory": {"lunette": [{"rest": 4 << 20, "own": 1 << 20, "connections": 5, "each": 601.0}] * 3},
