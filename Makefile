@@ -202,6 +202,7 @@ $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
 
 # The test of what is fitted refuses allocations wherever they are made.
+$(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime
 $(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
 
 lua-unit: $(LUATESTS:%=run/lua/%)
