@@ -85,18 +85,23 @@ $(B)/obj/%.o: src/%.c | need
 $(B)/obj/content/coder_%.o: CPPFLAGS += $(CODINGS)
 
 # Files inside the program: one .incbin each, and a table of { name, text, bytes }. $(call
-# embed,TABLE,FILES,SED): SED makes names of paths.
+# embed,TABLE,FILES,SED): SED makes names of paths. The names stand together, so that who reads all of
+# them touches no text.
 embed = { echo '.section .rodata'; n=0; for f in $(2); do \
-            m=$$(echo $$f | sed '$(3)'); n=$$((n+1)); \
-            printf 'name%d: .asciz "%s"\ntext%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$m $$n $$f $$n; done; \
+            m=$$(echo $$f | sed '$(3)'); n=$$((n+1)); printf 'name%d: .asciz "%s"\n' $$n $$m; done; \
+          n=0; for f in $(2); do n=$$((n+1)); \
+            printf 'text%d: .incbin "%s"\nend%d: .byte 0\n' $$n $$f $$n; done; \
           echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.globl $(1)'; echo '$(1):'; \
           n=0; for f in $(2); do n=$$((n+1)); \
             printf '.quad name%d, text%d, end%d - text%d\n' $$n $$n $$n $$n; done; \
           echo '.quad 0, 0, 0'; echo '.section .note.GNU-stack,"",%progbits'; }
 
 # The Lua library, compiled: vm_modules (script/vm.h). Lua in each worker would take 4 ms for what a
-# site without anything special needs of it.
-CODE := $(LUA:src/lua/%.lua=$(B)/lua/%.luac)
+# site without anything special needs of it. What every site needs comes first, side by side, for the
+# kernel brings the pages around one that is touched along: 250 KiB less of the program are in memory.
+COMMON = $(patsubst %,src/lua/%.lua,lunette $(addprefix lunette/,app dispatch errors pages pattern \
+         request response router suggest timers units views))
+CODE  := $(patsubst src/lua/%.lua,$(B)/lua/%.luac,$(COMMON) $(filter-out $(COMMON),$(LUA)))
 $(B)/compile: .ci/compile.c | need
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $(LUA_CFLAGS) -o $@ $< $(LUA_LIBS)
