@@ -15,6 +15,7 @@ BUILDING    = all need serve install install-files uninstall deb deb-files build
               bench bench-growth bench-instructions bench-micro bench-json bench-cache
 
 CC       = gcc
+comma   := ,
 B       ?= build
 SAN     ?=
 OPT     ?= -O2
@@ -22,7 +23,9 @@ WARN     = -Wall -Wextra -Wshadow -Wconversion -Werror
 HARDEN   = -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS  += -std=gnu11 $(OPT) -g -fno-omit-frame-pointer $(WARN) $(HARDEN) $(SAN)
 CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
-LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
+# C modules find Lua in the program, and nothing that they could take for a function of theirs.
+EXPORTS  = $(patsubst %,-Wl$(comma)--export-dynamic-symbol='%',lua_* luaL_* luaopen_*)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs $(EXPORTS) $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
@@ -56,8 +59,6 @@ say  = @$(if $(V),:,printf '%5s %s\n' '$(1)' '$(2)')
 run  = @mkdir -p $(dir $(B)/log/$(1)); \
        if timeout 120 $(2) >$(B)/log/$(1) 2>&1; then printf ' pass %s\n' '$(1)'; \
        else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
-
-comma := ,
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
