@@ -310,8 +310,8 @@ bool master_start(struct master *m)
     raise_descriptors(m->config);
     warn_of_identity(m->config, m->inherited);
     load_media_types();
-    malloc_trim(
-        0); // what the start needed once, workers would copy when they use it for something else
+    // What the start needed once; workers would copy its pages when they use them for something else.
+    malloc_trim(0);
     return true;
 }
 
