@@ -45,6 +45,7 @@ struct lua_source {
     uint32_t beat_ms;             // 0: it is none
     bool ended, failed;           // the function returned, or raised
     bool closed;                  // the connection wants no more
+    bool begun;                   // the answer is a stream: there is something to give up
 };
 
 // What the deadline's timer does next.

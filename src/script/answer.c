@@ -312,6 +312,7 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
         return NULL;
     case LUA_TFUNCTION:
         r->body = BODY_SOURCE;
+        w->stream.begun = true;
         r->source = &w->stream.source;
         r->length = -1;
         r->default_type = STR("application/octet-stream");
@@ -357,10 +358,13 @@ static void fit_made(struct work *w, struct http_response *r, struct fields *f, 
     struct fit_options fit = w->h->options.fit;
     if (w->no_coding)
         fit.codings.offered = 0;
-    struct fit_content kept = {
-        .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
+    struct fit_content kept;
+    bool is_kept = w->sends_kept && own;
+    if (is_kept)
+        kept = (struct fit_content){
+            .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
     fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit,
-                 w->sends_kept && own ? &kept : NULL);
+                 is_kept ? &kept : NULL);
 }
 
 void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f)
