@@ -10,10 +10,8 @@
 
 #include <cmocka.h>
 
-#include "net/loop.h"
+#include "loop_test.h"
 
-static struct loop *loop;
-static char trace[100]; // what ran, a letter each
 static long clock_us;
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *t); // by the linker, see the Makefile
@@ -22,34 +20,6 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
     (void)id;
     *t = (struct timespec){clock_us / 1000000, clock_us % 1000000 * 1000};
     return 0;
-}
-
-static void note(char c)
-{
-    size_t n = strlen(trace);
-    assert_true(n + 1 < sizeof trace);
-    trace[n] = c;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    loop = loop_new();
-    return loop ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    loop_free(loop);
-    return 0;
-}
-
-static int ready_fd(void)
-{
-    int fd = eventfd(1, EFD_NONBLOCK);
-    assert_true(fd >= 0);
-    return fd;
 }
 
 enum { WATCHES = 6 };
