@@ -167,7 +167,8 @@ deb-files:
 
 # --- tests ---
 
-# Everything, plain and again under ASan and UBSan. Stops at the first failure.
+# Everything, plain and again under ASan and UBSan. Stops at the first failure, when what runs beside
+# it has ended.
 #
 # Tests of a running server mostly wait, and a build never does: the sanitized one, its units and the
 # journeys in a browser take what the plain integration tests leave of the processors. What is said
