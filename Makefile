@@ -222,8 +222,10 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
 
-# The test of what is fitted refuses allocations wherever they are made.
+# The test of who goes first moves the clock by itself.
 $(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime
+
+# The test of what is fitted refuses allocations wherever they are made.
 $(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
 
 lua-unit: $(LUATESTS:%=run/lua/%)
