@@ -22,10 +22,12 @@ WARN     = -Wall -Wextra -Wshadow -Wconversion -Werror
 HARDEN   = -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS  += -std=gnu11 $(OPT) -g -fno-omit-frame-pointer $(WARN) $(HARDEN) $(SAN)
 CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
-LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(SAN)
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,-E $(NUMBERS) $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
+# Its integers are written by script/lua_number.c.
+NUMBERS    = -Wl,--wrap=__snprintf_chk,-u,__wrap___snprintf_chk
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 # Codings that are made where their libraries are.
 libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
