@@ -255,6 +255,9 @@ int core_receive(lua_State *L);
 // body_status. Raises where it cannot be received any more.
 typedef int request_body_fn(lua_State *L, struct work *w);
 int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
+// Has the body at once, up to max bytes, where all of it came with the head (exchange_has_body). False:
+// nothing has changed.
+bool request_take_body(struct work *w, uint64_t max);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);

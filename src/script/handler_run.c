@@ -228,15 +228,17 @@ static int run_plain_returned(lua_State *L, int status, lua_KContext ctx)
     return run_answer(L, w);
 }
 
-// Pushes xpcall, the handler of the request's plain route and its message handler; or nothing.
-static bool push_plain(lua_State *L, const struct work *w)
+// Pushes xpcall, the handler of the request's plain route and its message handler; or nothing, also
+// where its body is yet to come.
+static bool push_plain(lua_State *L, struct work *w)
 {
     const struct http_request *r = &w->x->request;
-    if (r->has_body || r->encoded_slash || w->h->plain[r->method] == LUA_NOREF)
+    if (r->encoded_slash || w->h->plain[r->method] == LUA_NOREF)
         return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->plain[r->method]);
     luax_push(L, r->path);
-    if (lua_rawget(L, -2) == LUA_TNIL) {
+    if (lua_rawget(L, -2) == LUA_TNIL ||
+        (r->has_body && !request_take_body(w, w->h->options.body_bytes))) {
         lua_pop(L, 2);
         return false;
     }
