@@ -136,6 +136,7 @@ struct work {
     struct fields head_fields;
     struct deferred start; // sends the head that waits, at the end of the turn
     size_t memory;         // bytes the request's Lua has allocated more than freed
+    const void *table;     // the request table of co, whose stack keeps it; NULL without one
 };
 
 struct handler {

@@ -254,6 +254,7 @@ static int run(lua_State *L)
     struct work *w = lua_touserdata(L, AT_WORK);
     const struct http_request *r = &w->x->request;
     request_push(L, w);
+    w->table = lua_topointer(L, AT_REQUEST);
     if (push_plain(L, w)) {
         lua_pushvalue(L, AT_REQUEST);
         lua_callk(L, 3, LUA_MULTRET, (lua_KContext)w, run_plain_returned);

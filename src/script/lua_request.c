@@ -26,6 +26,10 @@ struct work *handler_work(struct handler *h, uint64_t handle)
 
 struct work *request_try(lua_State *L, int arg)
 {
+    struct work *running = work_running(handler_upvalue(L));
+    const void *table = lua_topointer(L, arg);
+    if (table && running && running->table == table && running->x)
+        return running; // mostly: it takes a fifth of what follows
     if (!lua_istable(L, arg) || lua_rawgetp(L, arg, &handle_key) != LUA_TNUMBER)
         luaL_argerror(L, arg, "a request expected (call with a colon: req:method(…))");
     uint64_t handle = (uint64_t)lua_tointeger(L, -1);
@@ -333,7 +337,8 @@ static int request_index(lua_State *L)
         push_head_field(L, w, id);
         return keep_field(L);
     }
-    request_check_kept(L, w, lua_pushfstring(L, "req.%s", lua_tostring(L, 2)));
+    if (w->streams)
+        request_check_kept(L, w, lua_pushfstring(L, "req.%s", lua_tostring(L, 2)));
     lua_settop(L, FIELD_ID);
     return request_with_body(L, w, index_body_field);
 }
