@@ -29,6 +29,7 @@
 #include "script/co.h"
 #include "script/handler.h"
 #include "script/lua_file.h"
+#include "script/names.h"
 #include "script/shortcut.h"
 
 // A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
@@ -161,6 +162,8 @@ struct handler {
     int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
     int plain
         [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
+    struct names names;       // of cookies and parameters
+    struct names field_names; // of header fields
     int response_meta;  // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started;         // core.start was called

@@ -145,7 +145,7 @@ void request_push_form(lua_State *L, struct work *w, bool all)
     } else if (media_is(content_type(w), STR("application/x-www-form-urlencoded"))) {
         struct str text = hold_body(L, w);
         check_fields(L, w, text);
-        values_push_form(L, text, keep);
+        values_push_form(L, text, keep, &w->h->names);
     } else {
         lua_newtable(L);
     }

@@ -53,13 +53,16 @@ static inline void push_text(lua_State *L, struct str s, bool coded)
         luax_push(L, s);
 }
 
-void values_push_form(lua_State *L, struct str s, enum values_keep keep)
+void values_push_form(lua_State *L, struct str s, enum values_keep keep, struct names *names)
 {
     struct form_pair pair;
     lua_createtable(L, 0, USUAL_NAMES);
     int t = lua_gettop(L);
     while (form_next(&s, &pair)) {
-        push_text(L, pair.name, pair.name_coded);
+        if (names && !pair.name_coded)
+            names_push(L, names, pair.name);
+        else
+            push_text(L, pair.name, pair.name_coded);
         push_text(L, pair.value, pair.value_coded);
         values_store(L, t, keep);
     }
