@@ -2,7 +2,7 @@
 // bytes Lua hashes each of them and looks for the same string; here those that came before are compared
 // with one that is kept.
 //
-// A name has one slot where it can be, and takes the place of another one there: clients decide what
+// A name has two places where it can be, and takes that of the older one there: clients decide what
 // they are called, so there is a bound on how many are kept, and on how long they are.
 #ifndef LUNETTE_SCRIPT_NAMES_H
 #define LUNETTE_SCRIPT_NAMES_H
@@ -18,7 +18,7 @@ enum {
 
 struct name {
     char bytes[NAMES_LONGEST]; // as it came
-    unsigned char n;           // 0: the slot is empty
+    unsigned char n;           // 0: the place is empty
     int ref;                   // of its string in Lua's registry, 0: none yet
 };
 

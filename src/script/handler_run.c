@@ -236,7 +236,7 @@ static bool push_plain(lua_State *L, struct work *w)
     if (r->encoded_slash || w->h->plain[r->method] == LUA_NOREF)
         return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->plain[r->method]);
-    luax_push(L, r->path);
+    names_push(L, &w->h->names, r->path);
     if (lua_rawget(L, -2) == LUA_TNIL ||
         (r->has_body && !request_take_body(w, w->h->options.body_bytes))) {
         lua_pop(L, 2);
