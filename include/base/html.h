@@ -9,7 +9,7 @@ struct html_entity {
     char text[7];
     unsigned char n;
 };
-enum { HTML_ENTITY_MAX = 6 }; // bytes of the longest
+enum { HTML_ENTITY_MAX = 6 };                       // bytes of the longest
 extern const struct html_entity html_entities[256]; // by byte
 
 // Appends s, escaped. False when out is full; some of it may then be there.

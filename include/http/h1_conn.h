@@ -99,7 +99,7 @@ struct h1_env {
     unsigned spare_count;
     const struct h1_exchange *fresh; // while on_request is called for it: NULL at all other times
     struct str ahead;                // what has come behind its head, and is not taken yet
-    struct h1_conn *connections; // all that are open
+    struct h1_conn *connections;     // all that are open
     unsigned connection_count;
     struct h1_pumps pumps;
     bool draining;        // every answer that begins says that it is the last

@@ -162,9 +162,9 @@ struct handler {
     int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
     int plain
         [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
-    struct names names;       // of cookies and parameters
+    struct names names; // of cookies and parameters
     struct names field_names; // of header fields
-    int response_meta;  // and to the metatable of response objects
+    int response_meta;        // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started;         // core.start was called
     struct buf reported;  // what handler_report gives

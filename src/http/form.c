@@ -17,10 +17,10 @@ static inline unsigned marks_in(const char *p)
 {
 #ifdef __SSE2__
     __m128i w = _mm_loadu_si128((const __m128i *)p);
-    __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(w, _mm_set1_epi8('&')),
-                                _mm_cmpeq_epi8(w, _mm_set1_epi8('=')));
-    __m128i coded = _mm_or_si128(_mm_cmpeq_epi8(w, _mm_set1_epi8('+')),
-                                 _mm_cmpeq_epi8(w, _mm_set1_epi8('%')));
+    __m128i ends =
+        _mm_or_si128(_mm_cmpeq_epi8(w, _mm_set1_epi8('&')), _mm_cmpeq_epi8(w, _mm_set1_epi8('=')));
+    __m128i coded =
+        _mm_or_si128(_mm_cmpeq_epi8(w, _mm_set1_epi8('+')), _mm_cmpeq_epi8(w, _mm_set1_epi8('%')));
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(ends, coded));
 #else
     unsigned bits = 0;

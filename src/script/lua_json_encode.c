@@ -251,8 +251,8 @@ static bool write_key(struct writer *w, char mark, struct str key)
     bool replace = w->style->replace_utf8, pretty = w->style->pretty;
     if (pretty && !write_mark(w, mark, w->depth))
         return false;
-    enum json_text r = pretty ? json_text_string(w->out, key, replace)
-                              : json_text_key(w->out, mark, key, replace);
+    enum json_text r =
+        pretty ? json_text_string(w->out, key, replace) : json_text_key(w->out, mark, key, replace);
     if (r != JSON_TEXT_OK)
         return r == JSON_TEXT_FULL ? fail_full(w) : fail(w, "a key that is not UTF-8");
     return !pretty || write_text(w, STR(": "));

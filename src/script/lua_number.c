@@ -11,7 +11,8 @@
 enum { LONGEST = 20 }; // bytes of "-9223372036854775808"
 
 // glibc's, behind snprintf of what was compiled with _FORTIFY_SOURCE: known is the size of dst.
-int __vsnprintf_chk(char *dst, size_t size, int flag, size_t known, const char *format, va_list args);
+int __vsnprintf_chk(char *dst, size_t size, int flag, size_t known, const char *format,
+                    va_list args);
 int __wrap___snprintf_chk(char *dst, size_t size, int flag, size_t known, const char *format, ...);
 
 static int put_integer(char *dst, long long v)

@@ -210,9 +210,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_at_every_place),
-        cmocka_unit_test(equality),       cmocka_unit_test(beginnings_and_ends),
-        cmocka_unit_test(splitting),      cmocka_unit_test(numbers),
-        cmocka_unit_test(percent_coding), cmocka_unit_test(percent_coding_of_anything),
+        cmocka_unit_test(equality),
+        cmocka_unit_test(beginnings_and_ends),
+        cmocka_unit_test(splitting),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(percent_coding),
+        cmocka_unit_test(percent_coding_of_anything),
         cmocka_unit_test(lowering),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -343,12 +343,17 @@ static void test_every_allocation_fails_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_html),           cmocka_unit_test(test_html_every_byte),
+        cmocka_unit_test(test_html),
+        cmocka_unit_test(test_html_every_byte),
         cmocka_unit_test(test_html_lengths),
-        cmocka_unit_test(test_url_quote),      cmocka_unit_test(test_url_query),
-        cmocka_unit_test(test_url_parts),      cmocka_unit_test(test_cookie_make),
-        cmocka_unit_test(test_cookie_refuses), cmocka_unit_test(test_time),
-        cmocka_unit_test(test_mime),           cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_url_quote),
+        cmocka_unit_test(test_url_query),
+        cmocka_unit_test(test_url_parts),
+        cmocka_unit_test(test_cookie_make),
+        cmocka_unit_test(test_cookie_refuses),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_mime),
+        cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
