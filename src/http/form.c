@@ -45,7 +45,7 @@ static const char *read_pair(const char *p, const char *end, struct form_pair *p
 {
     const char *from = p, *equals = NULL;
     bool coded = false, name_coded = false;
-    for (; p < end; p += BLOCK) {
+    while (p < end) {
         for (unsigned bits = marks_at(p, end); bits; bits &= bits - 1) {
             const char *at = p + __builtin_ctz(bits);
             if (*at == '&') {
@@ -60,6 +60,7 @@ static const char *read_pair(const char *p, const char *end, struct form_pair *p
                 coded = false;
             }
         }
+        p = end - p > BLOCK ? p + BLOCK : end;
     }
     pair->name = str_of(from, (size_t)((equals ? equals : end) - from));
     pair->value = equals ? str_of(equals + 1, (size_t)(end - equals - 1)) : str_of(end, 0);

@@ -121,10 +121,9 @@ static void push_large(lua_State *L, struct str s)
 static int html_escape(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
-    lua_settop(L, 1);
     if (skip_plain(s.p, s.p + s.n) == s.p + s.n)
-        return 1;
-    if (s.n <= SMALL)
+        lua_settop(L, 1); // it is its own result
+    else if (s.n <= SMALL)
         push_small(L, s);
     else
         push_large(L, s);
