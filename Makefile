@@ -9,10 +9,10 @@ BUILD_NEEDS = gcc libc6-dev make pkg-config liblua5.4-dev libssl-dev zlib1g-dev 
               libbrotli-dev libzstd-dev libseccomp-dev libsqlite3-dev
 TEST_NEEDS  = $(BUILD_NEEDS) libcmocka-dev lua5.4 python3 python3-pytest python3-pytest-xdist python3-requests \
               python3-jwt python3-cryptography openssl python3-selenium chromium chromium-driver curl strace \
-              mandoc dpkg-dev
+              mandoc dpkg-dev wrk
 # Goals that do without what only tests need.
 BUILDING    = all need serve install install-files uninstall deb deb-files build/lunette \
-              bench bench-growth bench-instructions bench-micro bench-json bench-cache
+              bench bench-growth bench-publish bench-instructions bench-micro bench-json bench-cache
 
 CC       = gcc
 B       ?= build
@@ -63,7 +63,7 @@ comma := ,
 
 .DEFAULT_GOAL := all
 .PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
-        bench-growth bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
+        bench-growth bench-publish bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -204,6 +204,7 @@ $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
 
 # The test of what is fitted refuses allocations wherever they are made.
+$(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime
 $(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
 
 lua-unit: $(LUATESTS:%=run/lua/%)
@@ -255,15 +256,18 @@ bench: need $(B)/lunette
 bench-growth: need $(B)/lunette
 	@$(NEED) wrk python3
 	$(Q)$(BENCH)/growth.py
+# Results into the guide: scripts/figures.json, and plots in site/.
+bench-publish:
+	@$(NEED) python3
+	$(Q)$(BENCH)/publish.py
 bench-instructions: need $(B)/lunette
 	@$(NEED) valgrind strace python3
 	$(Q)$(BENCH)/instructions.py
 
 # Parsers and codecs by themselves, and lunette.json beside lua-cjson.
 bench-micro: need $(B)/bench/micro_bench $(B)/bench/json_bench
-	@$(NEED) lua-cjson
-	$(Q){ $(B)/bench/micro_bench && $(B)/bench/json_bench tests/bench/json_1k.json; } >$(B)/bench/micro.txt; \
-	  code=$$?; cat $(B)/bench/micro.txt; exit $$code
+	@$(NEED) lua-cjson python3
+	$(Q)$(BENCH)/micro_report.py $(B)/bench/micro_bench -- $(B)/bench/json_bench tests/bench/json_1k.json
 $(B)/bench/micro_bench: $(B)/tests/bench/micro_bench.o $(B)/liblunette.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -101,8 +101,8 @@ struct exchange_route {
 
 struct exchange {
     struct arena arena; // lives until after on_end
+    struct spool body;  // after on_body: the whole body
     struct http_request request;
-    struct spool body;       // after on_body: the whole body
     const struct addr *peer; // the connection's other end
     // What a trusted proxy says of the client, addr always told; the handler sets it. NULL: the peer
     // is the client.

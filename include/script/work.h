@@ -140,6 +140,15 @@ struct work {
     const void *table;     // the request table of co, whose stack keeps it; NULL without one
 };
 
+// Routes of one method that C calls by itself (handler_run.c): registry references to tables with
+// paths as keys, LUA_NOREF without such routes. handlers has the handler, or for one without parameters
+// its index in bare: who takes no request gets none made.
+struct plain_routes {
+    int handlers, bare;
+};
+
+enum { HANDLER_NOTES = 8 };
+
 struct handler {
     struct vm *vm;
     struct loop *loop;
@@ -154,15 +163,15 @@ struct handler {
     uint64_t uses;                  // of places so far: the other half of a handle
     struct exchange_route **routes; // by the numbers that core.route gives, from 1 on
     size_t route_count;
-    struct shortcuts shortcuts; // requests that files answer without Lua
-    struct fields fields;       // scratch: the answer being written
-    struct buf text;            // scratch: JSON, pages
+    struct shortcuts shortcuts;              // requests that files answer without Lua
+    struct fields fields;                    // scratch: the answer being written
+    struct fields_note notes[HANDLER_NOTES]; // of its lines that handlers gave lately
+    struct buf text;                         // scratch: JSON, pages
     int dispatch, failed, loaded, place, raise, raised, refuse, settle,
-        report;        // registry references to the library's functions
-    int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
-    int plain
-        [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
-    struct names names; // of cookies and parameters
+        report; // registry references to the library's functions
+    int files;  // and to the table that has app.file's responses as keys
+    struct plain_routes plain[HTTP_METHODS];
+    struct names names;       // of cookies, parameters and paths
     struct names field_names; // of header fields
     int response_meta;        // and to the metatable of response objects
     int request_meta, headers_meta;
