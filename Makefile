@@ -26,10 +26,12 @@ CFLAGS  += -std=gnu11 $(OPT) -g $(if $(SAN),-fno-omit-frame-pointer) $(WARN) $(H
 CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
 # C modules find Lua in the program, and nothing that they could take for a function of theirs.
 EXPORTS  = $(patsubst %,-Wl$(comma)--export-dynamic-symbol='%',lua_* luaL_* luaopen_*)
-LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs $(EXPORTS) $(SAN)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs $(EXPORTS) $(NUMBERS) $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
+# Its integers are written by script/lua_number.c.
+NUMBERS    = -Wl,--wrap=__snprintf_chk,-u,__wrap___snprintf_chk
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 # Codings that are made where their libraries are.
 libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
