@@ -30,6 +30,8 @@ local chapters = {
         summary = "Every setting of scripts/config.lua, and what it is by default" },
     { slug = "running", title = "Running it",
         summary = "Commands, reloads, logs, metrics, the sandbox, systemd" },
+    { slug = "speed", title = "How fast it is",
+        summary = "What a request costs, beside others and the least that is possible" },
     { slug = "reference", title = "Reference",
         summary = "Every call of every module" },
 }

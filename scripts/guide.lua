@@ -6,11 +6,13 @@ local chapters = require "chapters"
 local page = require "page"
 local reference = require "reference"
 local samples = require "samples"
+local speed = require "speed"
 local template = require "lunette.template"
 
 -- What the views of chapters have beside what every view has.
 local function variables(chapter)
-    local vars = { chapter = chapter, chapters = chapters, reference = reference }
+    local vars = { chapter = chapter, chapters = chapters, reference = reference,
+        speed = speed }
     for name, fn in pairs(samples) do vars[name] = fn end
     return vars
 end

@@ -11,6 +11,7 @@ for _, name in ipairs {
     "upload", "negotiate", "status", "redirect", "stream", "events", "version", "cached", "shared",
     "gzip", "moon", "check", "session", "csrf", "signin", "limit", "sign", "tally", "sleep",
     "together", "ticks", "settings", "log",
+    "rows",
 } do
     require("demos." .. name)
 end

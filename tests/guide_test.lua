@@ -3,6 +3,7 @@
 local chapters = require "chapters"
 local highlight = require "highlight"
 local reference = require "reference"
+local speed = require "speed"
 local test = require "lunette.test"
 
 local client, expect = test.client, test.expect
@@ -42,6 +43,18 @@ test("words, strings and comments of Lua have their colour", function()
     local html = highlight.html("lua", 'local x = "end" -- for\n')
     expect(html).equals('<span class="keyword">local</span> x = <span class="string">&quot;end&quot;</span>'
         .. ' <span class="comment">-- for</span>\n')
+end)
+
+test("figures have three digits, or all before the point", function()
+    for _, case in ipairs {
+        { 0.0, "0.000" }, { 0.1254, "0.125" }, { 0.9996, "1.00" }, { 9.996, "10.0" }, { 12.54, "12.5" },
+        { 99.96, "100" }, { 999.6, "1,000" }, { 1234567.0, "1,234,567" }, { 7, "7" }, { 1024, "1,024" },
+    } do
+        expect(speed.number(case[1])).equals(case[2])
+    end
+    local seen = { median = 2048.0, low = 1024.0, high = 4096.0 }
+    expect(speed.spread(seen, 1024)).equals "2.00 (1.00 to 4.00)"
+    expect(speed.spread(nil)).equals "–"
 end)
 
 -- The names of a module that a line of its reference is about: "app.get, post(x)" → get, post;

@@ -6,12 +6,14 @@
 // file or another state of it, what was kept is forgotten; so are coded forms beside it (siblings_of)
 // looked for. So a change is noticed within a second,
 // whatever it was: written to, replaced, removed, closed to us, made a link that leads out. A
-// descriptor is asked (fstat) every time, so that no answer describes other bytes than it sends.
+// descriptor is asked (fstat) before it is sent from, so that no answer describes other bytes than
+// it sends.
 // Paths that lead nowhere and folders are not kept at all.
 #ifndef LUNETTE_CONTENT_FILECACHE_H
 #define LUNETTE_CONTENT_FILECACHE_H
 
 #include "content/file.h"
+#include "content/fit_note.h"
 
 struct filecache;
 
@@ -40,6 +42,7 @@ struct cached_file {
     bool in_memory;        // size is at most FILECACHE_SMALL: bytes are there, and no descriptor
     struct str bytes;
     unsigned char varies; // a note of content/fit's, see fit_content
+    struct fit_note note; // another
     unsigned char ready;  // coded forms that lay beside it at the last look, see siblings_of
     struct timespec mtime;
     int fd; // where not in memory; for pread and sendfile, which leave its offset alone
@@ -52,6 +55,13 @@ struct cached_file {
 int filecache_open(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
                    const struct cached_file **out);
 void filecache_close(const struct cached_file *f);
+
+// The same, but a descriptor that was looked at in this second is not asked: for who may have another
+// form of the file to send, and asks filecache_holds before it sends from this one.
+int filecache_glance(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
+                     const struct cached_file **out);
+// Whether the descriptor still has what f says. True for what is in memory.
+bool filecache_holds(const struct cached_file *f);
 
 // Forgets larger files that nobody asked for in the last FILECACHE_IDLE seconds: an open descriptor
 // keeps the space of a file that was removed.

@@ -5,6 +5,7 @@
 #define LUNETTE_CONTENT_FIT_H
 
 #include "content/coding_choice.h"
+#include "content/fit_note.h"
 #include "content/forms.h"
 #include "http/exchange.h"
 
@@ -20,6 +21,8 @@ struct fit_content {
     // A note that is kept with the content: whether it varies by Accept-Encoding. 0: not known yet,
     // FIT_VARIES or FIT_SAME. Good for one fit_options.
     unsigned char *varies;
+    // The same for fit_from_note; NULL: none. Only of content whose type and Cache-Control are its own.
+    struct fit_note *note;
     // Coded forms of it that exist already, 1u << CODING_…: they are sent rather than made.
     unsigned ready;
     // Makes such a form the body of *r, in place of what r lends. False, with nothing changed: it is
@@ -50,10 +53,16 @@ enum {
 // Without memory, or where the fields have no room for what is to be said, it stays as it is too, and
 // a range is then not served. What r lends (release, source) is given back in time.
 //
-// content names what a body in memory holds, for o->forms; NULL: that is not kept. A file is named by
-// its state.
+// content names what the body holds, for o->forms. NULL: a file is named by its state, and forms of
+// what is in memory are not kept.
 void fit_response(struct http_response *r, struct fields *f, const struct http_request *request,
                   struct arena *a, int64_t now, const struct fit_options *o,
                   const struct fit_content *content);
+
+// The same where that is known already, and cheap: the request asks for nothing but a coding, which
+// was asked for before, and the coded form lies ready; or content stays as it is, and r has its bytes
+// in memory. So what r lends is not read. False, with nothing changed: it is for fit_response to do.
+bool fit_from_note(struct http_response *r, struct fields *f, const struct http_request *request,
+                   struct arena *a, const struct fit_options *o, const struct fit_content *content);
 
 #endif

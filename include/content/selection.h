@@ -34,12 +34,15 @@ struct selection {
 // What of a request could make the answer to GET or HEAD another than the plain 200: the sum of
 // these. Most requests have the first one alone.
 enum selection_asks {
-    SELECTION_ASKS = 1, // Accept-Encoding, Range or If-…
-    SELECTION_DATES =
-        2, // perhaps a condition on the date of the last change: without it nobody needs
-           // to know that
+    SELECTION_CODING = 1, // Accept-Encoding
+    SELECTION_FORM = 2,   // Range or If-…
+    // Perhaps a condition on the date of the last change: without it nobody needs to know that.
+    SELECTION_DATES = 4,
 };
 unsigned selection_asks(const struct http_request *r);
+
+// The identity form's tag becomes that of the coded form c, or stays.
+void selection_use_coding(struct selection *s, struct str etag, enum coding c);
 
 // Decides. codings: what the server can make; offered 0 for none. a: for fields that are repeated.
 //

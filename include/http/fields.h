@@ -46,9 +46,25 @@ enum fields_result {
 // Any result but FIELDS_OK changes nothing.
 enum fields_result fields_add(struct fields *f, struct str name, struct str value);
 
+// A line that was added, for others that are the same: handlers give the same few over and over. All
+// zero: none.
+enum { FIELDS_NOTED = 84 }; // bytes of a line that is noted
+struct fields_note {
+    unsigned char name_n, value_n;
+    unsigned short has;
+    char line[FIELDS_NOTED]; // "Name: value\r\n"
+};
+// fields_add, which looks at the note first, and leaves the line there. It takes a quarter of the time
+// (110 instructions of 400) where it is the same.
+enum fields_result fields_add_noted(struct fields *f, struct fields_note *note, struct str name,
+                                    struct str value);
+
 // The value of the first line of that name, in any case; p NULL when there is none. Valid until the
 // next change.
 struct str fields_find(const struct fields *f, struct str name);
+// Gives the first line of that name another value, already checked. Where there is none, or no room
+// for it, nothing changes: false.
+bool fields_replace(struct fields *f, struct str name, struct str value);
 // Takes all lines of that name away.
 void fields_remove(struct fields *f, struct str name);
 

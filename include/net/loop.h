@@ -18,8 +18,9 @@ struct watch;
 typedef void watch_fn(struct watch *w, uint32_t events);
 struct watch {
     watch_fn *fn;
-    int fd;          // -1 while not in a loop
-    uint32_t events; // what is asked for
+    int fd;                    // -1 while not in a loop
+    uint32_t events;           // what is asked for
+    unsigned char pace, round; // the loop's: see loop_be_fair
 };
 
 struct deferred;
@@ -44,6 +45,14 @@ int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events, watch_fn 
 int loop_mod(struct loop *l, struct watch *w, uint32_t events);
 // Forgets the watch; its fn will not be called again. The descriptor is not closed. Harmless twice.
 void loop_del(struct loop *l, struct watch *w);
+
+// Lets others go before the watch where it is slow: from now on, while a call of it takes longer than
+// LOOP_SLOW_US, the others of a turn are called first, and behind them one of the slow ones; each of
+// those in its turn of the round. Where there are no others, as many as LOOP_SLOW_TURN_US has room for.
+// So who asks for little waits for one slow call rather than for all that came with it. Not for a watch
+// of which only one call is made in a turn that it is ready in.
+enum { LOOP_SLOW_US = 100, LOOP_SLOW_TURN_US = 1000 };
+void loop_be_fair(struct watch *w);
 
 // d->fn runs once at the end of this turn (when called outside a turn: of the next), in the order
 // of the calls. Deferring what is queued already changes nothing. A call deferred by a deferred

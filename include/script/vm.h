@@ -69,11 +69,11 @@ int vm_push_text(lua_State *L, const char *relative);
 // For a thread that has failed, L must be another one: vm_state().
 void vm_push_traceback(lua_State *L, lua_State *of, const char *message, int level);
 
-// The embedded library: module name → source. For LUNETTE_LUA=dir in the environment, sources are
-// read from dir instead.
+// The embedded library: module name → what lua_dump made of it, with its lines, as the chunk
+// "=lunette/router". For LUNETTE_LUA=dir in the environment, sources are read from dir instead.
 struct vm_module {
     const char *name; // "lunette.router"
-    const char *text;
+    const char *code;
     size_t n;
 };
 extern const struct vm_module vm_modules[]; // made by the build from src/lua; ends with a NULL name

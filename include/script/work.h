@@ -29,6 +29,7 @@
 #include "script/co.h"
 #include "script/handler.h"
 #include "script/lua_file.h"
+#include "script/names.h"
 #include "script/shortcut.h"
 
 // A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
@@ -45,6 +46,7 @@ struct lua_source {
     uint32_t beat_ms;             // 0: it is none
     bool ended, failed;           // the function returned, or raised
     bool closed;                  // the connection wants no more
+    bool begun;                   // the answer is a stream: there is something to give up
 };
 
 // What the deadline's timer does next.
@@ -136,7 +138,17 @@ struct work {
     struct fields head_fields;
     struct deferred start; // sends the head that waits, at the end of the turn
     size_t memory;         // bytes the request's Lua has allocated more than freed
+    const void *table;     // the request table of co, whose stack keeps it; NULL without one
 };
+
+// Routes of one method that C calls by itself (handler_run.c): registry references to tables with
+// paths as keys, LUA_NOREF without such routes. handlers has the handler, or for one without parameters
+// its index in bare: who takes no request gets none made.
+struct plain_routes {
+    int handlers, bare;
+};
+
+enum { HANDLER_NOTES = 8 };
 
 struct handler {
     struct vm *vm;
@@ -152,15 +164,17 @@ struct handler {
     uint64_t uses;                  // of places so far: the other half of a handle
     struct exchange_route **routes; // by the numbers that core.route gives, from 1 on
     size_t route_count;
-    struct shortcuts shortcuts; // requests that files answer without Lua
-    struct fields fields;       // scratch: the answer being written
-    struct buf text;            // scratch: JSON, pages
+    struct shortcuts shortcuts;              // requests that files answer without Lua
+    struct fields fields;                    // scratch: the answer being written
+    struct fields_note notes[HANDLER_NOTES]; // of its lines that handlers gave lately
+    struct buf text;                         // scratch: JSON, pages
     int dispatch, failed, loaded, place, raise, raised, refuse, settle,
-        report;        // registry references to the library's functions
-    int xpcall, files; // and to Lua's, and to the table that has app.file's responses as keys
-    int plain
-        [HTTP_METHODS]; // to the tables of plain routes (core.plain), LUA_NOREF: there are none
-    int response_meta;  // and to the metatable of response objects
+        report; // registry references to the library's functions
+    int files;  // and to the table that has app.file's responses as keys
+    struct plain_routes plain[HTTP_METHODS];
+    struct names names;       // of cookies, parameters and paths
+    struct names field_names; // of header fields
+    int response_meta;        // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started;         // core.start was called
     struct buf reported;  // what handler_report gives
@@ -255,6 +269,9 @@ int core_receive(lua_State *L);
 // body_status. Raises where it cannot be received any more.
 typedef int request_body_fn(lua_State *L, struct work *w);
 int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
+// Has the body at once, up to max bytes, where all of it came with the head (exchange_has_body). False:
+// nothing has changed.
+bool request_take_body(struct work *w, uint64_t max);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);

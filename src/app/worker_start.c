@@ -10,7 +10,6 @@
 #include "content/cache_client.h"
 #include "content/coding.h"
 #include "content/forms.h"
-#include "content/mime_system.h"
 #include "net/pool.h"
 #include "script/cut.h"
 #include "script/lua_sqlite.h"
@@ -68,14 +67,6 @@ const struct worker_bound worker_bounds[] = {
     {"a run's end, after a reload", BACKGROUND_PATIENCE_MS, "ms"},
     {NULL, 0, NULL},
 };
-
-// Where there is none, or none to be used, the built-in table is all.
-static void load_media_types(void)
-{
-    int rc = mime_system_load(MIME_SYSTEM_FILE);
-    if (rc < 0 && rc != -ENOENT)
-        log_write(LOG_WARN, MIME_SYSTEM_FILE " is not used: %s", strerror(-rc));
-}
 
 static bool make_pool(struct worker *w)
 {
@@ -210,7 +201,6 @@ bool worker_start(struct worker *w)
     if (!w->loop)
         return worker_fail(w, "the event loop", errno);
     loop_at_turn_end(w->loop, worker_end_turn, w);
-    load_media_types(); // before there are threads
     if (!take_signals(w) || !take_channel(w) || !make_pool(w) || !start_watchdog(w) ||
         !open_cache(w) || !open_sides(w))
         return false;
@@ -230,7 +220,6 @@ void worker_take_down(struct worker *w)
     generations_fini(&w->generations);
     forms_free(w->forms);
     coding_fini();
-    mime_system_unload();
     crash_forget();
     watchdog_stop(w->watchdog);
     cache_client_free(w->shared_cache);

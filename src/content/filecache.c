@@ -301,13 +301,17 @@ static int load(struct file *f, struct str key, int64_t now, struct entry **out)
 
 // --- looking ---
 
-// Whether what is kept may be sent without another look at the path.
+// Whether what is kept may be believed without another look at the path.
 static bool is_fresh(const struct filecache *c, const struct entry *e, int64_t now)
 {
+    return !c->look_always && e->looked == now;
+}
+
+bool filecache_holds(const struct cached_file *pub)
+{
+    const struct entry *e = (const struct entry *)pub;
     struct file f;
-    if (c->look_always || e->looked != now)
-        return false;
-    return e->pub.in_memory || (file_again(&e->facts, &f) == 0 && file_same(&e->facts, &f));
+    return pub->in_memory || (file_again(&e->facts, &f) == 0 && file_same(&e->facts, &f));
 }
 
 static int lend(struct entry *e, const struct cached_file **out)
@@ -342,6 +346,7 @@ static void note_siblings(struct cached_file *f, unsigned ready)
         return;
     f->ready = (unsigned char)ready;
     f->varies = 0;
+    f->note.n = 0;
 }
 
 // Looks at the path, and keeps what is there instead of what was kept.
@@ -373,8 +378,8 @@ static int look(struct filecache *c, const struct file_root *r, struct str path,
     return 0;
 }
 
-int filecache_open(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
-                   const struct cached_file **out)
+static int open_kept(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
+                     bool sure, const struct cached_file **out)
 {
     char bytes[KEY_MAX];
     uint64_t id = file_root_id(r);
@@ -385,9 +390,21 @@ int filecache_open(struct filecache *c, const struct file_root *r, struct str pa
         memcpy(bytes + sizeof id, path.p, path.n);
     struct str key = str_of(bytes, sizeof id + path.n);
     struct entry *e = find(c, key);
-    if (e && is_fresh(c, e, now))
+    if (e && is_fresh(c, e, now) && (!sure || filecache_holds(&e->pub)))
         return lend(e, out);
     return look(c, r, path, key, now, out);
+}
+
+int filecache_open(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
+                   const struct cached_file **out)
+{
+    return open_kept(c, r, path, now, true, out);
+}
+
+int filecache_glance(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
+                     const struct cached_file **out)
+{
+    return open_kept(c, r, path, now, false, out);
 }
 
 void filecache_close(const struct cached_file *f)

@@ -62,13 +62,18 @@ static int read_file(const char *path, char **text, size_t *n)
     return err;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 static bool take_word(struct str *rest, struct str *word)
 {
     size_t from = 0;
-    while (from < rest->n && strchr(" \t\r", rest->p[from]) && rest->p[from])
+    while (from < rest->n && is_space(rest->p[from]))
         from++;
     size_t to = from;
-    while (to < rest->n && !(strchr(" \t\r", rest->p[to]) && rest->p[to]))
+    while (to < rest->n && !is_space(rest->p[to]))
         to++;
     *word = str_of(rest->p + from, to - from);
     *rest = str_of(rest->p + to, rest->n - to);

@@ -15,11 +15,13 @@ unsigned selection_asks(const struct http_request *r)
     for (unsigned i = 0; i < r->field_count; i++) {
         struct str name = r->fields[i].name;
         char first = name.n ? name.p[0] | 0x20 : 0;
-        if ((first == 'r' && name.n == 5) || (first == 'a' && name.n == 15))
-            asks |= SELECTION_ASKS;
+        if (first == 'a' && name.n == 15)
+            asks |= SELECTION_CODING;
+        else if (first == 'r' && name.n == 5)
+            asks |= SELECTION_FORM;
         else if (first == 'i' && name.n > 3 && name.p[2] == '-')
-            asks |= str_ieq(name, STR("If-None-Match")) ? SELECTION_ASKS
-                                                        : SELECTION_ASKS | SELECTION_DATES;
+            asks |= str_ieq(name, STR("If-None-Match")) ? SELECTION_FORM
+                                                        : SELECTION_FORM | SELECTION_DATES;
     }
     return asks;
 }
@@ -69,14 +71,19 @@ static struct coding_choice choose(const struct representation *r, const struct 
     return coding_choose(&q, codings);
 }
 
+void selection_use_coding(struct selection *s, struct str etag, enum coding c)
+{
+    s->coding = c;
+    s->etag = etag;
+    if (c == CODING_IDENTITY || etag.n == 0)
+        return;
+    size_t n = coding_tag(etag, c, s->tag, sizeof s->tag);
+    s->etag = str_of(n ? s->tag : NULL, n);
+}
+
 static void use_coding(const struct representation *r, enum coding c, struct selection *out)
 {
-    out->coding = c;
-    out->etag = r->validators.etag;
-    if (c == CODING_IDENTITY || out->etag.n == 0)
-        return;
-    size_t n = coding_tag(r->validators.etag, c, out->tag, sizeof out->tag);
-    out->etag = str_of(n ? out->tag : NULL, n);
+    selection_use_coding(out, r->validators.etag, c);
 }
 
 static enum verdict judge(const struct representation *r, const struct asked *asked,

@@ -28,6 +28,8 @@ struct job {
     const struct file_root *root;
     struct str path; // of the file
     bool is_index;
+    bool sure;    // that the file is as the cache has it, also where it is not to be read
+    bool changed; // it was not
 };
 
 static bool add(struct job *j, struct str name, struct str value)
@@ -45,7 +47,8 @@ static bool add_lines(struct job *j, struct str lines, unsigned has)
 static int find_file(struct job *j, struct str path)
 {
     j->path = path;
-    return filecache_open(j->options->cache, j->root, path, j->now, &j->file);
+    return (j->sure ? filecache_open : filecache_glance)(j->options->cache, j->root, path, j->now,
+                                                         &j->file);
 }
 
 // The first of the index names that is a file in the folder at path, which ends with a slash.
@@ -294,31 +297,51 @@ static bool take_sibling(void *arg, enum coding c, struct http_response *r)
     return true;
 }
 
-// The file's strong tag, and in which folder it is, name its content.
-// Read before the body may be given back.
-static void fit(struct job *j)
+// The file's strong tag, and in which folder it is, name its content. Made before the body may be
+// given back.
+static struct fit_content content_of(const struct job *j)
 {
-    struct fit_content content = {
+    return (struct fit_content){
         .root = file_root_id(j->root),
         .etag = j->file->etag,
         .varies = (unsigned char *)(uintptr_t)&j->file->varies,
         .ready = j->file->ready,
         .form = take_sibling,
-        .arg = j,
+        .arg = (void *)(uintptr_t)j,
     };
-    fit_response(j->out, j->fields, j->request, j->arena, j->now, j->options->fit, &content);
+}
+
+static void fit(struct job *j, const struct fit_content *content)
+{
+    fit_response(j->out, j->fields, j->request, j->arena, j->now, j->options->fit, content);
+}
+
+static bool fit_known(struct job *j, const struct fit_content *content)
+{
+    return fit_from_note(j->out, j->fields, j->request, j->arena, j->options->fit, content);
 }
 
 static bool answer_file(struct job *j)
 {
+    bool plain = !j->fields->has; // what a handler says of the type counts
     j->out->status = 200;
     if (!add_fields(j)) {
         filecache_close(j->file);
         return false;
     }
     attach(j->out, j->file);
+    struct fit_content content = content_of(j);
+    if (plain)
+        content.note = (struct fit_note *)(uintptr_t)&j->file->note;
+    if (j->options->fit && fit_known(j, &content))
+        return true;
+    if (!j->sure && !filecache_holds(j->file)) {
+        filecache_close(j->file);
+        j->changed = true;
+        return false;
+    }
     if (j->options->fit)
-        fit(j);
+        fit(j, &content);
     return true;
 }
 
@@ -328,6 +351,28 @@ static bool answer_redirect(struct job *j)
     return add_location(j) && add_redirect_caching(j);
 }
 
+static enum static_result answer(struct job *j, struct str path)
+{
+    int err = find_path(j, path);
+    bool redirect = err == -EISDIR;
+    if (err == IS_FOLDER)
+        return STATIC_FOLDER;
+    if (redirect && str_ends(j->request->path, STR("/"))) // it would lead back to itself
+        return STATIC_MISSING;
+    if (err && !redirect)
+        return refusal(err);
+    size_t lines = j->fields->lines.n;
+    unsigned has = j->fields->has;
+    *j->out = (struct http_response){.fields = j->fields, .fd = -1};
+    if (j->options->found)
+        *j->options->found = j->path;
+    if (redirect ? answer_redirect(j) : answer_file(j))
+        return redirect ? STATIC_REDIRECT : STATIC_FOUND;
+    j->fields->lines.n = lines; // as it was: the caller has another answer to make
+    j->fields->has = has;
+    return STATIC_BUSY;
+}
+
 enum static_result static_answer(const struct file_root *r, const struct static_options *o,
                                  const struct http_request *req, struct str path, int64_t now,
                                  struct arena *a, struct fields *fields, struct http_response *out)
@@ -335,24 +380,11 @@ enum static_result static_answer(const struct file_root *r, const struct static_
     struct job j = {o, req, a, fields, out, now, .root = r};
     if (req->encoded_slash)
         return STATIC_MISSING;
-    int err = find_path(&j, path);
-    bool redirect = err == -EISDIR;
-    if (err == IS_FOLDER)
-        return STATIC_FOLDER;
-    if (redirect && str_ends(req->path, STR("/"))) // it would lead back to itself
-        return STATIC_MISSING;
-    if (err && !redirect)
-        return refusal(err);
-    size_t lines = fields->lines.n;
-    unsigned has = fields->has;
-    *out = (struct http_response){.fields = fields, .fd = -1};
-    if (o->found)
-        *o->found = j.path;
-    if (redirect ? answer_redirect(&j) : answer_file(&j))
-        return redirect ? STATIC_REDIRECT : STATIC_FOUND;
-    fields->lines.n = lines; // as it was: the caller has another answer to make
-    fields->has = has;
-    return STATIC_BUSY;
+    enum static_result result = answer(&j, path);
+    if (!j.changed)
+        return result;
+    j.sure = true;
+    return answer(&j, path);
 }
 
 // Whether the answer still is the file.
@@ -372,13 +404,14 @@ void static_fit(const struct file_root *r, const struct static_options *o,
                 const struct http_request *req, struct str path, int64_t now, struct arena *a,
                 struct fields *fields, struct http_response *out)
 {
-    struct job j = {o, req, a, fields, out, now, .root = r};
+    struct job j = {o, req, a, fields, out, now, .root = r, .sure = true};
     if (find_file(&j, path) != 0) {
         fit_response(out, fields, req, a, now, o->fit, NULL);
         return;
     }
+    struct fit_content content = content_of(&j);
     if (is_file(&j))
-        fit(&j);
+        fit(&j, &content);
     else
         fit_response(out, fields, req, a, now, o->fit, NULL);
     filecache_close(j.file);

@@ -115,19 +115,19 @@ static char *put(char *at, struct str s)
     return at + s.n;
 }
 
-enum fields_result fields_add(struct fields *f, struct str name, struct str value)
+static enum fields_result add(struct fields *f, struct str name, struct str value, int *what)
 {
     value = str_trim(value);
     if (name.n == 0 || !all(name, TOKEN))
         return FIELDS_BAD_NAME;
     if (!all(value, VALUE))
         return FIELDS_BAD_VALUE;
-    int what = look_up(name);
-    if (what >= DROP) {
-        note(f, what, value);
+    *what = look_up(name);
+    if (*what >= DROP) {
+        note(f, *what, value);
         return FIELDS_OK;
     }
-    if (f->has & (unsigned)what & SINGLE)
+    if (f->has & (unsigned)*what & SINGLE)
         return FIELDS_TWICE;
     size_t n = name.n + 2 + value.n + 2;
     char *at = buf_room(&f->lines, n);
@@ -136,8 +136,43 @@ enum fields_result fields_add(struct fields *f, struct str name, struct str valu
     at = put(put(put(at, name), STR(": ")), value);
     put(at, STR("\r\n"));
     buf_added(&f->lines, n);
-    f->has |= (unsigned)what;
+    f->has |= (unsigned)*what;
     return FIELDS_OK;
+}
+
+enum fields_result fields_add(struct fields *f, struct str name, struct str value)
+{
+    int what;
+    return add(f, name, value, &what);
+}
+
+static bool is_noted(const struct fields_note *note, struct str name, struct str value)
+{
+    return name.n && note->name_n == name.n && note->value_n == value.n &&
+           memcmp(note->line, name.p, name.n) == 0 &&
+           memcmp(note->line + name.n + 2, value.p, value.n) == 0;
+}
+
+enum fields_result fields_add_noted(struct fields *f, struct fields_note *note, struct str name,
+                                    struct str value)
+{
+    if (is_noted(note, name, value)) {
+        if (f->has & note->has & SINGLE)
+            return FIELDS_TWICE;
+        return fields_add_lines(f, str_of(note->line, name.n + 2 + value.n + 2), note->has);
+    }
+    int what;
+    size_t at = f->lines.n;
+    enum fields_result r = add(f, name, value, &what);
+    size_t n = f->lines.n - at;
+    bool as_given = n == name.n + 2 + value.n + 2; // neither trimmed nor left out
+    if (r != FIELDS_OK || n > FIELDS_NOTED || !as_given)
+        return r;
+    note->name_n = (unsigned char)name.n;
+    note->value_n = (unsigned char)value.n;
+    note->has = (unsigned short)what;
+    memcpy(note->line, f->lines.p + at, n);
+    return r;
 }
 
 // The next line of *rest, without its end; false at the end of all.
@@ -163,6 +198,21 @@ struct str fields_find(const struct fields *f, struct str name)
         if (has_name(line, name))
             return str_of(line.p + name.n + 2, line.n - name.n - 2);
     return str_of(NULL, 0);
+}
+
+bool fields_replace(struct fields *f, struct str name, struct str value)
+{
+    struct str old = fields_find(f, name);
+    if (!old.p)
+        return false;
+    size_t at = (size_t)(old.p - f->lines.p), behind = f->lines.n - at - old.n;
+    if (value.n > old.n && !buf_room(&f->lines, value.n - old.n))
+        return false;
+    char *p = f->lines.p + at; // it may have moved
+    memmove(p + value.n, p + old.n, behind);
+    memcpy(p, value.p, value.n);
+    f->lines.n = at + value.n + behind;
+    return true;
 }
 
 void fields_remove(struct fields *f, struct str name)

@@ -9,6 +9,7 @@
 #include "http/uri.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +25,8 @@ static struct h1_exchange *take_exchange(struct h1_conn *c)
     if (x) {
         env->spares = x->spare;
         env->spare_count--;
-        struct arena arena = x->pub.arena;
-        struct spool body = x->pub.body;
-        *x = (struct h1_exchange){.pub.arena = arena, .pub.body = body};
+        size_t kept = offsetof(struct h1_exchange, pub.request); // arena and body
+        memset((char *)x + kept, 0, sizeof *x - kept);
         spool_reuse(&x->pub.body, &env->options->spool, 0);
     } else {
         x = calloc(1, sizeof *x);
@@ -128,12 +128,15 @@ struct str exchange_id(struct exchange *x)
 // Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
 static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
 {
-    struct arena *a = &x->pub.arena;
     struct http_request *r = &x->pub.request;
-    struct str copy = arena_dup(a, str_of(in.p, h->length));
-    struct http_field *fields = arena_alloc(a, (h->field_count + 1) * sizeof *fields);
-    if (!copy.p || !fields)
+    size_t decoded_n = h->origin.n + 1;
+    struct http_field *fields =
+        arena_alloc(&x->pub.arena, (h->field_count + 1) * sizeof *fields + decoded_n + h->length);
+    if (!fields)
         return "";
+    char *decoded = (char *)(fields + h->field_count + 1);
+    struct str copy = str_of(decoded + decoded_n, h->length);
+    memcpy(decoded + decoded_n, in.p, h->length);
     for (uint32_t i = 0; i < h->field_count; i++) {
         fields[i].name = h1_text(copy.p, h->fields[i].name);
         fields[i].value = h1_text(copy.p, h->fields[i].value);
@@ -161,11 +164,8 @@ static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, 
         r->path = r->raw_path;
         return NULL;
     }
-    char *decoded = arena_alloc(a, r->raw_path.n + 1);
     struct uri_path path;
     const char *why;
-    if (!decoded)
-        return "";
     if (!uri_normalise(r->raw_path, decoded, &path, &why))
         return why;
     r->path = path.path;

@@ -4,6 +4,11 @@
 //
 // Deferred calls are two lists: `queue` collects; at the end of the turn it becomes `running`, so
 // that what a deferred call defers waits for the next turn and no turn is endless.
+//
+// Watches that are slow (loop_be_fair) are called in a second pass over the events. Those that it leaves
+// are not remembered: epoll reports them again in the next turn, which does not wait. What a call
+// took is measured only for them, and for all in the turns after one that took long for what it did:
+// the clock costs 2 % of a small answer.
 #include "net/loop.h"
 #include "net/loop_inside.h"
 
@@ -17,7 +22,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 256 };
+enum {
+    EVENTS_MAX = 256,
+    LONG_US = 20,        // for each call of a turn, on average: some may be slow
+    MEASURED_TURNS = 64, // behind one that was as long
+};
+
+// watch.pace
+enum {
+    PACE_FAIR = 1, // loop_be_fair
+    PACE_SLOW = 2, // the last call that was measured took long
+};
 
 struct deferred_list {
     struct deferred *first, **end; // end: where the next one is linked
@@ -33,7 +48,10 @@ struct loop {
     struct deferred_list queue, running;
     void (*turn_end)(void *arg);
     void *turn_end_arg;
-    int ready, next; // events[next … ready) are still to be called in this turn
+    int ready; // events[0 … ready) are of this turn; without a watch: called, or deleted
+    struct watch *called; // while its call is measured; NULL: it was deleted
+    unsigned measured;    // turns in which all calls still are
+    unsigned char round;  // of the slow ones: who has its number was called in it
     struct epoll_event events[EVENTS_MAX];
 };
 
@@ -106,23 +124,104 @@ void loop_del(struct loop *l, struct watch *w)
     int rc = epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
     assert(rc == 0); // a descriptor that was closed before its watch was deleted
     w->fd = -1;
-    for (int i = l->next; i < l->ready; i++)
+    for (int i = 0; i < l->ready; i++)
         if (l->events[i].data.ptr == w)
             l->events[i].data.ptr = NULL;
+    if (l->called == w)
+        l->called = NULL;
+}
+
+void loop_be_fair(struct watch *w)
+{
+    w->pace |= PACE_FAIR;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void call_measured(struct loop *l, struct watch *w, uint32_t events)
+{
+    uint64_t began = monotonic_us();
+    l->called = w;
+    w->fn(w, events);
+    if (!l->called)
+        return;
+    l->called = NULL;
+    bool slow = monotonic_us() - began > LOOP_SLOW_US;
+    w->pace = (unsigned char)(slow ? w->pace | PACE_SLOW : w->pace & ~PACE_SLOW);
+}
+
+static void call_watch(struct loop *l, int i)
+{
+    struct epoll_event ev = l->events[i];
+    struct watch *w = ev.data.ptr;
+    l->events[i].data.ptr = NULL;
+    // What loop_mod took out earlier in this turn is not wanted any more.
+    uint32_t events = ev.events & (w->events | EPOLLERR | EPOLLHUP);
+    if (!events)
+        return;
+    if (w->pace & PACE_FAIR && (l->measured || w->pace & PACE_SLOW))
+        call_measured(l, w, events);
+    else
+        w->fn(w, events);
+}
+
+// How many were called. The slow ones are left.
+static int call_quick(struct loop *l)
+{
+    int n = 0;
+    for (int i = 0; i < l->ready; i++) {
+        struct watch *w = l->events[i].data.ptr;
+        if (!w || w->pace & PACE_SLOW) // deleted earlier in this turn, or for call_slow
+            continue;
+        call_watch(l, i);
+        n++;
+    }
+    return n;
+}
+
+// The first that was not yet called in this round, or −1.
+static int find_slow(const struct loop *l)
+{
+    for (int i = 0; i < l->ready; i++) {
+        const struct watch *w = l->events[i].data.ptr;
+        if (w && w->round != l->round)
+            return i;
+    }
+    return -1;
+}
+
+// One of those that call_quick left; false: there is none.
+static bool call_slow(struct loop *l)
+{
+    int i = find_slow(l);
+    if (i < 0) {
+        l->round++;
+        i = find_slow(l);
+    }
+    if (i < 0)
+        return false;
+    ((struct watch *)l->events[i].data.ptr)->round = l->round;
+    call_watch(l, i);
+    return true;
 }
 
 static void call_watches(struct loop *l)
 {
-    while (l->next < l->ready) {
-        struct epoll_event ev = l->events[l->next++];
-        struct watch *w = ev.data.ptr;
-        if (!w) // deleted earlier in this turn
-            continue;
-        // What loop_mod took out earlier in this turn is not wanted any more.
-        uint32_t events = ev.events & (w->events | EPOLLERR | EPOLLHUP);
-        if (events)
-            w->fn(w, events);
-    }
+    uint64_t began = monotonic_us();
+    int quick = call_quick(l);
+    uint64_t took = monotonic_us() - began;
+    if (l->measured)
+        l->measured--;
+    if (quick > 1 && took > (uint64_t)quick * LONG_US)
+        l->measured = MEASURED_TURNS;
+    bool some = quick < l->ready && call_slow(l);
+    while (some && !quick && monotonic_us() - began < LOOP_SLOW_TURN_US)
+        some = call_slow(l);
 }
 
 // Deferred calls
@@ -232,9 +331,9 @@ int loop_turn(struct loop *l, int max_ms)
         return -errno;
     loop_update_time(l);
     l->turns++;
-    l->next = 0;
     l->ready = n < 0 ? 0 : n;
     call_watches(l);
+    l->ready = 0;
     timeouts_run(&l->timeouts, l->now);
     run_deferred(l);
     if (l->turn_end)

@@ -604,6 +604,7 @@ struct stream *stream_new(struct stream_pool *p, int fd, size_t input_max,
     assert(input_max > 0);
     struct stream *s = calloc(1, sizeof *s);
     if (s && loop_add(p->loop, &s->watch, fd, EPOLLIN | EPOLLRDHUP, on_ready) == 0) {
+        loop_be_fair(&s->watch);
         s->fd = fd;
         s->deferred.fn = settle;
         s->pool = p;

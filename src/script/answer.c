@@ -185,14 +185,22 @@ static enum fields_result add_number(lua_State *L, struct fields *f, struct str 
     return result;
 }
 
+static enum fields_result add_string(lua_State *L, struct handler *h, struct str name)
+{
+    struct str value;
+    value.p = lua_tolstring(L, -1, &value.n);
+    struct fields_note *note = &h->notes[(name.n ^ value.n) % HANDLER_NOTES];
+    return fields_add_noted(&h->fields, note, name, value);
+}
+
 // A name and the string or number on top of the stack.
-static const char *add_field(lua_State *L, struct fields *f, struct str name)
+static const char *add_field(lua_State *L, struct handler *h, struct str name)
 {
     int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
                                name.p, luaL_typename(L, -1));
-    switch (type == LUA_TSTRING ? fields_add(f, name, luax_str(L, -1)) : add_number(L, f, name)) {
+    switch (type == LUA_TSTRING ? add_string(L, h, name) : add_number(L, &h->fields, name)) {
     case FIELDS_OK:
         return NULL;
     case FIELDS_BAD_NAME:
@@ -208,12 +216,12 @@ static const char *add_field(lua_State *L, struct fields *f, struct str name)
     return lua_pushfstring(L, "header %s: the headers are over 64 KiB", name.p);
 }
 
-static const char *add_repeated(lua_State *L, struct fields *f, struct str name, int array)
+static const char *add_repeated(lua_State *L, struct handler *h, struct str name, int array)
 {
     lua_Integer n = luaL_len(L, array);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, array, i);
-        const char *message = add_field(L, f, name);
+        const char *message = add_field(L, h, name);
         if (message)
             return message;
         lua_pop(L, 1);
@@ -221,7 +229,8 @@ static const char *add_repeated(lua_State *L, struct fields *f, struct str name,
     return NULL;
 }
 
-static const char *add_headers(lua_State *L, struct fields *f, int headers)
+// To h->fields.
+static const char *add_headers(lua_State *L, struct handler *h, int headers)
 {
     luaL_checkstack(L, 8, "headers");
     for (lua_pushnil(L); lua_next(L, headers); lua_pop(L, 1)) {
@@ -229,7 +238,7 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
         if (!name.p)
             return lua_pushfstring(L, "a header's name is a %s", luaL_typename(L, -2));
         const char *message =
-            lua_istable(L, -1) ? add_repeated(L, f, name, lua_gettop(L)) : add_field(L, f, name);
+            lua_istable(L, -1) ? add_repeated(L, h, name, lua_gettop(L)) : add_field(L, h, name);
         if (message)
             return message;
     }
@@ -239,7 +248,7 @@ static const char *add_headers(lua_State *L, struct fields *f, int headers)
 const char *answer_check_headers(lua_State *L, struct handler *h, const struct answer *a)
 {
     fields_clear(&h->fields);
-    return a->headers ? add_headers(L, &h->fields, a->headers) : NULL;
+    return a->headers ? add_headers(L, h, a->headers) : NULL;
 }
 
 // --- bodies ---
@@ -303,6 +312,7 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
         return NULL;
     case LUA_TFUNCTION:
         r->body = BODY_SOURCE;
+        w->stream.begun = true;
         r->source = &w->stream.source;
         r->length = -1;
         r->default_type = STR("application/octet-stream");
@@ -328,26 +338,40 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
 
 static const char too_many_fields[] = "the headers are over 64 KiB";
 
-void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f)
+// own: the body is what the handler returned, or the file that it named.
+static void fit_file(struct work *w, struct http_response *r, struct fields *f, bool own)
+{
+    struct fit_options fit = w->h->file_fit;
+    if (w->no_coding)
+        fit.codings.offered = 0;
+    struct static_options files = {.cache = w->h->options.files.cache, .fit = &fit};
+    int64_t now = loop_wall(w->h->loop);
+    exchange_is_file(w->h, w->x);
+    if (w->found_root && !w->no_coding && own)
+        static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);
+    else
+        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit, NULL);
+}
+
+static void fit_made(struct work *w, struct http_response *r, struct fields *f, bool own)
 {
     struct fit_options fit = w->h->options.fit;
     if (w->no_coding)
         fit.codings.offered = 0;
-    if (w->from_file) { // other codings of files are files beside them
-        fit.codings.offered &= 1u << CODING_GZIP;
-        exchange_is_file(w->h, w->x);
-    }
-    struct static_options files = {.cache = w->h->options.files.cache, .fit = &fit};
-    struct fit_content kept = {
-        .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
-    int64_t now = loop_wall(w->h->loop);
+    struct fit_content kept;
+    bool is_kept = w->sends_kept && own;
+    if (is_kept)
+        kept = (struct fit_content){
+            .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
+    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit,
+                 is_kept ? &kept : NULL);
+}
+
+void answer_fit_and_send(struct work *w, struct http_response *r, struct fields *f)
+{
     const struct inject_mark *mark = work_mark(w->h, w->x);
-    bool changed = mark && inject_response(r, f, &w->x->request, mark);
-    if (w->from_file && w->found_root && !w->no_coding && !changed)
-        static_fit(w->found_root, &files, &w->x->request, w->found_path, now, &w->x->arena, f, r);
-    else
-        fit_response(r, f, &w->x->request, &w->x->arena, now, &fit,
-                     w->sends_kept && !changed ? &kept : NULL);
+    bool own = !mark || !inject_response(r, f, &w->x->request, mark);
+    (w->from_file ? fit_file : fit_made)(w, r, f, own);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }
@@ -386,7 +410,7 @@ const char *answer_send(lua_State *L, struct work *w, const struct answer *a, in
     const char *message = NULL;
     fields_clear(f);
     if (a->headers)
-        message = add_headers(L, f, a->headers);
+        message = add_headers(L, w->h, a->headers);
     if (!message && fields_add_all(f, &w->extra) != FIELDS_OK)
         message = too_many_fields;
     if (!message && a->body)

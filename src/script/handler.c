@@ -179,6 +179,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
     struct work *w = arg;
     (void)n;
     w->co = NULL;
+    w->table = NULL;
     if (how == CO_RAISED && w->x)
         answer_for_dead(w, co_was_cut(co), work_error_text(L));
     if (!w->x)
@@ -424,9 +425,9 @@ struct handler *handler_new(struct vm *vm, const struct handler_options *o)
     h->options.files.caching = &h->caching;
     h->dispatch = h->failed = h->loaded = h->place = h->raise = h->raised = h->refuse = LUA_NOREF;
     h->report = LUA_NOREF;
-    h->settle = h->xpcall = h->files = h->response_meta = LUA_NOREF;
+    h->settle = h->files = h->response_meta = LUA_NOREF;
     for (int i = 0; i < HTTP_METHODS; i++)
-        h->plain[i] = LUA_NOREF;
+        h->plain[i] = (struct plain_routes){LUA_NOREF, LUA_NOREF};
     h->request_meta = h->headers_meta = LUA_NOREF;
     fields_init(&h->fields);
     buf_init(&h->text, WORK_TEXT_MAX);

@@ -42,7 +42,7 @@ static int encode(lua_State *L)
     return 1;
 }
 
-// Pushes the function that the module's source makes: from the program, or from LUNETTE_LUA.
+// Pushes the module's chunk: from the program, or from LUNETTE_LUA.
 static void load_module(lua_State *L, const char *name)
 {
     const char *folder = getenv("LUNETTE_LUA");
@@ -58,8 +58,7 @@ static void load_module(lua_State *L, const char *name)
         m++;
     if (!m->name)
         luaL_error(L, "the module %s is not in this program", name);
-    const char *chunk = lua_pushfstring(L, "@%s", name);
-    if (luaL_loadbufferx(L, m->text, m->n, chunk, "t") != LUA_OK)
+    if (luaL_loadbufferx(L, m->code, m->n, name, "b") != LUA_OK)
         lua_error(L);
 }
 

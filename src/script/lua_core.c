@@ -37,8 +37,8 @@ static int core_start(lua_State *L)
         {"loaded", &h->loaded},     {"place", &h->place},
         {"raise", &h->raise},       {"raised", &h->raised},
         {"refuse", &h->refuse},     {"response", &h->response_meta},
-        {"settle", &h->settle},     {"xpcall", &h->xpcall},
-        {"files", &h->files},       {"report", &h->report},
+        {"settle", &h->settle},     {"files", &h->files},
+        {"report", &h->report},
     };
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, !h->started, 1, "the library has started already");
@@ -63,8 +63,19 @@ static int core_declared(lua_State *L)
     return 0;
 }
 
+// Whether the value on top is a function that would not see what it is called with.
+static bool takes_nothing(lua_State *L)
+{
+    lua_Debug ar;
+    if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))
+        return false;
+    lua_pushvalue(L, -1);
+    lua_getinfo(L, ">u", &ar);
+    return ar.nparams == 0 && !ar.isvararg;
+}
+
 // plain(method, handlers): the plain routes of a method, path → handler: what C may call without
-// dispatch (handler.c).
+// dispatch (handler_run.c). The table is C's from now on.
 static int core_plain(lua_State *L)
 {
     struct handler *h = handler_of(L);
@@ -72,7 +83,20 @@ static int core_plain(lua_State *L)
     luaL_argcheck(L, method != HTTP_METHODS, 1, "it is no method");
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    h->plain[method] = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (lua_pushnil(L); lua_next(L, 2);) {
+        if (!takes_nothing(L)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_rawseti(L, 3, ++n); // bare[n] = handler
+        lua_pushvalue(L, -1);
+        lua_pushinteger(L, n);
+        lua_rawset(L, 2); // handlers[path] = n: a key that is there
+    }
+    h->plain[method].bare = luaL_ref(L, LUA_REGISTRYINDEX);
+    h->plain[method].handlers = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 

@@ -363,14 +363,9 @@ static int load_embedded(lua_State *L)
 {
     const struct vm_module *m = lua_touserdata(L, lua_upvalueindex(1));
     const char *dir = getenv("LUNETTE_LUA");
-    int status;
     lua_settop(L, 2);
-    if (dir) {
-        status = load_from_folder(L, dir, m->name);
-    } else {
-        lua_pushfstring(L, "=%s", luaL_gsub(L, m->name, ".", "/"));
-        status = luaL_loadbufferx(L, m->text, m->n, lua_tostring(L, -1), "t");
-    }
+    int status =
+        dir ? load_from_folder(L, dir, m->name) : luaL_loadbufferx(L, m->code, m->n, m->name, "b");
     if (status != LUA_OK)
         return lua_error(L);
     lua_pushvalue(L, 1);

@@ -274,6 +274,7 @@ int core_sender(lua_State *L)
     struct work *w = handler_work(h, (uint64_t)lua_tointeger(L, -1));
     if (!w)
         return luaL_error(L, "the client closed the connection");
+    w->stream.begun = true;
     w->stream.beat_ms = seconds < BEAT_MAX_S ? (uint32_t)(seconds * 1000) : BEAT_MAX_S * 1000;
     if (!put_beat_off(w))
         return luaL_error(L, "not enough memory");
@@ -329,6 +330,8 @@ const char *stream_keep_trailers(lua_State *L, struct work *w)
 
 void stream_forget(struct work *w)
 {
+    if (!w->stream.begun)
+        return;
     w->head_waits = false;
     buf_clear(&w->stream.gathered);
     timeout_clear(&w->stream.beat);
@@ -349,6 +352,10 @@ void stream_source_init(struct work *w)
 void stream_source_fini(struct work *w)
 {
     struct lua_source *s = &w->stream;
+    s->ended = s->failed = s->closed = false;
+    if (!s->begun)
+        return;
+    s->begun = false;
     buf_fini(&s->gathered);
     buf_fini(&s->pulled);
     fields_clear(&s->trailers);
@@ -361,7 +368,6 @@ void stream_source_fini(struct work *w)
         loop_defer(s->writer->loop, &s->writer->wake);
     }
     s->writer = NULL;
-    s->ended = s->failed = s->closed = false;
 }
 
 void stream_source_free(struct work *w)

@@ -3,12 +3,12 @@
 
 static size_t rounded(size_t n)
 {
-    return n > BLOCKS_LARGEST ? n : blocks_class(n) * BLOCKS_STEP;
+    return n > BLOCKS_LARGEST ? n : blocks_size(blocks_class(n));
 }
 
 void *blocks_resize(void *p, size_t before, size_t after)
 {
-    return rounded(before) == rounded(after) ? p : realloc(p, rounded(after));
+    return p && rounded(before) == rounded(after) ? p : realloc(p, rounded(after));
 }
 
 void blocks_drain(struct blocks *b)

@@ -11,6 +11,11 @@ PANELS = {
     "bodies": ("Bytes of a body", "bytes", True),
 }
 
+FLAT = 1.15  # costs of which one is at most so many times the other are the same but for noise
+
+# Line → that of the floor where the kernel has the same to do.
+FLOOR_OF = {"lunette": "floor", "file": "file of floor"}
+
 # Line → its mark and colour.
 SERIES = {"lunette": 0, "req.body": 0, "req:chunks()": 1, "file": 2, "floor": 3, "file of floor": 3}
 
@@ -24,12 +29,58 @@ def lines_of(result, panel):
     return found
 
 
+def medians(cells):
+    return [stats.interval(c["seen"]).median for c in cells]
+
+
+def steps(values):
+    """How many times the one before each value is."""
+    return [b / a for a, b in zip(values, values[1:])]
+
+
+def growth_in_all(cells, floor):
+    """What should stay as it is: from the first point to the last."""
+    costs = medians(cells)
+    times, least = costs[-1] / costs[0], medians(floor)[-1] / medians(floor)[0] if floor else 1
+    said = f"{times:.2f}x from {cells[0]['x']:,} to {cells[-1]['x']:,}"
+    if times <= FLAT:
+        return f"flat, {said}"
+    beside = f", the floor {least:.2f}x" if floor else ""
+    return ("no more than the floor, " if times <= FLAT * least else "GROWS, ") + said + beside
+
+
+def growth_by_bytes(cells, floor):
+    """What may grow as its bytes do: from each point to the next."""
+    costs, sizes = steps(medians(cells)), steps([c["size"] for c in cells])
+    kernel = steps(medians(floor)) if floor else [1] * len(sizes)
+    over = [(cost / most, cost, size, cell["x"]) for cost, size, least, cell
+            in zip(costs, sizes, kernel, cells[1:]) if cost > FLAT * (most := max(size, least))]
+    if over:
+        _, cost, size, x = max(over)
+        return f"FASTER than the bytes: {cost:.2f}x for {size:.2f}x of them up to {x:,}"
+    is_slower = all(cost <= FLAT * size for cost, size in zip(costs, sizes))
+    return "no faster than the bytes" + ("" if is_slower else ", or than the floor")
+
+
+def growth(lines, name, has_bytes):
+    """How a line of a panel grows, in words. What the floor has to pay for more, others have to as well."""
+    cells, floor = lines[name], lines.get(FLOOR_OF.get(name)) or ()
+    if len(cells) < 2:
+        return "one point"
+    if [c["x"] for c in floor] != [c["x"] for c in cells]:
+        floor = ()
+    if not has_bytes or medians(cells)[-1] <= FLAT * medians(cells)[0]:
+        return growth_in_all(cells, floor)
+    return growth_by_bytes(cells, floor)
+
+
 def table(result, panel):
     title, unit, has_bytes = PANELS[panel]
     yield title
     head = f"  {'':12} {unit:>11} {'CPU us':>12}   {'interval':25} {'of the first':>12}"
     yield head + (f" {'us per KiB':>11}  {'cost and bytes grew by':>22}" if has_bytes else "")
-    for name, cells in lines_of(result, panel).items():
+    lines = lines_of(result, panel)
+    for name, cells in lines.items():
         first = before = None
         for cell in cells:
             i = stats.interval(cell["seen"])
@@ -43,6 +94,7 @@ def table(result, panel):
                 row += f"  {grew:>22}"
             before = i.median, cell["size"]
             yield row
+        yield f"  {name:12} {growth(lines, name, has_bytes)}"
     yield ""
 
 
@@ -52,7 +104,8 @@ def text(result):
            f"CPU of all processes of the server for a request: median of {n} interleaved rounds of "
            f"{result['seconds']} s; the interval is "
            + ("of at least 95 %." if stats.interval(range(n)).coverage >= 0.95 else "their range."),
-           "Where all connections are busy, opening them counts, too.", ""]
+           "Where all connections are busy, opening them counts, too. Flat is what differs by "
+           f"{FLAT - 1:.0%} at most.", ""]
     for panel in PANELS:
         if lines_of(result, panel):
             out += table(result, panel)
@@ -75,8 +128,8 @@ def draw_panel(svg, x, y, title, unit, lines):
     points = [c for cells in lines.values() for c in cells]
     spread = {id(c): stats.interval(c["seen"]) for c in points}
     right, bottom = x + WIDTH - 24, y + HEIGHT - 56
-    across = chart.LogAxis(min(c["x"] for c in points) * 0.8, max(c["x"] for c in points) * 1.25,
-                           x + LEFT, right)
+    across = chart.LogAxis(min(c["x"] for c in points) * 0.8, max(c["x"] for c in points) * 1.4,
+                           x + LEFT, right - 6)
     up = chart.LogAxis(*span([i.median for i in spread.values()]), bottom, y + 62)
     svg.write(x + 20, y + 22, title, "title")
     svg.legend(x + 26, y + 44, lines, SERIES)

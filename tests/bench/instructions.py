@@ -23,6 +23,16 @@ import workloads
 
 FEW, MANY = 1000, 3000
 TOP = 12
+# Functions that take memory: from the C library, and for Lua, which keeps small blocks for reuse.
+MALLOC = ("malloc", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc")
+LUA_BLOCKS = ("luaM_malloc_", "luaM_realloc_")
+# Those of Lua's collector; compilers add a suffix to some names.
+COLLECTOR = {"luaC_step", "luaC_fullgc", "singlestep", "propagatemark", "propagateall", "reallymarkobject",
+             "markmt", "markbeingfnz", "remarkupvals", "traversethread", "traverseephemeron", "atomic",
+             "clearbykeys", "clearbyvalues", "convergeephemerons", "genlink", "sweepstep", "sweeplist",
+             "sweepgen", "sweep2old", "sweeptolive", "youngcollection", "correctgraylist", "markold",
+             "freeobj", "luaH_free", "luaF_freeproto", "luaE_freethread", "luaS_remove", "luaS_clearcache",
+             "luaM_free_", "GCTM"}
 START_S = STOP_S = 120  # valgrind is slow
 
 
@@ -89,8 +99,8 @@ def counted(workload):
     return [n // workload.depth * workload.depth for n in (FEW, MANY)]
 
 
-def costs(top, workload, requests):
-    """Function → instructions of the worker in all its life."""
+def counts(top, workload, requests):
+    """Function → instructions of the worker in all its life; function → calls."""
     wrapper = ("valgrind", "--tool=callgrind", "-q", "--callgrind-out-file=callgrind.%p")
     one = prepared(top, workload, wrapper)
     try:
@@ -99,13 +109,21 @@ def costs(top, workload, requests):
         Client(one.server.port).ask(workload, requests)
     finally:
         one.server.stop(STOP_S)
-    return callgrind.self_costs(one.folder / f"callgrind.{worker}")
+    return callgrind.read(one.folder / f"callgrind.{worker}")
 
 
-def instructions(top, workload):
-    """Function → instructions of a request in it."""
+def of_a_request(top, workload):
+    """Function → instructions of a request in it; function → calls for a request."""
     few, many = counted(workload)
-    return difference(costs(top, workload, few), costs(top, workload, many), many - few)
+    return [difference(a, b, many - few)
+            for a, b in zip(counts(top, workload, few), counts(top, workload, many))]
+
+
+def memory(instructions, called):
+    """What a request takes of memory, and what the collector has to do for it."""
+    return {"malloc": sum(called.get(name, 0) for name in MALLOC),
+            "lua_blocks": sum(called.get(name, 0) for name in LUA_BLOCKS),
+            "collector": sum(n for name, n in instructions.items() if name.split(".")[0] in COLLECTOR)}
 
 
 def calls(one, workload, requests):
@@ -168,6 +186,13 @@ def lines(result, earlier):
             old = sum(earlier.get(name, {}).get("instructions", {}).values())
             line += f" {old:12,.0f} {total / old:6.3f}" if old else f" {'-':>12} {'-':>6}"
         yield f"{line}   {call_line(seen['calls'])}"
+    yield ""
+    yield "memory: calls of malloc, blocks that Lua takes, instructions of its collector and their share"
+    for name, seen in result["workloads"].items():
+        malloc, blocks, collector = (max(0.0, seen["memory"][what])  # noise may be below
+                                     for what in ("malloc", "lua_blocks", "collector"))
+        share = collector / sum(seen["instructions"].values())
+        yield f"{name:10} {malloc:10.2f} {blocks:10.2f} {collector:10,.0f} {share:8.1%}"
     for name, seen in result["workloads"].items():
         yield f"\n{name}: where they are (without functions called)"
         ordered = sorted(seen["instructions"].items(), key=lambda p: -p[1])
@@ -176,7 +201,7 @@ def lines(result, earlier):
 
 
 def main():
-    names = bench.chosen("BENCH_WORKLOADS", list(workloads.NAMED))
+    names = bench.chosen("BENCH_WORKLOADS", [w.name for w in workloads.ALL if not w.beside])
     earlier = before()
     if why := Single.missing():
         sys.exit(f"bench-instructions: {why}")
@@ -185,7 +210,8 @@ def main():
         workloads.write_files(top / "public")
         for name in names:
             workload = workloads.NAMED[name]
-            seen = {"instructions": instructions(top, workload), "calls": {}}
+            instructions, called = of_a_request(top, workload)
+            seen = {"instructions": instructions, "memory": memory(instructions, called), "calls": {}}
             result["workloads"][name] = seen
             bench.say(f"{name}: {sum(seen['instructions'].values()):,.0f}")
             try:

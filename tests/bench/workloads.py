@@ -24,12 +24,14 @@ class Workload:
     name: str
     title: str
     path: str
-    goal: float = None    # CPU of a request over that of the floor, at most
     fields: tuple = ()    # "Name: value"
     body: bytes = b""
     depth: int = 1        # requests in one write
     kind: str = ""        # how the answer is checked: see wrong
     logged: bool = False  # by servers whose access log goes to a file
+    beside: str = ""      # the workload that others ask for meanwhile,
+    others: int = 16      # on so many connections
+    peers: str = ""       # the workload of peers to compare with, where they do not have this one
 
     @property
     def method(self):
@@ -42,22 +44,28 @@ class Workload:
 
 GZIP = ("Accept-Encoding: gzip",)
 ALL = [
-    Workload("hello", "13 bytes from a handler", "/hello", 1.12, kind="hello"),
+    Workload("hello", "13 bytes from a handler", "/hello", kind="hello"),
     Workload("hello_log", "hello with an access log", "/hello", kind="hello", logged=True),
-    Workload("pipe", "hello, 16 requests in one write", "/hello", 2.5, depth=16, kind="hello"),
-    Workload("json", "query, header and cookie to JSON of 5 fields", "/json?name=x&n=5", 1.45,
+    Workload("pipe", "hello, 16 requests in one write", "/hello", depth=16, kind="hello"),
+    Workload("json", "query, header and cookie to JSON of 5 fields", "/json?name=x&n=5",
              ("X-Bench: hdr-42", "Cookie: theme=dark; sid=abc123; lang=en"), kind="json"),
-    Workload("form", "urlencoded form of 3 fields", "/form", 1.25,
+    Workload("form", "urlencoded form of 3 fields", "/form",
              ("Content-Type: application/x-www-form-urlencoded",), FORM, kind="form"),
     Workload("rows", "table of 100 rows, escaped in plain Lua", "/rows", kind="rows"),
-    Workload("rows_lib", "rows, escaped by the server's library", "/rows_lib", 13, kind="rows"),
-    Workload("s4k", "file of 4 KiB", "/s4k.html", 1.1),
+    Workload("rows_lib", "rows, escaped by the server's library", "/rows_lib", kind="rows",
+             peers="rows"),
+    Workload("s4k", "file of 4 KiB", "/s4k.html"),
     Workload("s4k_log", "s4k with an access log", "/s4k.html", logged=True),
     Workload("big", "file of 1 MiB", "/big.bin"),
-    Workload("gzip", "text of 64 KiB that is compressed for who asks", "/g.txt", 1.1, GZIP,
+    Workload("gzip", "text of 64 KiB that is compressed for who asks", "/g.txt", GZIP,
              kind="gzip"),
-    Workload("gzpre", "text of 64 KiB whose compressed form is there", "/pre/g.txt", 1.1, GZIP,
+    Workload("gzpre", "text of 64 KiB whose compressed form is there", "/pre/g.txt", GZIP,
              kind="gzip"),
+    Workload("fair", "hello while others ask for rows", "/hello", kind="hello", beside="rows"),
+    Workload("fair_lib", "hello while others ask for rows_lib", "/hello", kind="hello",
+             beside="rows_lib", peers="fair"),
+    Workload("fair_pipe", "hello while one connection asks for pipe", "/hello", kind="hello",
+             beside="pipe", others=1),
 ]
 NAMED = {w.name: w for w in ALL}
 

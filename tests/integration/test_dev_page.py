@@ -146,7 +146,7 @@ def test_the_place_the_stack_and_the_locals(dev):
     assert page.text.index("scripts/deep.lua:5") < page.text.index("scripts/main.lua:7")
     assert page.locals["id"] == "7" and page.locals["row"] == "nil"
     assert page.locals["title"] == '"a <b>title</b>"'
-    assert re.search(r"\d frames of lunette and C", page.text)
+    assert "1 frame of lunette and C" in page.text
     assert page.tags <= TAGS
 
 

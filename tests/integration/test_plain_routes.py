@@ -1,5 +1,6 @@
 """Routes whose handler C calls by itself answer, and log, what they do behind middleware."""
 import re
+from email.utils import parsedate_to_datetime
 
 import pytest
 from running import running
@@ -51,14 +52,22 @@ HANDLERS = {
     "etag": "return 200, { ETag = '\"v\"' }, 'tagged'",
     "large": "return ('x'):rep(100000)",
     "tail_call": "return error('in a tail call', 0)",
+    "log": "require 'lunette.log'.warn('seen') return 'logged'",
+    "log_in_task": "task.all { function() require 'lunette.log'.warn 'one' end } return 'logged'",
+    "late": "task.sleep(2) return 'too late'",
+    "error_in_coroutine": "coroutine.wrap(function() error 'within' end)()",
 }
+# Those that do not look at the request: C makes none for a handler without parameters.
+BARE = [name for name, body in HANDLERS.items() if "req" not in body.replace("require", "")]
 MAIN = """
 local app = require "lunette"
 local task = require "lunette.task"
 app.use("/m", function(req, handle) return handle(req) end)
 app.group("/g", function(g) g.on_error(404, function() return "the group's page" end) end)
 for _, way in ipairs { "/p/", "/m/" } do
-""" + "".join(f'app.any(way .. "{name}", function(req) {body} end)\n' for name, body in HANDLERS.items()) + "end\n"
+""" + "".join(f'app.any(way .. "{name}", function(req) {body} end)\n' for name, body in HANDLERS.items()) + """
+end
+""" + "".join(f'app.any("/b/{name}", function() {HANDLERS[name]} end)\n' for name in BARE)
 ASKED = {
     "get": ("GET",),
     "head": ("HEAD",),
@@ -70,18 +79,23 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def site():
-    with running({"scripts/main.lua": MAIN, "site/a.txt": "a file"}, "--workers", "1") as server:
+    files = {"scripts/main.lua": MAIN, "site/a.txt": "a file", "scripts/config.lua":
+             "return { timeouts = { handler = 0.3 } }"}
+    with running(files, "--workers", "1") as server:
         yield server
 
 
 def ask(server, way, name, method, *fields):
-    """Status, fields without Date, body, and what the error log says of it."""
+    """Status, fields with times counted from Date, body, and what the error log says of it."""
     before = len(server.errors())
     with server.wire() as w:
         w.send("\r\n".join([f"{method} /{way}/{name} HTTP/1.1", "Host: localhost", *fields, "", ""]))
         answer = w.answer(method)
         w.get("/none").answer()  # what the one before had to say is in the log
-    headers = {k: v for k, v in answer.headers.items() if k != "date"}
+    date = parsedate_to_datetime(answer.headers["date"])
+    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "expires")}
+    if "expires" in answer.headers: # a second may pass between two answers
+        headers["expires after"] = parsedate_to_datetime(answer.headers["expires"]) - date
     logged = re.sub(r"\S+Z (\w+) \[\d+\]( \[\w+\])?", r"\1", server.errors()[before:])
     return answer.status, headers, answer.body, logged.replace(f"/{way}/", "/?/")
 
@@ -90,6 +104,25 @@ def ask(server, way, name, method, *fields):
 @pytest.mark.parametrize("name", HANDLERS)
 def test_both_ways_are_one(site, name, how):
     assert ask(site, "p", name, *ASKED[how]) == ask(site, "m", name, *ASKED[how])
+
+
+@pytest.mark.parametrize("how", ASKED)
+@pytest.mark.parametrize("name", BARE)
+def test_without_parameters_it_is_the_same(site, name, how):
+    status, headers, body, logged = ask(site, "p", name, *ASKED[how])
+    logged = re.sub(r"main\.lua:\d+", "main.lua:N", logged)
+    bare = ask(site, "b", name, *ASKED[how])
+    assert (status, headers, body, logged) == (*bare[:3], re.sub(r"main\.lua:\d+", "main.lua:N", bare[3]))
+
+
+def test_a_line_of_the_log_has_the_requests_id(site):
+    before = len(site.errors())
+    with site.wire() as w:
+        w.get("/b/log").answer()
+        w.get("/b/log").answer()
+        w.get("/none").answer()
+    ids = re.findall(r"warn \[\d+\] \[(\w{16})\]", site.errors()[before:])
+    assert len(ids) == 2 and ids[0] != ids[1]
 
 
 def test_two_types_are_refused(site):

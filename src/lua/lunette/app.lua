@@ -6,24 +6,35 @@
 --   { host, router, routes }
 
 local core = require "lunette.core"
-local cache_option = require "lunette.cache_option"
 local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
-local etags = require "lunette.etags"
-local events = require "lunette.events"
 local pattern = require "lunette.pattern"
 local response = require "lunette.response"
-local response_cache = require "lunette.response_cache"
 local router = require "lunette.router"
-local static = require "lunette.static"
 local suggest = require "lunette.suggest"
 local timers = require "lunette.timers"
 local units = require "lunette.units"
-local uploads = require "lunette.uploads"
-local valid_option = require "lunette.valid_option"
 local views = require "lunette.views"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
+
+-- A function of a module that many a site does without, which is loaded when it is first called:
+-- 90 KiB in each worker for all of them. Scripts may have another require by then.
+local require = require
+local function later(module, name)
+    return function(...) return require(module)[name](...) end
+end
+
+local parse_cache = later("lunette.cache_option", "parse")
+local cache_middleware = later("lunette.response_cache", "middleware")
+local etag_middleware = later("lunette.etags", "middleware")
+local upload_middleware = later("lunette.uploads", "middleware")
+local new_static = later("lunette.static", "new")
+local valid_schema = later("lunette.valid_option", "schema")
+local valid_invalid = later("lunette.valid_option", "invalid")
+local valid_middleware = later("lunette.valid_option", "middleware")
+
+local VALIDATED = { "params", "query", "form", "json" } -- the options that are schemas
 
 local app = {}
 
@@ -131,15 +142,15 @@ local function route_options(scope, opts, known, what)
     end
     given.use = table.move(scope.defaults.use, 1, #scope.defaults.use, 1, {})
     for _, fn in ipairs(middleware_list(opts.use, what)) do given.use[#given.use + 1] = fn end
-    given.cache = inner_option(scope, opts, "cache", cache_option.parse, what)
-    given.etag = inner_option(scope, opts, "etag", etags.middleware, what)
-    given.files = inner_option(scope, opts, "files", uploads.middleware, what)
-    for _, source in ipairs(valid_option.sources) do
+    given.cache = inner_option(scope, opts, "cache", parse_cache, what)
+    given.etag = inner_option(scope, opts, "etag", etag_middleware, what)
+    given.files = inner_option(scope, opts, "files", upload_middleware, what)
+    for _, source in ipairs(VALIDATED) do
         given[source] = inner_option(scope, opts, source, function(fields)
-            return valid_option.schema(source, fields, what)
+            return valid_schema(source, fields, what)
         end, what)
     end
-    given.invalid = inner_option(scope, opts, "invalid", valid_option.invalid, what)
+    given.invalid = inner_option(scope, opts, "invalid", valid_invalid, what)
     for _, name in ipairs { "files", "form", "json" } do
         if given[name] and given.stream_body then
             misuse("%s: %s needs the whole body, and stream_body leaves it to the handler", what, name)
@@ -148,13 +159,20 @@ local function route_options(scope, opts, known, what)
     return given
 end
 
+local function is_validated(route)
+    for _, source in ipairs(VALIDATED) do
+        if route[source] then return true end
+    end
+    return false
+end
+
 -- The middleware of a route: the author's, then ours, of which the cache keeps what the others give.
 local function route_uses(route, what)
     local uses = table.move(route.use, 1, #route.use, 1, {})
-    if route.cache then uses[#uses + 1] = response_cache.middleware(route, route.cache) end
+    if route.cache then uses[#uses + 1] = cache_middleware(route, route.cache) end
     uses[#uses + 1] = route.etag or nil
     uses[#uses + 1] = route.files or nil
-    uses[#uses + 1] = valid_option.middleware(route, what)
+    if is_validated(route) then uses[#uses + 1] = valid_middleware(route, what) end
     return uses
 end
 
@@ -283,7 +301,7 @@ function calls.static(scope, prefix, dir, opts)
     check_open("app.static")
     local text, p = parse_prefix(scope, prefix, "app.static")
     if not p.literal then misuse("app.static: the prefix %q must not hold captures", text) end
-    local folder = static.new(dir, opts)
+    local folder = new_static(dir, opts)
     folder.prefix, folder.tier = p, scope.tier
     folder.dir, folder.opts, folder.place = dir, opts or {}, errors.place()
     site.statics[#site.statics + 1] = folder
@@ -324,8 +342,8 @@ for _, name in ipairs { "response", "json", "html", "text", "redirect", "redirec
     "stream", "problem" } do
     helpers[name] = response[name]
 end
-helpers.events = events.events
-helpers.purge = response_cache.purge
+helpers.events = later("lunette.events", "events")
+helpers.purge = later("lunette.response_cache", "purge")
 helpers.render = views.render
 
 function helpers.view(fn)

@@ -35,12 +35,12 @@ local run -- the function of C that calls handlers, too; nil without a server
 -- Tells which it is.
 function errors.called_by(fn) run = fn end
 
--- Whether the library called into the site at a level of the caller's: by xpcall, always. Frames
+-- Whether the library called into the site at a level of the caller's: by xpcall, or from C. Frames
 -- farther out are those of middleware, which has no part in what happens within.
 local function is_border(info, level)
-    if info.func ~= xpcall then return false end
-    local outer = getinfo(level + 2, "Sf")
-    return outer ~= nil and (run and outer.func == run or is_library(outer.source))
+    if info.func ~= xpcall then return run ~= nil and info.func == run end
+    local outer = getinfo(level + 2, "S")
+    return outer ~= nil and is_library(outer.source)
 end
 
 -- "scripts/main.lua:6" for the innermost line on the stack that is not the library's; nil when

@@ -19,7 +19,7 @@ local misuse, expect = errors.misuse, errors.expect
 
 local valid_option = {}
 
-valid_option.sources = { "params", "query", "form", "json" }
+local SOURCES = { "params", "query", "form", "json" }
 
 -- An option as a schema. what names the call in messages.
 function valid_option.schema(source, fields, what)
@@ -38,7 +38,7 @@ end
 -- Raises when two of a route's schemas name the same field.
 local function check_names(route, what)
     local owner = {}
-    for _, source in ipairs(valid_option.sources) do
+    for _, source in ipairs(SOURCES) do
         for _, name in ipairs(route[source] and route[source].names or {}) do
             if owner[name] then
                 misuse("%s: %q is in %s and in %s: their values are together in req.valid", what,
@@ -94,13 +94,12 @@ local function own_answer(invalid, req, wrong)
     return res
 end
 
--- The middleware of a route that has some of the options; nil for one without. what names the call.
+-- The middleware of a route that has some of the options. what names the call.
 function valid_option.middleware(route, what)
     local sources = {}
-    for _, source in ipairs(valid_option.sources) do
+    for _, source in ipairs(SOURCES) do
         if route[source] then sources[#sources + 1] = source end
     end
-    if #sources == 0 then return nil end
     check_names(route, what)
     local invalid = route.invalid
     return function(req, handle)

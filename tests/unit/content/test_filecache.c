@@ -348,6 +348,33 @@ static void a_descriptor_is_never_believed(void **state)
     expect("/large.txt", 'n', SMALL / 2);
 }
 
+// Unless it is not to be sent from; who does so asks, and what has changed is then looked at anew.
+static void a_glance_leaves_the_descriptor_alone(void **state)
+{
+    (void)state;
+    const struct cached_file *first, *second;
+    write_file("large.txt", 'a', LARGE);
+    first = borrow("/large.txt");
+    assert_true(filecache_holds(first));
+    overwrite("large.txt");
+    assert_int_equal(filecache_glance(cache, root, STR("/large.txt"), now, &second), 0);
+    assert_ptr_equal(second, first);
+    assert_false(filecache_holds(second));
+    filecache_close(second);
+    expect("/large.txt", 'n', LARGE);
+    assert_int_equal(filecache_glance(cache, root, STR("/large.txt"), now, &second), 0);
+    assert_ptr_not_equal(second, first);
+    assert_true(filecache_holds(second));
+    filecache_close(second);
+    now++; // another second, another look
+    shorten("large.txt");
+    assert_int_equal(filecache_glance(cache, root, STR("/large.txt"), now, &second), 0);
+    expect_whole(second, "/large.txt", 'n', SMALL / 2);
+    assert_true(filecache_holds(second));
+    filecache_close(second);
+    filecache_close(first);
+}
+
 static void a_small_file_is_believed_for_this_second(void **state)
 {
     (void)state;
@@ -648,6 +675,7 @@ int main(void)
         TEST(is_kept_while_it_stays_the_same),
         TEST(every_change_is_noticed_within_a_second),
         TEST(a_descriptor_is_never_believed),
+        TEST(a_glance_leaves_the_descriptor_alone),
         TEST(a_small_file_is_believed_for_this_second),
         TEST(always_looking_believes_nothing),
         TEST(a_file_just_written_is_read_anew),

@@ -258,6 +258,35 @@ static void found_and_removed(void **state)
     fields_clear(&f);
 }
 
+static void replaced_where_they_stand(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str name, value;
+        const char *lines; // afterwards; NULL: false, and as they were
+    } cases[] = {
+        {STR("etag"), STR("\"2\""), "A: b\r\nETag: \"2\"\r\nC: d\r\n"},
+        {STR("ETag"), STR("\"longer-gzip\""), "A: b\r\nETag: \"longer-gzip\"\r\nC: d\r\n"},
+        {STR("ETag"), STR(""), "A: b\r\nETag: \r\nC: d\r\n"},
+        {STR("A"), STR("x"), "A: x\r\nETag: \"1\"\r\nC: d\r\n"},
+        {STR("C"), STR("last"), "A: b\r\nETag: \"1\"\r\nC: last\r\n"},
+        {STR("D"), STR("x"), NULL},
+    };
+    static const char before[] = "A: b\r\nETag: \"1\"\r\nC: d\r\n";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fields_clear(&f);
+        assert_int_equal(fields_add_lines(&f, str_z(before), FIELDS_ETAG), FIELDS_OK);
+        bool done = fields_replace(&f, cases[i].name, cases[i].value);
+        assert_int_equal(done, cases[i].lines != NULL);
+        expect_lines(done ? cases[i].lines : before);
+        assert_int_equal(f.has, FIELDS_ETAG);
+    }
+    char *big = calloc(1, FIELDS_MAX);
+    assert_false(fields_replace(&f, STR("A"), str_of(big, FIELDS_MAX)));
+    expect_lines(before);
+    free(big);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(some_are_there_once),
         cmocka_unit_test_setup_teardown(every_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(replaced_where_they_stand, setup, teardown),
         cmocka_unit_test_setup_teardown(found_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(framing_is_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(full, setup, teardown),

@@ -13,40 +13,8 @@
 
 #include <cmocka.h>
 
-#include "net/loop.h"
+#include "loop_test.h"
 #include "net/timeout.h"
-
-static struct loop *loop;
-static char trace[100]; // what ran, a letter each
-
-static void note(char c)
-{
-    size_t n = strlen(trace);
-    assert_true(n + 1 < sizeof trace);
-    trace[n] = c;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    loop = loop_new();
-    memset(trace, 0, sizeof trace);
-    return loop ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    loop_free(loop);
-    return 0;
-}
-
-static int ready_fd(void)
-{
-    int fd = eventfd(1, EFD_NONBLOCK);
-    assert_true(fd >= 0);
-    return fd;
-}
 
 static void note_in(struct watch *w, uint32_t events)
 {
