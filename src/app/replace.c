@@ -104,11 +104,11 @@ static void spare_sockets(struct master *m, bool spared)
 static void fail(struct master *m, const char *why)
 {
     struct replace *r = &m->replace;
-    spare_sockets(m, false);
     log_write(LOG_ERROR, "the program was not replaced: %s%s", why,
               m->state <= SERVING ? ". The one that ran before goes on" : "");
     if (r->pid)
         kill(r->pid, SIGKILL);
+    spare_sockets(m, false);
     if (r->line >= 0)
         close(inherit_take(&r->line));
     if (r->reaper >= 0)
@@ -141,6 +141,7 @@ static void begin(struct master *m)
     bool ok = m->inherited->program[0] &&
               socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0 &&
               open_reaper(m, &reaper);
+    spare_sockets(m, true); // before it is there: this one may be killed at any time
     pid_t pid = ok ? fork() : -1;
     int err = errno;
     if (pid == 0)
@@ -155,7 +156,6 @@ static void begin(struct master *m)
         fail(m, m->inherited->program[0] ? strerror(err) : "its file is not known");
         return;
     }
-    spare_sockets(m, true);
     r->stage = REPLACE_STARTING;
     r->deadline = master_now() + START_MS;
     log_write(LOG_INFO, "replacing the program: %s starts as %d", m->inherited->program, (int)pid);
@@ -344,7 +344,6 @@ void replace_take_over(struct master *m)
     struct inherited *in = m->inherited;
     if (!in->replaces)
         return;
-    own_sockets(m);
     if (m->pid_fd >= 0) {
         int rc = files_take_pid(m->pid_fd);
         if (rc < 0)
@@ -356,4 +355,5 @@ void replace_take_over(struct master *m)
         reaper_tell(in->reaper);
     if (in->line >= 0 && send(in->line, READY, strlen(READY), MSG_NOSIGNAL) < 0)
         log_write(LOG_WARN, "the server that this one replaces is gone already");
+    own_sockets(m); // until the old one may know, the sockets are its own to go on with
 }

@@ -13,7 +13,7 @@ import pytest
 from conftest import LUNETTE, Server, eventually
 from running import new_folder, start_fails
 from test_ends import SANITIZED
-from test_faults import NO_LEAKS, tracing
+from test_faults import NO_LEAKS, traced, tracing
 from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one, workers_of
 
 CONFIG = "return { timeouts = { stop = 10 } }"
@@ -136,6 +136,86 @@ def test_a_predecessor_that_is_killed_while_the_new_one_begins_takes_no_socket_a
         eventually(lambda: not any(alive(pid) for pid in workers), 20)
         for _ in range(20):
             assert one(r.server).body == b"one"
+    finally:
+        r.stop()
+
+
+@contextlib.contextmanager
+def held_after(pid, call):
+    """That process stands still for as long as this lasts once it has made the call."""
+    with subprocess.Popen(
+            ["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}", "-e", "signal=none",
+             "-e", f"inject={call}:delay_exit=60000000:when=1"], stderr=subprocess.PIPE) as strace:
+        try:
+            eventually(lambda: traced(pid) or strace.poll() is not None)
+            assert strace.poll() is None, strace.stderr.read()
+            yield
+        finally:
+            strace.kill()
+
+
+def ends_without_sockets(r, workers):
+    """It was killed, as its workers hear; the new one serves."""
+    r.server.process.wait()
+    eventually(lambda: not any(alive(pid) for pid in workers), 20)
+    for _ in range(20):
+        assert one(r.server).body == b"one"
+
+
+@tracing
+def test_a_predecessor_that_is_killed_as_soon_as_the_new_one_is_there_takes_no_socket_along(make_site):
+    r = Replaced(make_site(SITE), "--workers", "1", env=NO_LEAKS)
+    try:
+        old, workers = r.pid(), r.server.workers()
+        with held_after(old, "clone,clone3,fork"):
+            os.kill(old, signal.SIGUSR2)
+            [new] = eventually(lambda: [pid for pid in workers_of(old) if pid not in workers], 20)
+            r.pids.append(new)
+            eventually(lambda: r.pid() == new, 20)  # it serves
+            assert "replacing the program" not in r.server.errors()  # the old one has not got so far
+            os.kill(old, signal.SIGKILL)
+        ends_without_sockets(r, workers)
+    finally:
+        r.stop()
+
+
+def test_a_predecessor_that_is_killed_before_it_hears_of_the_takeover_takes_no_socket_along(make_site):
+    r = Replaced(make_site(SITE), "--workers", "1")
+    try:
+        old, workers = r.pid(), r.server.workers()
+        os.kill(old, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        os.kill(old, signal.SIGSTOP)
+        new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
+        r.pids.append(new)
+        eventually(lambda: r.pid() == new, 20)  # written before it says so to the old one
+        os.kill(old, signal.SIGKILL)
+        ends_without_sockets(r, workers)
+        assert "has taken over" not in r.server.errors()
+    finally:
+        r.stop()
+
+
+@tracing
+def test_a_new_one_that_is_killed_before_the_old_one_hears_of_it_takes_no_socket_along(make_site):
+    """It has the pid file, and has said nothing yet."""
+    site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(1.5)\n" + MAIN}
+    r = Replaced(make_site(site), "--workers", "1", env=NO_LEAKS)
+    try:
+        old, workers = r.pid(), r.server.workers()
+        os.kill(old, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
+        theirs = eventually(lambda: workers_of(new), 20)
+        with held_after(new, "ftruncate"):
+            eventually(lambda: r.pid_file.read_text() == "", 20)
+            os.kill(new, signal.SIGKILL)
+        r.server.wait_for("was not replaced")
+        eventually(lambda: not any(alive(pid) for pid in theirs), 20)
+        assert r.server.workers() == workers
+        for _ in range(20):
+            assert one(r.server).body == b"one"
+        assert alive(old)
     finally:
         r.stop()
 
