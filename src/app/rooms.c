@@ -126,6 +126,14 @@ static struct slot *next_stale(struct master *m)
     return NULL;
 }
 
+// A worker that did not start in the folders as they were before may do so now; its next failure counts.
+static void forget_failures(struct master *m)
+{
+    for (uint32_t i = 0; i < m->config->workers; i++)
+        if (m->slots[i].pause > 0)
+            m->slots[i].pause = 0, m->slots[i].start_at = 0;
+}
+
 bool rooms_settled(struct master *m)
 {
     struct rooms *r = &m->rooms;
@@ -133,11 +141,13 @@ bool rooms_settled(struct master *m)
         look(r);
         r->replacing = next_stale(m) != NULL;
         r->deadline = master_now() + START_MS;
-        if (r->replacing)
+        if (r->replacing) {
+            forget_failures(m);
             log_write(LOG_INFO,
                       "%s is another file or folder than the one that workers have been allowed to "
                       "use: they are replaced, one after the other",
                       r->other);
+        }
     }
     r->gave_up = false;
     return !r->replacing;

@@ -93,7 +93,7 @@ def test_an_elder_is_known_by_its_name_and_ends_by_signals(start, place):  # noq
     try:
         with open(f"/proc/{old}/comm") as f:
             assert f.read() == f"lunette>{new}\n"
-        assert len(os.listdir(f"/proc/{old}/fd")) == 3
+        eventually(lambda: len(os.listdir(f"/proc/{old}/fd")) == 3)  # the line goes first
         for signo in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             os.kill(old, signo)
         time.sleep(0.2)
