@@ -81,6 +81,8 @@ static _Noreturn void be_tender(struct cache *c)
 {
     static const struct rlimit cpu = {CPU_S, CPU_S + 1};
     int status = 0;
+    prctl(PR_SET_NAME,
+          "lunette-tend");     // no worker: the master's children are looked at by people, too
     prctl(PR_SET_DUMPABLE, 0); // its end is no news for a collector of core dumps
     setrlimit(RLIMIT_CPU, &cpu);
     signal(SIGXCPU, SIG_DFL);

@@ -138,8 +138,12 @@ class Server:
         return Wire(self.connect(timeout))
 
     def workers(self):
+        """The master's children but the one that tends the cache for a moment after a death: that has its
+        name soon after it is there, or has ended."""
         pid = self.process.pid
-        return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        children = [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+        time.sleep(0.01)
+        return [p for p in children if name_of(p) not in ("", "lunette-tend")]
 
     def open_files(self, kind=""):
         """What the workers have open, as /proc names it: "socket:[1]", "/path (deleted)"."""
@@ -321,6 +325,14 @@ def eventually(check, seconds=10):
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.01)
     return result
+
+
+def name_of(pid):
+    """Of a process; "" when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def together(*jobs):

@@ -212,7 +212,7 @@ def test_a_new_one_that_is_killed_before_the_old_one_hears_of_it_takes_no_socket
             os.kill(new, signal.SIGKILL)
         r.server.wait_for("was not replaced")
         eventually(lambda: not any(alive(pid) for pid in theirs), 20)
-        assert r.server.workers() == workers
+        eventually(lambda: r.server.workers() == workers, 20)
         for _ in range(20):
             assert one(r.server).body == b"one"
         assert alive(old)

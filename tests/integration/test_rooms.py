@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from conftest import eventually
 from test_log_files import give
 from test_replace import Hammer
 from test_sandbox import needs_landlock
@@ -86,7 +87,8 @@ def test_data_that_was_made_anew_is_written_after_a_reload(serve, workers):
                      server.errors())
     assert " warn [" not in server.errors()
     hup(server, 2)
-    assert server.workers() == after and server.errors().count("is another") == 1
+    eventually(lambda: server.workers() == after)
+    assert server.errors().count("is another") == 1
 
 
 def test_with_dev_as_well(serve):
