@@ -26,10 +26,12 @@ CFLAGS  += -std=gnu11 $(OPT) -g $(if $(SAN),-fno-omit-frame-pointer) $(WARN) $(H
 CPPFLAGS += -D_GNU_SOURCE -Iinclude $(LUA_CFLAGS) -MMD -MP
 # C modules find Lua in the program, and nothing that they could take for a function of theirs.
 EXPORTS  = $(patsubst %,-Wl$(comma)--export-dynamic-symbol='%',lua_* luaL_* luaopen_*)
-LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs $(EXPORTS) $(SAN)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs $(EXPORTS) $(NUMBERS) $(SAN)
 
 LUA_CFLAGS = $(shell pkg-config --cflags lua5.4 2>/dev/null)
 # Lua is linked in whole, so that C modules installed for Lua 5.4 find every function of it.
+# Its integers are written by script/lua_number.c.
+NUMBERS    = -Wl,--wrap=__snprintf_chk,-u,__wrap___snprintf_chk
 LUA_LIBS   = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -lm -ldl
 # Codings that are made where their libraries are.
 libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
@@ -62,7 +64,7 @@ run  = @mkdir -p $(dir $(B)/log/$(1)); \
        else code=$$?; cat $(B)/log/$(1); printf 'FAILED %s (status %s)\n' '$(1)' $$code; exit 1; fi
 
 .DEFAULT_GOAL := all
-.PHONY: all need serve install install-files uninstall deb deb-files test unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
+.PHONY: all need serve install install-files uninstall deb deb-files test test-modules sanitized unit lua-unit integration browser asan soak fuzz fuzz-replay bench \
         bench-growth bench-publish bench-instructions bench-micro bench-json bench-cache cover format lint layers sizes clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -181,22 +183,29 @@ deb-files:
 
 # --- tests ---
 
-# Everything, plain and then again under ASan and UBSan. Stops at the first failure.
+# Everything, plain and again under ASan and UBSan. Stops at the first failure, when what runs beside
+# it has ended.
+#
+# Tests of a running server mostly wait, and a build never does: the sanitized one, its units and the
+# journeys in a browser take what the plain integration tests leave of the processors. What is said
+# comes step by step then, not mixed.
 SANITIZED = B=build/asan SAN="-fsanitize=address,undefined -fno-sanitize-recover=all" OPT=-O1
 JOBS     ?= $(shell nproc)
-PARALLEL  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+parallel  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
+PARALLEL  = $(call parallel,$(JOBS))
+BESIDE    = $(call parallel,$(shell expr $(JOBS) + 2)) --output-sync=target
 failed    = { echo 'make test: FAILED; the first line above that says FAILED tells what.'; exit 1; }
 
 test: need
-	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay || $(failed)
-	@$(MAKE) --no-print-directory NEED=: integration || $(failed)
-	@$(MAKE) --no-print-directory NEED=: browser || $(failed)
-	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay test-modules || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(BESIDE) integration sanitized browser || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
 	@echo 'make test: everything passed, plain and under ASan and UBSan.'
 
-asan: need
+sanitized: need
 	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) $(SANITIZED) all unit fuzz-replay
+
+asan: sanitized
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration
 
 $(B)/tests/%.o: tests/%.c | need
@@ -215,8 +224,10 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
 
-# The test of what is fitted refuses allocations wherever they are made.
+# The test of who goes first moves the clock by itself.
 $(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime
+
+# The test of what is fitted refuses allocations wherever they are made.
 $(B)/unit/content/test_fit: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc free)
 
 lua-unit: $(LUATESTS:%=run/lua/%)
@@ -231,19 +242,24 @@ $(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblu
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# Several at a time: most of what a test does is waiting.
-TESTERS  ?= 3
+# What pytest makes of the tests' modules is kept, for every process that reads them.
+PYTEST = env -u MAKEFLAGS -u MFLAGS LUNETTE=$(abspath $(B)/lunette) \
+         PYTHONPYCACHEPREFIX=$(abspath build/pycache) $(1) /usr/bin/python3 -m pytest -q -p no:cacheprovider
+test-modules: need
+	$(call run,test-modules,$(call PYTEST) --collect-only tests/integration)
+
+# Several at a time: most of what a test does is waiting. Each of them has ports of its own
+# (tests/integration/conftest.py), the browser's two beside up to six others.
+TESTERS  ?= 6
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
-	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 1200 \
-	  /usr/bin/python3 -m pytest -q -x -n $(TESTERS) -p no:cacheprovider tests/integration || \
+	$(Q)$(call PYTEST,timeout 1200) -x -n $(TESTERS) tests/integration || \
 	  { echo 'FAILED integration tests with $(B)/lunette'; exit 1; }
 
 # Journeys in headless Chromium, with the servers of the integration tests.
 browser: need $(B)/lunette
 	@echo 'journeys in a browser with $(B)/lunette'
-	$(Q)LUNETTE=$(abspath $(B)/lunette) PYTHONDONTWRITEBYTECODE=1 timeout 600 \
-	  /usr/bin/python3 -m pytest -q -x -p no:cacheprovider tests/browser || \
+	$(Q)$(call PYTEST,timeout 600) -x -n 2 tests/browser || \
 	  { echo 'FAILED journeys in a browser with $(B)/lunette'; exit 1; }
 
 # Gigabytes and minutes; needs 8 GiB of disk where /tmp is. SOAK_SECONDS, SOAK_RELOADS and SOAK_KILLS

@@ -4,8 +4,13 @@
 
 #include "base/buf.h"
 
-// By byte: "&amp;" and its like; p NULL for a byte that stands for itself.
-extern const struct str html_entities[256];
+// "&amp;" and its like: n bytes of text. n is 0 for a byte that stands for itself.
+struct html_entity {
+    char text[7];
+    unsigned char n;
+};
+enum { HTML_ENTITY_MAX = 6 };                       // bytes of the longest
+extern const struct html_entity html_entities[256]; // by byte
 
 // Appends s, escaped. False when out is full; some of it may then be there.
 bool html_add(struct buf *out, struct str s);

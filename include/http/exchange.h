@@ -138,7 +138,14 @@ struct http_handler {
 // of it is still to come).
 unsigned exchange_receive(struct exchange *x, uint64_t max);
 
-// The same for a body that is not kept: asks for its next bytes, whatever comes first. 0: on_data
+// Most bodies are small and come with their head. Whether, within on_request, all of it has come: it
+// has at most max bytes, which stay in memory. Never for a client that waits for 100 Continue.
+bool exchange_has_body(const struct exchange *x, uint64_t max);
+// What exchange_receive would do for such a body, at once: x->body holds it, and on_body will not
+// come. False, with nothing changed, when memory is out.
+bool exchange_take_body(struct exchange *x, uint64_t max);
+
+// As exchange_receive for a body that is not kept: asks for its next bytes, whatever comes first. 0: on_data
 // will come, or on_body with status 0 at the end of the body (x->body is empty) or with what went
 // wrong; neither from within this call. Only for a request that has_body, before it is answered;
 // never together with exchange_receive, nor again before the bytes came. max is that of the first

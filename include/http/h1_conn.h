@@ -97,7 +97,9 @@ struct h1_env {
     struct h1_field *fields;    // scratch of the parser: options->head.fields of them
     struct h1_exchange *spares; // ended exchanges with their arenas, kept for the next requests
     unsigned spare_count;
-    struct h1_conn *connections; // all that are open
+    const struct h1_exchange *fresh; // while on_request is called for it: NULL at all other times
+    struct str ahead;                // what has come behind its head, and is not taken yet
+    struct h1_conn *connections;     // all that are open
     unsigned connection_count;
     struct h1_pumps pumps;
     bool draining;        // every answer that begins says that it is the last

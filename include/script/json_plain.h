@@ -41,7 +41,37 @@ static inline const char *json_plain_skip(const char *p, const char *end)
     return p;
 }
 
-// The same, and copies what it passes to d, where there is room for end - p bytes: what lies there
+// Copies n bytes to d as long as they are plain. Whether all of them are: if not, what lies at d is
+// undefined.
+static inline bool json_plain_whole(char *d, const char *p, size_t n)
+{
+    uint64_t w;
+    size_t i = 0;
+    if (n >= 8) {
+        for (; i + 8 < n; i += 8) {
+            memcpy(&w, p + i, 8);
+            memcpy(d + i, &w, 8);
+            if (json_plain_word(w) < 8)
+                return false;
+        }
+        memcpy(&w, p + n - 8, 8); // some of them once more
+        memcpy(d + n - 8, &w, 8);
+        return json_plain_word(w) == 8;
+    }
+    if (n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        memcpy(d, &first, 4);
+        memcpy(d + n - 4, &last, 4);
+        return json_plain_word((uint64_t)first << 32 | last) == 8;
+    }
+    for (; i < n && json_is_plain((unsigned char)p[i]); i++)
+        d[i] = p[i];
+    return i == n;
+}
+
+// As json_plain_skip, and copies what it passes to d, where there is room for end - p bytes: what lies there
 // beyond the copy is undefined.
 static inline const char *json_plain_copy(char *d, const char *p, const char *end)
 {

@@ -17,6 +17,8 @@ enum json_text {
 // s in quotes, with the escapes that RFC 8259 §7 requires and no other. With replace, each maximal
 // piece that is not UTF-8 becomes U+FFFD.
 enum json_text json_text_string(struct buf *out, struct str s, bool replace);
+// mark, which is '{' or ',', then key as such a string and a colon.
+enum json_text json_text_key(struct buf *out, char mark, struct str key, bool replace);
 enum json_text json_text_integer(struct buf *out, int64_t v);
 enum json_text json_text_float(struct buf *out, double v);
 

@@ -2,7 +2,7 @@
 #ifndef LUNETTE_SCRIPT_VALUES_H
 #define LUNETTE_SCRIPT_VALUES_H
 
-#include "base/str.h"
+#include "script/names.h"
 
 #include <lua.h>
 
@@ -16,7 +16,8 @@ enum values_keep {
 // Stores the value on top under the name below it in the table at t (absolute index); pops both.
 void values_store(lua_State *L, int t, enum values_keep keep);
 
-// Pushes a table of the decoded names and values of an urlencoded string (http/form.h).
-void values_push_form(lua_State *L, struct str s, enum values_keep keep);
+// Pushes a table of the decoded names and values of an urlencoded string (http/form.h). names: where
+// its names are kept, or NULL.
+void values_push_form(lua_State *L, struct str s, enum values_keep keep, struct names *names);
 
 #endif

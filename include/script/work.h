@@ -29,6 +29,7 @@
 #include "script/co.h"
 #include "script/handler.h"
 #include "script/lua_file.h"
+#include "script/names.h"
 #include "script/shortcut.h"
 
 // A body that a Lua function writes: small writes are gathered, a large one is lent by the coroutine,
@@ -137,6 +138,7 @@ struct work {
     struct fields head_fields;
     struct deferred start; // sends the head that waits, at the end of the turn
     size_t memory;         // bytes the request's Lua has allocated more than freed
+    const void *table;     // the request table of co, whose stack keeps it; NULL without one
 };
 
 // Routes of one method that C calls by itself (handler_run.c): registry references to tables with
@@ -170,7 +172,9 @@ struct handler {
         report; // registry references to the library's functions
     int files;  // and to the table that has app.file's responses as keys
     struct plain_routes plain[HTTP_METHODS];
-    int response_meta; // and to the metatable of response objects
+    struct names names;       // of cookies, parameters and paths
+    struct names field_names; // of header fields
+    int response_meta;        // and to the metatable of response objects
     int request_meta, headers_meta;
     bool started;         // core.start was called
     struct buf reported;  // what handler_report gives
@@ -265,6 +269,9 @@ int core_receive(lua_State *L);
 // body_status. Raises where it cannot be received any more.
 typedef int request_body_fn(lua_State *L, struct work *w);
 int request_with_body(lua_State *L, struct work *w, request_body_fn *then);
+// Has the body at once, up to max bytes, where all of it came with the head (exchange_has_body). False:
+// nothing has changed.
+bool request_take_body(struct work *w, uint64_t max);
 int core_stream(lua_State *L);
 int core_read(lua_State *L);
 void request_on_body(struct work *w, unsigned status, const char *why);

@@ -1,4 +1,4 @@
-// Slices: see the header. Everything here is a loop over bytes with a bound in sight.
+// Slices: see the header. Everything here is a loop over bytes, or eight of them, with a bound in sight.
 #include "base/str.h"
 
 #include <string.h>
@@ -18,12 +18,56 @@ bool str_same_bytes(const char *a, const char *b, size_t n)
     return n == 0 || memcmp(a, b, n) == 0;
 }
 
+// --- letters, eight bytes at a time ---
+
+#define BYTES(c) (0x0101010101010101u * (uint64_t)(c))
+
+// A sum reaches a byte's highest bit, which only bytes beyond ASCII have themselves, from a letter on.
+static inline uint64_t lower_word(uint64_t w)
+{
+    uint64_t low = w & BYTES(0x7f);
+    uint64_t upper = (low + BYTES(0x80 - 'A')) & ~(low + BYTES(0x7f - 'Z')) & ~w & BYTES(0x80);
+    return w | upper >> 2; // 'A' and 'a' differ in the bit 0x20
+}
+
+// Whether they are the same but for the case of letters: what differs is the bit 0x20 of a letter.
+static inline bool same_word(uint64_t a, uint64_t b)
+{
+    uint64_t differs = a ^ b, low = (a | BYTES(0x20)) & BYTES(0x7f);
+    uint64_t letters = (low + BYTES(0x80 - 'a')) & ~(low + BYTES(0x7f - 'z')) & ~a;
+    return (differs & ~(letters >> 2 & BYTES(0x20))) == 0;
+}
+
+// The n bytes at p, as long as they are fewer than eight, as a number of their own.
+static inline uint64_t load_few(const char *p, size_t n)
+{
+    uint64_t w = 0;
+    if (n >= 4) { // twice what lies in the middle
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        return (uint64_t)first << 32 | last;
+    }
+    for (size_t i = 0; i < n; i++)
+        w = w << 8 | (unsigned char)p[i];
+    return w;
+}
+
+static inline uint64_t load(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, 8);
+    return w;
+}
+
 bool str_same_letters(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i] && lower((unsigned char)a[i]) != lower((unsigned char)b[i]))
+    if (n < 8)
+        return same_word(load_few(a, n), load_few(b, n));
+    for (size_t i = 0; i < n - 8; i += 8)
+        if (!same_word(load(a + i), load(b + i)))
             return false;
-    return true;
+    return same_word(load(a + n - 8), load(b + n - 8));
 }
 
 int str_order(struct str a, struct str b)
@@ -151,6 +195,11 @@ size_t pct_decode_any(char *dst, struct str s, char plus)
 
 void ascii_lower(char *dst, const char *src, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t w = lower_word(load(src + i));
+        memcpy(dst + i, &w, 8);
+    }
+    for (; i < n; i++)
         dst[i] = (char)lower((unsigned char)src[i]);
 }

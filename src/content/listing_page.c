@@ -72,9 +72,9 @@ static bool add_picture(struct buf *out, unsigned char c)
 
 static bool add_char(struct buf *out, char c)
 {
-    struct str entity = html_entities[(unsigned char)c];
-    if (entity.p)
-        return buf_add(out, entity);
+    const struct html_entity *entity = &html_entities[(unsigned char)c];
+    if (entity->n)
+        return buf_add(out, str_of(entity->text, entity->n));
     bool control = (unsigned char)c < 0x20 || c == 0x7f;
     return control ? add_picture(out, (unsigned char)c) : buf_addc(out, c);
 }

@@ -9,18 +9,25 @@ static struct str unquote(struct str s)
     return quoted ? str_of(s.p + 1, s.n - 2) : s;
 }
 
+static inline const char *skip_space(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    return p;
+}
+
 bool cookie_next(struct str *rest, struct str *name, struct str *value)
 {
     struct str pair;
     while (str_split(rest, ';', &pair)) {
-        ptrdiff_t equals = str_find(pair, '=');
-        if (equals < 0)
+        const char *p = skip_space(pair.p, pair.p + pair.n), *end = pair.p + pair.n, *from = p;
+        while (p < end && h1_is(H1_TCHAR, *p))
+            p++;
+        const char *equals = skip_space(p, end);
+        if (p == from || equals == end || *equals != '=')
             continue;
-        struct str before = str_trim(str_of(pair.p, (size_t)equals));
-        if (before.n == 0 || !h1_is_token(before))
-            continue;
-        *name = before;
-        *value = unquote(str_trim(str_of(pair.p + equals + 1, pair.n - (size_t)equals - 1)));
+        *name = str_of(from, (size_t)(p - from));
+        *value = unquote(str_trim(str_of(equals + 1, (size_t)(end - equals - 1))));
         return true;
     }
     return false;

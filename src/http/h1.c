@@ -248,7 +248,19 @@ static struct h1_head *partial_head(struct h1_conn *c, const struct h1_head *so_
     return h;
 }
 
-static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)
+// Calls on_request. Returns how many of the bytes behind the head it took.
+static size_t hand_request(struct h1_conn *c, struct str behind)
+{
+    struct h1_env *env = c->env;
+    env->fresh = c->x;
+    env->ahead = behind;
+    env->handler->on_request(env->self, &c->x->pub);
+    env->fresh = NULL;
+    return behind.n - env->ahead.n;
+}
+
+// Returns how many bytes of in it took, the head's and perhaps the body's.
+static size_t start_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)
 {
     bool head = h->method == HTTP_HEAD;
     const char *why = h1_begin_exchange(c, h, in);
@@ -260,8 +272,9 @@ static void start_exchange(struct h1_conn *c, const struct h1_head *h, struct st
         set_state(c, CONN_HANDLE);
         arm_for_handler(c); // no more that of the head
         c->served = true;
-        c->env->handler->on_request(c->env->self, &c->x->pub);
+        return h->length + hand_request(c, str_of(in.p + h->length, in.n - h->length));
     }
+    return h->length;
 }
 
 static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str in)
@@ -295,9 +308,9 @@ static size_t step_head(struct h1_conn *c, struct str in)
     }
     struct h1_head *partial = c->partial;
     c->partial = NULL;
-    size_t used = r == H1_DONE ? h->length : in.n;
+    size_t used = in.n;
     if (r == H1_DONE)
-        start_exchange(c, h, in);
+        used = start_exchange(c, h, in);
     else
         refuse_head(c, h, in);
     free(partial);
@@ -629,6 +642,31 @@ unsigned exchange_receive(struct exchange *pub, uint64_t max)
     pub->body.max = max;
     ask_for_body(x);
     return 0;
+}
+
+bool exchange_has_body(const struct exchange *pub, uint64_t max)
+{
+    const struct h1_exchange *x = (const struct h1_exchange *)pub;
+    const struct h1_env *env = x->conn->env;
+    return env->fresh == x && pub->request.has_body && !pub->request.chunked &&
+           !x->expects_continue && !x->body_done && x->body_left <= max &&
+           x->body_left <= env->ahead.n && x->body_left <= pub->body.options->memory;
+}
+
+bool exchange_take_body(struct exchange *pub, uint64_t max)
+{
+    struct h1_exchange *x = (struct h1_exchange *)pub;
+    struct str *ahead = &x->conn->env->ahead;
+    size_t n = (size_t)x->body_left;
+    assert(exchange_has_body(pub, max) && x->conn->state == CONN_HANDLE);
+    pub->body.max = max;
+    if (spool_add(&pub->body, str_of(ahead->p, n)) < 0)
+        return false;
+    *ahead = str_of(ahead->p + n, ahead->n - n);
+    x->body_seen = n;
+    x->body_left = 0;
+    x->body_done = true;
+    return true;
 }
 
 unsigned exchange_read(struct exchange *pub, uint64_t max)

@@ -104,8 +104,8 @@ struct str params_split(struct str field, struct str *rest)
 
 bool media_is(struct str field, struct str type)
 {
-    struct str rest;
-    return str_ieq(params_split(field, &rest), type);
+    struct str rest; // mostly it is written like that
+    return str_eq(field, type) || str_ieq(params_split(field, &rest), type);
 }
 
 // type "/" subtype "+json", both of them tokens (RFC 6839 §3.1).
@@ -121,6 +121,8 @@ static bool has_json_suffix(struct str media)
 
 bool media_is_json(struct str field)
 {
+    if (str_eq(field, STR("application/json")))
+        return true;
     struct str rest, media = params_split(field, &rest);
     return str_ieq(media, STR("application/json")) || str_ieq(media, STR("text/json")) ||
            has_json_suffix(media);

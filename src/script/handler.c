@@ -179,6 +179,7 @@ static void on_co_end(struct co *co, enum co_end how, lua_State *L, int n, void 
     struct work *w = arg;
     (void)n;
     w->co = NULL;
+    w->table = NULL;
     if (how == CO_RAISED && w->x)
         answer_for_dead(w, co_was_cut(co), work_error_text(L));
     if (!w->x)

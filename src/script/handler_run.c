@@ -22,6 +22,7 @@ static void push_request(lua_State *L, struct work *w)
     if (lua_isnil(L, AT_REQUEST)) {
         request_push(L, w);
         lua_replace(L, AT_REQUEST);
+        w->table = lua_topointer(L, AT_REQUEST);
     }
     lua_pushvalue(L, AT_REQUEST);
 }
@@ -277,32 +278,33 @@ static int run_plain_returned(lua_State *L, int status, lua_KContext ctx)
 }
 
 // The stack is AT_WORK alone: pushes the request or nil, the message handler, and the handler of the
-// request's plain route with its arguments, which are counted; −1, with nothing pushed: it has none.
+// request's plain route with its arguments, which are counted; −1, with nothing pushed: it has none, or
+// its body is yet to come.
 static int push_plain(lua_State *L, struct work *w)
 {
     const struct http_request *r = &w->x->request;
     const struct plain_routes *plain = &w->h->plain[r->method];
-    if (r->has_body || r->encoded_slash || plain->handlers == LUA_NOREF)
+    if (r->encoded_slash || plain->handlers == LUA_NOREF)
         return -1;
     lua_pushnil(L); // AT_REQUEST
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->raise);
     lua_rawgeti(L, LUA_REGISTRYINDEX, plain->handlers);
-    luax_push(L, r->path);
-    switch (lua_rawget(L, -2)) {
-    case LUA_TNIL:
+    names_push(L, &w->h->names, r->path);
+    int type = lua_rawget(L, -2);
+    if (type == LUA_TNIL || (r->has_body && !request_take_body(w, w->h->options.body_bytes))) {
         lua_settop(L, AT_WORK);
         return -1;
-    case LUA_TNUMBER:
-        lua_rawgeti(L, LUA_REGISTRYINDEX, plain->bare);
-        lua_rawgeti(L, -1, lua_tointeger(L, -2));
-        lua_replace(L, AT_PLAIN);
-        lua_settop(L, AT_PLAIN);
-        return 0;
-    default:
+    }
+    if (type != LUA_TNUMBER) {
         lua_replace(L, AT_PLAIN);
         push_request(L, w);
         return 1;
     }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plain->bare);
+    lua_rawgeti(L, -1, lua_tointeger(L, -2));
+    lua_replace(L, AT_PLAIN);
+    lua_settop(L, AT_PLAIN);
+    return 0;
 }
 
 // The body of every request's coroutine. Argument: the work.
@@ -317,6 +319,7 @@ static int run(lua_State *L)
         return run_plain_returned(L, status, ctx);
     }
     request_push(L, w);
+    w->table = lua_topointer(L, AT_REQUEST);
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->dispatch);
     lua_pushvalue(L, AT_REQUEST);
     luax_push(L, method_name(r->method));

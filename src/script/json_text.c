@@ -77,18 +77,37 @@ enum json_text json_text_string(struct buf *out, struct str s, bool replace)
     char *d = s.n <= out->max ? room(out, s.n + 2) : NULL;
     if (!d)
         return JSON_TEXT_FULL;
-    const char *end = s.p + s.n, *p = json_plain_copy(d + 1, s.p, end);
     d[0] = '"';
-    if (p == end) {
+    if (json_plain_whole(d + 1, s.p, s.n)) {
         d[s.n + 1] = '"';
         out->n += s.n + 2;
         return JSON_TEXT_OK;
     }
+    const char *end = s.p + s.n, *p = json_plain_copy(d + 1, s.p, end);
     out->n += 1 + (size_t)(p - s.p);
     enum json_text r = add_mixed(out, p, end, replace);
     if (r != JSON_TEXT_OK)
         return r;
     return buf_addc(out, '"') ? JSON_TEXT_OK : JSON_TEXT_FULL;
+}
+
+enum json_text json_text_key(struct buf *out, char mark, struct str key, bool replace)
+{
+    char *d = key.n <= out->max ? room(out, key.n + 4) : NULL;
+    if (!d)
+        return JSON_TEXT_FULL;
+    d[0] = mark;
+    d[1] = '"';
+    if (json_plain_whole(d + 2, key.p, key.n)) {
+        memcpy(d + 2 + key.n, "\":", 2);
+        out->n += key.n + 4;
+        return JSON_TEXT_OK;
+    }
+    out->n++;
+    enum json_text r = json_text_string(out, key, replace);
+    if (r != JSON_TEXT_OK)
+        return r;
+    return buf_addc(out, ':') ? JSON_TEXT_OK : JSON_TEXT_FULL;
 }
 
 // --- numbers ---

@@ -246,16 +246,23 @@ static bool write_array(struct writer *w, int t)
     return write_end(w, n == 0, ']');
 }
 
+static bool write_key(struct writer *w, char mark, struct str key)
+{
+    bool replace = w->style->replace_utf8, pretty = w->style->pretty;
+    if (pretty && !write_mark(w, mark, w->depth))
+        return false;
+    enum json_text r =
+        pretty ? json_text_string(w->out, key, replace) : json_text_key(w->out, mark, key, replace);
+    if (r != JSON_TEXT_OK)
+        return r == JSON_TEXT_FULL ? fail_full(w) : fail(w, "a key that is not UTF-8");
+    return !pretty || write_text(w, STR(": "));
+}
+
 // The value on top under the key below it, a string.
 static bool write_member(struct writer *w, bool first)
 {
     struct str key = string_at(w->L, -2);
-    if (!write_mark(w, first ? '{' : ',', w->depth))
-        return false;
-    enum json_text r = json_text_string(w->out, key, w->style->replace_utf8);
-    if (r != JSON_TEXT_OK)
-        return r == JSON_TEXT_FULL ? fail_full(w) : fail(w, "a key that is not UTF-8");
-    if (!write_byte(w, ':') || (w->style->pretty && !write_byte(w, ' ')))
+    if (!write_key(w, first ? '{' : ',', key))
         return false;
     if (write_value(w))
         return true;

@@ -87,8 +87,8 @@ static int unquote(lua_State *L)
 static int parse_query(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
-    values_push_form(L, s, VALUES_LAST);
-    values_push_form(L, s, VALUES_ALL);
+    values_push_form(L, s, VALUES_LAST, NULL);
+    values_push_form(L, s, VALUES_ALL, NULL);
     return 2;
 }
 

@@ -77,6 +77,11 @@ static struct str hold_body(lua_State *L, struct work *w)
 
 // --- fields that hold all of it ---
 
+enum {
+    SMALL = 4 << 10, // bytes of a body whose values surely take less than
+    ROOM = 1 << 20,  // 128 bytes each, and 400 KiB of Lua's stack for arrays in arrays
+};
+
 struct making {
     struct work *w;
     void (*make)(lua_State *L, struct work *w, int which);
@@ -91,9 +96,22 @@ static int run_making(lua_State *L)
     return 1;
 }
 
+// Whether limits.request_memory is no matter: then no call of Lua's has to stand between (380
+// instructions).
+static bool surely_fits(const struct work *w)
+{
+    size_t max = vm_options(w->h->vm)->request_memory;
+    return !max || (w->x->body.size <= SMALL && max >= ROOM && w->memory <= max - ROOM);
+}
+
 void request_push_within(lua_State *L, struct work *w,
                          void (*make)(lua_State *L, struct work *w, int which), int which)
 {
+    if (surely_fits(w)) {
+        luaL_checkstack(L, LUA_MINSTACK, "a body");
+        make(L, w, which);
+        return;
+    }
     struct making m = {w, make, which};
     lua_pushcfunction(L, run_making);
     lua_pushvalue(L, 1);
@@ -145,7 +163,7 @@ void request_push_form(lua_State *L, struct work *w, bool all)
     } else if (media_is(content_type(w), STR("application/x-www-form-urlencoded"))) {
         struct str text = hold_body(L, w);
         check_fields(L, w, text);
-        values_push_form(L, text, keep);
+        values_push_form(L, text, keep, &w->h->names);
     } else {
         lua_newtable(L);
     }

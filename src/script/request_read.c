@@ -123,6 +123,8 @@ static int receive_done(lua_State *L, struct co_wait *wait)
 static bool watch_parts(struct work *w)
 {
     struct exchange *x = w->x;
+    if (w->upload)
+        return true;
     if (!upload_new(request_field(&x->request, STR("content-type")), &w->h->options.parts,
                     &w->upload))
         return false;
@@ -148,12 +150,22 @@ static bool ask_for_all(struct work *w, uint64_t max)
     return w->asked;
 }
 
+bool request_take_body(struct work *w, uint64_t max)
+{
+    if (!exchange_has_body(w->x, max) || !watch_parts(w) || !exchange_take_body(w->x, max))
+        return false;
+    w->claimed = w->body_over = true;
+    if (w->upload)
+        upload_end(w->upload);
+    return true;
+}
+
 // receive(req[, max]) → 0, or the status and why to answer with. Waits for the whole body.
 int core_receive(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     uint64_t max = lua_isnoneornil(L, 2) ? w->h->options.body_bytes : luax_check_size(L, 2);
-    if (!w->x->request.has_body)
+    if (!w->x->request.has_body || request_take_body(w, max))
         return push_received(L, w);
     struct body_reader *r = push_reader(L, w, receive_done);
     return ask_for_all(w, max) ? wait_for_body(L, w, r) : push_received(L, w);
@@ -174,6 +186,8 @@ int request_with_body(lua_State *L, struct work *w, request_body_fn *then)
         return luaL_error(L, "req.body: another coroutine is waiting for it already");
     if (w->x->status)
         return luaL_error(L, "req.body: %s", begun);
+    if (!w->asked && request_take_body(w, w->h->options.body_bytes))
+        return then(L, w);
     struct body_reader *r = push_reader(L, w, late_done);
     r->then = then;
     if (!w->asked && !ask_for_all(w, w->h->options.body_bytes))

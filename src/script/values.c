@@ -35,8 +35,9 @@ void values_store(lua_State *L, int t, enum values_keep keep)
 
 static void push_decoded(lua_State *L, struct str s)
 {
-    if (!form_needs_decode(s)) {
-        luax_push(L, s);
+    char small[256];
+    if (s.n <= sizeof small) {
+        lua_pushlstring(L, small, form_decode(small, s));
         return;
     }
     luaL_Buffer b;
@@ -44,14 +45,25 @@ static void push_decoded(lua_State *L, struct str s)
     luaL_pushresultsize(&b, form_decode(d, s));
 }
 
-void values_push_form(lua_State *L, struct str s, enum values_keep keep)
+static inline void push_text(lua_State *L, struct str s, bool coded)
 {
-    struct str name, value;
+    if (coded)
+        push_decoded(L, s);
+    else
+        luax_push(L, s);
+}
+
+void values_push_form(lua_State *L, struct str s, enum values_keep keep, struct names *names)
+{
+    struct form_pair pair;
     lua_createtable(L, 0, USUAL_NAMES);
     int t = lua_gettop(L);
-    while (form_next(&s, &name, &value)) {
-        push_decoded(L, name);
-        push_decoded(L, value);
+    while (form_next(&s, &pair)) {
+        if (names && !pair.name_coded)
+            names_push(L, names, pair.name);
+        else
+            push_text(L, pair.name, pair.name_coded);
+        push_text(L, pair.value, pair.value_coded);
         values_store(L, t, keep);
     }
 }

@@ -23,9 +23,10 @@
 #include <unistd.h>
 
 enum { RESERVE = 256 * 1024 };
-// The collector starts a cycle when memory is half as large again, so that garbage stays well below
-// the cap, and then works twice as fast as Lua allocates.
-enum { GC_PAUSE = 150, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
+// The collector starts a cycle when memory has doubled (half as much again costs a small answer 2 % of
+// its instructions more), and then works twice as fast as Lua allocates. Where the cap is nearer, it is
+// asked for a whole cycle there.
+enum { GC_PAUSE = 200, GC_STEP_MUL = 200, GC_STEP_LOG2 = 13 };
 // A collection for a refusal is worth its price when a 16th of the bound was allocated since the one
 // before it. So many in a row may be worth less.
 enum { REFUSALS = 8, WORTH = 16 };

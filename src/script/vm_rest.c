@@ -16,7 +16,7 @@ enum {
     REST_MS = 1000,
     WORTH = 4 << 20, // bytes more in Lua than at the last rest, or free in the C library
     STEP_KB = 256,   // of allocation that one step stands for: about a millisecond of work
-    // Lua waits for half of what there is before a cycle, and walks it as twice that is allocated.
+    // Lua waits for as much as there is before a cycle, and walks it as twice that is allocated.
     CYCLE_SHARE = 4, // of what there is that steps may stand for, with a margin
     CYCLE_MIN = 16,  // steps in any case
     ARENAS = 1,

@@ -111,10 +111,10 @@ static size_t read_form(struct str text, void *arg)
 {
     char *dst = arg;
     size_t n = 0;
-    struct str name, value;
-    while (form_next(&text, &name, &value)) {
-        n += form_needs_decode(name) ? form_decode(dst, name) : name.n;
-        n += form_needs_decode(value) ? form_decode(dst, value) : value.n;
+    struct form_pair pair;
+    while (form_next(&text, &pair)) {
+        n += pair.name_coded ? form_decode(dst, pair.name) : pair.name.n;
+        n += pair.value_coded ? form_decode(dst, pair.value) : pair.value.n;
     }
     return n;
 }

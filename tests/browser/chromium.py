@@ -60,6 +60,12 @@ class Chromium:
     def until_text(self, text):
         self.until("document.body && document.body.innerText.includes(arguments[0])", text)
 
+    def until_page(self, path, text=""):
+        """Waits for a page that a click leads to, with all that belongs to it: its path and its first
+        words are there before the rest."""
+        self.until("document.readyState === 'complete' && location.pathname === arguments[0] && "
+                   "document.body.innerText.includes(arguments[1])", path, text)
+
     def mark(self):
         """Leaves a mark in the page, which the next page load takes away."""
         self.run("window.markOfTest = true")

@@ -157,12 +157,12 @@ def test_signing_the_guest_book(site, chromium, screen):
     chromium.open(chromium.run("document.querySelector('main a[href=\"/guestbook\"]').href"))
     chromium.until_text("Nobody has written anything here yet.")
     sign(chromium, "Luna <b>", "Good evening,\n<script>document.title = 'moon'</script>")
-    chromium.until_text("Thank you. It is in the book.")
+    chromium.until_page("/guestbook", "Thank you. It is in the book.")
     assert find(chromium, ".entries h3").text.startswith("Luna <b>")
     assert "Good evening,\n<script>" in find(chromium, ".entries p").text
     assert "1 entry" in chromium.text() and "Guest book" in chromium.driver.title
     sign(chromium, "Luna", "   ")
-    chromium.until_text("The text must not be empty")
+    chromium.until_page("/guestbook", "The text must not be empty")
     assert find(chromium, ".book [name=name]").get_attribute("value") == "Luna"
     assert "Thank you." not in find(chromium, "main").text.split("How it is made")[0]
     assert chromium.fits()
@@ -179,6 +179,7 @@ def test_the_site_works_without_scripts(site, chromium):
         assert find(chromium, ".note.good").is_displayed()
         find(chromium, ".drawer summary").click()
         find(chromium, ".drawer a[href='/guide/routes']").click()
+        chromium.until_page("/guide/routes")
         assert find(chromium, "h1").text == "Routes"
         assert find(chromium, ".code .keyword").is_displayed()
     finally:
@@ -199,7 +200,7 @@ def test_the_contents_are_at_the_side_or_in_a_drawer(site, chromium):
     chromium.run("scrollTo(0, 0)")
     find(chromium, ".drawer summary").click()
     link.click()
-    chromium.until("location.pathname === '/guide/database'")
+    chromium.until_page("/guide/database")
     assert chromium.run("document.querySelector('.drawer [aria-current=page]').textContent") == "Database"
 
 

@@ -51,13 +51,14 @@ LUNETTE = for_everybody(os.environ.get("LUNETTE") or str(ROOT / "build" / "lunet
 
 
 given = collections.deque(maxlen=1000)  # ports that free_port gave last
+first_lane = 0  # tests/browser, whose journeys run beside these tests, begins with another
 
 
 def free_port():
     """A port that nobody has, and below those that the kernel gives to clients: one of them could
     take a port of its choice before the server does. Tests that run at the same time, in processes
     of pytest-xdist, have a range each."""
-    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    lane = (first_lane + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])) % 8
     while True:
         port = 10000 + 2700 * lane + random.randrange(2700)
         if port in given:  # a server may be about to take it

@@ -118,9 +118,15 @@ MAIN = r"""
     get("/none/wrote", function() return app.text(tostring(wrote.stream)) end)
 
     -- streams
-    get("/stream", function()
+    local cache = require "lunette.cache"
+    get("/heard", function() cache.set("heard", true, 60) return 204 end)
+    get("/stream", function(req)
+      local held = req.query.held  -- until the client has heard the first
       return app.stream(function(write)
-        for i = 1, 3 do write("part " .. i .. "\n") task.sleep(0.02) end
+        for i = 1, 3 do
+          write("part " .. i .. "\n")
+          repeat task.sleep(0.02) until not held or cache.get "heard"
+        end
       end, { ["Content-Type"] = "text/x-parts" })
     end)
     get("/stream/empty", function() return app.stream(function() end) end)
@@ -409,9 +415,10 @@ def test_a_stream_is_chunked(site):
 
 def test_parts_arrive_as_they_are_written(site):
     with site.connect() as s:
-        s.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        s.sendall(b"GET /stream?held HTTP/1.1\r\nHost: x\r\n\r\n")
         first = read_until(s, b"part 1\n")
         assert b"part 3" not in first
+        assert ask(site, "/heard").status == 204
         assert b"part 3" in first + read_until(s, b"0\r\n\r\n")
 
 

@@ -12,18 +12,10 @@ import pytest
 
 from conftest import LUNETTE, Server, Wire, eventually, free_port, post
 from running import unix_get
-from test_stop import refused
+from test_stop import SITE as STOPPED, refused
 
 SITE = {
-    "scripts/main.lua": """
-        local app = require "lunette"
-        local task = require "lunette.task"
-        app.get("/hello", function() return app.text "hello" end)
-        app.get("/pid", function() return app.text((io.open "/proc/self/stat":read "n")) end)
-        app.get("/sleep/:ms{int}", function(req)
-          task.sleep(req.params.ms / 1000)
-          return app.text "slept"
-        end)
+    "scripts/main.lua": STOPPED["scripts/main.lua"] + """
         app.get("/named", function(req)
           task.sleep(60)
           return app.text(req.id)
@@ -31,7 +23,6 @@ SITE = {
         app.get("/find", function()
           return app.text(tostring(("a"):rep(40):find(("a*"):rep(20) .. "b")))
         end)
-        app.post("/echo", function(req) return app.text(req.body) end)
         """,
     "scripts/config.lua": "return { timeouts = { cpu = 60 } }",
 }

@@ -19,8 +19,16 @@ MAIN = """
     local task = require "lunette.task"
     app.get("/", function() return app.text "one" end)
     app.get("/count", function() return app.text(tostring(cache.incr "n")) end)
-    app.get("/stream", function()
-      return app.stream(function(write) write "a" task.sleep(5) write "b" end)
+    app.get("/stream/:name", function(req)
+      return app.stream(function(write)
+        write "a"
+        while not cache.get("end of " .. req.params.name) do task.sleep(0.02) end
+        write "b"
+      end)
+    end)
+    app.get("/end/:name", function(req)
+      cache.set("end of " .. req.params.name, true, 60)
+      return 204
     end)
     app.get("/slow", function() task.sleep(1.5) return app.text "slow" end)
     app.get("/fill", function(req)
@@ -178,18 +186,20 @@ def test_behind_a_stream_there_is_room_for_one_more_request(start):
     """Its head did not say that it is the last answer: the client cannot know."""
     r = start()
     with r.server.wire() as wire:
-        wire.get("/stream")
+        wire.get("/stream/first")
         wire.begin()
         r.replace()
+        assert one(r.server, "/end/first").status == 204
         answer = wire.answer()
         assert answer.body == b"ab" and "connection" not in answer.headers
         answer = wire.get("/").answer()
         assert answer.body == b"one" and answer.headers["connection"] == "close"
         wire.assert_end()
     with r.server.wire() as wire:
-        wire.get("/stream")
+        wire.get("/stream/second")
         wire.begin()
         r.replace(40)
+        assert one(r.server, "/end/second").status == 204
         assert wire.answer().body == b"ab"
         wire.assert_end()  # soon, where no request comes
 

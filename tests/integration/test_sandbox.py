@@ -468,10 +468,12 @@ def test_a_folder_for_bodies_that_a_killed_server_left_is_taken_again(outside):
     """Each such server left one in /tmp, for ever."""
     user = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else os.getuid()
 
-    def folders():
-        return set(pathlib.Path(f"/tmp/lunette-{user}").glob("*/bodies"))
-    before = folders()
     folder = make_folder(with_config(f'return {{ data = "{outside}/none/data" }}'))
+    folder = folder.rename(folder.with_name("left" + folder.parent.name))
+
+    def folders():  # of this site: other servers may come and go meanwhile
+        return set(pathlib.Path(f"/tmp/lunette-{user}").glob(f"{folder.name}-*/bodies"))
+    before = folders()
     for _ in range(2):
         server = Server(folder, ("--workers", "1"))
         workers = server.workers()

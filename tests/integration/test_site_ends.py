@@ -1,4 +1,5 @@
 """lunette test: what hangs, dies or is told to end; and --watch."""
+import contextlib
 import os
 import pathlib
 import re
@@ -21,6 +22,13 @@ def temporary():
 
 # Ends
 
+# Loaded in a moment, of which timeouts.cpu is the bound as well.
+SMALL = {"scripts/main.lua": 'require "lunette"\n'}
+
+
+def cpu(seconds):
+    return {"scripts/config.lua": f"return {{ timeouts = {{ cpu = {seconds} }} }}"}
+
 
 def test_what_hangs_is_ended_and_the_next_test_runs():
     out = fails("""
@@ -36,19 +44,17 @@ def test_what_hangs_is_ended_and_the_next_test_runs():
 
 
 def test_lua_that_does_not_wait_is_cut():
-    config = {"scripts/config.lua": "return { timeouts = { cpu = 0.3 } }"}
     out = fails("""
         test("loops", function() while true do pcall(function() while true do end end) end end)
         test("good", function() end)
-    """, **config)
+    """, SMALL, **cpu(0.3))
     assert "tests/a_test.lua:6: Lua ran for longer than timeouts.cpu (0.3 s)" in out
     assert "1 passed, 1 failed" in out
 
 
 def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
-    config = {"scripts/config.lua": "return { timeouts = { cpu = 0.3 } }"}
     hang = 'test("dies", function() ("a"):rep(60):find(("a-"):rep(60) .. "b") end)'  # C that does not end
-    folder = with_tests('test("good", function() end)\n' + hang, **config,
+    folder = with_tests('test("good", function() end)\n' + hang, SMALL, **cpu(0.3),
                         **{"tests/b.lua": HEAD + 'test("more", function() end)'})
     done = run(folder, env=temporary, code=1)
     assert "  FAIL  dies\n        the process ended\n" in done.stdout
@@ -57,7 +63,7 @@ def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
     assert "not ok 2 - tests/a_test.lua: dies" in run(folder, "--tap", env=temporary, code=1).stdout
 
 
-@pytest.mark.parametrize("name, tap, plain", [
+NAMES = [
     ('"all good # TODO"', r"all good \# TODO", "all good # TODO"),
     (r'"a\nok 9 - forged"', r"a\\nok 9 - forged", r"a\nok 9 - forged"),
     (r'"a\\ # SKIP"', r"a\\ \# SKIP", r"a\ # SKIP"),
@@ -65,18 +71,56 @@ def test_a_process_that_dies_is_a_failure_of_the_test_that_ran(temporary):
     (r'"nul\0nul"', r"nul\\x00nul", r"nul\x00nul"),
     ('("é"):rep(300)', "é" * 120, "é" * 120),
     (r'("\1"):rep(300)', r"\\x01" * 240, r"\x01" * 240),
-])
-def test_the_name_of_a_killed_test_is_nothing_but_a_name(name, tap, plain):
-    hang = '("a"):rep(60):find(("a-"):rep(60) .. "b")'
-    folder = with_tests(f"""
-        test({name} .. "!", function() end)
-        test({name}, function() {hang} end)
-    """, **{"tests/b#\n.lua": hang, "scripts/config.lua": "return { timeouts = { cpu = 0.2 } }"})
-    lines = run(folder, "--tap", code=1).stdout.split("\n")
-    assert lines[1].startswith(f"ok 1 - tests/a_test.lua: {tap}")  # the same escapes, of all of it
-    assert [line for line in lines if re.match("(not )?ok|[0-9]|Bail", line)] == [
-        lines[1], f"not ok 2 - tests/a_test.lua: {tap}", r"not ok 3 - tests/b\#\\n.lua: the file itself", "1..3"]
-    assert f"\n  FAIL  {plain}\n        the process ended\n" in run(folder, code=1).stdout
+]
+
+
+# Tells who it is, and waits for the end.
+WAITS = """
+    local f = assert(io.open(app.data .. "/pid", "w"))
+    f:write(io.open "/proc/self/stat":read "n", "\\n")
+    f:close()
+    require "lunette.task".sleep(60)
+"""
+
+
+def run_and_kill(folder, env, *words):
+    """What it prints; every process that tells who it is is killed."""
+    told = set()
+
+    def kill():
+        for path in pathlib.Path(env["TMPDIR"]).glob("*/data/pid"):
+            with contextlib.suppress(FileNotFoundError):
+                pid = path.read_text()
+                if pid.endswith("\n") and pid not in told:
+                    told.add(pid)
+                    os.kill(int(pid), signal.SIGKILL)
+        return process.poll() is not None
+    with subprocess.Popen([LUNETTE, "test", folder, *words], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **env}) as process:
+        eventually(kill, 60)
+        assert process.returncode == 1 and process.stderr.read() == ""
+        return process.stdout.read()
+
+
+def test_the_name_of_a_killed_test_is_nothing_but_a_name(temporary):
+    """Each in a file of its own, whose process ends with it."""
+    files = {f"tests/{i}.lua": HEAD + f"""
+    test({name} .. "!", function() end)
+    test({name}, {{ timeout = 60 }}, function() {WAITS} end)
+""" for i, (name, _, _) in enumerate(NAMES)}
+    folder = make_folder({**SITE, **files, "tests/b#\n.lua": HEAD + WAITS})
+    lines = run_and_kill(folder, temporary, "--tap").split("\n")
+    told = [line for line in lines if re.match("(not )?ok|[0-9]|Bail", line)]
+    assert lines[1] == told[0]
+    for i, (_, tap, _) in enumerate(NAMES):
+        ok, not_ok = told[2 * i:2 * i + 2]
+        assert ok.startswith(f"ok {2 * i + 1} - tests/{i}.lua: {tap}")  # the same escapes, of all of it
+        assert not_ok == f"not ok {2 * i + 2} - tests/{i}.lua: {tap}"
+    n = 2 * len(NAMES) + 1
+    assert told[n - 1:] == [rf"not ok {n} - tests/b\#\\n.lua: the file itself", f"1..{n}"]
+    said = run_and_kill(folder, temporary)
+    for _, _, plain in NAMES:
+        assert f"\n  FAIL  {plain}\n        the process was ended by signal 9 (Killed)\n" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])

@@ -209,6 +209,7 @@ def test_connections_wait_from_one_server_to_the_next(make_site):
             c.sendall(b"GET / HTTP/1.0\r\n\r\n")
             with Activated(folder, [tcp]):
                 assert b"one" in c.recv(4096)
+                c.close()  # or the end would wait for that
 
 
 def test_passed_sockets_are_found_by_their_address(make_site):
@@ -301,3 +302,4 @@ def test_a_killed_master_leaves_the_managers_sockets_as_they_are(make_site):
             c.sendall(b"GET / HTTP/1.0\r\n\r\n")
             with Activated(folder, [tcp]):
                 assert b"one" in c.recv(4096)
+                c.close()  # or the end would wait for that

@@ -492,7 +492,9 @@ local function tell_plain(view)
     for method, paths in pairs(view.literal) do
         local handlers = {}
         for path, entry in pairs(paths) do
-            if not (entry.chain or entry.uses or entry.early) then handlers[path] = entry.handler end
+            if not (entry.chain or entry.uses or entry.early or entry.max_body) then
+                handlers[path] = entry.handler
+            end
         end
         if next(handlers) then core.plain(method, handlers) end
     end

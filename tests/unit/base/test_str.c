@@ -175,12 +175,47 @@ static void lowering(void **state)
     assert_string_equal(out, "azaz@[`{\xc4-9");
 }
 
+static int plain_lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+// Every pair of bytes, at every place of texts of up to 20 bytes.
+static void letters_at_every_place(void **state)
+{
+    (void)state;
+    char a[20], b[20], low[20];
+    for (size_t n = 1; n <= sizeof a; n++) {
+        memset(a, 'x', n);
+        memset(b, 'X', n);
+        for (size_t at = 0; at < n; at++) {
+            for (int c = 0; c < 256; c++) {
+                a[at] = (char)c;
+                ascii_lower(low, a, n);
+                assert_int_equal((unsigned char)low[at], plain_lower(c));
+                assert_int_equal(low[n - 1 - at], n - 1 - at == at ? low[at] : 'x');
+                for (int d = 0; d < 256; d++) {
+                    b[at] = (char)d;
+                    bool same = plain_lower(c) == plain_lower(d);
+                    assert_int_equal(str_same_letters(a, b, n), same);
+                }
+            }
+            a[at] = 'x';
+            b[at] = 'X';
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equality),       cmocka_unit_test(beginnings_and_ends),
-        cmocka_unit_test(splitting),      cmocka_unit_test(numbers),
-        cmocka_unit_test(percent_coding), cmocka_unit_test(percent_coding_of_anything),
+        cmocka_unit_test(letters_at_every_place),
+        cmocka_unit_test(equality),
+        cmocka_unit_test(beginnings_and_ends),
+        cmocka_unit_test(splitting),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(percent_coding),
+        cmocka_unit_test(percent_coding_of_anything),
         cmocka_unit_test(lowering),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,6 +239,84 @@ static void a_body_may_be_asked_for_later(void **unused)
     finish();
 }
 
+// What a handler found within on_request, before it took what was there.
+static struct {
+    bool has, too_large, taken, again;
+} seen;
+
+static void take(struct exchange *x)
+{
+    seen.too_large = x->request.content_length && !exchange_has_body(x, 3);
+    seen.has = exchange_has_body(x, 4);
+    seen.taken = seen.has && exchange_take_body(x, 4);
+    seen.again = exchange_has_body(x, 4);
+    if (seen.taken)
+        echo(x, 0);
+    else
+        hold(x);
+}
+
+static void a_body_is_taken_with_its_head(void **unused)
+{
+    (void)unused;
+    begin();
+    request = take;
+    say(POST("/", "4") "body" POST("/", "4") "more" GET("/next"));
+    HEAR_UNTIL(ends_with("\r\n\r\nmore") && held);
+    has("\r\n\r\nbody");
+    assert_int_equal(begun, 3);
+    assert_false(seen.has); // of the last, which has none
+    request = answer_path;
+    answer_path(held);
+    HEAR_UNTIL(ends_with("/next"));
+    assert_int_equal(state(), CONN_IDLE);
+    assert_int_equal(bodies, 0); // on_body never came
+    assert_all_sent(true);
+    finish();
+}
+
+static void a_body_that_is_not_there_is_not_taken(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *head, *rest;
+        bool too_large;
+    } cases[] = {
+        {POST("/", "4") "bod", "y", true},
+        {POST("/", "4"), "body", true},
+        {POST("/", "5") "bodie", "", true},
+        {POST_CHUNKED("/") "4\r\nbody\r\n0\r\n\r\n", "", false},
+        {"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody", "",
+         true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin();
+        request = take;
+        say(cases[i].head);
+        TURN_UNTIL(held);
+        assert_false(seen.has);
+        assert_int_equal(seen.too_large, cases[i].too_large);
+        assert_false(exchange_has_body(held, 100)); // out of on_request
+        say(cases[i].rest);
+        assert_int_equal(exchange_receive(held, 5), 0);
+        HEAR_UNTIL(bodies == 1 && (ends_with("\r\n\r\nbody") || ends_with("\r\n\r\nbodie")));
+        assert_int_equal(body_status, 0);
+        finish();
+    }
+}
+
+static void a_body_that_was_taken_is_not_there_again(void **unused)
+{
+    (void)unused;
+    begin();
+    request = take;
+    say(POST("/", "4") "body");
+    HEAR_UNTIL(ends_with("\r\n\r\nbody"));
+    assert_true(seen.has && seen.taken && seen.too_large);
+    assert_false(seen.again);
+    finish();
+}
+
 static void a_body_that_is_too_large_by_its_length_is_refused_at_once(void **unused)
 {
     (void)unused;
@@ -881,6 +959,7 @@ int main(void)
         cmocka_unit_test(a_body_is_received),
         cmocka_unit_test(a_chunked_body_is_received),
         cmocka_unit_test(a_body_may_be_asked_for_later),
+        cmocka_unit_test(a_body_that_is_not_there_is_not_taken),
         cmocka_unit_test(a_body_that_is_too_large_by_its_length_is_refused_at_once),
         cmocka_unit_test(a_body_that_goes_wrong_gets_its_status_and_the_end),
         cmocka_unit_test(a_body_without_room_for_its_file_is_a_500),
@@ -912,6 +991,8 @@ int main(void)
     };
     const struct CMUnitTest whole[] = {
         cmocka_unit_test(a_pipeline_of_one_read_goes_out_in_one_send),
+        cmocka_unit_test(a_body_that_was_taken_is_not_there_again),
+        cmocka_unit_test(a_body_is_taken_with_its_head),
         cmocka_unit_test(a_client_that_does_not_read_stops_its_pipeline),
         cmocka_unit_test(a_body_below_the_minimum_rate_is_a_408),
         cmocka_unit_test(an_endless_source_waits_for_its_client),

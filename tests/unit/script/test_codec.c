@@ -42,6 +42,24 @@ static void test_html_every_byte(void **state)
     RUN(cases);
 }
 
+// Texts of every length around what is done in blocks and on the stack, with entities at random places.
+static void test_html_lengths(void **state)
+{
+    (void)state;
+    static const struct snippet cases[] = {
+        {"(function() local e = {['&']='&amp;', ['<']='&lt;', ['>']='&gt;', ['\"']='&quot;', "
+         "[\"'\"]='&#39;'} local marks, x = '&<>\"\\'!%=?', 1 "
+         "for n = 1, 600 do for _, every in ipairs { 1, 2, 7, 40, 300 } do local t = {} "
+         "for i = 1, n do x = (x * 48271) % 2147483647 local m = x % 9 + 1 "
+         "t[i] = x // 9 % every == 0 and marks:sub(m, m) or string.char(x // 9 % 256) end "
+         "local s = table.concat(t) "
+         "if html.escape(s) ~= s:gsub('[&<>\"\\']', e) then return n, every end "
+         "end end return 'same' end)()",
+         "same"},
+    };
+    RUN(cases);
+}
+
 static void test_url_quote(void **state)
 {
     (void)state;
@@ -325,11 +343,17 @@ static void test_every_allocation_fails_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_html),           cmocka_unit_test(test_html_every_byte),
-        cmocka_unit_test(test_url_quote),      cmocka_unit_test(test_url_query),
-        cmocka_unit_test(test_url_parts),      cmocka_unit_test(test_cookie_make),
-        cmocka_unit_test(test_cookie_refuses), cmocka_unit_test(test_time),
-        cmocka_unit_test(test_mime),           cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_html),
+        cmocka_unit_test(test_html_every_byte),
+        cmocka_unit_test(test_html_lengths),
+        cmocka_unit_test(test_url_quote),
+        cmocka_unit_test(test_url_query),
+        cmocka_unit_test(test_url_parts),
+        cmocka_unit_test(test_cookie_make),
+        cmocka_unit_test(test_cookie_refuses),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_mime),
+        cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -292,6 +292,13 @@ static void test_every_byte_everywhere(void **state)
                 *d++ = '"';
                 assert_int_equal(out.n, d - want);
                 assert_memory_equal(out.p, want, out.n);
+                size_t quoted = out.n;
+                buf_clear(&out);
+                assert_int_equal(json_text_key(&out, ',', str_of(s, n), true), JSON_TEXT_OK);
+                assert_int_equal(out.n, quoted + 2);
+                assert_int_equal(out.p[0], ',');
+                assert_memory_equal(out.p + 1, want, quoted);
+                assert_int_equal(out.p[quoted + 1], ':');
                 if (c >= 0x80) {
                     r = json_text_string(&out, str_of(s, n), false);
                     assert_int_equal(r, JSON_TEXT_NOT_UTF8);

@@ -408,7 +408,9 @@ static void a_turn_that_does_not_come_is_busy(void **state)
         {"local a, _, _, lease = db:each 'SELECT 1 AS x UNION SELECT 2' local first = a().x"
          " local closing <close> = lease return first, a().x, a(), a()",
          "1,2,nil,nil"},
-        {"local it, _, _, lease = db:each 'SELECT 1 AS x' local h = task.spawn(pcall, it)"
+        // A step that takes a while: the other task is there before it is over.
+        {"local it, _, _, lease = db:each [[WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
+         " FROM n WHERE i < 300000) SELECT count(*) - 299999 AS x FROM n]] local h = task.spawn(pcall, it)"
          " local closing <close> = lease local x = it().x local ok, e = h:join()"
          " return x, ok, e.kind, e.message",
          "1,false,misuse,another task is at the first step of this loop"},
