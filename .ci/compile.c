@@ -1,5 +1,6 @@
-// compile SOURCE NAME: writes to standard output what Lua makes of a module of the embedded library, with
-// the names and lines that tracebacks show. make runs it, with the Lua that the program is linked with.
+// compile SOURCE NAME: writes to standard output what Lua makes of a module of the embedded library,
+// with the names and lines that tracebacks show. make runs it, with the Lua that the program is linked
+// with.
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,12 @@ static int write_part(lua_State *L, const void *p, size_t n, void *out)
 int main(int argc, char *argv[])
 {
     static char source[SOURCE_MAX];
-    FILE *in = argc == 3 ? fopen(argv[1], "rb") : NULL;
+    if (argc != 3)
+        return fputs("error: compile SOURCE NAME\n", stderr), 1;
+    FILE *in = fopen(argv[1], "rb");
     lua_State *L = luaL_newstate();
     if (!in || !L)
-        return perror("compile SOURCE NAME"), 1;
+        return perror(argv[1]), 1;
     size_t n = fread(source, 1, sizeof source, in);
     if (ferror(in) || n == sizeof source)
         return fprintf(stderr, "%s cannot be read, or is too large\n", argv[1]), 1;

@@ -2,12 +2,12 @@
 //
 // A small file is kept as its bytes, a larger one as an open descriptor; either with the field
 // lines that describe it. What is kept is believed for the rest of the second in which it was
-// looked at, by the caller's clock; then the path is opened again, and if that leads to another
-// file or another state of it, what was kept is forgotten; so are coded forms beside it (siblings_of)
-// looked for. So a change is noticed within a second,
-// whatever it was: written to, replaced, removed, closed to us, made a link that leads out. A
-// descriptor is asked (fstat) before it is sent from, so that no answer describes other bytes than
-// it sends.
+// looked at, by the caller's clock; then the path is opened again and coded forms beside it are looked
+// for (siblings_of), and if that leads to another file or another state of it, what was kept is
+// forgotten. So a change is noticed within a second, whatever it was: written to, replaced, removed,
+// closed to us, made a link that leads out. A descriptor is asked (fstat) before it is sent from, so
+// that no answer describes other bytes than it sends; a coded form that is kept or lies ready may be of
+// the state that was believed, and has the tag of that.
 // Paths that lead nowhere and folders are not kept at all.
 #ifndef LUNETTE_CONTENT_FILECACHE_H
 #define LUNETTE_CONTENT_FILECACHE_H

@@ -26,7 +26,7 @@ struct fit_content {
     // Coded forms of it that exist already, 1u << CODING_…: they are sent rather than made.
     unsigned ready;
     // Makes such a form the body of *r, in place of what r lends. False, with nothing changed: it is
-    // not there any more. Only called during fit_response, for one of ready.
+    // not there any more. Only called during fit_response and fit_from_note, for one of ready.
     bool (*form)(void *arg, enum coding c, struct http_response *r);
     void *arg;
 };

@@ -100,6 +100,7 @@ struct exchange_route {
 };
 
 struct exchange {
+    // These two keep their memory from one exchange to the next (h1_exchange.c), and so come first.
     struct arena arena; // lives until after on_end
     struct spool body;  // after on_body: the whole body
     struct http_request request;

@@ -47,11 +47,12 @@ int loop_mod(struct loop *l, struct watch *w, uint32_t events);
 void loop_del(struct loop *l, struct watch *w);
 
 // Lets others go before the watch where it is slow: from now on, while a call of it takes longer than
-// LOOP_SLOW_US, the others of a turn are called first, and behind them one of the slow ones; each of
-// those in its turn of the round. Where there are no others, as many as LOOP_SLOW_TURN_US has room for.
-// So who asks for little waits for one slow call rather than for all that came with it. Not for a watch
-// of which only one call is made in a turn that it is ready in.
-enum { LOOP_SLOW_US = 100, LOOP_SLOW_TURN_US = 1000 };
+// LOOP_SLOW_US, the others of a turn are called first, and behind them slow ones; each of those in its
+// turn of the round. One is called in any case, and as many more as there is time for: a part of what the
+// others took (1 / LOOP_SLOW_SHARE), so that these do not starve them; LOOP_SLOW_TURN_US where there are
+// no others. So who asks for little waits for a few slow calls rather than for all that came with it. Not
+// for a watch of which only one call is made in a turn that it is ready in.
+enum { LOOP_SLOW_US = 100, LOOP_SLOW_TURN_US = 1000, LOOP_SLOW_SHARE = 2 };
 void loop_be_fair(struct watch *w);
 
 // d->fn runs once at the end of this turn (when called outside a turn: of the next), in the order

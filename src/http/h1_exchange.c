@@ -129,7 +129,7 @@ struct str exchange_id(struct exchange *x)
 static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
 {
     struct http_request *r = &x->pub.request;
-    size_t decoded_n = h->origin.n + 1;
+    size_t decoded_n = h->origin.n + 2; // of an absolute-form target without a path, "/" is decoded
     struct http_field *fields =
         arena_alloc(&x->pub.arena, (h->field_count + 1) * sizeof *fields + decoded_n + h->length);
     if (!fields)

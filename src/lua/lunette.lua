@@ -13,10 +13,9 @@ core.start {
     failed = dispatch.failed,     -- failed(req, status, message, cause) → answer
     loaded = app.loaded,          -- main.lua has run
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
-    raise = errors.on_raise,      -- the message handler of streams
+    raise = errors.on_raise,      -- the message handler of plain routes and streams
     raised = dispatch.raised,     -- raised(req, e, sent) → answer to what a stream raised
-    settle = dispatch.settle,     -- settle(req, ok, …) → answer to what a plain route's xpcall gave
-    xpcall = xpcall,
+    settle = dispatch.settle,     -- settle(req, ok, …) → answer to what a plain route's handler gave
     files = response.files,       -- whose keys are the responses of app.file
     refuse = pages.refuse,        -- refuse(req, status, message) leaves the handler
     -- report(thread, e) → HTML, text of scripts that cannot be loaded; with --dev

@@ -219,8 +219,9 @@ static void call_watches(struct loop *l)
         l->measured--;
     if (quick > 1 && took > (uint64_t)quick * LONG_US)
         l->measured = MEASURED_TURNS;
+    uint64_t room = quick ? took / LOOP_SLOW_SHARE : LOOP_SLOW_TURN_US;
     bool some = quick < l->ready && call_slow(l);
-    while (some && !quick && monotonic_us() - began < LOOP_SLOW_TURN_US)
+    while (some && monotonic_us() - began - took < room)
         some = call_slow(l);
 }
 

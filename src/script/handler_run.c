@@ -258,11 +258,11 @@ static int run_plain_returned(lua_State *L, int status, lua_KContext ctx)
     struct work *w = (struct work *)ctx;
     bool went_well = status == LUA_OK || status == LUA_YIELD;
     int n = lua_gettop(L) - AT_RAISE;
+    luaL_checkstack(L, LUA_MINSTACK, "an answer"); // any number of results may have filled it
     if (went_well && is_over(w))
         return 0;
     if (went_well && !w->late && !work_was_cut(w)) {
         struct answer a;
-        luaL_checkstack(L, LUA_MINSTACK, "an answer");
         answer_read(L, w->h, AT_PLAIN, &a);
         if (is_whole(L, w->h, n, &a))
             return run_send(L, w, &a);

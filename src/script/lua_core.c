@@ -23,9 +23,9 @@ static struct handler *handler_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, xpcall=, files=, report=, response=,
-// methods=}: what the library
-// gives C to call, and to recognise responses and fill request tables with.
+// start{dispatch=, failed=, loaded=, place=, raise=, raised=, refuse=, settle=, files=, report=,
+// response=, methods=}: what the library gives C to call, and to recognise responses and fill request
+// tables with.
 static int core_start(lua_State *L)
 {
     struct handler *h = handler_of(L);

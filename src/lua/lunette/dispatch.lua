@@ -621,7 +621,8 @@ local function locate(req)
     return route and entry_of(view, route) or view.nowhere
 end
 
--- The answer to what xpcall gave for the handler of a plain route, which C has called.
+-- The answer to what the handler of a plain route gave, which C has called: whether it went well, and
+-- its results or the error.
 function dispatch.settle(req, ok, ...)
     return finish(locate(req), req, ok, ...)
 end

@@ -258,6 +258,66 @@ static void found_and_removed(void **state)
     fields_clear(&f);
 }
 
+// Whatever came before, a note gives what fields_add gives: one note for all, as of a site whose lines
+// have the same lengths.
+static void a_noted_line_is_the_line(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str name, value;
+    } lines[] = {
+        {STR("X-A"), STR("1")},
+        {STR("X-A"), STR("1")},
+        {STR("X-A"), STR("2")},
+        {STR("X-B"), STR("2")},
+        {STR("x-b"), STR("2")},
+        {STR("X-"), STR("b2")},
+        {STR("X-E"), STR("")},
+        {STR("X-E"), STR("")},
+        {STR("X-E"), STR(" 3 ")},
+        {STR("X-E"), STR(" 3 ")},
+        {STR("X-E"), STR("3")},
+        {STR(""), STR("")},
+        {STR("Content-Type"), STR("text/a")},
+        {STR("Content-Type"), STR("text/a")},
+        {STR("content-type"), STR("text/a")},
+        {STR("Vary"), STR("Accept")},
+        {STR("Vary"), STR("Accept")},
+        {STR("Connection"), STR("close")},
+        {STR("Connection"), STR("close")},
+        {STR("Content-Length"), STR("7")},
+        {STR("Content-Length"), STR("7")},
+        {STR("X-A"), STR("a\nb")},
+        {STR("X-A"), STR("a\nb")},
+        {STR("X A"), STR("1")},
+        {STR("X-Long"), STR("0123456789012345678901234567890123456789012345678901234567890123456789"
+                            "0123456789")},
+        {STR("X-Long"), STR("0123456789012345678901234567890123456789012345678901234567890123456789"
+                            "0123456789")},
+    };
+    struct fields_note note = {.has = 0};
+    struct fields plain;
+    fields_init(&plain);
+    for (int round = 0; round < 2; round++) {
+        fields_clear(&f); // another answer; the note stays
+        fields_clear(&plain);
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+            struct str name = lines[i].name, value = lines[i].value;
+            assert_int_equal(fields_add_noted(&f, &note, name, value),
+                             fields_add(&plain, name, value));
+            assert_int_equal(f.lines.n, plain.lines.n);
+            assert_memory_equal(f.lines.p, plain.lines.p, f.lines.n);
+            assert_int_equal(f.has, plain.has);
+            assert_int_equal(f.close, plain.close);
+            assert_int_equal(f.length, plain.length);
+        }
+    }
+    while (fields_add_noted(&f, &note, STR("X-A"), STR("1")) == FIELDS_OK)
+        assert_true(f.lines.n <= FIELDS_MAX);
+    assert_int_equal(fields_add_noted(&f, &note, STR("X-A"), STR("1")), FIELDS_FULL);
+    fields_fini(&plain);
+}
+
 static void replaced_where_they_stand(void **state)
 {
     (void)state;
@@ -294,6 +354,7 @@ int main(void)
         cmocka_unit_test(some_are_there_once),
         cmocka_unit_test_setup_teardown(every_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_noted_line_is_the_line, setup, teardown),
         cmocka_unit_test_setup_teardown(replaced_where_they_stand, setup, teardown),
         cmocka_unit_test_setup_teardown(found_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(framing_is_left_out, setup, teardown),

@@ -22,7 +22,7 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
     return 0;
 }
 
-enum { WATCHES = 6 };
+enum { WATCHES = 12, BRISK_US = 90 };
 static struct watch paced[WATCHES];
 static int paced_fds[WATCHES];
 
@@ -44,11 +44,20 @@ static void be_slow(struct watch *w, uint32_t events)
     spin(3 * LOOP_SLOW_US);
 }
 
+// Takes its time, and is not slow.
+static void be_brisk(struct watch *w, uint32_t events)
+{
+    be_quick(w, events);
+    spin(BRISK_US);
+}
+
 // A letter each, in order: capitals are slow.
 static void pace(const char *kinds)
 {
+    for (int i = 0; i < WATCHES; i++)
+        paced[i].fd = -1;
     for (int i = 0; kinds[i]; i++) {
-        watch_fn *fn = kinds[i] == 'S' ? be_slow : be_quick;
+        watch_fn *fn = kinds[i] == 'S' ? be_slow : kinds[i] == 'b' ? be_brisk : be_quick;
         paced_fds[i] = ready_fd();
         assert_int_equal(loop_add(loop, &paced[i], paced_fds[i], EPOLLIN, fn), 0);
         loop_be_fair(&paced[i]);
@@ -115,6 +124,23 @@ static void slow_ones_alone_share_a_turn(void **state)
     unpace();
 }
 
+// Half of the time that the others take is room for more than one.
+static void slow_ones_do_not_starve_behind_many_others(void **state)
+{
+    (void)state;
+    pace("SSSSbbbbbbbb");
+    turn();
+    turn();
+    assert_string_equal(turn(), "efghijklAB"); // 300 µs of 360 are over, and then 600
+    assert_string_equal(turn(), "efghijklCD");
+    assert_string_equal(turn(), "efghijklAB");
+    for (int i = 6; i < WATCHES; i++)
+        paced[i].fn = be_quick;
+    assert_string_equal(turn(),
+                        "efghijklC"); // 90 µs are room for none, and one is called all the same
+    unpace();
+}
+
 static void end_itself(struct watch *w, uint32_t events)
 {
     (void)events;
@@ -169,6 +195,7 @@ int main(void)
         TEST(slow_watches_go_last_and_one_a_turn),
         TEST(a_slow_one_that_became_quick_is_one_of_the_others),
         TEST(slow_ones_alone_share_a_turn),
+        TEST(slow_ones_do_not_starve_behind_many_others),
         TEST(a_slow_one_may_end_at_any_time),
         TEST(who_is_not_to_be_fair_goes_in_its_place),
     };
