@@ -302,9 +302,11 @@ void master_keep_control(struct master *m)
 {
     struct file_id id = {0, 0};
     int64_t now = master_now();
-    if (!m->control || now < m->control_look || m->replace.stage == REPLACE_STARTING)
+    if (!m->control || now < m->control_look)
         return;
     m->control_look = now + LOOK_MS;
+    if (m->replace.stage == REPLACE_STARTING) // another program is about to take it over
+        return;
     files_know_socket(m->control_path, &id);
     if (id.inode == m->control_id.inode && id.device == m->control_id.device)
         return;
