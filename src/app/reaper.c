@@ -126,12 +126,16 @@ static void reap(struct reaper *r)
             on_end(r, pid, status);
 }
 
+// Behind every signal that was read: a child that ends now has a SIGCHLD of its own. And before one is passed
+// on: who has ended takes none.
 static void on_signals(struct reaper *r)
 {
     struct signalfd_siginfo info;
-    while (read(r->signals, &info, sizeof info) == sizeof info)
+    while (read(r->signals, &info, sizeof info) == sizeof info) {
+        reap(r);
         if (info.ssi_signo != SIGCHLD)
             pass_on(r, (int)info.ssi_signo);
+    }
 }
 
 // A process closes what it has before its parent may know of its end.
@@ -169,7 +173,6 @@ int reaper_run(int line, pid_t master, int status)
     struct pollfd p[] = {{.fd = r.line, .events = POLLIN}, {.fd = r.signals, .events = POLLIN}};
     reap(&r);          // who has ended meanwhile
     while (hear(&r)) { // first, so that a signal finds the master that serves
-        reap(&r);
         on_signals(&r);
         poll(p, 2, -1);
     }

@@ -12,8 +12,8 @@ import pytest
 
 from conftest import LUNETTE, Server, eventually
 from running import new_folder, start_fails
-from test_ends import SANITIZED
-from test_faults import NO_LEAKS, traced, tracing
+from test_ends import SANITIZED, cpu_seconds
+from test_faults import NO_LEAKS, injected, traced, tracing
 from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one, workers_of
 
 CONFIG = "return { timeouts = { stop = 10 } }"
@@ -103,6 +103,20 @@ def test_a_signal_between_the_sockets_and_the_loop_leaves_nothing_over(make_site
 
 
 # --- a replacement asked for again ---
+
+def test_a_master_sleeps_while_another_one_begins(make_site):
+    """However long that takes: the look at its control socket is not due all the time."""
+    site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(4)\n" + MAIN}
+    r = Replaced(make_site(site), "--workers", "1")
+    try:
+        first = r.pid()
+        before = cpu_seconds(first)
+        os.kill(first, signal.SIGUSR2)
+        r.pids.append(eventually(lambda: r.pid() != first and r.pid(), 40))
+        assert cpu_seconds(first) - before < 0.5
+    finally:
+        r.stop()
+
 
 def test_a_second_one_while_the_first_begins_is_done_after_it(make_site):
     site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(1.5)\n" + MAIN}
@@ -452,6 +466,29 @@ def test_process_1_takes_the_ends_of_orphans(contain):
     eventually(lambda: not alive(orphan) or stat_of(orphan)[1] == c.first, 20)
     eventually(lambda: not pathlib.Path(f"/proc/{orphan}").exists(), 20)
     assert "Z" not in beneath(c.first).values()
+    c.signal("TERM")
+    assert c.end() == 0
+
+
+@contained
+@tracing
+def test_process_1_takes_the_end_of_one_that_ends_while_it_looks_at_another(contain):
+    """A SIGCHLD that it reads behind the look is another child's."""
+    c = contain({"scripts/main.lua": MAIN + """
+        app.get("/spawn", function() os.execute("sleep 60 &") return app.text "spawned" end)""",
+        "scripts/config.lua": "return { sandbox = false, timeouts = { stop = 10 } }"})
+    c.replace()
+    eventually(c.is_alone, 30)
+    assert one(c.server, "/spawn").body == one(c.server, "/spawn").body == b"spawned"
+    orphans = eventually(lambda: len(sleeping(c)) == 2 and sleeping(c))
+    c.replace()
+    eventually(lambda: [stat_of(pid)[1] for pid in orphans] == [c.first] * 2, 30)
+    with injected(c.first, "wait4:delay_exit=1500000"):
+        os.kill(orphans[0], signal.SIGKILL)
+        eventually(lambda: not pathlib.Path(f"/proc/{orphans[0]}").exists())
+        time.sleep(2.2)  # between the two looks, each 1.5 s long: the second finds nobody
+        os.kill(orphans[1], signal.SIGKILL)
+        eventually(lambda: not pathlib.Path(f"/proc/{orphans[1]}").exists(), 20)
     c.signal("TERM")
     assert c.end() == 0
 
