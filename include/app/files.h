@@ -24,6 +24,9 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 int files_open_pid(const char *path, pid_t *holder);
 // Opened before us, by the server that we replace: writes our process id.
 int files_take_pid(int fd);
+// The process that was to replace us has ended, and is not to: where it had written its own id, ours is
+// written again. The lock stays as it is.
+void files_retake_pid(int fd, pid_t ended);
 // We stop: the next server may have it.
 void files_free_pid(int fd);
 // Removes it, or where the rights for that are gone empties it; neither when it is another server's by now, nor

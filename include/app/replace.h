@@ -40,6 +40,8 @@ int64_t replace_due(const struct master *m);
 bool replace_pass_on(struct master *m, int signo);
 void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
 void replace_stop(struct master *m);     // the server stops: so does a new one that has just begun
+// Whether a new one that was ended, since it is not to take over, has not gone yet.
+bool replace_dies(const struct master *m);
 
 // For the new one: says why it cannot start, on stderr and to the one that it was to replace.
 void replace_fail_start(const struct inherited *in, const char *why);

@@ -248,13 +248,24 @@ int files_open_pid(const char *path, pid_t *holder)
     return rc;
 }
 
-int files_take_pid(int fd)
+static int write_pid(int fd)
 {
-    lock_pid(fd); // again: nothing changes where it is locked already
     if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) != 0 ||
         dprintf(fd, "%d\n", (int)getpid()) < 0)
         return -errno;
     return 0;
+}
+
+int files_take_pid(int fd)
+{
+    lock_pid(fd); // again: nothing changes where it is locked already
+    return write_pid(fd);
+}
+
+void files_retake_pid(int fd, pid_t ended)
+{
+    if (read_pid(fd) == ended)
+        write_pid(fd);
 }
 
 void files_free_pid(int fd)

@@ -289,7 +289,7 @@ int master_run(const struct config *c, struct inherited *in)
         m.status = 1;
     } else {
         master_start_due(&m);
-        while (m.state <= SERVING || master_count_workers(&m) > 0)
+        while (m.state <= SERVING || master_count_workers(&m) > 0 || replace_dies(&m))
             turn(&m);
     }
     pid_t heir = m.replace.stage == REPLACE_LEAVING ? m.replace.pid : 0;

@@ -242,6 +242,8 @@ bool replace_on_end(struct master *m, pid_t pid, int status)
     r->pid = 0;
     if (r->stage == REPLACE_LEAVING && is_in_container(m))
         m->status = reaper_status(status); // this one is the last
+    if (r->stage != REPLACE_LEAVING && m->pid_fd >= 0)
+        files_retake_pid(m->pid_fd, pid); // it may have had it, and not been heard any more
     cache_note_others(m->cache);
     if (r->stage == REPLACE_STARTING)
         fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
@@ -260,6 +262,11 @@ bool replace_pass_on(struct master *m, int signo)
     kill(r->pid, signo);
     r->told |= ends;
     return signo != SIGQUIT && !(ends && again);
+}
+
+bool replace_dies(const struct master *m)
+{
+    return m->replace.pid && m->replace.stage == REPLACE_NONE;
 }
 
 void replace_stop(struct master *m)

@@ -134,6 +134,26 @@ def test_a_second_one_while_the_first_begins_is_done_after_it(make_site):
         r.stop()
 
 
+@tracing
+def test_a_stop_that_crosses_the_takeover_leaves_nothing_over(make_site):
+    """The new one has written its pid and said that it is ready, which the old one has not heard yet."""
+    site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(3)\n" + MAIN}
+    r = Replaced(make_site(site), "--workers", "1")
+    try:
+        first = r.pid()
+        os.kill(first, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        with injected(first, "poll:delay_exit=1500000"):
+            r.pids.append(eventually(lambda: r.pid() != first and r.pid(), 40))
+            os.kill(first, signal.SIGTERM)
+            eventually(lambda: "was not replaced: the server stops" in r.server.errors())
+        assert r.server.process.wait(20) == 0
+        assert not alive(r.pids[1])
+        assert not r.pid_file.exists() or r.pid_file.read_text() == ""  # its folder is root's
+    finally:
+        r.stop()
+
+
 def test_a_predecessor_that_is_killed_while_the_new_one_begins_takes_no_socket_along(make_site):
     site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(1.5)\n" + MAIN}
     r = Replaced(make_site(site), "--workers", "1")
