@@ -79,7 +79,8 @@ static void follow(struct reaper *r, pid_t pid)
         give(&r->now, r->told);
 }
 
-// Asked a second time to stop, the one before is not to finish what it has, either.
+// Asked a second time to stop, the one before is not to finish what it has, either. It writes to the same
+// logs; that it passes the signal on, too, has them opened twice, which harms nobody.
 static void pass_on(struct reaper *r, int signo)
 {
     bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
@@ -87,6 +88,8 @@ static void pass_on(struct reaper *r, int signo)
         give(&r->before, signo);
     else if (signo == SIGQUIT || (ends && r->told))
         give(&r->before, SIGQUIT);
+    else if (signo == SIGUSR1)
+        give(&r->before, SIGUSR1);
     if (ends)
         r->told = signo;
 }

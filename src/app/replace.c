@@ -252,7 +252,7 @@ bool replace_on_end(struct master *m, pid_t pid, int status)
 
 // Whoever names this process means the server: process 1 is all that is known outside, and a signal for
 // the master may have crossed the takeover. So TERM ends the new one; this one ends sooner when it
-// comes again.
+// comes again. The logs are those of both.
 bool replace_pass_on(struct master *m, int signo)
 {
     struct replace *r = &m->replace;
@@ -261,7 +261,7 @@ bool replace_pass_on(struct master *m, int signo)
         return false;
     kill(r->pid, signo);
     r->told |= ends;
-    return signo != SIGQUIT && !(ends && again);
+    return signo != SIGQUIT && signo != SIGUSR1 && !(ends && again);
 }
 
 bool replace_dies(const struct master *m)

@@ -14,6 +14,7 @@ from conftest import LUNETTE, Server, eventually
 from running import new_folder, start_fails
 from test_ends import SANITIZED, cpu_seconds
 from test_faults import NO_LEAKS, injected, traced, tracing
+from test_log_files import give
 from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one, workers_of
 
 CONFIG = "return { timeouts = { stop = 10 } }"
@@ -350,8 +351,11 @@ def contain(make_site, monkeypatch, place):
     monkeypatch.setattr("conftest.LUNETTE", str(wrapper))
     monkeypatch.setenv("CONTAINED", LUNETTE)
 
-    def start(site=SITE):
-        made.append(Contained(make_site(dict(site))))
+    def start(site=SITE, own=None):
+        folder = make_site(dict(site))
+        if own:
+            give(folder / own)
+        made.append(Contained(folder))
         return made[-1]
     yield start
     for c in made:
@@ -395,6 +399,32 @@ def test_what_process_1_is_asked_the_present_master_does(contain, replacements):
         time.sleep(0.2)
         c.signal("QUIT")
         assert slow.s.recv(100) == b""
+    assert c.end() == 0
+
+
+@contained
+@pytest.mark.parametrize("replacements", [1, 2])
+def test_an_old_master_in_a_container_opens_its_logs_again_too(contain, replacements):
+    """What it still serves is not written to a file that was rotated away."""
+    c = contain({**SITE, "logs/.keep": "", "scripts/config.lua": """
+        return { timeouts = { stop = 20 }, log = { access = "logs/access.log" } }"""}, own="logs")
+    for _ in range(replacements - 1):
+        c.replace()
+        eventually(c.is_alone, 30)
+    log = c.server.folder / "logs/access.log"
+    with c.server.wire() as stream:
+        stream.get("/stream/x")
+        eventually(lambda: stream.s.recv(1))
+        c.replace()
+        eventually(lambda: "has taken over" in c.server.errors())
+        log.rename(log.with_name("access.1"))
+        c.signal("USR1")
+        eventually(lambda: len(set(re.findall(r"\[(\d+)\] the logs were opened again",
+                                              c.server.errors()))) == 2)
+        assert one(c.server, "/end/x").status == 204
+        eventually(lambda: " /stream/x " in log.read_text())
+    assert " /stream/x " not in log.with_name("access.1").read_text()
+    c.signal("TERM")
     assert c.end() == 0
 
 
