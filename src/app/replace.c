@@ -85,7 +85,7 @@ static _Noreturn void execute(const struct master *m, int line, int reaper)
     set_environment(m, line, reaper);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
-    signals_release();
+    signals_release_for_heir();
     execv(m->inherited->program, m->inherited->argv);
     int n = snprintf(why, sizeof why, "%.900s cannot be executed: %s", m->inherited->program,
                      strerror(errno));

@@ -36,18 +36,23 @@ void signals_block(sigset_t *set)
     held = false;
 }
 
-void signals_release(void)
+void signals_release_for_heir(void)
 {
     sigset_t set;
-    all(&set, true);
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof enders / sizeof *enders; i++)
+        sigaddset(&set, enders[i]);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 void signals_release_held(void)
 {
+    sigset_t set;
+    all(&set, true);
+    sigaddset(&set, SIGCHLD);
     if (held)
-        signals_release();
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int signals_open(const sigset_t *set)

@@ -136,6 +136,28 @@ def test_a_second_one_while_the_first_begins_is_done_after_it(make_site):
 
 
 @tracing
+@pytest.mark.parametrize("name", ["HUP", "USR1", "USR2"])
+def test_a_signal_while_the_new_program_is_loaded_does_not_end_it(make_site, name):
+    """As one to all processes of the server comes, or of the terminal."""
+    r = Replaced(make_site(SITE), "--workers", "1")
+    try:
+        first = r.pid()
+        with injected(first, "execve:delay_exit=1500000"):
+            os.kill(first, signal.SIGUSR2)
+            r.server.wait_for("replacing the program")
+            new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
+            eventually(lambda: traced(new))
+            time.sleep(0.3)  # it is in execve
+            os.kill(new, getattr(signal, "SIG" + name))
+            r.pids.append(eventually(lambda: r.pid() != first and r.pid(), 20))
+        assert r.pids[1] == new and one(r.server).body == b"one"
+        if name == "USR2":  # what it asked for is done
+            r.pids.append(eventually(lambda: r.pid() != new and r.pid(), 20))
+    finally:
+        r.stop()
+
+
+@tracing
 def test_a_stop_that_crosses_the_takeover_leaves_nothing_over(make_site):
     """The new one has written its pid and said that it is ready, which the old one has not heard yet."""
     site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(3)\n" + MAIN}
