@@ -13,7 +13,8 @@
 enum {
     TALK_ANSWER_MS = 10 * 1000, // for an answer that takes no work, and for any sign of life
     TALK_LOOK_MS = 5 * 1000,    // between two looks whether it lives
-    // one reload under way, ours, and a start of another program before it take 5 minutes at most
+    // One reload under way, ours, and a start of another program before it take 5 minutes at most. Workers that
+    // are replaced first (rooms.h) may take longer, timeouts.stop each: then the log has the end of it.
     TALK_RELOAD_MS = 10 * 60 * 1000,
     TALK_STOP_MS = 24 * 60 * 60 * 1000 + 60 * 1000, // timeouts.stop is a day at most
     TALK_END_MS = 10 * 1000,                        // between its last word and its end
