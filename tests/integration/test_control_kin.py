@@ -16,9 +16,10 @@ NOT_HEARD = "the server's own workers, and what they start, are not heard here"
 
 def leave_behind(r, place, name):
     """A program that the server's script starts, and that outlives the script: once it may, it asks for the
-    end of the server. Where its answer will be."""
+    end of the server. Where its answer will be. It does not outlive the folder."""
     out = place / f"{name}.out"
-    run(r.server, f"(setsid sh -c 'while ! test -e {place}/{name}.go; do sleep 0.1; done; "
+    run(r.server, f"(setsid sh -c 'while ! test -e {place}/{name}.go; do "
+                  f"test -d {place} || exit; sleep 0.1; done; "
                   f"{LUNETTE} stop {r.server.folder} >{out}.new 2>&1; mv {out}.new {out}' "
                   ">/dev/null 2>&1 &)")
     return out
@@ -127,7 +128,7 @@ def test_process_1_is_the_elder_of_all_that_was_left(contain, place, replacement
 
 FLOOD = """
 import os, socket
-while not os.path.exists("GO"):
+while os.path.exists(__file__) and not os.path.exists("GO"):
     with socket.socket(socket.AF_UNIX) as s:
         s.setblocking(False)
         try:
