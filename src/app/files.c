@@ -248,12 +248,17 @@ int files_open_pid(const char *path, pid_t *holder)
     return rc;
 }
 
+// What the file had that is longer is written over with empty lines before it is cut off, so that who reads
+// it meanwhile, to send a signal, never finds it without an id.
 static int write_pid(int fd)
 {
-    if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) != 0 ||
-        dprintf(fd, "%d\n", (int)getpid()) < 0)
+    char text[24];
+    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    memset(text + n, '\n', sizeof text - (size_t)n);
+    ssize_t put = pwrite(fd, text, sizeof text, 0);
+    if (put < 0 || ftruncate(fd, n) != 0)
         return -errno;
-    return 0;
+    return put < n ? -EIO : 0;
 }
 
 int files_take_pid(int fd)

@@ -230,6 +230,41 @@ static void test_pid_file(void **state)
     files_close_pid(in("pid"), fd);
 }
 
+// Takes the file again and again until it is ended.
+static pid_t start_taker(int fd)
+{
+    pid_t pid = fork();
+    while (pid == 0)
+        files_take_pid(fd);
+    return pid;
+}
+
+static int id_in(int fd)
+{
+    char text[32] = "";
+    return pread(fd, text, sizeof text - 1, 0) > 0 ? atoi(text) : 0;
+}
+
+static void test_pid_file_is_never_without_an_id(void **state)
+{
+    (void)state;
+    enum { READS = 20000 };
+    int fd = open_pid(in("pid")), empty = 0;
+    assert_true(fd >= 0);
+    assert_true(pwrite(fd, "4194304\n", 8, 0) == 8); // longer than what comes
+    pid_t taker = start_taker(fd);
+    assert_true(taker > 0);
+    for (int i = 0, id = 0; i < READS || id != taker; i++) {
+        id = id_in(fd);
+        empty += id == 0;
+    }
+    assert_int_equal(kill(taker, SIGKILL), 0);
+    assert_int_equal(waitpid(taker, NULL, 0), taker);
+    files_close_pid(in("pid"), fd);
+    assert_int_equal(unlink(in("pid")), 0);
+    assert_int_equal(empty, 0);
+}
+
 static bool has_lock(int fd, short kind)
 {
     struct flock l = {.l_type = kind, .l_whence = SEEK_SET};
@@ -326,6 +361,7 @@ int main(void)
         TEST(test_who_would_reach_a_folder),
         TEST(test_the_first_obstacle),
         TEST(test_pid_file),
+        TEST(test_pid_file_is_never_without_an_id),
         TEST(test_pid_file_of_one_server_alone),
         TEST(test_pid_file_through_links),
         TEST(test_data_folder),
