@@ -245,7 +245,7 @@ $(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblu
 # What pytest makes of the tests' modules is kept, for every process that reads them.
 PYTEST = env -u MAKEFLAGS -u MFLAGS LUNETTE=$(abspath $(B)/lunette) \
          PYTHONPYCACHEPREFIX=$(abspath build/pycache) $(1) /usr/bin/python3 -m pytest -q -p no:cacheprovider
-test-modules: need
+test-modules: need $(B)/lunette
 	$(call run,test-modules,$(call PYTEST) --collect-only tests/integration)
 
 # Several at a time: most of what a test does is waiting. Each of them has ports of its own
