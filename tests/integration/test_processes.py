@@ -265,11 +265,12 @@ def test_a_new_one_that_is_killed_before_the_old_one_hears_of_it_takes_no_socket
         new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
         theirs = eventually(lambda: workers_of(new), 20)
         with held_after(new, "ftruncate"):
-            eventually(lambda: r.pid_file.read_text() == "", 20)
+            eventually(lambda: r.pid() == new, 20)
             os.kill(new, signal.SIGKILL)
         r.server.wait_for("was not replaced")
         eventually(lambda: not any(alive(pid) for pid in theirs), 20)
         eventually(lambda: r.server.workers() == workers, 20)
+        eventually(lambda: r.pid() == old, 20)
         for _ in range(20):
             assert one(r.server).body == b"one"
         assert alive(old)
