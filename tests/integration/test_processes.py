@@ -237,7 +237,8 @@ def test_a_predecessor_that_is_killed_as_soon_as_the_new_one_is_there_takes_no_s
 
 
 def test_a_predecessor_that_is_killed_before_it_hears_of_the_takeover_takes_no_socket_along(make_site):
-    r = Replaced(make_site(SITE), "--workers", "1")
+    site = {**SITE, "scripts/main.lua": "require 'lunette.task'.sleep(1)\n" + MAIN}
+    r = Replaced(make_site(site), "--workers", "1")  # slow enough to be stopped before it takes over
     try:
         old, workers = r.pid(), r.server.workers()
         os.kill(old, signal.SIGUSR2)
