@@ -250,7 +250,7 @@ test-modules: need $(B)/lunette
 
 # Several at a time: most of what a test does is waiting. Each of them has ports of its own
 # (tests/integration/conftest.py), the browser's two beside up to six others.
-TESTERS  ?= 6
+TESTERS  ?= 3
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)$(call PYTEST,timeout 1200) -x -n $(TESTERS) tests/integration || \

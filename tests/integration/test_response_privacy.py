@@ -172,7 +172,7 @@ MAIN = r"""
     end } }, function(req) return slowly(req.cookies.name or "nobody") end)
 
     app.get("/address", { cache = 60 }, function(req) cache.incr("address") return req.remote_addr end)
-    app.get("/runs/:k", function(req) return app.text(cache.get(req.params.k)) end)
+    app.get("/runs/:k", function(req) return app.text(cache.get(req.params.k) or "0") end)
 """
 WAYS = re.findall(r"function ways\.(\w+)", MAIN) + [
     "route_use", "group", "app_use", "captured/x", "session", "wrapped", "page", "etag", "tags",
