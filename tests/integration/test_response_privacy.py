@@ -255,6 +255,7 @@ def test_a_warning_says_so_once_with_the_line_of_the_route(site):
     for _ in range(6):
         visit(site, "cookies", "visitor1", "?warned")
         visit(site, "route_use", "visitor1", "?warned")
+        visit(site, "pairs", "visitor1", "?warned")
         ask(site, "/address?warned")
     said = site.errors()
     line = MAIN[:MAIN.index("app.get(\"/by/route_use\"")].count("\n") + 1
