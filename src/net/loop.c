@@ -210,13 +210,15 @@ static bool call_slow(struct loop *l)
     return true;
 }
 
-static void call_watches(struct loop *l)
+// began: monotonic_us, when the turn did.
+static void call_watches(struct loop *l, uint64_t began)
 {
-    uint64_t began = monotonic_us();
     int quick = call_quick(l);
-    uint64_t took = monotonic_us() - began;
     if (l->measured)
         l->measured--;
+    if (quick == l->ready && quick <= 1) // nobody was left, and of one call alone nothing is judged
+        return;
+    uint64_t took = monotonic_us() - began;
     if (quick > 1 && took > (uint64_t)quick * LONG_US)
         l->measured = MEASURED_TURNS;
     uint64_t room = quick ? took / LOOP_SLOW_SHARE : LOOP_SLOW_TURN_US;
@@ -281,15 +283,21 @@ void loop_at_turn_end(struct loop *l, void (*fn)(void *arg), void *arg)
 
 static uint64_t monotonic_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return monotonic_us() / 1000;
+}
+
+// Returns monotonic_us.
+static uint64_t read_clocks(struct loop *l)
+{
+    uint64_t us = monotonic_us();
+    l->wall = wall_now().tv_sec;
+    l->now = us / 1000;
+    return us;
 }
 
 void loop_update_time(struct loop *l)
 {
-    l->wall = wall_now().tv_sec;
-    l->now = monotonic_ms();
+    read_clocks(l);
 }
 
 uint64_t loop_now(const struct loop *l)
@@ -330,10 +338,10 @@ int loop_turn(struct loop *l, int max_ms)
     int n = epoll_wait(l->epoll, l->events, EVENTS_MAX, longest_wait(l, max_ms));
     if (n < 0 && errno != EINTR)
         return -errno;
-    loop_update_time(l);
+    uint64_t began = read_clocks(l);
     l->turns++;
     l->ready = n < 0 ? 0 : n;
-    call_watches(l);
+    call_watches(l, began);
     l->ready = 0;
     timeouts_run(&l->timeouts, l->now);
     run_deferred(l);
