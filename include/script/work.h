@@ -148,6 +148,17 @@ struct plain_routes {
     int handlers, bare;
 };
 
+// What the tables of plain_routes gave for a path. A place is for who came first: other paths that would
+// have it are looked up each time, so that two of them do not take turns.
+enum { PLAIN_SEEN = 32, PLAIN_SEEN_PATH = 42 };
+struct plain_seen {
+    int table;        // plain_routes.handlers, which also tells the method
+    int handler;      // registry reference
+    bool bare;        // it takes no request
+    unsigned char n;  // bytes of the path; 0: the place is empty
+    char path[PLAIN_SEEN_PATH];
+};
+
 enum { HANDLER_NOTES = 8 };
 
 struct handler {
@@ -172,6 +183,7 @@ struct handler {
         report; // registry references to the library's functions
     int files;  // and to the table that has app.file's responses as keys
     struct plain_routes plain[HTTP_METHODS];
+    struct plain_seen plain_seen[PLAIN_SEEN];
     struct names names;       // of cookies, parameters and paths
     struct names field_names; // of header fields
     int response_meta;        // and to the metatable of response objects
@@ -350,6 +362,8 @@ struct answer {
     int body;            // stack index, 0: none
     const char *message; // static or on the stack
 };
+// LUA_MINSTACK values find room on the stack, of which answer_check_headers and answer_send use what is
+// left; in them the values of a response object, a header and its value, and a message.
 void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
 
 // NULL when the headers of an answer that was read can be sent, else the sentence why not. It is

@@ -139,14 +139,16 @@ static void read_two(lua_State *L, struct handler *h, int first, struct answer *
 
 static void read_three(lua_State *L, int first, struct answer *a)
 {
-    if (lua_isnil(L, first)) {
-        wrong_message(L, first + 1, a);
-    } else if (!is_status(L, first, &a->status)) {
-        wrong(a, "the first of three values is no status from 200 to 599");
-    } else if (!lua_isnil(L, first + 1) && !lua_istable(L, first + 1)) {
+    int headers = lua_type(L, first + 1);
+    if (!is_status(L, first, &a->status)) {
+        if (lua_isnil(L, first))
+            wrong_message(L, first + 1, a);
+        else
+            wrong(a, "the first of three values is no status from 200 to 599");
+    } else if (headers != LUA_TNIL && headers != LUA_TTABLE) {
         wrong(a, "the second of three values is no table of headers (status, headers, body)");
     } else {
-        a->headers = lua_isnil(L, first + 1) ? 0 : first + 1;
+        a->headers = headers == LUA_TNIL ? 0 : first + 1;
         a->body = first + 2;
     }
 }
@@ -193,10 +195,9 @@ static enum fields_result add_string(lua_State *L, struct handler *h, struct str
     return fields_add_noted(&h->fields, note, name, value);
 }
 
-// A name and the string or number on top of the stack.
-static const char *add_field(lua_State *L, struct handler *h, struct str name)
+// A name and the string or number on top of the stack, whose type this is.
+static const char *add_field(lua_State *L, struct handler *h, struct str name, int type)
 {
-    int type = lua_type(L, -1);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
         return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
                                name.p, luaL_typename(L, -1));
@@ -220,8 +221,8 @@ static const char *add_repeated(lua_State *L, struct handler *h, struct str name
 {
     lua_Integer n = luaL_len(L, array);
     for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, array, i);
-        const char *message = add_field(L, h, name);
+        int type = lua_rawgeti(L, array, i);
+        const char *message = add_field(L, h, name, type);
         if (message)
             return message;
         lua_pop(L, 1);
@@ -229,16 +230,16 @@ static const char *add_repeated(lua_State *L, struct handler *h, struct str name
     return NULL;
 }
 
-// To h->fields.
+// To h->fields. There is room for it on the stack: see answer_read.
 static const char *add_headers(lua_State *L, struct handler *h, int headers)
 {
-    luaL_checkstack(L, 8, "headers");
     for (lua_pushnil(L); lua_next(L, headers); lua_pop(L, 1)) {
         struct str name = luax_str(L, -2);
         if (!name.p)
             return lua_pushfstring(L, "a header's name is a %s", luaL_typename(L, -2));
-        const char *message =
-            lua_istable(L, -1) ? add_repeated(L, h, name, lua_gettop(L)) : add_field(L, h, name);
+        int type = lua_type(L, -1);
+        const char *message = type == LUA_TTABLE ? add_repeated(L, h, name, lua_gettop(L))
+                                                 : add_field(L, h, name, type);
         if (message)
             return message;
     }
@@ -355,15 +356,19 @@ static void fit_file(struct work *w, struct http_response *r, struct fields *f, 
 
 static void fit_made(struct work *w, struct http_response *r, struct fields *f, bool own)
 {
-    struct fit_options fit = w->h->options.fit;
-    if (w->no_coding)
-        fit.codings.offered = 0;
+    const struct fit_options *fit = &w->h->options.fit;
+    struct fit_options identity;
+    if (w->no_coding) {
+        identity = *fit;
+        identity.codings.offered = 0;
+        fit = &identity;
+    }
     struct fit_content kept;
     bool is_kept = w->sends_kept && own;
     if (is_kept)
         kept = (struct fit_content){
             .root = UINT64_MAX, .etag = str_z(w->kept.tag), .varies = &w->kept.note};
-    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), &fit,
+    fit_response(r, f, &w->x->request, &w->x->arena, loop_wall(w->h->loop), fit,
                  is_kept ? &kept : NULL);
 }
 

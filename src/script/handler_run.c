@@ -10,6 +10,7 @@
 #include "script/work.h"
 
 #include <assert.h>
+#include <string.h>
 
 static int run_answer(lua_State *L, struct work *w);
 
@@ -277,6 +278,61 @@ static int run_plain_returned(lua_State *L, int status, lua_KContext ctx)
     return run_answer(L, w);
 }
 
+static struct plain_seen *seen_place(struct handler *h, struct str path)
+{
+    unsigned middle = (unsigned char)path.p[path.n / 2], last = (unsigned char)path.p[path.n - 1];
+    return &h->plain_seen[(middle + 5 * last + 11 * (unsigned)path.n) % PLAIN_SEEN];
+}
+
+static bool is_seen(const struct plain_seen *seen, int table, struct str path)
+{
+    return seen->n == path.n && seen->table == table && memcmp(seen->path, path.p, path.n) == 0;
+}
+
+// Keeps the handler on top for the next request of its path, where the place is free.
+static void keep_seen(lua_State *L, struct plain_seen *seen, int table, struct str path, bool bare)
+{
+    if (seen->n || path.n > sizeof seen->path)
+        return;
+    lua_pushvalue(L, -1);
+    int handler = luaL_ref(L, LUA_REGISTRYINDEX); // raises without memory: nothing has changed then
+    *seen = (struct plain_seen){table, handler, bare, (unsigned char)path.n, {0}};
+    memcpy(seen->path, path.p, path.n);
+}
+
+// Pushes the handler of a plain route, at AT_PLAIN; false: there is none, and what is there is of no use.
+static bool look_up_plain(lua_State *L, struct handler *h, const struct plain_routes *plain,
+                          struct str path, bool *bare)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plain->handlers);
+    names_push(L, &h->names, path);
+    int type = lua_rawget(L, AT_PLAIN);
+    *bare = type == LUA_TNUMBER;
+    if (*bare) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, plain->bare);
+        lua_rawgeti(L, -1, lua_tointeger(L, AT_PLAIN + 1));
+    }
+    lua_replace(L, AT_PLAIN);
+    lua_settop(L, AT_PLAIN);
+    return type != LUA_TNIL;
+}
+
+// The same for paths that were seen before, which take 130 instructions of 420.
+static bool push_handler(lua_State *L, struct handler *h, const struct plain_routes *plain,
+                         struct str path, bool *bare)
+{
+    struct plain_seen *seen = seen_place(h, path);
+    if (is_seen(seen, plain->handlers, path)) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, seen->handler);
+        *bare = seen->bare;
+        return true;
+    }
+    if (!look_up_plain(L, h, plain, path, bare))
+        return false;
+    keep_seen(L, seen, plain->handlers, path, *bare);
+    return true;
+}
+
 // The stack is AT_WORK alone: pushes the request or nil, the message handler, and the handler of the
 // request's plain route with its arguments, which are counted; −1, with nothing pushed: it has none, or
 // its body is yet to come.
@@ -288,23 +344,16 @@ static int push_plain(lua_State *L, struct work *w)
         return -1;
     lua_pushnil(L); // AT_REQUEST
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->raise);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, plain->handlers);
-    names_push(L, &w->h->names, r->path);
-    int type = lua_rawget(L, -2);
-    if (type == LUA_TNIL || (r->has_body && !request_take_body(w, w->h->options.body_bytes))) {
+    bool bare;
+    if (!push_handler(L, w->h, plain, r->path, &bare) ||
+        (r->has_body && !request_take_body(w, w->h->options.body_bytes))) {
         lua_settop(L, AT_WORK);
         return -1;
     }
-    if (type != LUA_TNUMBER) {
-        lua_replace(L, AT_PLAIN);
-        push_request(L, w);
-        return 1;
-    }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, plain->bare);
-    lua_rawgeti(L, -1, lua_tointeger(L, -2));
-    lua_replace(L, AT_PLAIN);
-    lua_settop(L, AT_PLAIN);
-    return 0;
+    if (bare)
+        return 0;
+    push_request(L, w);
+    return 1;
 }
 
 // The body of every request's coroutine. Argument: the work.
