@@ -133,15 +133,12 @@ bool str_to_u64(struct str s, uint64_t *out)
 
 char *str_put_u64(char *p, uint64_t v)
 {
-    char digits[20];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    while (n)
-        *p++ = digits[--n];
-    return p;
+    int n = 1;
+    for (uint64_t rest = v; rest >= 10; rest /= 10)
+        n++;
+    for (int i = n; i-- > 0; v /= 10)
+        p[i] = (char)('0' + v % 10);
+    return p + n;
 }
 
 int hex_value(unsigned char c)

@@ -241,7 +241,9 @@ enum fields_result fields_add_lines(struct fields *f, struct str lines, unsigned
 
 enum fields_result fields_add_all(struct fields *f, const struct fields *src)
 {
-    enum fields_result r = fields_add_lines(f, buf_str(&src->lines), src->has);
+    enum fields_result r = FIELDS_OK;
+    if (src->lines.n)
+        r = fields_add_lines(f, buf_str(&src->lines), src->has);
     if (r == FIELDS_OK)
         f->close |= src->close;
     return r;

@@ -101,32 +101,47 @@ static char *put_core_fields(char *p, struct h1_exchange *x, const struct http_r
     return put(p, STR("\r\n"));
 }
 
-static void write_head(struct h1_exchange *x, const struct http_response *r, struct framing f)
+// The body, where it is to be copied behind its head; n 0: it is not.
+static struct str short_body(const struct http_response *r)
+{
+    return r->body == BODY_BYTES && r->bytes.n <= COPY_MAX ? r->bytes : STR("");
+}
+
+// Writes the head, and body behind it where one block has room for both, which it returns.
+static bool write_head(struct h1_exchange *x, const struct http_response *r, struct framing f,
+                       struct str body)
 {
     struct stream *s = x->conn->stream;
     struct str fields = r->fields ? buf_str(&r->fields->lines) : STR("");
     bool large = fields.n > COPY_MAX;
     char scratch[STATUS_LINE_MAX];
     assert(r->default_type.n <= 128);
-    char *start = stream_room(s, CORE_FIELDS_MAX + (large ? 0 : fields.n));
+    size_t room = CORE_FIELDS_MAX + (large ? 0 : fields.n);
+    bool both = !large && body.n > 0 && room + body.n <= STREAM_BLOCK;
+    char *start = stream_room(s, room + (both ? body.n : 0));
     if (!start)
-        return; // the stream is broken, and says so by itself
+        return false; // the stream is broken, and says so by itself
     char *p = put(start, status_line(r->status, scratch));
     p = put(p, stamp(x->conn->env, r->fields ? r->fields->has : 0));
     if (large) {
         stream_wrote(s, (size_t)(p - start));
         if (!stream_write(s, fields) || !(p = start = stream_room(s, CORE_FIELDS_MAX)))
-            return;
+            return false;
     } else if (fields.n) {
         p = put(p, fields);
     }
     p = put_core_fields(p, x, r, f);
+    if (both)
+        p = put(p, body);
     stream_wrote(s, (size_t)(p - start));
+    return both;
 }
 
 // --- the body ---
 
-static void write_body(struct h1_exchange *x, const struct http_response *r, struct framing f)
+// written: its bytes are behind the head.
+static void write_body(struct h1_exchange *x, const struct http_response *r, struct framing f,
+                       bool written)
 {
     struct stream *s = x->conn->stream;
     switch (r->body) {
@@ -134,12 +149,13 @@ static void write_body(struct h1_exchange *x, const struct http_response *r, str
         break;
     case BODY_BYTES:
         x->body_sent = r->bytes.n;
-        if (r->bytes.n <= COPY_MAX || !r->release)
-            stream_write(s, r->bytes);
-        else {
+        if (written)
+            break;
+        if (r->bytes.n > COPY_MAX && r->release) {
             stream_write_ref(s, r->bytes, r->release, r->release_arg);
             return;
         }
+        stream_write(s, r->bytes);
         break;
     case BODY_FILE:
         x->body_sent = (uint64_t)r->length;
@@ -160,10 +176,11 @@ void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
     assert(r->status >= 200 && r->status <= 599);
     x->close |= r->fields && r->fields->close;
     struct framing f = frame_body(x, r);
-    write_head(x, r, f);
-    bool bodiless = x->pub.request.method == HTTP_HEAD || status_bodiless(r->status);
-    if (!bodiless && r->status != 205) {
-        write_body(x, r, f);
+    bool bodiless = x->pub.request.method == HTTP_HEAD || status_bodiless(r->status) ||
+                    r->status == 205;
+    bool written = write_head(x, r, f, bodiless ? STR("") : short_body(r));
+    if (!bodiless) {
+        write_body(x, r, f, written);
         return;
     }
     if (r->body == BODY_SOURCE)

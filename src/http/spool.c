@@ -35,7 +35,8 @@ void spool_reset(struct spool *s)
 #ifndef __SANITIZE_ADDRESS__ // which then sees what is used after its end
     if (s->fd < 0 && s->memory.cap <= SPOOL_KEPT) {
         buf_clear(&s->memory);
-        *s = (struct spool){.options = s->options, .memory = s->memory, .fd = -1};
+        s->in_file = s->size = s->max = 0;
+        s->tap = NULL;
         return;
     }
 #endif

@@ -29,6 +29,8 @@ static bool is_plain(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
+        if ((unsigned char)c > '/') // all but a few: those that matter are below
+            continue;
         if (c == '%' || c == '\0')
             return false;
         if (c == '/' && i + 1 < s.n && (s.p[i + 1] == '/' || s.p[i + 1] == '.'))

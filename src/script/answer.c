@@ -298,7 +298,7 @@ static const char *add_body(lua_State *L, struct work *w, int body, struct http_
         // fall through
     case LUA_TSTRING:
         r->body = BODY_BYTES;
-        r->bytes = luax_str(L, body);
+        r->bytes.p = lua_tolstring(L, body, &r->bytes.n);
         r->default_type = STR("text/html; charset=utf-8");
         if (r->bytes.n > PIN_BYTES)
             pin(L, w, body, r);

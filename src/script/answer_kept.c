@@ -13,6 +13,8 @@
 
 void kept_forget(lua_State *L, struct kept *k)
 {
+    if (k->body == LUA_NOREF)
+        return;
     luaL_unref(L, LUA_REGISTRYINDEX, k->body);
     *k = (struct kept){.body = LUA_NOREF};
 }

@@ -99,7 +99,8 @@ static void give_work(struct work *w)
     timeout_clear(&w->deadline);
     loop_undefer(h->loop, &w->start);
     stream_source_fini(w);
-    luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
+    if (w->after != LUA_NOREF)
+        luaL_unref(vm_state(h->vm), LUA_REGISTRYINDEX, w->after);
     w->after = LUA_NOREF;
     w->lists = false;
     kept_forget(vm_state(h->vm), &w->kept);
@@ -205,15 +206,19 @@ void work_start_clock(struct work *w)
         timeout_set(w->h->loop, &w->deadline, w->deadline_ms);
 }
 
-// The answer that dispatch would come to, where it has said so (core.files_decide): a file, if there
-// is one now. Everything else is Lua's to answer.
+// Whether dispatch has said that files decide (core.files_decide).
+static bool files_decide(const struct handler *h, const struct http_request *r)
+{
+    return !r->encoded_slash && !r->has_body && shortcuts_have(&h->shortcuts, r->method, r->path) &&
+           !(h->options.mark && inject_wanted(r));
+}
+
+// The answer that dispatch would come to where files decide: a file, if there is one now. Everything
+// else is Lua's to answer.
 static bool answer_without_lua(struct handler *h, struct exchange *x)
 {
     const struct http_request *r = &x->request;
     struct http_response file = {.status = 0};
-    if (r->encoded_slash || r->has_body || !shortcuts_have(&h->shortcuts, r->method, r->path) ||
-        (h->options.mark && inject_wanted(r)))
-        return false;
     fields_clear(&h->fields);
     switch (static_answer(h->options.root, &h->options.files, r, r->path, loop_wall(h->loop),
                           &x->arena, &h->fields, &file)) {
@@ -237,7 +242,7 @@ static void on_request(void *self, struct exchange *x)
         answer_plainly(h, x, refused);
         return;
     }
-    if (answer_without_lua(h, x))
+    if (files_decide(h, &x->request) && answer_without_lua(h, x))
         return;
     struct work *w = take_work(h, x);
     struct co *co = w ? co_new(h->vm) : NULL;
