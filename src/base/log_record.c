@@ -91,19 +91,28 @@ int log_level_parse(struct str name)
     return -1;
 }
 
+// Bytes at the front of s, at most `most`, that a quoted value has as they are.
+static size_t unescaped(struct str s, size_t most)
+{
+    static const bool plain[256] = {
+        [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+    size_t n = 0;
+    while (n < s.n && n < most && plain[(unsigned char)s.p[n]])
+        n++;
+    return n;
+}
+
 size_t log_escape(char *dst, size_t used, size_t cap, struct str s)
 {
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.n && used + 4 <= cap; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {
-            dst[used++] = (char)c;
-            continue;
+    while (s.n && used + 4 <= cap) {
+        size_t n = unescaped(s, cap - used - 3);
+        memcpy(dst + used, s.p, n);
+        used += n;
+        if (n == 0) {
+            used += put_hex(dst + used, (unsigned char)*s.p);
+            n = 1;
         }
-        dst[used++] = '\\';
-        dst[used++] = 'x';
-        dst[used++] = hex[c >> 4];
-        dst[used++] = hex[c & 15];
+        s = str_of(s.p + n, s.n - n);
     }
     return used;
 }

@@ -147,16 +147,26 @@ char *addr_format(const struct addr *a, char dst[static ADDR_TEXT_MAX])
     return dst;
 }
 
+// As inet_ntop does, which takes ten times as long: every line of the access log has one.
+static void put_v4(char *dst, const void *address)
+{
+    const unsigned char *bytes = address;
+    for (int i = 0; i < 4; i++) {
+        dst = str_put_u64(dst, bytes[i]);
+        *dst++ = i < 3 ? '.' : '\0';
+    }
+}
+
 char *addr_host(const struct addr *a, char dst[static ADDR_TEXT_MAX])
 {
     if (a->sa.sa_family == AF_UNIX)
         strcpy(dst, "unix:");
     else if (is_mapped(a))
-        inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], dst, ADDR_TEXT_MAX);
+        put_v4(dst, &a->v6.sin6_addr.s6_addr[12]);
     else if (a->sa.sa_family == AF_INET6)
         inet_ntop(AF_INET6, &a->v6.sin6_addr, dst, ADDR_TEXT_MAX);
     else
-        inet_ntop(AF_INET, &a->v4.sin_addr, dst, ADDR_TEXT_MAX);
+        put_v4(dst, &a->v4.sin_addr);
     return dst;
 }
 
