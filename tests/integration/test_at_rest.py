@@ -20,8 +20,9 @@ MAIN = """
     end)
     app.get("/events", function() return app.events(function(send) send("one") end) end)
     """
-PLAIN = {"lunette"} | {"lunette." + name for name in """app core dispatch errors pages pattern request
-    response router suggest timer timers units views""".split()}
+PLAIN = {"lunette"} | {"lunette." + name for name in """app chain core declare dispatch errors
+    host_views later outcome pages pattern request response route_options router scope suggest timer timers units
+    unrouted url_for views""".split()}
 KIB = 1024
 
 
