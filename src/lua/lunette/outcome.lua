@@ -139,7 +139,8 @@ end
 -- The answer to what failed where nothing was raised, which C has logged: results that cannot be sent
 -- (500), or that came too late (503). why: nil for an error's status that was returned alone.
 function outcome.failed(entry, req, status, why)
-    return pages.answer(entry, req, { status = status, cause = why, text = why })
+    if not why then return pages.answer(entry, req, { status = status }) end
+    return fail(entry, req, status, status == 500 and naming(entry, entry.handler, why) or why)
 end
 
 return outcome
