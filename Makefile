@@ -104,8 +104,8 @@ embed = { echo '.section .rodata'; n=0; for f in $(2); do \
 # site without anything special needs of it. What every site needs comes first, side by side, for the
 # kernel brings the pages around one that is touched along: 250 KiB less of the program are in memory.
 COMMON = $(patsubst %,src/lua/%.lua,lunette $(addprefix lunette/,app chain declare dispatch errors \
-         host_views later outcome pages pattern request response route_options router scope suggest \
-         timers units unrouted url_for views))
+         host_views later outcome pages pattern request response route_options router scope suggest units \
+         unrouted url_for views))
 CODE  := $(patsubst src/lua/%.lua,$(B)/lua/%.luac,$(COMMON) $(filter-out $(COMMON),$(LUA)))
 $(B)/compile: .ci/compile.c | need
 	@mkdir -p $(@D)

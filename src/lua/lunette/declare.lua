@@ -7,7 +7,6 @@ local route_options = require "lunette.route_options"
 local router = require "lunette.router"
 local scopes = require "lunette.scope"
 local suggest = require "lunette.suggest"
-local timers = require "lunette.timers"
 
 local misuse, expect, check_options = errors.misuse, errors.expect, errors.check_options
 local site, check_open = scopes.site, scopes.check_open
@@ -155,7 +154,8 @@ function calls.on_error(scope, status, fn)
 end
 
 -- app.every, app.at, app.at_start: see timers.lua.
-for name, declare_work in pairs(timers) do
+for _, name in ipairs { "every", "at", "at_start" } do
+    local declare_work = later("lunette.timers", name)
     calls[name] = function(scope, a, b, c)
         local what = "app." .. name
         if site.frozen then misuse("%s: background work is declared while main.lua loads", what) end
