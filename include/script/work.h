@@ -152,10 +152,10 @@ struct plain_routes {
 // have it are looked up each time, so that two of them do not take turns.
 enum { PLAIN_SEEN = 32, PLAIN_SEEN_PATH = 42 };
 struct plain_seen {
-    int table;        // plain_routes.handlers, which also tells the method
-    int handler;      // registry reference
-    bool bare;        // it takes no request
-    unsigned char n;  // bytes of the path; 0: the place is empty
+    int table;       // plain_routes.handlers, which also tells the method
+    int handler;     // registry reference
+    bool bare;       // it takes no request
+    unsigned char n; // bytes of the path; 0: the place is empty
     char path[PLAIN_SEEN_PATH];
 };
 

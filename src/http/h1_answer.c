@@ -176,8 +176,8 @@ void h1_write_answer(struct h1_exchange *x, const struct http_response *r)
     assert(r->status >= 200 && r->status <= 599);
     x->close |= r->fields && r->fields->close;
     struct framing f = frame_body(x, r);
-    bool bodiless = x->pub.request.method == HTTP_HEAD || status_bodiless(r->status) ||
-                    r->status == 205;
+    bool bodiless =
+        x->pub.request.method == HTTP_HEAD || status_bodiless(r->status) || r->status == 205;
     bool written = write_head(x, r, f, bodiless ? STR("") : short_body(r));
     if (!bodiless) {
         write_body(x, r, f, written);

@@ -340,7 +340,7 @@ static int push_plain(lua_State *L, struct work *w)
 {
     const struct http_request *r = &w->x->request;
     const struct plain_routes *plain = &w->h->plain[r->method];
-    if (r->encoded_slash || plain->handlers == LUA_NOREF)
+    if (r->encoded_slash || r->path.n == 0 || plain->handlers == LUA_NOREF)
         return -1;
     lua_pushnil(L); // AT_REQUEST
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->h->raise);
