@@ -118,6 +118,25 @@ static int hand_over(int parent, const char *name, const struct identity *owner)
     return rc;
 }
 
+bool files_others_may_change(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    size_t n = strlen(path);
+    if (path[0] != '/' || n >= sizeof folder)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (path[i] != '/')
+            continue;
+        memcpy(folder, path, i + 1);
+        folder[i ? i : 1] = '\0';
+        if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != 0 ||
+            (st.st_mode & (S_IWGRP | S_IWOTH)))
+            return true;
+    }
+    return false;
+}
+
 int files_make_data(const char *site, const char *data, const struct identity *owner)
 {
     const char *name;
@@ -137,43 +156,6 @@ int files_make_data(const char *site, const char *data, const struct identity *o
         rc = hand_over(parent, name, owner);
     close(parent);
     return rc == -EEXIST ? 0 : rc;
-}
-
-int files_own_socket(const char *path, const struct identity *owner, struct file_id *id)
-{
-    const char *name;
-    char through[64];
-    struct stat st;
-    int rc = 0, parent = files_open_parent(path, &name);
-    if (parent < 0)
-        return parent;
-    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    close(parent);
-    if (fd < 0)
-        return -errno;
-    snprintf(through, sizeof through, "/proc/self/fd/%d", fd);
-    if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-        rc = -EEXIST; // not the one that was bound
-    else if (owner && (fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) != 0 ||
-                       chmod(through, 0660) != 0))
-        rc = -errno;
-    *id = (struct file_id){st.st_dev, st.st_ino};
-    close(fd);
-    return rc;
-}
-
-void files_know_socket(const char *path, struct file_id *id)
-{
-    struct stat st;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        *id = (struct file_id){st.st_dev, st.st_ino};
-}
-
-void files_remove_socket(const char *path, const struct file_id *id)
-{
-    struct stat st;
-    if (lstat(path, &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode)
-        unlink(path);
 }
 
 // Whether a lock of somebody else is in the way of one of this kind.
