@@ -8,11 +8,11 @@ import time
 import pytest
 
 from conftest import eventually
-from test_faults import injected, tracing
-from test_processes import beneath, contain, contained, stat_of  # noqa: F401
+from test_faults import tracing
+from test_processes import beneath, contain, contained, held_after, stat_of  # noqa: F401
 from test_replace import MAIN, SITE, Replaced, alive, one, workers_of
 
-LONG = MAIN + """
+LONG = "require 'lunette.task'.sleep(3)\n" + MAIN + """
     app.get("/long", function()
       while not io.open(app.data .. "/go") do task.sleep(0.02) end
       return app.text "long"
@@ -32,17 +32,19 @@ def test_a_stop_that_crosses_the_takeover_lets_the_new_one_finish(make_site):
     answers = []
     try:
         first, [old] = r.pid(), r.server.workers()
-        with injected(first, "poll:delay_exit=3000000"):
-            os.kill(first, signal.SIGUSR2)
+        os.kill(first, signal.SIGUSR2)
+        r.server.wait_for("replacing the program")
+        with held_after(first, "poll"):
             r.pids.append(eventually(lambda: r.pid() != first and r.pid(), 40))
             [worker] = workers_of(r.pids[1])
             os.kill(old, signal.SIGSTOP)  # so that the new one has the request
+            eventually(lambda: stat_of(old)[0] == "T")
             asked = ask_for(r.server, "/long", answers)
             eventually(lambda: connections_of(worker), 20)
             os.kill(old, signal.SIGCONT)
             assert "has taken over" not in r.server.errors()
             os.kill(first, signal.SIGTERM)
-            eventually(lambda: "was not replaced: the server stops" in r.server.errors(), 20)
+        eventually(lambda: "was not replaced: the server stops" in r.server.errors(), 20)
         time.sleep(0.5)
         assert alive(r.pids[1])
         (r.server.folder / "data/go").touch()
