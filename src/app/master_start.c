@@ -14,6 +14,7 @@
 #include "content/mime_system.h"
 #include "net/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -57,12 +58,13 @@ static bool open_sockets(struct master *m)
     const struct config *c = m->config;
     char text[ADDR_TEXT_MAX];
     unsigned n = c->listen_addrs + c->side_addrs;
+    assert(n <= SOCKETS_MAX); // config.c
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);
     void *owns = mmap(NULL, OWNS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     m->owns_socket = owns == MAP_FAILED ? NULL : owns;
-    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket || n > SOCKETS_MAX)
+    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket)
         return master_complain(m, "not enough memory for %u sockets", n);
     for (unsigned i = 0; i < n; i++) {
         if (take_inherited(m, i))

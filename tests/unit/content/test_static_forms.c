@@ -206,8 +206,8 @@ static void write_with_form(int size)
 {
     char command[100];
     usleep(20 * 1000); // past a tick of the file system's clock
-    snprintf(command, sizeof command, "head -c %d /dev/urandom | tee ready.txt | gzip >ready.txt.gz",
-             size);
+    snprintf(command, sizeof command,
+             "head -c %d /dev/urandom | tee ready.txt | gzip >ready.txt.gz", size);
     assert_int_equal(system(command), 0);
 }
 
@@ -215,7 +215,8 @@ static void write_with_form(int size)
 static void a_form_that_is_written_with_its_file(void **state)
 {
     (void)state;
-    for (int next_second = 0; next_second <= 1; next_second++) { // in which the form was not looked at
+    for (int next_second = 0; next_second <= 1;
+         next_second++) { // in which the form was not looked at
         write_with_form(LARGE);
         struct outcome before = ask("/ready.txt", "gzip");
         assert_int_equal(before.n, LARGE);
