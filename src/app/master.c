@@ -241,8 +241,7 @@ static void give_back(struct master *m)
     reload_give_back(m);
     rooms_fini(m);
     cache_free(m->cache);
-    places_fini(
-        &m->places); // the figures, whose sizes workers could have written, go with the process
+    places_fini(&m->places); // figures go with the process
     if (m->shared)
         munmap(m->shared, sizeof *m->shared);
     if (m->owns_socket)
