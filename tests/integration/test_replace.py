@@ -508,6 +508,23 @@ def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):
         r.stop()
 
 
+LISTS = """
+    local ls <close> = io.popen "ls -l /proc/$PPID/fd"
+    return { timeouts = { stop = 20 }, site = { descriptors = ls:read "a" } }
+"""
+
+
+def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
+    """config.lua may load a library in C: neither the pid file that root has opened nor the line to the
+    predecessor are for it."""
+    r = start({"scripts/config.lua": LISTS, "scripts/main.lua": MAIN + """
+        app.get("/descriptors", function() return app.text(app.settings.descriptors) end)"""})
+    r.replace()
+    listed = one(r.server, "/descriptors").body.decode()
+    found = {target for fd, target in re.findall(r" (\d+) -> ([^:\n]+)", listed) if int(fd) > 2}
+    assert found == {"pipe"}, listed  # for its answer, and from ls
+
+
 def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
     r = start()
     before = children_of(r.pid())
