@@ -61,7 +61,7 @@ struct reload_end {
     char why[WORKER_TEXT + 1]; // where it failed: all that was said
 };
 
-enum { SOCKETS_MAX = 256, OWNS_BYTES = SOCKETS_MAX * sizeof(_Atomic bool) };
+enum { SOCKETS_MAX = INHERIT_MAX, OWNS_BYTES = SOCKETS_MAX * sizeof(_Atomic bool) };
 
 enum master_state { STARTING, SERVING, STOPPING, ENDING };
 

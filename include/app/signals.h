@@ -16,8 +16,8 @@ void signals_block(sigset_t *set);
 // In a process that was just forked, before it becomes the next server's program: what ends one does. HUP, USR1
 // and USR2 go on to wait, for its own signals_hold: in between they would end it.
 void signals_release_for_heir(void);
-// In a process that was just forked where the master has not begun: none is blocked. A later child that is to be
-// spared what a terminal sends to the whole group has them blocked as before.
+// In a process that was just forked where the master has not begun: none is blocked. A later child
+// that is to be spared what a terminal sends to the whole group has them blocked as before.
 void signals_release_held(void);
 // In a process that does without a signal, and lets nobody else do so: it has no effect here, and its default one
 // in a program that is started from here.

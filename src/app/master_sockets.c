@@ -12,6 +12,7 @@
 #include "app/master_inside.h"
 #include "net/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,12 +128,13 @@ static bool open_socket(struct master *m, unsigned i)
 static bool make_room(struct master *m)
 {
     unsigned n = count(m->config);
+    assert(n <= SOCKETS_MAX); // config.c
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);
     void *owns = mmap(NULL, OWNS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     m->owns_socket = owns == MAP_FAILED ? NULL : owns;
-    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket || n > SOCKETS_MAX)
+    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket)
         return master_complain(m, "not enough memory for %u sockets", n);
     for (unsigned i = 0; i < n; i++)
         m->sockets[i] = -1;

@@ -3,9 +3,9 @@
 
 #include "app/kin.h"
 #include "app/signals.h"
+#include "base/io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -169,21 +169,11 @@ static void wait_for_last(struct reaper *r)
     }
 }
 
-// Keeps 0 to 2 and the line, which becomes 3.
-static void close_rest(struct reaper *r)
-{
-    if (r->line != STDERR_FILENO + 1) {
-        dup3(r->line, STDERR_FILENO + 1, O_CLOEXEC);
-        r->line = STDERR_FILENO + 1;
-    }
-    close_range(STDERR_FILENO + 2, ~0U, 0);
-}
-
 int reaper_run(int line, pid_t master, int status)
 {
     sigset_t set;
-    struct reaper r = {.line = line, .before = {0, -1}, .now = {0, -1}, .status = status};
-    close_rest(&r);
+    struct reaper r = {
+        .line = io_keep_alone(line), .before = {0, -1}, .now = {0, -1}, .status = status};
     sigemptyset(&r.kept);
     signals_block(&set);
     r.signals = signals_open(&set);
