@@ -40,7 +40,7 @@ static struct {
     uint64_t access_losses;
     int access_wrong;      // why the access log takes nothing, as errno; 0: it does
     _Atomic uint64_t lost; // of both, since the start
-    size_t used; // of lines
+    size_t used;           // of lines
 } the_log = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .error_open = true,
