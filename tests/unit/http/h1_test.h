@@ -65,11 +65,13 @@ static inline int test_h1_clock(clockid_t clock, struct timespec *t)
 #define send(...) (send_calls++, send(__VA_ARGS__))
 #define sendmsg(fd, ...) (send_calls++, sendmsg(fd, __VA_ARGS__))
 #define sendfile(...) (send_calls++, sendfile(__VA_ARGS__))
-#define settle stream_settle
 #include "../../../src/base/arena.c"
 #include "../../../src/base/buf.c"
 #include "../../../src/net/stream.c"
-#undef settle
+#include "../../../src/net/stream_in.c"
+#include "../../../src/net/stream_out.c"
+#include "../../../src/net/stream_queue.c"
+#include "../../../src/net/stream_watch.c"
 #include "../../../src/http/h1.c"
 #include "../../../src/http/h1_answer.c"
 #include "../../../src/http/h1_exchange.c"

@@ -50,6 +50,10 @@ static void *test_stream_realloc(void *p, size_t n)
 #define sendmsg(fd, ...) (sends++, sendmsg(fd, __VA_ARGS__))
 #define sendfile(...) (sends++, sendfile(__VA_ARGS__))
 #include "../../../src/net/stream.c"
+#include "../../../src/net/stream_in.c"
+#include "../../../src/net/stream_out.c"
+#include "../../../src/net/stream_queue.c"
+#include "../../../src/net/stream_watch.c"
 #undef malloc
 #undef calloc
 #undef realloc
@@ -318,7 +322,7 @@ static void takes_what_comes(void **state)
     assert_got("onetwo");
     assert_int_equal(own.inputs, 2);
     assert_int_equal(stream_received(own.s), 6);
-    assert_null(own.s->kept);
+    assert_null(own.s->kept.bytes);
     finish();
 }
 
@@ -336,7 +340,7 @@ static void keeps_what_is_left(void **state)
     peer_sends("fg");
     turns(1);
     assert_got("abcdefg");
-    assert_null(own.s->kept); // an idle stream holds nothing
+    assert_null(own.s->kept.bytes); // an idle stream holds nothing
     finish();
 }
 
@@ -351,7 +355,7 @@ static void a_byte_at_a_time(void **state)
     for (int i = 0; i < N; i++) {
         assert_int_equal(write(peer, text + i, 1), 1);
         TURN_UNTIL(stream_received(own.s) == (uint64_t)i + 1);
-        assert_true(own.s->kept_cap <= (size_t)(2 * i + 2));
+        assert_true(own.s->kept.cap <= (size_t)(2 * i + 2));
     }
     assert_int_equal(own.got_n, N);
     assert_memory_equal(own.got, text, N);
@@ -371,7 +375,7 @@ static void partial_takes(void **state)
     shutdown(peer, SHUT_WR);
     for (int i = 0; i < N && own.got_n < N; i++) {
         loop_turn(loop, 0);
-        assert_true(own.s->kept_n <= MAX && own.s->kept_cap <= MAX);
+        assert_true(own.s->kept.n <= MAX && own.s->kept.cap <= MAX);
         stream_pause(own.s);
         stream_resume(own.s); // it is shown again what it left
     }
@@ -683,8 +687,8 @@ static void a_large_copy_fills_blocks(void **state)
     assert_memory_equal(all, bytes, N);
     free(all);
     TURN_UNTIL(stream_queued(own.s) == 0);
-    assert_null(own.s->head);
-    assert_true(pool->spare_count == 4);
+    assert_null(own.s->out.head);
+    assert_true(pool->blocks.spare_count == 4);
     finish();
 }
 
@@ -697,7 +701,7 @@ static void unused_room_alone(void **state)
     sends = 0;
     stream_flush(own.s);
     assert_int_equal(sends, 0);
-    assert_null(own.s->head);
+    assert_null(own.s->out.head);
     finish();
 }
 
@@ -900,8 +904,8 @@ static void an_exchange_is_one_read_and_one_send(void **state)
     assert_int_equal(reads, 10);
     assert_int_equal(sends, 10);
     assert_int_equal(epoll_ctls, 0);
-    assert_null(own.s->head); // idle: no block, no kept bytes
-    assert_null(own.s->kept);
+    assert_null(own.s->out.head); // idle: no block, no kept bytes
+    assert_null(own.s->kept.bytes);
     finish();
 }
 
@@ -945,7 +949,7 @@ static void empty_pieces_are_released_at_once(void **state)
     assert_true(stream_write_ref(own.s, STR(""), count_release, &released));
     assert_true(stream_write_file(own.s, 0, 0, 0, count_release, &released));
     assert_int_equal(released, 2);
-    assert_null(own.s->head);
+    assert_null(own.s->out.head);
     finish();
 }
 
@@ -999,7 +1003,7 @@ static void spare_blocks_are_bounded(void **state)
     start(unix_pair, 100);
     stream_write(own.s, str_of(bytes, N));
     stream_close(own.s);
-    assert_int_equal(pool->spare_count, SPARES_MAX);
+    assert_int_equal(pool->blocks.spare_count, SPARES_MAX);
     free(bytes);
     finish();
 }
