@@ -49,6 +49,8 @@ struct stream_queue {
 
 // Appends a block. False when memory is out.
 bool stream_queue_add_block(struct stream_queue *q);
+// Appends a copy of bytes. False when memory is out: the first of them may be there.
+bool stream_queue_write(struct stream_queue *q, struct str bytes);
 // Appends a copy of *like, which is no block and has bytes. False, with nothing changed, when memory is
 // out.
 bool stream_queue_add(struct stream_queue *q, const struct stream_piece *like);

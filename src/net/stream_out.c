@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -52,20 +51,12 @@ void stream_wrote(struct stream *s, size_t n)
 
 bool stream_write(struct stream *s, struct str bytes)
 {
-    while (bytes.n) {
-        size_t n = stream_queue_spare(&s->out);
-        if (n == 0)
-            n = STREAM_BLOCK;
-        if (n > bytes.n)
-            n = bytes.n;
-        char *room = stream_room(s, n);
-        if (!room)
-            return false;
-        memcpy(room, bytes.p, n);
-        stream_wrote(s, n);
-        bytes = str_of(bytes.p + n, bytes.n - n);
-    }
-    return !write_ended(s);
+    if (write_ended(s))
+        return false;
+    bool ok = stream_queue_write(&s->out, bytes);
+    if (!ok)
+        stream_fail(s, ENOMEM);
+    return ok;
 }
 
 // Queues a copy of *like; where that cannot be, or it has no bytes, its release is called.

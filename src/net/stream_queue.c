@@ -2,6 +2,7 @@
 #include "net/stream_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SPARES_MAX = 64 }; // blocks that a pool keeps
 
@@ -75,6 +76,24 @@ bool stream_queue_add_block(struct stream_queue *q)
     if (piece)
         append(q, piece);
     return piece;
+}
+
+bool stream_queue_write(struct stream_queue *q, struct str bytes)
+{
+    while (bytes.n) {
+        size_t n = stream_queue_spare(q);
+        if (n == 0) {
+            if (!stream_queue_add_block(q))
+                return false;
+            n = STREAM_BLOCK;
+        }
+        if (n > bytes.n)
+            n = bytes.n;
+        memcpy(q->tail->p + q->tail->n, bytes.p, n);
+        stream_queue_wrote(q, n);
+        bytes = str_of(bytes.p + n, bytes.n - n);
+    }
+    return true;
 }
 
 bool stream_queue_add(struct stream_queue *q, const struct stream_piece *like)
