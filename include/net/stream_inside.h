@@ -35,7 +35,7 @@ struct stream {
     void *owner;
 
     struct stream_queue out;
-    uint64_t sent, received;
+    uint64_t sent; // bytes, since it was made
 
     struct stream_kept kept;
     size_t input_max;

@@ -12,19 +12,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-uint64_t stream_received(const struct stream *s)
-{
-    return s->received;
-}
-
 struct str stream_waiting(const struct stream *s)
 {
     return str_of(s->kept.bytes + s->kept.at, s->kept.n);
-}
-
-bool stream_eof(const struct stream *s)
-{
-    return s->eof_told;
 }
 
 void stream_pause(struct stream *s)
@@ -144,7 +134,6 @@ static ssize_t read_fresh(struct stream *s)
     ssize_t n = recv(s->fd, in, most, 0);
     if (n <= 0)
         return n;
-    s->received += (size_t)n;
     size_t taken = give(s, str_of(in, (size_t)n));
     if (stream_lives(s))
         keep(s, str_of(in + taken, (size_t)n - taken));
@@ -164,7 +153,6 @@ static ssize_t read_more(struct stream *s)
     ssize_t n = readv(s->fd, iov, 2);
     if (n <= 0)
         return n;
-    s->received += (size_t)n;
     size_t behind = (size_t)n < room ? (size_t)n : room;
     k->n += behind;
     keep(s, str_of(s->pool->in, (size_t)n - behind));
