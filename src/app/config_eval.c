@@ -38,7 +38,7 @@ static void limit_child(void)
     set_limit(RLIMIT_CPU, CHILD_CPU, CHILD_CPU + 1); // SIGXCPU, then SIGKILL
     set_limit(RLIMIT_CORE, 0, 0);
     set_limit(RLIMIT_FSIZE, 0, 0);
-    signal(SIGXFSZ, SIG_IGN);      // writing to a file is then an error that Lua reports
+    signals_spare(SIGXFSZ);        // writing to a file is then an error that Lua reports
 #if !defined(__SANITIZE_ADDRESS__) // whose shadow alone is larger
     set_limit(RLIMIT_AS, CHILD_MEMORY, CHILD_MEMORY);
 #endif

@@ -82,7 +82,7 @@ static void stop(struct master *m, enum master_state next, int64_t within)
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
-    replace_stop(m);
+    replace_stop(m, next == STOPPING ? SIGTERM : SIGQUIT);
     master_signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
     if (next == ENDING)
         stop_listening(m, m->socket_count);
@@ -152,8 +152,9 @@ static void on_deadline(struct master *m)
     if (m->state == STOPPING)
         log_write(LOG_WARN, "requests are still under way after timeouts.stop: cutting them off");
     master_signal_workers(m, SIGKILL);
+    replace_cut(m); // and then kills its workers itself, a moment later
     m->state = ENDING;
-    m->deadline = master_now() + GRACE;
+    m->deadline = master_now() + (replace_dies(m) ? 2 : 1) * GRACE;
 }
 
 // Milliseconds until something is due; -1 for nothing.

@@ -2,6 +2,7 @@
 // worker_start.c, what it serves with in worker_serve.c.
 #include "app/worker_inside.h"
 
+#include "app/signals.h"
 #include "base/log.h"
 #include "content/filecache.h"
 #include "net/pool.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,13 +70,13 @@ void worker_on_rest(void *arg)
 void worker_on_signal(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)watch;
-    struct signalfd_siginfo info;
+    uint64_t told;
     (void)events;
-    while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
+    while (read(w->signal_fd, &told, sizeof told) == sizeof told) {
         w->sides.front.stopping = true;
         if (w->job->config->dev && w->server)
             live_stop(&w->live);
-        if (info.ssi_signo != SIGTERM || !w->server) {
+        if (told >= SIGNALS_AT_ONCE || !w->server) {
             loop_stop(w->loop);
             continue;
         }
