@@ -30,7 +30,8 @@ void task_listen(struct task_listener *l, struct task *t); // t has not ended
 void task_unlisten(struct task_listener *l);               // nothing for one in no list
 
 // Makes a task of the function and its arguments, the top n values, and leaves the handle instead. It
-// begins in a deferred call, so that whoever makes it can listen before it ends. Raises without memory.
+// begins in a deferred call, so that whoever makes it can listen before it ends. Its records in the log
+// have the id that those of its maker have now. Raises without memory.
 struct task *task_new(lua_State *L, int n);
 // A task that was cancelled before it began does not begin. Only the first reason counts; its text is kept
 // by the caller for as long as the handle lives.

@@ -1,4 +1,4 @@
-// Preloaded by test_commands.py: the monotonic clock goes a hundred times as fast, from the first look at
+// Preloaded by test_commands_look.py: the monotonic clock goes a hundred times as fast, from the first look at
 // it on. What waits until some time without a longer sleep then comes there soon.
 #define _GNU_SOURCE
 #include <stdint.h>
