@@ -103,8 +103,9 @@ embed = { echo '.section .rodata'; n=0; for f in $(2); do \
 # The Lua library, compiled: vm_modules (script/vm.h). Lua in each worker would take 4 ms for what a
 # site without anything special needs of it. What every site needs comes first, side by side, for the
 # kernel brings the pages around one that is touched along: 250 KiB less of the program are in memory.
-COMMON = $(patsubst %,src/lua/%.lua,lunette $(addprefix lunette/,app dispatch errors pages pattern \
-         request response router suggest timers units views))
+COMMON = $(patsubst %,src/lua/%.lua,lunette $(addprefix lunette/,app chain declare dispatch errors \
+         host_views later outcome pages pattern request response route_options router scope suggest units \
+         unrouted url_for views))
 CODE  := $(patsubst src/lua/%.lua,$(B)/lua/%.luac,$(COMMON) $(filter-out $(COMMON),$(LUA)))
 $(B)/compile: .ci/compile.c | need
 	@mkdir -p $(@D)

@@ -64,6 +64,8 @@ void log_say(struct str lines);
 // log_write asks this function for the id of the request that runs now, when a record is written by the
 // thread that calls here. NULL: there is none.
 void log_ask_for_id(struct str (*fn)(void *arg), void *arg);
+// The id that a record of this thread would have now; without bytes: none. Alive as long as what it names.
+struct str log_running_id(void);
 bool log_enabled(enum log_level level);
 void log_set_level(enum log_level level); // from now on, in this process
 // "debug", "info", "warn", "error" → level; -1 for another word.

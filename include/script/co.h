@@ -94,6 +94,10 @@ bool co_was_cut(const struct co *co);
 // in a signal handler, amid Lua.
 typedef void co_say_fn(const void *arg, struct watchdog_words *words);
 void co_set_say(struct co *co, co_say_fn *fn);
+// Records of the log that the co writes are about the request with this id, whose text must outlive the co;
+// not for that request's own, which its exchange names.
+void co_set_id(struct co *co, struct str id);
+struct str co_running_id(struct vm *vm); // of the co that runs now; without bytes: none
 
 // Coroutines alive (from co_new until their end), and threads kept in the pool.
 unsigned co_alive(const struct vm *vm);

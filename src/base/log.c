@@ -298,7 +298,7 @@ static bool asks_for_id(void)
     return asks;
 }
 
-static struct str running_id(void)
+struct str log_running_id(void)
 {
     return asks_for_id() ? the_log.id_fn(the_log.id_arg) : STR("");
 }
@@ -309,14 +309,14 @@ void log_write(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    write_record(running_id(), level, format, args);
+    write_record(log_running_id(), level, format, args);
     va_end(args);
 }
 
 void log_text(enum log_level level, struct str text)
 {
     if (log_enabled(level))
-        write_text(running_id(), level, text);
+        write_text(log_running_id(), level, text);
 }
 
 void log_about(struct str id, enum log_level level, const char *format, ...)

@@ -10,7 +10,7 @@ local response = require "lunette.response"
 
 core.start {
     dispatch = dispatch.dispatch, -- dispatch(req, method, path, encoded, has_body) → answer
-    failed = dispatch.failed,     -- failed(req, status, message, cause) → answer
+    failed = dispatch.failed,     -- failed(req, status, why) → answer
     loaded = app.loaded,          -- main.lua has run
     place = dispatch.place,       -- place(req) → "scripts/main.lua:6" of the handler, or nil
     raise = errors.on_raise,      -- the message handler of plain routes and streams

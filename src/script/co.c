@@ -40,6 +40,7 @@ struct co {
     co_end_fn *on_end;
     void *arg;
     co_say_fn *say;
+    struct str id; // see co_set_id
     struct co_ending *endings;
     bool cut;
     char reason[REASON_MAX];
@@ -450,6 +451,17 @@ bool co_mark_cut(struct vm *vm)
 void co_set_say(struct co *co, co_say_fn *fn)
 {
     co->say = fn;
+}
+
+void co_set_id(struct co *co, struct str id)
+{
+    co->id = id;
+}
+
+struct str co_running_id(struct vm *vm)
+{
+    const struct co *co = co_running(vm);
+    return co ? co->id : STR("");
 }
 
 void co_say(const struct vm *vm, struct watchdog_words *words)

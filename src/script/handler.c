@@ -370,7 +370,7 @@ static int register_all(lua_State *L)
 struct str handler_running_id(struct handler *h)
 {
     struct work *w = work_running(h);
-    return w && w->x ? exchange_id(w->x) : STR("");
+    return w && w->x ? exchange_id(w->x) : co_running_id(h->vm);
 }
 
 unsigned handler_busy(const struct handler *h)

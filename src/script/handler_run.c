@@ -236,7 +236,7 @@ static bool is_file_response(lua_State *L, const struct handler *h, int idx)
 enum { AT_RAISE = AT_RESULTS, AT_PLAIN = AT_RAISE + 1 };
 
 // Whether the results from AT_PLAIN on, n of them, can be sent as they were read; the same as finish
-// of dispatch.lua.
+// of outcome.lua.
 static bool is_whole(lua_State *L, const struct handler *h, int n, const struct answer *a)
 {
     switch (a->kind) {

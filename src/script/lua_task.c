@@ -21,6 +21,7 @@ enum { OUTCOME = 1, TRACEBACK, USER_VALUES = TRACEBACK }; // results in a table,
 
 struct task {
     struct co *co; // NULL once it has ended
+    struct str id; // of the request that it was spawned for, in the task's own block; maybe empty
     enum task_state state;
     int n;                 // results in OUTCOME
     const char *cancelled; // the reason, or NULL
@@ -187,24 +188,24 @@ static int log_unheard(lua_State *L)
         return 0;
     if (lua_getiuservalue(L, 1, TRACEBACK) != LUA_TSTRING)
         luaL_tolstring(L, 2, NULL);
-    log_write(LOG_ERROR, "a spawned function failed: %s", lua_tostring(L, -1));
+    log_about(t->id, LOG_ERROR, "a spawned function failed: %s", lua_tostring(L, -1));
     cut_logged(vm_of(L), lua_tostring(L, -1));
     return 0;
 }
 
 // The handle is on top of T.
-static void report(lua_State *T)
+static void report(const struct task *t, lua_State *T)
 {
     lua_State *L = vm_state(vm_of(T));
     if (!lua_checkstack(L, 2) || !lua_checkstack(T, 1)) {
-        log_write(LOG_ERROR, "a spawned function failed, and there is no memory to say how");
+        log_about(t->id, LOG_ERROR, "a spawned function failed, and there is no memory to say how");
         return;
     }
     lua_pushcfunction(L, log_unheard);
     lua_pushvalue(T, -1);
     lua_xmove(T, L, 1);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        log_write(LOG_ERROR, "a spawned function failed: %s", lua_tostring(L, -1));
+        log_about(t->id, LOG_ERROR, "a spawned function failed: %s", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
 }
@@ -216,9 +217,9 @@ static void task_ended(struct co *co, enum co_end how, lua_State *T, int n, void
     t->co = NULL;
     if (how == CO_RAISED) { // keeping the outcome took too much memory: there is none
         t->state = TASK_RAISED;
-        log_write(LOG_ERROR, "a spawned function failed: not enough memory");
+        log_about(t->id, LOG_ERROR, "a spawned function failed: not enough memory");
     } else if (t->state == TASK_RAISED && !t->listeners) {
-        report(T);
+        report(t, T);
     }
     while (t->listeners) {
         struct listener *l = t->listeners;
@@ -231,12 +232,16 @@ static void task_ended(struct co *co, enum co_end how, lua_State *T, int n, void
 // It begins in a deferred call, so that whoever spawns it can listen before it ends.
 static struct task *spawn(lua_State *L, int n)
 {
-    struct task *t = lua_newuserdatauv(L, sizeof *t, USER_VALUES);
-    *t = (struct task){.state = TASK_RUNS};
+    struct str id = log_running_id();
+    struct task *t = lua_newuserdatauv(L, sizeof *t + id.n, USER_VALUES);
+    *t = (struct task){.state = TASK_RUNS, .id = str_of((char *)(t + 1), id.n)};
+    if (id.n)
+        memcpy(t + 1, id.p, id.n);
     luaL_setmetatable(L, HANDLE);
     t->co = co_new(vm_of(L));
     if (!t->co)
         luaL_error(L, "not enough memory");
+    co_set_id(t->co, t->id);
     lua_State *T = co_state(t->co);
     if (!lua_checkstack(T, n + 2)) {
         co_drop(t->co);

@@ -1,5 +1,5 @@
-// Preloaded by test_commands.py: the monotonic clock goes TIMES times, a hundred, as fast, from the first look at
-// it on. What waits until some time without a longer sleep then comes there soon.
+// Preloaded by test_commands_look.py: the monotonic clock goes TIMES times as fast, from the first
+// look at it on. What waits until some time without a longer sleep then comes there soon.
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <sys/syscall.h>

@@ -20,8 +20,9 @@ MAIN = """
     end)
     app.get("/events", function() return app.events(function(send) send("one") end) end)
     """
-PLAIN = {"lunette"} | {"lunette." + name for name in """app core dispatch errors pages pattern request
-    response router suggest timer timers units views""".split()}
+PLAIN = {"lunette"} | {"lunette." + name for name in """app chain core declare dispatch errors
+    host_views later outcome pages pattern request response route_options router scope suggest units
+    unrouted url_for views""".split()}
 KIB = 1024
 
 
@@ -48,6 +49,11 @@ def test_an_option_of_a_route_loads_what_does_it(serve, option, module):
     more = f'app.get("/more", {option}, function() return "more" end)'
     server = serve({"scripts/main.lua": MAIN + more}, "--workers", "1")
     assert f"lunette.{module}" in loaded(server)
+
+
+def test_background_work_loads_what_does_it(serve):
+    server = serve({"scripts/main.lua": MAIN + "app.at_start(function() end)"}, "--workers", "1")
+    assert loaded(server) == PLAIN | {"lunette.timer", "lunette.timers"}
 
 
 def own_bytes(pid):

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from conftest import eventually
 from running import running
 
 MAIN = r"""
@@ -119,7 +120,45 @@ def test_the_id_is_that_of_the_request_whose_lua_runs(site):
     site.wait_for("spawned")
     for what in ("after a wait", "in a coroutine"):
         assert re.search(rf"\[(\w{{16}})\] scripts/main\.lua:\d+: {what} id=\1\n", site.errors())
-    assert re.search(r"info \[\d+\] scripts/main\.lua:\d+: spawned\n", site.errors())
+    id_of = re.search(r"\[(\w{16})\] \S+: after a wait", site.errors())[1]
+    assert re.search(rf"info \[\d+\] \[{id_of}\] scripts/main\.lua:\d+: spawned\n", site.errors())
+
+
+# Each request, and tasks at every depth, also when the request is over by then.
+TASKS = """
+    local app = require "lunette"
+    local log = require "lunette.log"
+    local task = require "lunette.task"
+    app.get("/many", function(req)
+      local id = req.id
+      log.info("asked", { id = id })
+      task.spawn(function()
+        log.info("at once", { id = id })
+        task.sleep(0.1)
+        log.info("much later", { id = id })
+        coroutine.wrap(function() print("printed id=" .. id) end)()
+        task.all { function() log.info("in a task's task", { id = id }) end }
+        error("broken id=" .. id)
+      end)
+      task.all { function() task.sleep(0) log.info("for the answer", { id = id }) end }
+      assert(task.timeout(5, function() log.info("in time", { id = id }) return true end))
+      return 204
+    end)
+    app.every(0.05, function() task.spawn(function() log.info("nobody asked") end) end)
+    """
+IN_TASKS = ["asked", "at once", "much later", "printed", "in a task's task", "for the answer", "in time", "broken"]
+
+
+def test_what_a_task_logs_has_the_id_of_the_request_that_spawned_it():
+    with running({"scripts/main.lua": TASKS}, "--workers", "1") as server:
+        for _ in range(3):
+            server.get("/many")
+        eventually(lambda: server.errors().count("broken") == 3)
+        for what in IN_TASKS:
+            ids = re.findall(rf"\[(\w{{16}})\] .*: {what} id=\1\n", server.errors())
+            assert len(ids) == 3 == len(set(ids)), (what, server.errors())
+        assert "a spawned function failed: scripts/main.lua:" in server.errors()
+        server.wait_for(r"info \[\d+\] scripts/main\.lua:\d+: nobody asked\n")
 
 
 def test_a_record_cannot_be_forged(site):

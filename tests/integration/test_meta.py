@@ -281,7 +281,7 @@ def test_an_object_has_the_methods_annotated(real, name, plain):
 
 # The options that the library knows, as it names them when it is given another.
 def options_of_routes():
-    text = (ROOT / "src/lua/lunette/app.lua").read_text()
+    text = (ROOT / "src/lua/lunette/route_options.lua").read_text()
     return set(re.findall(r"(\w+) = true", text[text.index("local ROUTE_OPTIONS"):
                                                 text.index("local GROUP_OPTIONS")]))
 
@@ -293,7 +293,7 @@ def test_a_route_has_the_options_annotated():
 @pytest.mark.parametrize("owner, file, table", [
     ("CacheOption", "cache_option", "OPTIONS"), ("FileRule", "uploads", "RULES"),
     ("StaticOptions", "static", "OPTIONS"), ("FileOptions", "response", "FILE_OPTIONS"),
-    ("UrlOptions", "app", "URL_OPTIONS"), ("UseOptions", "app", "USE_OPTIONS"),
+    ("UrlOptions", "url_for", "URL_OPTIONS"), ("UseOptions", "declare", "USE_OPTIONS"),
     ("PurgeOptions", "response_cache", "PURGE"), ("Event", "events", "FIELDS"),
     ("IntOptions", "request", "INT_OPTIONS"), ("CheckOptions", "request", "CHECK_OPTIONS"),
     ("ExpectJsonOptions", "request", "JSON_OPTIONS"), ("SessionOptions", "session", "OPTIONS"),

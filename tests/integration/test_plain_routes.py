@@ -129,3 +129,44 @@ def test_two_types_are_refused(site):
     status, headers, _, logged = ask(site, "p", "two_types", "GET")
     assert status == 500 and "is there twice, and an answer has it once" in logged
     assert headers["content-type"] == "text/html; charset=utf-8"
+
+
+# --- what on_error is told ---
+
+# Results that cannot be sent: with the last ones it is not seen before they would be.
+UNSENDABLE = ["nothing", "nil_message", "bad_status", "bad_table", "boolean", "body_first", "four",
+              "response_and_more", "control_byte", "two_types", "table_of_201", "body_of_no_kind"]
+MORE = {"table_of_201": "return 201, { a = 1 }", "body_of_no_kind": "return 200, nil, true",
+        "late_and_caught": "pcall(task.sleep, 2) return 'too late'"}
+TOLD = """
+local app = require "lunette"
+local task = require "lunette.task"
+app.on_error("*", function(req) return app.text(tostring(req.error)) end)
+local function through(req, handle) return handle(req) end
+local function both(name, handler)
+  app.get("/p/" .. name, handler)
+  app.get("/m/" .. name, { use = { through } }, handler)
+end
+""" + "".join(f'both("{name}", function() {body} end)\n' for name, body in {**HANDLERS, **MORE}.items()
+              if name in BARE or name in MORE)
+
+
+@pytest.fixture(scope="module")
+def told():
+    files = {"scripts/main.lua": TOLD, "scripts/config.lua": "return { timeouts = { handler = 0.3 } }"}
+    with running(files, "--workers", "1") as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", UNSENDABLE)
+def test_on_error_has_the_same_sentence_in_req_error(told, name):
+    status, headers, body, logged = ask(told, "p", name, "GET")
+    assert (status, headers, body, logged) == ask(told, "m", name, "GET")
+    assert status == 500 and re.search(rb" \(the handler at scripts/main\.lua:\d+\)$", body)
+    assert body.decode() in logged
+
+
+def test_on_error_is_told_of_an_answer_that_came_too_late(told):
+    answers = [ask(told, way, "late_and_caught", "GET") for way in "pm"]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 503 and answers[0][2] == b"the handler took longer than timeouts.handler"

@@ -1,8 +1,8 @@
 -- Answers to errors: the page that on_error gives for a status, or the built-in one.
 --
 -- An error is { status, message, headers, data, cause, text, traceback, stack }: message is for everybody
--- (from abort), cause, text, traceback and stack only for --dev and the log. A place is what dispatch
--- calls an entry: { view, route or nil, … }.
+-- (from abort), cause, text, traceback and stack only for --dev and the log. A place is what
+-- chain.lua calls an entry: { view, route or nil, … }.
 
 local core = require "lunette.core"
 local errors = require "lunette.errors"

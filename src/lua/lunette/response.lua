@@ -197,7 +197,9 @@ function response.redirect(url, status, headers)
     return new(status or 302, all, "")
 end
 
+-- Those of URLs that name none.
 local PORTS = { http = 80, https = 443 }
+response.PORTS = PORTS
 
 -- Whether a URL leads to the scheme, host and port that the request came to. An authority with
 -- user information or a backslash never does.

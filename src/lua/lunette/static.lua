@@ -43,7 +43,7 @@ local function open(dir, opts)
     return ok and root or misuse("app.static: %s", errors.text_of(root))
 end
 
--- A folder as dispatch wants it, but for where it is: { root, headers, fallback, fallback_root }.
+-- A folder as unrouted.lua wants it, but for where it is: { root, headers, fallback, fallback_root }.
 -- Raises when it cannot be opened.
 function static.new(dir, opts)
     expect(dir, "string", "app.static: the folder")

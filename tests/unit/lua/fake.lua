@@ -3,10 +3,11 @@
 
 local fake = {}
 
-local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.dispatch", "lunette.errors", "lunette.events",
-    "lunette.pages", "lunette.pattern", "lunette.request", "lunette.response", "lunette.router",
-    "lunette.static", "lunette.suggest", "lunette.timers", "lunette.units", "lunette.uploads", "lunette.valid_option",
-    "lunette.validate", "lunette.validate_types", "lunette.views" }
+local MODULES = { "lunette", "lunette.app", "lunette.cache_option", "lunette.chain", "lunette.declare", "lunette.dispatch",
+    "lunette.errors", "lunette.events", "lunette.host_views", "lunette.later", "lunette.outcome", "lunette.pages",
+    "lunette.pattern", "lunette.request", "lunette.response", "lunette.route_options", "lunette.router", "lunette.scope",
+    "lunette.static", "lunette.suggest", "lunette.timers", "lunette.units", "lunette.unrouted", "lunette.uploads",
+    "lunette.url_for", "lunette.valid_option", "lunette.validate", "lunette.validate_types", "lunette.views" }
 
 -- Enough of JSON to see that something was encoded.
 package.preload["lunette.json"] = function()

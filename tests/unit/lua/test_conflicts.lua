@@ -5,7 +5,7 @@ local fake = dofile "tests/unit/lua/fake.lua"
 
 package.preload["lunette.task"] = function() return { sleep = function() end } end
 
-local COMMANDS = { "conflicts", "describe", "near", "samples" }
+local COMMANDS = { "conflicts", "describe", "meeting", "near", "samples" }
 
 -- A fresh site, and the command's modules over it.
 local function load_site(declare)
@@ -174,10 +174,9 @@ end
 
 local function why_not(declare, method, path, host)
     local modules = load_site(declare)
-    local dispatch = require "lunette.dispatch"
     local segments = {}
     for s in path:gmatch("/([^/]*)") do segments[#segments + 1] = s end
-    local found = dispatch.explain(method, host or "localhost", segments)
+    local found = modules.meeting.explain(method, host or "localhost", segments)
     local look = { method = method, segments = segments, view = found.view, route = found.route }
     local out = {}
     for _, route in ipairs(modules.describe.all_routes(require "lunette.app".site)) do

@@ -3,7 +3,8 @@
 
 local app = require "lunette.app"
 local describe = require "lunette.command.describe"
-local dispatch = require "lunette.dispatch"
+local host_views = require "lunette.host_views"
+local meeting = require "lunette.command.meeting"
 local near = require "lunette.command.near"
 local samples = require "lunette.command.samples"
 local task = require "lunette.task"
@@ -12,8 +13,8 @@ local conflicts = {}
 
 -- The views of requests: one for each host that is declared, and one for all others.
 local function all_views(site)
-    local views = { not site.hosts["*"] and dispatch.view(nil) or nil }
-    for host in pairs(site.hosts) do views[#views + 1] = dispatch.view(host) end
+    local views = { not site.hosts["*"] and host_views.get(nil) or nil }
+    for host in pairs(site.hosts) do views[#views + 1] = host_views.get(host) end
     return views
 end
 
@@ -23,7 +24,7 @@ local function winner(route, method, paths, views)
     local only = nil
     for _, view in ipairs(views) do
         for _, path in ipairs(near.has_tier(view, route.tier) and paths or {}) do
-            local found = dispatch.find(view, method, path)
+            local found = meeting.route(view, method, path)
             if found == route then return nil end
             if only and found ~= only and not route.pattern.literal then return nil end
             only = only or found

@@ -1,7 +1,9 @@
 -- What a site declared, in a few words: for the tables and sentences of commands.
 
-local dispatch = require "lunette.dispatch"
+local chain = require "lunette.chain"
 local errors = require "lunette.errors"
+local host_views = require "lunette.host_views"
+local pattern = require "lunette.pattern"
 local router = require "lunette.router"
 
 local describe = {}
@@ -37,10 +39,10 @@ end
 -- passes it; of what stands under a prefix with captures, the path decides.
 function describe.middleware(route)
     local list = {}
-    local uses, open = dispatch.uses_of(dispatch.view(route.tier.host), route)
+    local uses, open = chain.uses_of(host_views.get(route.tier.host), route)
     for _, use in ipairs(uses) do
         list[#list + 1] = { text = describe.fn(use.fn, use.place), sure = not open
-            or dispatch.always(use, route) }
+            or pattern.relation(use.prefix, route.pattern) == "always" }
     end
     for _, fn in ipairs(route.given) do
         list[#list + 1] = { text = describe.fn(fn, route.place), sure = true }

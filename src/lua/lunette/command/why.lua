@@ -6,12 +6,13 @@ local columns = require "lunette.command.columns"
 local console = require "lunette.console"
 local core = require "lunette.core"
 local describe = require "lunette.command.describe"
-local dispatch = require "lunette.dispatch"
 local errors = require "lunette.errors"
+local meeting = require "lunette.command.meeting"
 local near = require "lunette.command.near"
 local pages = require "lunette.pages"
 local router = require "lunette.router"
 local suggest = require "lunette.suggest"
+local without_route = require "lunette.unrouted"
 local url = require "lunette.url"
 
 local NEAR_MAX = 20 -- routes that are named though they do not answer
@@ -71,10 +72,7 @@ local function unrouted(ask, found, path)
     if ask.raw_path == "*" then return "is answered with every method that there is", all end
     if next(found.allowed) ~= nil then
         found.allowed.OPTIONS = true
-        local allow = {}
-        for method in pairs(found.allowed) do allow[#allow + 1] = method end
-        table.sort(allow)
-        local text = table.concat(allow, ", ")
+        local text = without_route.allow(found.allowed)
         if ask.method == "OPTIONS" then return "is answered by itself: Allow: " .. text, all end
         return "is a 405 Method Not Allowed: the path has " .. text, all
     end
@@ -195,7 +193,7 @@ local function indented(rows)
 end
 
 local function say(ask, path, segments)
-    local found = dispatch.explain(ask.method, ask.host, segments)
+    local found = meeting.explain(ask.method, ask.host, segments)
     local sentence, choose
     if found.route then
         sentence = "is answered by the route " .. describe.route(found.route)
