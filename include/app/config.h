@@ -99,7 +99,7 @@ struct config {
     const char *file;     // the same as messages name it
     struct str evaluated; // its settings as script/lua_config.h writes them; n 0: none
     bool file_is_roots; // only root can have written it: it may name users and places as root does
-    uint32_t lines[CONFIG_SETTINGS]; // where a setting was made, by config_line
+    uint32_t lines[CONFIG_SETTINGS]; // where each was made: config_setting.c
     struct arena arena;              // of everything above
 };
 

@@ -7,8 +7,9 @@
 //
 //      run begins ──limit──> LATE ──100 ms──> STILL ──500 ms──> LOST ──50 ms──> options.lost
 //
-// A run is seen at most an eighth of the limit, and 100 ms, after it began. Time in which the thread
-// itself did not run (a stopped process) does not count. There is one watchdog in a process.
+// A run is seen at most an eighth of the limit, and 100 ms, after it began. The last step waits up to
+// 450 ms more for what the run says of itself. Time in which the thread itself did not run (a stopped
+// process) does not count. There is one watchdog in a process.
 #ifndef LUNETTE_NET_WATCHDOG_H
 #define LUNETTE_NET_WATCHDOG_H
 

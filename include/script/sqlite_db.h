@@ -1,31 +1,16 @@
-// A database of one generation: its connections, and who has which of them.
+// A database of one generation: its connections (script/sqlite_link.h), and who waits for one.
 //
-// Several connections read, one writes. Whoever wants one takes a lease; where none is free the wish
-// waits in line, first come first served, and at most for the database's timeout. So of the writers
-// of a worker one at a time is in a thread of the pool, where it may have to wait for those of other
-// workers.
-//
-// Loops over rows hold their connection for as long as they like, and what is done in them may need
-// another: they never get the last one.
-//
-// drawing:
-//   free ──take──► leased ──job──► working ──job over──► leased ──end──┐
-//     ▲                               │ lease ended meanwhile          │
-//     │                               ▼                                ▼
-//     └──────────── tidied in a thread, if there is anything ◄─── not leased
-//
-// A lease that ends while a thread works for it (its handler was cancelled) tells the thread to stop; the
-// connection is free when it has. A database that is closed is gone when the last thread is done.
+// Where none is free the wish waits in line, first come first served, and at most for the database's
+// timeout. So of the writers of a worker one at a time is in a thread of the pool, where it may have to
+// wait for those of other workers. A database that is closed is gone when the last thread is done.
 // All functions belong to the loop's thread.
 #ifndef LUNETTE_SCRIPT_SQLITE_DB_H
 #define LUNETTE_SCRIPT_SQLITE_DB_H
 
-#include "net/pool.h"
 #include "net/timeout.h"
-#include "script/sqlite_conn.h"
+#include "script/sqlite_link.h"
 
 struct sqlite_db;
-struct sqlite_link; // a connection of it
 
 enum { DATABASES_MAX = 256 }; // of a worker, over all of its generations
 
@@ -37,17 +22,6 @@ struct sqlite_db_options {
     uint32_t timeout_ms; // for a connection, and for the locks of other processes, together
     struct loop *loop;
     struct pool *pool;
-};
-
-enum sqlite_use {
-    USE_READ, // for one call
-    USE_LOOP, // for rows of which each may take its time
-    USE_WRITE,
-    USE_TRANSACTION,
-};
-
-struct sqlite_lease {
-    struct sqlite_link *link; // NULL: none
 };
 
 // A wish that waits. Valid until ready, or sqlite_db_leave.
@@ -91,18 +65,5 @@ enum sqlite_taken {
 enum sqlite_taken sqlite_db_take(struct sqlite_db *db, struct sqlite_turn *t);
 // The wish is withdrawn, if it still waits.
 void sqlite_db_leave(struct sqlite_turn *t);
-// The connection goes back. NULL is fine.
-void sqlite_lease_end(struct sqlite_lease *l);
-// The loop over the cursor was left: it is ended by the next job of the lease, or its end.
-void sqlite_lease_leave_cursor(struct sqlite_lease *l, uint64_t cursor);
-
-// A job begins on the connection: at most one at a time, and none where one was stopped.
-bool sqlite_lease_is_free(const struct sqlite_lease *l);
-struct sqlite_link *sqlite_link_begin(struct sqlite_lease *l);
-struct sqlite_conn *sqlite_link_conn(struct sqlite_link *link);
-// Moves the cursors that were left to ids; how many.
-unsigned sqlite_link_left(struct sqlite_link *link, uint64_t ids[static CURSORS_MAX]);
-void sqlite_link_stop(struct sqlite_link *link); // nobody wants the job's outcome
-void sqlite_link_over(struct sqlite_link *link); // the job is over, or was never begun
 
 #endif

@@ -13,7 +13,8 @@
 //      request_body.c its fields that are made of the body; request_read.c how the body comes;
 //      lua_part.c     the parts of multipart bodies; lua_part_save.c their save_as
 //      route.c        which route it went to; own_hosts.c who is shown what --dev shows
-//      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files
+//      lua_core.c     lunette.core: what the Lua library calls; lua_files.c its part about files,
+//      lua_work.c, lua_negotiate.c, lua_response.c  about the request, what it accepts, and answers
 //      lua_listing.c  folders as pages
 //      request_private.c  what was read of who asks
 //      answer_kept.c  what the response cache knows of an answer

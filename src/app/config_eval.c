@@ -23,7 +23,9 @@
 enum {
     SOURCE_MAX = 1024 * 1024,   // bytes of config.lua
     CHILD_CPU = 5,              // seconds of processor time
-    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time: a busy machine gives less than it has
+    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time
+    CHILD_RUNS = 1000,          // milliseconds of processor time: one that used them runs
+    CHILD_RUN_DEADLINE = 4 * CHILD_DEADLINE, // for that one
     CHILD_MEMORY = 512 * 1024 * 1024,
 };
 
@@ -144,20 +146,34 @@ static _Noreturn void run_child(const struct config_evaluation *e, int fd, pid_t
 
 // The parent's side -------------------------------------------------------------------------------
 
-static int64_t now_ms(void)
+static int64_t ms_of(clockid_t clock)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    struct timespec t = {0};
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-// Everything the child writes until it ends; false at the deadline or when it is too much.
-static bool collect(int fd, struct buf *result)
+static int64_t now_ms(void)
 {
-    int64_t end = now_ms() + CHILD_DEADLINE;
+    return ms_of(CLOCK_MONOTONIC);
+}
+
+// Its processor time ends one that runs, and not how many others want the processor.
+static bool runs(pid_t pid)
+{
+    clockid_t clock;
+    return clock_getcpuclockid(pid, &clock) == 0 && ms_of(clock) >= CHILD_RUNS;
+}
+
+// Everything the child writes until it ends; false at the deadline or when it is too much.
+static bool collect(pid_t pid, int fd, struct buf *result)
+{
+    int64_t start = now_ms(), end = start + CHILD_DEADLINE;
     for (;;) {
         int64_t left = end - now_ms();
         struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (left <= 0 && runs(pid))
+            left = start + CHILD_RUN_DEADLINE - now_ms();
         if (left <= 0)
             return false;
         if (poll(&p, 1, (int)left) <= 0)
@@ -204,7 +220,7 @@ bool config_evaluate(const struct config_evaluation *e, struct buf *result,
     if (pid == 0)
         run_child(e, pipe_fds[1], parent);
     close(pipe_fds[1]);
-    bool finished = pid > 0 && collect(pipe_fds[0], result);
+    bool finished = pid > 0 && collect(pid, pipe_fds[0], result);
     close(pipe_fds[0]);
     if (pid < 0)
         return config_fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));

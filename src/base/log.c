@@ -22,6 +22,7 @@ enum {
     RECORD_MAX = 64 * 1024,
     SHORT_MAX = 1024, // bytes of a text for which there is no memory
     ACCESS_BUFFER = 64 * 1024,
+    LOSSES_MAX = 256,   // bytes of the record that tells of losses
     PATIENCE = 100,     // milliseconds for an error log that takes nothing
     LAST_PATIENCE = 500 // and for an access log at the end
 };
@@ -208,13 +209,19 @@ static bool put_line(const char *line, size_t n, int ms)
     return rc == 0;
 }
 
+// The record that so many of them were lost, whatever they are: its length.
+static size_t make_losses(char line[static LOSSES_MAX], uint64_t count, const char *them)
+{
+    size_t used = log_record_front(line, LOSSES_MAX, LOG_WARN, STR(""));
+    return used + (size_t)snprintf(line + used, LOSSES_MAX - used, "%llu %s\n",
+                                   (unsigned long long)count, them);
+}
+
 static void tell_losses(int ms)
 {
-    char line[256];
-    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
-    n += (size_t)snprintf(line + n, sizeof line - n,
-                          "%llu records of this log were lost: it took no more\n",
-                          (unsigned long long)the_log.error_losses);
+    char line[LOSSES_MAX];
+    size_t n =
+        make_losses(line, the_log.error_losses, "records of this log were lost: it took no more");
     if (put_line(line, n, ms))
         the_log.error_losses = 0;
 }
@@ -351,15 +358,13 @@ bool log_access_enabled(void)
 // Where the error log takes nothing either, what was lost is told later.
 static void tell_access_losses(void)
 {
-    char line[256];
+    char line[LOSSES_MAX];
     if (!log_enabled(LOG_WARN)) {
         the_log.access_losses = 0;
         return;
     }
-    size_t n = log_record_front(line, sizeof line, LOG_WARN, STR(""));
-    n += (size_t)snprintf(line + n, sizeof line - n,
-                          "%llu access lines were lost: the log took no more\n",
-                          (unsigned long long)the_log.access_losses);
+    size_t n =
+        make_losses(line, the_log.access_losses, "access lines were lost: the log took no more");
     if (put_record(line, n, false))
         the_log.access_losses = 0;
 }

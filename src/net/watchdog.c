@@ -20,6 +20,7 @@ enum {
     PACE_MIN = 5,
     PACE_MAX = 100, // ms between two looks
     STEP_BITS = 2,
+    WORDS_MAX = 450, // ms more that options.lost waits for words
 };
 
 // How long after the step before it each step is taken.
@@ -156,10 +157,17 @@ static bool tell(struct watchdog *w, uint64_t run)
     return w->options.lost(w->options.arg, described ? w->words.text : "");
 }
 
+// On a busy machine the worker's thread has not taken the signal yet.
+static bool waits_for_words(struct watchdog *w, const struct view *v)
+{
+    return v->step > WATCHDOG_LOST && v->age < v->due + WORDS_MAX &&
+           atomic_load(&w->described) != v->run;
+}
+
 // The step that is due, if one is.
 static void act(struct watchdog *w, struct view *v)
 {
-    if (v->age < v->due)
+    if (v->age < v->due || waits_for_words(w, v))
         return;
     if (v->step <= WATCHDOG_LOST) {
         atomic_store(&w->sentence, v->run << STEP_BITS | v->step);

@@ -62,6 +62,19 @@ static void load_module(lua_State *L, const char *name)
         lua_error(L);
 }
 
+// What lunette.config is made of is found by require before anything of the site is.
+static void preload_parts(lua_State *L)
+{
+    static const char *const parts[] = {"lunette.config_lines", "lunette.config_types"};
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    int preload = lua_gettop(L);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        load_module(L, parts[i]);
+        lua_setfield(L, preload, parts[i]);
+    }
+    lua_settop(L, preload - 1);
+}
+
 // package.path = scripts/?.lua;scripts/?/init.lua;…
 static void set_path(lua_State *L, const char *scripts)
 {
@@ -143,6 +156,7 @@ static int evaluate(lua_State *L)
     struct evaluation *e = lua_touserdata(L, 1);
     luaL_openlibs(L);
     set_path(L, e->scripts);
+    preload_parts(L);
     load_module(L, "lunette.config");
     lua_call(L, 0, 1);
     lua_getfield(L, -1, "read");

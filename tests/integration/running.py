@@ -10,6 +10,7 @@ Tests find their own lines of its log by the path they asked for.
 import atexit
 import contextlib
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -53,6 +54,18 @@ def running(files, *arguments, **options):
         yield server
     finally:
         server.stop()
+
+
+def preloadable(name, *options):
+    """Compiles name.c of this folder, for LD_PRELOAD. What has a program load it: a sanitizer's own library must
+    come first."""
+    library = new_folder() / f"{name}.so"
+    source = pathlib.Path(__file__).with_name(f"{name}.c")
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", *options, "-o", library, source], check=True)
+    library.chmod(0o755)
+    needed = subprocess.run(["ldd", LUNETTE], capture_output=True, text=True, check=True).stdout
+    first = re.search(r"/\S*libasan\.so\S*", needed)
+    return {"LD_PRELOAD": f"{first[0]}:{library}" if first else str(library)}
 
 
 def start_fails(folder, *arguments, code=1, user=None, seconds=20):

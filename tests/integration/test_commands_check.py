@@ -64,7 +64,9 @@ FAILURES = [
 
 @pytest.mark.parametrize("text, line", FAILURES)
 def test_check_of_scripts_that_do_not_load(make_site, text, line):
-    files = {"scripts/main.lua": text, "scripts/config.lua": "return { timeouts = { cpu = 0.5 } }"}
+    files = {"scripts/main.lua": text}
+    if "while true" in text:  # the others end by themselves, however slowly
+        files["scripts/config.lua"] = "return { timeouts = { cpu = 0.5 } }"
     if "lib" in text:
         files["scripts/lib.lua"] = "\n\nreturn {"
     lines = check(make_site, files)

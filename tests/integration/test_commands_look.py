@@ -1,6 +1,5 @@
 """The commands that look into a site without serving it: what loading it may do, and what they leave behind."""
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -9,8 +8,7 @@ import pytest
 
 from commands import ENV, Terminal, lunette, said
 from conftest import LUNETTE, eventually
-from running import new_folder
-from test_ends import SANITIZED
+from running import preloadable
 
 
 def test_commands_see_what_a_server_on_all_addresses_would(make_site):
@@ -44,16 +42,12 @@ def test_a_main_lua_that_is_no_file_is_told(make_site, kind, words):
     assert said(folder, "check").startswith("no errors: 1 script")
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer must be loaded first")
 @pytest.mark.parametrize("words", ["check", "routes", "test"])
 def test_a_site_that_waits_while_it_is_loaded_is_given_up(make_site, words):
-    library = new_folder() / "fast.so"
-    source = pathlib.Path(__file__).with_name("fast.c")
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
     folder = make_site({
         "scripts/main.lua": "local task = require 'lunette.task'\nwhile true do task.sleep(0.05) end",
         "scripts/config.lua": "return { timeouts = { cpu = '10m' } }", "tests/a_test.lua": ""})
-    done = lunette(folder, words, env={"LD_PRELOAD": str(library)})
+    done = lunette(folder, words, env=preloadable("fast"))
     text = done.stdout + done.stderr
     assert done.returncode == 1 and "scripts/main.lua still waits after 60 s, while it is loaded" in text, done
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,11 +61,12 @@ class Downloads:
                                 stderr=subprocess.PIPE)
 
     @contextlib.contextmanager
-    def curl(self, path, out, *options):
-        """The same, killed at the end."""
-        with self.start(path, out, *options) as client:
+    def piped(self, path, *options):
+        """What a curl writes, who gets no further than it is read here; killed at the end."""
+        with subprocess.Popen(["curl", "-sS", "--fail", "--max-time", "300", *options,
+                               self.server.url(path)], stdout=subprocess.PIPE) as client:
             try:
-                yield client
+                yield client.stdout
             finally:
                 client.kill()
 
@@ -109,8 +111,10 @@ class Downloads:
     def resumed(self, path, times=4):
         """Each curl but the last is killed when it has got further by a part of the file."""
         for i in range(1, times):
-            with self.curl(path, "part", "-C", "-", "--limit-rate", str(self.size)):
-                eventually(lambda i=i: self.length("part") > self.size * i // times, 60)
+            with self.piped(path, "-C", str(self.length("part"))) as body, \
+                    (self.folder / "part").open("ab") as part:
+                while part.tell() <= self.size * i // times:
+                    assert part.write(body.read(50_000)) == 50_000
             assert self.length("part") < self.size
         succeeds(self.start(path, "part", "-C", "-"))
         assert self.take("part") == self.sha256
@@ -124,18 +128,48 @@ class Downloads:
         assert self.take(*(f"range{i}" for i in range(n))) == self.sha256
 
     def beside_a_slow_reader(self, *jobs):
-        """The slow one gets its bytes all the while, and they are the right ones."""
-        with self.curl("/big.bin", "slow", "--limit-rate", "4M") as slow:
-            eventually(lambda: self.length("slow"))
-            for job in jobs:
-                job()
-            before = self.length("slow")
-            eventually(lambda: self.length("slow") > before, 30)
-            assert slow.poll() is None
+        """The slow one gets its bytes all the while, and they are the right ones. Then there is more to come
+        than what was on its way."""
+        with self.piped("/big.bin") as body, ThreadPoolExecutor(1) as pool:
+            slow = SlowReader(body, self.size // 2)
+            reading = pool.submit(slow.read_slowly)
+            try:
+                eventually(lambda: slow.got)
+                for job in jobs:
+                    job()
+                before = slow.got
+                eventually(lambda: slow.got > before, 30)
+            finally:
+                slow.over = True
+            reading.result()
+            slow.read(self.size // 4)
+        assert slow.got < self.size
         with (self.server.folder / "site/big.bin").open("rb") as f:
-            got = (self.folder / "slow").read_bytes()
-            assert got == f.read(len(got)) and len(got) < self.size
-        (self.folder / "slow").unlink()
+            right = hashlib.sha256()
+            for at in range(0, slow.got, MB):
+                right.update(f.read(min(MB, slow.got - at)))
+        assert slow.digest.digest() == right.digest()
+
+
+class SlowReader:
+    """Reads four megabytes a second, and ever less when it comes near the most that it is to get: it is not
+    at the end before others are, however long those take."""
+
+    def __init__(self, body, most):
+        self.body, self.most, self.got, self.over = body, most, 0, False
+        self.digest = hashlib.sha256()
+
+    def read(self, n):
+        for at in range(0, n, MB):
+            block = self.body.read(min(MB, n - at))
+            assert len(block) == min(MB, n - at)
+            self.digest.update(block)
+            self.got += len(block)
+
+    def read_slowly(self):
+        while not self.over:
+            self.read(max(1, min(65536, (self.most - self.got) // 256)))
+            time.sleep(0.016)
 
 
 def succeeds(client):

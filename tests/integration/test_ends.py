@@ -78,11 +78,15 @@ def test_the_names_of_paths_cannot_forge_a_line(serve):
     assert "\n" not in line and len(line) < 400, line
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer ends the process in its own words")
+# A sanitizer is to leave the signals of a crash to the program.
+OWN_WORDS = {f"{name}_OPTIONS": ":".join(f"handle_{s}=0" for s in ("segv", "abort", "sigbus", "sigfpe", "sigill"))
+             for name in ("ASAN", "UBSAN")}
+
+
 @pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE,
                                    signal.SIGILL])
 def test_a_crash_says_what_ran_and_where(make_site, signo):
-    server = Server(make_site(SITE), ("--workers", "1"))
+    server = Server(make_site(SITE), ("--workers", "1"), env=OWN_WORDS)
     [worker] = server.workers()
     wires = under_way(server, "/sleep/60000", "/find")  # which Lua does not come back from
     line = dies(server, worker, signo)
@@ -103,9 +107,8 @@ def end_of_crashed(server):
     assert server.process.wait(10) == 0
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer ends the process in its own words")
 def test_a_crash_while_nothing_runs(make_site):
-    server = Server(make_site(SITE), ("--workers", "1"))
+    server = Server(make_site(SITE), ("--workers", "1"), env=OWN_WORDS)
     [worker] = server.workers()
     line = dies(server, worker, signal.SIGSEGV)
     assert re.fullmatch(rf"worker {worker} was killed by signal 11 \(SIGSEGV\); started \d+", line)

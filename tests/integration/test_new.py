@@ -1,6 +1,5 @@
 """lunette new: the site that it makes works, is tested, and is served; and it is made whole or not at all."""
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -10,8 +9,7 @@ import pytest
 import requests
 
 from conftest import LUNETTE, Server, eventually, free_port
-from running import new_folder, start_fails
-from test_ends import SANITIZED
+from running import new_folder, preloadable, start_fails
 
 FILES = """.editorconfig .gitignore .luarc.json README.md scripts/config.lua scripts/main.lua scripts/notes.lua
     scripts/views/error.html scripts/views/layout.html scripts/views/notes.html site/style.css
@@ -164,14 +162,10 @@ def test_nothing_is_left_when_it_cannot_be_made(exists):
     assert not exists or list(folder.iterdir()) == []
 
 
-@pytest.mark.skipif(SANITIZED, reason="a sanitizer must be loaded first")
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("when", ["made", "filled"])
 def test_a_link_in_place_of_what_is_being_made_is_not_followed(when, exists):
     top = new_folder()
-    library = top / "thief.so"
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(library),
-                    str(pathlib.Path(__file__).with_name("thief.c"))], check=True)
     victim = top / "victim"
     (victim / "scripts").mkdir(parents=True)
     (victim / "scripts/main.lua").write_text("mine")
@@ -182,7 +176,7 @@ def test_a_link_in_place_of_what_is_being_made_is_not_followed(when, exists):
     place = top / "place"
     place.mkdir()
     said = new(place if exists else place / "site", code=1,
-               env={**os.environ, "LD_PRELOAD": str(library), "THIEF_WHEN": when, "THIEF_VICTIM": str(victim)})
+               env={**os.environ, **preloadable("thief"), "THIEF_WHEN": when, "THIEF_VICTIM": str(victim)})
     assert "cannot be made: " in said
     assert {path: path.lstat().st_mtime_ns for path in [victim, *victim.rglob("*")]} == before
     assert (victim / "scripts/main.lua").read_text() == "mine" and victim.stat().st_mode & 0o777 == 0o700

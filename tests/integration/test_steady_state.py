@@ -16,9 +16,9 @@ import time
 import pytest
 
 from conftest import LUNETTE, eventually, post
-from running import new_folder, running
+from running import new_folder, preloadable, running
 from test_ends import SANITIZED
-from test_faults import NO_LEAKS, traced, tracing
+from test_faults import traced, tracing
 
 MAIN = """
     local app = require "lunette"
@@ -128,7 +128,7 @@ def expect_calls(seen, turns, took, **expected):
 
 @pytest.fixture(scope="module")
 def server():
-    with running(SITE, "--workers", "1", env=NO_LEAKS) as s:
+    with running(SITE, "--workers", "1") as s:
         yield s
 
 
@@ -141,7 +141,7 @@ def test_one_read_and_one_write(server, name):
 
 @tracing
 def test_a_line_of_the_access_log_is_one_write_more(server):
-    with running(LOGGED, "--workers", "1", env=NO_LEAKS) as logged:
+    with running(LOGGED, "--workers", "1") as logged:
         for name, (_, n) in EXCHANGES.items():
             before = logged.accesses().count("\n")
             seen, took = calls_of(logged, name, TRACED)
@@ -156,14 +156,10 @@ class Allocations:
     """A library that counts, to be preloaded with env."""
 
     def __init__(self):
-        folder = new_folder()
-        library, self.file = folder / "allocations.so", folder / "counts"
-        source = pathlib.Path(__file__).with_name("allocations.c")
-        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
-        library.chmod(0o755)
+        self.file = new_folder() / "counts"
         self.file.write_bytes(bytes(16 * 1024))
         self.file.chmod(0o666)
-        self.env = {"LD_PRELOAD": str(library), "ALLOCATIONS": str(self.file)}
+        self.env = {**preloadable("allocations"), "ALLOCATIONS": str(self.file)}
 
     def so_far(self):
         """Address that the call came from → how many."""
@@ -201,7 +197,7 @@ def counted():
         yield s, allocations
 
 
-preloading = pytest.mark.skipif(SANITIZED, reason="a sanitizer must be loaded first")
+preloading = pytest.mark.skipif(SANITIZED, reason="a sanitizer has a malloc of its own")
 
 
 # Blocks of Lua are kept from the first collection of its garbage on, and given back by a worker at rest.

@@ -3,6 +3,9 @@
 -- config.read gives a flat list of settings, each with the line it stands on; defaults belong to
 -- the core. Runs in a plain Lua state, in a process of its own that ends afterwards.
 
+local config_lines = require "lunette.config_lines"
+local types = require "lunette.config_types"
+
 local config = {}
 
 -- The schema --------------------------------------------------------------------------------------
@@ -72,120 +75,7 @@ local schema = {
   site = { "plain" },
 }
 
--- Types: each takes a value and gives the kind that the core reads and the value for it, or nil and
--- what it should be.
-
-local size_units = { [""] = 1, K = KB, M = MB, G = GB }
-local duration_units = { ms = 1, s = 1000, m = 60 * 1000, h = 3600 * 1000, d = DAY }
-
--- Bytes: an integer, an integral float, "64K", "20M", "1G". nil for anything else.
-function config.size(value)
-  if type(value) == "number" then return value >= 0 and math.tointeger(value) or nil end
-  local digits, unit = tostring(value):match "^(%d+)([KMG]?)$"
-  if type(value) ~= "string" or not digits or #digits > 15 then return nil end
-  local bytes = math.tointeger(digits) * size_units[unit]
-  return bytes // size_units[unit] == math.tointeger(digits) and bytes >= 0 and bytes or nil
-end
-
--- Milliseconds: a number of seconds, "250ms", "30s", "5m", "2h", "1d". nil for anything else.
-function config.duration(value)
-  local number, unit = value, "s"
-  if type(value) == "string" then
-    number, unit = value:match "^(%d+%.?%d*)(%a+)$"
-    number = tonumber(number)
-  end
-  if type(number) ~= "number" or not duration_units[unit] then return nil end
-  local ms = number * duration_units[unit]
-  if not (ms >= 0 and ms < 2 ^ 53) then return nil end
-  return ms > 0 and math.max(1, math.floor(ms + 0.5)) or 0
-end
-
--- The array of strings that value is, copied; nil when it is anything else.
-local function strings(value)
-  if type(value) ~= "table" then return nil end
-  local list = {}
-  for i = 1, #value do
-    if type(value[i]) ~= "string" then return nil end
-    list[i] = value[i]
-  end
-  for key in pairs(value) do
-    if math.type(key) ~= "integer" or key < 1 or key > #list then return nil end
-  end
-  return list
-end
-
-local function integer(value)
-  return type(value) == "number" and math.tointeger(value) or nil
-end
-
-local types = {}
-
-function types.size(value)
-  return "integer", config.size(value), [[a size in bytes, like 65536 or "64K"]]
-end
-
-function types.duration(value)
-  return "integer", config.duration(value), [[a duration, like 30 (seconds), "250ms" or "5m"]]
-end
-
-function types.seconds(value)
-  local ms = config.duration(value)
-  return "integer", ms and ms // 1000, [[a duration, like 30 (seconds), "5m" or "1d"]]
-end
-
-function types.integer(value)
-  return "integer", integer(value), "an integer"
-end
-
-function types.workers(value) -- 0 is "auto"
-  local n = value == "auto" and 0 or integer(value)
-  if n ~= 0 and (not n or n < 1 or n > 256) or value == 0 then n = nil end
-  return "integer", n, [[an integer from 1 to 256, or "auto"]]
-end
-
-function types.boolean(value)
-  if type(value) ~= "boolean" then value = nil end
-  return "boolean", value, "true or false"
-end
-
-function types.string(value)
-  return "text", type(value) == "string" and value ~= "" and value or nil, "a string"
-end
-
-function types.account(value)
-  if math.type(value) == "integer" then value = tostring(value) end
-  return "text", type(value) == "string" and value ~= "" and value or nil, "a name or a number"
-end
-
-function types.choice(value, spec)
-  for _, choice in ipairs(spec.choices) do
-    if value == choice then return "text", value end
-  end
-  return nil, nil, 'one of "' .. table.concat(spec.choices, '", "') .. '"'
-end
-
-function types.strings(value)
-  return "list", strings(value), "a list of strings"
-end
-
-function types.secrets(value)
-  if type(value) == "string" then value = { value } end
-  return "list", strings(value), "a string, or a list of strings with the newest first"
-end
-
-function types.addresses(value)
-  local list = strings(value)
-  return "list", list and list[1] and list, [[a list of addresses, like { "127.0.0.1:8080" }]]
-end
-
-function types.sandbox(value) -- the table form is checked as a table of settings
-  if type(value) ~= "boolean" then value = nil end
-  return "boolean", value, "true, false, or a table with read, write and exec"
-end
-
-function types.plain(value)
-  return "plain", type(value) == "table" and value or nil, "a table"
-end
+-- Types: see lunette.config_types.
 
 -- Errors: a sentence, with the line of the key it is about ----------------------------------------
 
@@ -246,98 +136,6 @@ local function fail_soon(state, path, what)
   fail(state, path, what .. " is not in this version of lunette yet")
 end
 
--- Where keys stand: a small scan of the source ----------------------------------------------------
-
--- Words, strings and single signs, with their lines; comments are left out. The source is one that
--- Lua has accepted.
-local function tokenize(source)
-  local list, at, line = {}, 1, 1
-  while at <= #source do
-    local from, kind, text = at, nil, nil
-    local comment = source:match("^%-%-()", at)
-    local level = source:match("^%[(=*)%[", comment or at)
-    local quote = source:match("^[\"']", at)
-    if level then
-      local _, stop = source:find("]" .. level .. "]", at, true)
-      at, kind, text = (stop or #source) + 1, not comment and "string" or nil, ""
-    elseif comment then
-      at = source:find("\n", at, true) or #source + 1
-    elseif quote then
-      repeat
-        at = source:find("[\\" .. quote .. "]", at + 1) or #source + 1
-        local escaped = source:sub(at, at) == "\\"
-        if escaped then at = at + 1 end
-      until not escaped
-      kind, text, at = "string", source:sub(from + 1, at - 1), at + 1
-    else
-      kind, text, at = "word", source:match("^([%w_]+)()", at)
-      if not text then kind, text, at = "sign", source:sub(from, from), from + 1 end
-      if text:find "^%s" then kind = nil end
-    end
-    if kind then list[#list + 1] = { kind = kind, text = text, line = line } end
-    line = line + select(2, source:sub(from, at - 1):gsub("\n", ""))
-  end
-  return list
-end
-
-local deeper = { ["("] = 1, ["["] = 1, ["{"] = 1, [")"] = -1, ["]"] = -1, ["}"] = -1,
-  ["function"] = 1, ["if"] = 1, ["do"] = 1, ["repeat"] = 1, ["end"] = -1, ["until"] = -1 }
-local none = { kind = "end", text = "" }
-
-local function is(token, text)
-  return token ~= nil and token.kind ~= "string" and token.text == text
-end
-
--- The index of the sign that ends the value which begins at i: a comma, a semicolon or a closing
--- brace.
-local function after_value(list, i)
-  local depth = 0
-  while list[i] do
-    local t = list[i]
-    if depth == 0 and (is(t, ",") or is(t, ";") or is(t, "}")) then return i end
-    if t.kind ~= "string" then depth = depth + (deeper[t.text] or 0) end
-    i = i + 1
-  end
-  return i
-end
-
--- Notes the fields of the table whose brace is at i; returns the index behind its closing brace.
-local function scan_table(list, i, prefix, lines)
-  local position = 0
-  i = i + 1
-  while list[i] and not is(list[i], "}") do
-    local t, key = list[i], nil
-    if t.kind == "word" and is(list[i + 1], "=") and not is(list[i + 2], "=") then
-      key, i = t.text, i + 2
-    elseif is(t, "[") and (list[i + 1] or none).kind == "string" and is(list[i + 3], "=") then
-      key, i = list[i + 1].text, i + 4
-    else
-      position = position + 1
-      key = position
-    end
-    lines[prefix .. key] = lines[prefix .. key] or t.line
-    if is(list[i], "{") then i = scan_table(list, i, prefix .. key .. ".", lines) end
-    i = after_value(list, i)
-    if not is(list[i], "}") then i = i + 1 end
-  end
-  return i + 1
-end
-
--- "limits.headers" → line, for the keys of the table in the last `return {`; empty where there is
--- none.
-function config.lines(source)
-  local list, lines, i = tokenize(source), {}, 1
-  while list[i] do
-    if is(list[i], "return") and is(list[i + 1], "{") then
-      lines = {}
-      i = scan_table(list, i + 1, "", lines)
-    else
-      i = i + 1
-    end
-  end
-  return lines
-end
-
 -- Checking ----------------------------------------------------------------------------------------
 
 local function check_range(state, path, value, spec)
@@ -368,7 +166,7 @@ local function shown(value)
 end
 
 local function check_leaf(state, path, value, spec)
-  local kind, got, expected = types[spec[1]](value, spec)
+  local kind, got, expected = types.of[spec[1]](value, spec)
   if got == nil then
     fail(state, path, ("%s must be %s, not %s"):format(path, expected, shown(value)))
   end
@@ -438,7 +236,7 @@ function config.read(source, name, encode)
   local state = { name = name, encode = encode, settings = {} }
   local lines
   function state.lines()
-    lines = lines or config.lines(source)
+    lines = lines or config_lines.of(source)
     return lines
   end
   local ok, err = pcall(evaluate, state, source)

@@ -197,6 +197,7 @@ local function take_object(run, t, schema, path)
         values[name] = take(run, v, rule, prefix .. name)
     end
     for name in pairs(schema.strict and t or {}) do
+        if run.count == ERRORS_MAX then break end
         if not schema.rules[name] then
             add_error(run, prefix .. tostring(name), {}, "is not known"
                 .. suggest.hint(name, schema.rules))

@@ -153,6 +153,30 @@ static void test_settings(void **state)
     config_fini(&config);
 }
 
+static void test_paths_are_relative_to_the_site(void **state)
+{
+    (void)state;
+    expect(load(&(struct cli){0}, "return { data = 'd', temp = 't', control = 'run/c',\n"
+                                  "  log = { access = 'a.log', error = 'stdout' } }"),
+           "relative paths");
+    size_t n = strlen(config.site);
+    const char *paths[][2] = {{config.data, "/d"},
+                              {config.temp, "/t"},
+                              {config.control, "/run/c"},
+                              {config.log.access, "/a.log"}};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_memory_equal(paths[i][0], config.site, n);
+        assert_string_equal(paths[i][0] + n, paths[i][1]);
+    }
+    assert_string_equal(config.log.error, "stdout"); // a word
+    config_fini(&config);
+    expect(load(&(struct cli){0}, "return { data = '/d' }"), "what is not set");
+    assert_string_equal(config.data, "/d");
+    assert_null(config.temp);
+    assert_null(config.control);
+    config_fini(&config);
+}
+
 static void test_the_sandbox_is_on_unless_told_otherwise(void **state)
 {
     (void)state;
@@ -335,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_defaults),
         TEST(test_settings),
+        TEST(test_paths_are_relative_to_the_site),
         TEST(test_the_sandbox_is_on_unless_told_otherwise),
         TEST(test_defaults),
         TEST(test_settings),

@@ -1,5 +1,7 @@
 -- lunette.config: what a config.lua may say, and the sentence for everything else.
 local config = require "lunette.config"
+local config_lines = require "lunette.config_lines"
+local types = require "lunette.config_types"
 
 local function encode(t)
   for key, value in pairs(t) do
@@ -26,15 +28,15 @@ for _, row in ipairs {
   { "12", 12 }, { 1.5 }, { -1 }, { "" }, { "K" }, { "1.5M" }, { "20MB" }, { "20m" }, { " 1" }, { "-1" }, { true },
   { "99999999999999999999" }, { "999999999999999G" }, { 1e300 }, { 0 / 0 },
 } do
-  equal(config.size(row[1]), row[2], "size " .. tostring(row[1]))
+  equal(types.size(row[1]), row[2], "size " .. tostring(row[1]))
 end
 for _, row in ipairs {
   { 0, 0 }, { 30, 30000 }, { 0.25, 250 }, { "250ms", 250 }, { "30s", 30000 }, { "5m", 300000 }, { "2h", 7200000 },
   { "1d", 86400000 }, { "1.5s", 1500 }, { 0.0001, 1 }, { "30" }, { "s" }, { "-1s" }, { -1 }, { "5 m" }, { "5w" },
   { 0 / 0 }, { 1 / 0 }, { false }, { "1e9d" },
 } do
-  equal(config.duration(row[1]), row[2], "duration " .. tostring(row[1]))
-  assert(row[2] == nil or math.type(config.duration(row[1])) == "integer")
+  equal(types.duration(row[1]), row[2], "duration " .. tostring(row[1]))
+  assert(row[2] == nil or math.type(types.duration(row[1])) == "integer")
 end
 
 -- the nearest name
@@ -129,7 +131,7 @@ for _, row in ipairs {
 end
 
 -- the lines of keys, past everything that could mislead a scan
-local lines = config.lines [==[
+local lines = config_lines.of [==[
 local a = { workers = 1 } --[[ return { workers = 2 }
 ]] local s = "return { \" workers = 3" .. [[
 return { workers = 4 ]]
@@ -146,7 +148,7 @@ for name, line in pairs { log = 6, data = 6, temp = 7, workers = 8, limits = 9, 
   equal(lines[name], line, "line of " .. name)
 end
 for i = 1, 400 do -- a source that is cut anywhere ends the scan
-  config.lines(("return { a = { b = [[x]], c = 'y\\'', --[[z]] d = function() end } }"):rep(7):sub(1, i))
+  config_lines.of(("return { a = { b = [[x]], c = 'y\\'', --[[z]] d = function() end } }"):rep(7):sub(1, i))
 end
 
 print "ok"
