@@ -49,6 +49,7 @@ struct config {
     struct identity become;    // who the workers are; filled in any case
     const struct addr *listen; // the site's, listen_addrs; then side_addrs, for metrics and health
     unsigned listen_addrs, side_addrs;
+    bool listen_given;          // the site's addresses are the command line's
     const struct cidr *trusted; // trusted_proxies.n of them
 
     // The settings of API.md, by name. Sizes in bytes, durations in milliseconds where not said

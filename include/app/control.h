@@ -60,8 +60,8 @@ void control_say(struct control_client *to, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void control_end(struct control_client *to, bool ok);
 
-// What was said goes out now, the rest later: with control_end_waiting, for all who wait for a number up to `number`, with
-// text as their last line but one (NULL: none).
+// What was said goes out now, the rest later: with control_end_waiting, for all who wait for a
+// number up to `number`, with text as their last line but one (NULL: none).
 void control_wait(struct control_client *who, unsigned number);
 void control_end_waiting(struct control *c, unsigned number, bool ok, const char *text);
 

@@ -13,9 +13,9 @@
 
 struct figures;
 
-// For workers 0 … workers-1. NULL with errno.
+// For workers 0 … workers-1. NULL with errno. They go with the processes that have them: nobody gives them
+// back, for what would say how large they are is where workers write.
 struct figures *figures_new(unsigned workers);
-void figures_free(struct figures *f); // NULL is harmless
 struct tally *figures_tally(struct figures *f, unsigned worker);
 
 // What a worker has now; told whenever it may have changed.

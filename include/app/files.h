@@ -10,6 +10,10 @@
 // this process may write.
 int files_open_parent(const char *path, const char **name);
 
+// Whether anybody but root may make, remove or rename something on the way to the absolute path, or there is a
+// link, or nothing.
+bool files_others_may_change(const char *path);
+
 // Makes the folder data (mode 0770) if it is not there: with root's rights only directly in site,
 // and then it belongs to owner; elsewhere with the rights at hand. 0, also when it exists already,
 // or −errno.
@@ -20,7 +24,7 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 // server has it, with the process that it names (0: none yet). The lock is the descriptor's: a program
 // that inherits that has it too, and it goes with the last process that has it, however that
 // ends. Where the file system has no locks there is none. Others, who may only read the file, cannot hold a
-// start up with locks of theirs.
+// start up with locks of theirs, nor keep the server from having its own: then a new file takes its place.
 int files_open_pid(const char *path, pid_t *holder);
 // Opened before us, by the server that we replace: writes our process id.
 int files_take_pid(int fd);
@@ -41,6 +45,9 @@ struct file_id {
     ino_t inode;
 };
 int files_own_socket(const char *path, const struct identity *owner, struct file_id *id);
+// The same, in the open folder that it was bound in.
+int files_own_socket_in(int folder, const char *name, const struct identity *owner,
+                        struct file_id *id);
 // Notes which file a socket is that was bound before us.
 void files_know_socket(const char *path, struct file_id *id);
 // Removes it, unless another has taken its path since.

@@ -34,8 +34,8 @@ struct inherited {
     char *const *argv;
 };
 
-// Reads the environment (argv is that of main), and takes what concerns this out of it. What cannot be used is closed, with
-// a warning in the log.
+// Reads the environment (argv is that of main), and takes what concerns this out of it. What cannot
+// be used is closed, with a warning in the log.
 void inherit_read(struct inherited *in, char *const *argv);
 // The socket that listens on a, which is then taken; NULL: there is none.
 const struct inherited_socket *inherit_find(struct inherited *in, const struct addr *a);

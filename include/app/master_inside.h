@@ -61,7 +61,7 @@ struct reload_end {
     char why[WORKER_TEXT + 1]; // where it failed: all that was said
 };
 
-enum { SOCKETS_MAX = 256, OWNS_BYTES = SOCKETS_MAX * sizeof(_Atomic bool) };
+enum { SOCKETS_MAX = INHERIT_MAX, OWNS_BYTES = SOCKETS_MAX * sizeof(_Atomic bool) };
 
 enum master_state { STARTING, SERVING, STOPPING, ENDING };
 
@@ -92,7 +92,7 @@ struct master {
     const struct config *config;
     struct inherited *inherited;
     struct notify notify;
-    int *sockets;
+    int *sockets;               // −1: not opened yet
     struct file_id *socket_ids; // of the unix sockets among them
     bool *socket_shared;        // not ours alone: neither shut down nor removed
     _Atomic bool *owns_socket;  // the reverse of it, for workers to read: in shared memory
@@ -187,6 +187,11 @@ bool saves_tell_due(struct master *m);                 // false: somebody has no
 // begins with none. scripts: a snapshot.
 enum { SAVES_EXCERPT = 4096 };
 void saves_add_excerpt(int scripts, struct str message, struct buf *out);
+
+// master_sockets.c: false, said on stderr
+bool master_open_sockets(struct master *m);
+bool master_open_late_sockets(
+    struct master *m); // those that the site's user binds, whom root has become
 
 // master_start.c
 bool master_start(struct master *m); // false, said on stderr or in the log

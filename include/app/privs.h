@@ -28,8 +28,9 @@ void privs_current(struct identity *out);
 // parent's death (prctl) stays what it was. False, with a sentence; the process must then end.
 bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 
-// Gives up every capability for good, here and in whatever this process executes (no_new_privs); the
-// ids stay. For workers, and for root under --dev, who keeps what its files are to their owner. False, with a sentence.
+// Gives up every capability for good, here and in whatever this process executes (no_new_privs);
+// the ids stay. For workers, and for root under --dev, who keeps what its files are to their owner.
+// False, with a sentence.
 bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
 
 // Whether id, whom root would become, may read the folder path and pass all above it, or is kept from it

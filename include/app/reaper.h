@@ -1,8 +1,8 @@
 // Process 1 of a container, whose end is the end of all that is in it: so when another master has taken
 // over from it (replace.h), it does not end with its requests, but stays, with nothing of the server's.
 // It passes the signals that it gets on to the master that serves, USR1 to one that still finishes as well
-// (both write to the logs), ends the zombies that the kernel gives
-// process 1, and ends when no master is left, with the status of the last one.
+// (both write to the logs), keeps what comes while none serves for the next one, ends the zombies that the
+// kernel gives process 1, and ends when no master is left, with the status of the last one.
 //
 //      1 ──fork──> 2           1 stays; 2 says its pid on the line, and serves
 //                  2 ──> 3     3 says its pid there, too; when 2 ends, 3 is 1's child

@@ -25,6 +25,7 @@ struct replace {
     pid_t pid;    // the new master; 0: none
     int line;     // to it; −1
     int reaper;   // the line to all that come after process 1 (reaper.h); −1
+    bool cut;     // the new one, which is to stop, has been told to do so at once
     bool told;    // the new one has been told to stop, by a signal that was this one's
     int64_t deadline, wake_due;
     char why[REPLACE_WHY_MAX]; // it could not start
@@ -39,7 +40,10 @@ int64_t replace_due(const struct master *m);
 // In a container whose process 1 was a server: what was meant for it is the new one's. Whether that is all.
 bool replace_pass_on(struct master *m, int signo);
 void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
-void replace_stop(struct master *m);     // the server stops: so does a new one that has just begun
+// The server stops: so does a new one that has just begun, by the same signal. Again with a stronger one.
+void replace_stop(struct master *m, int signo);
+// It had its time: it is to cut what it has, and when this is called again it is killed.
+void replace_cut(struct master *m);
 // Whether a new one that was ended, since it is not to take over, has not gone yet.
 bool replace_dies(const struct master *m);
 

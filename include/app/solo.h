@@ -1,10 +1,11 @@
 // A site in a process of its own, without a server: what `lunette check`, `routes`, `why`, `test`
 // and `repl` load. There is no socket, no second process, and nobody is restarted.
 //
-// The process is what a worker under --dev would be: the user who started it, or the site's where that
-// was root (solo_become), without capabilities and in the sandbox, with an event loop, threads, a cache of its own and one generation of the
-// site's scripts. When these are loaded, or have failed, a module of the embedded library is called
-// (src/lua/lunette/command): what a command says is its to decide.
+// The process is what a worker under --dev would be: the user who started it, or the site's where
+// that was root (solo_become), without capabilities and in the sandbox, with an event loop,
+// threads, a cache of its own and one generation of the site's scripts. When these are loaded, or
+// have failed, a module of the embedded library is called (src/lua/lunette/command): what a command
+// says is its to decide.
 #ifndef LUNETTE_APP_SOLO_H
 #define LUNETTE_APP_SOLO_H
 

@@ -7,6 +7,8 @@
 //                    └ a lock is kept: again; TEND_SLOW_MS later a warning names its holder, and
 //                      TEND_STUCK_MS later the holder is ended, so that the lock passes on
 //
+// A child that does not come back within TEND_CHILD_MS, as one does that is stopped, is ended, and another begins.
+//
 // The holder is named by memory that workers write. So only a child of the master's is believed to be
 // one. A lock that names another process is broken, or held by a worker of the server beside this one,
 // while there is one: then it is waited for.
@@ -20,6 +22,8 @@
 enum {
     TEND_SLOW_MS = 3 * 1000,   // that a worker keeps a lock before it is told
     TEND_STUCK_MS = 10 * 1000, // and before it is ended. An operation keeps one for less than 1 ms
+    TEND_CHILD_MS =
+        15 * 1000, // that the child gets: it waits for 0.1 s a shard, and has 6 s of a processor
 };
 
 struct master;
@@ -27,6 +31,7 @@ struct master;
 struct tend {
     int64_t at;     // when the next child may begin
     int64_t wait;   // until then no worker is started while a child is at it
+    int64_t until;  // when the child that is at it is ended
     bool damaged;   // the memory is: no worker is started with it
     bool failed;    // the last try, which was told
     uint32_t shard; // whose lock is kept

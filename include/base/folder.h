@@ -12,10 +12,10 @@ enum { FOLDER_DEPTH = 64 }; // folders in each other; deeper ones are −ELOOP
 
 // Opens the folder name, which is no link, in parent: its descriptor or −errno.
 int folder_open(int parent, const char *name);
-// Makes the folder `to`, made if it is not there, hold what the folder `from` holds, and nothing else: files, folders and
-// links; what is of another kind in `from` (a socket, a pipe) is left out. A file that is in both is
-// written over where it is, so that whoever has it open sees the new bytes. 0 or −errno, with some of
-// it done.
+// Makes the folder `to`, made if it is not there, hold what the folder `from` holds, and nothing
+// else: files, folders and links; what is of another kind in `from` (a socket, a pipe) is left out.
+// A file that is in both is written over where it is, so that whoever has it open sees the new
+// bytes. 0 or −errno, with some of it done.
 int folder_mirror(const char *from, const char *to);
 // Removes it. 0, also when it is not there, or −errno.
 int folder_remove(const char *path);

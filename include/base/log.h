@@ -4,8 +4,9 @@
 //
 // One log is open for each process (descriptors are inherited by workers). Records are single
 // lines whatever they contain: control bytes, and what is not UTF-8, are written as \xNN, so that
-// nothing a client sends can forge a line. A record has 64 KiB at most; what is cut ends in an ellipsis. Access lines are kept in a buffer and written by log_flush(), once in a loop
-// turn and at exit; a process that is killed loses what its last turn has left there.
+// nothing a client sends can forge a line. A record has 64 KiB at most; what is cut ends in an
+// ellipsis. Access lines are kept in a buffer and written by log_flush(), once in a loop turn and
+// at exit; a process that is killed loses what its last turn has left there.
 //
 // No log blocks the process, whoever reads it. A file takes what it is given. Where nobody empties
 // a pipe, or the disk is full, access lines stay in the buffer, and what it cannot hold is lost,

@@ -19,9 +19,10 @@ enum {
     SNAPSHOT_WHY_MAX = 4096 + 256,
 };
 
-// Reads every regular file beneath folder but those whose name begins with "." or ends in "~", which
-// editors make for themselves; links are followed, other kinds left out. A folder that is not there has no files. The descriptor of the memory, which
-// is close-on-exec; −1 with a sentence in why.
+// Reads every regular file beneath folder but those whose name begins with "." or ends in "~",
+// which editors make for themselves; links are followed, other kinds left out. A folder that is not
+// there has no files. The descriptor of the memory, which is close-on-exec; −1 with a sentence in
+// why.
 int snapshot_make(const char *folder, char why[static SNAPSHOT_WHY_MAX]);
 
 struct snapshot;

@@ -227,6 +227,8 @@ bool cache_is_tended(const struct cache *c); // a child is at it
 // Begins to deal with the deaths noted so far, where that is due: a child, which takes 0.1 s for each
 // shard whose lock another process keeps. 0 or −errno.
 int cache_tend(struct cache *c);
+// The child has taken too long, since it is stopped: it is killed, and soon ends with CACHE_UNTENDED.
+void cache_end_tender(struct cache *c);
 
 enum cache_tended {
     CACHE_TENDED,   // or a later death is due

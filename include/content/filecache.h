@@ -45,7 +45,8 @@ struct cached_file {
     struct fit_note note; // another
     unsigned char ready;  // coded forms that lay beside it at the last look, see siblings_of
     struct timespec mtime;
-    int fd; // where not in memory; for pread and sendfile, which leave its offset alone
+    int64_t loaded; // when it was, by the caller's clock
+    int fd;         // where not in memory; for pread and sendfile, which leave its offset alone
 };
 
 // Looks path up beneath r, as file_open does, at the time now (seconds since 1970). 0 and *out,

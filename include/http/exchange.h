@@ -1,8 +1,9 @@
 // One request and its response: what a handler sees of HTTP, whatever the version on the wire.
 //
-// An exchange is made by the connection when a valid head has come, and owns an arena that holds the
-// request. The connection calls the handler; the handler answers once with exchange_respond, at once or later. The last
-// call about an exchange is on_end, after which it is gone: an answer that was sent, or a connection that was lost before.
+// An exchange is made by the connection when a valid head has come, and owns an arena that holds
+// the request. The connection calls the handler; the handler answers once with exchange_respond, at
+// once or later. The last call about an exchange is on_end, after which it is gone: an answer that
+// was sent, or a connection that was lost before.
 //
 //      on_request ──> exchange_receive ──> on_body ──> exchange_respond ──> on_end
 //           │               (optional)        ▲              ▲

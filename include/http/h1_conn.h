@@ -1,7 +1,16 @@
-// Private to h1*.c and server.c: one HTTP/1 connection and what all of a worker share.
+// Private to h1*.c, access.c and server.c: one HTTP/1 connection and what all of a worker share; its
+// state, its deadline and its end.
 //
 // A connection is a state machine driven by four things: input, drained output, its timer, and the
-// handler's answers. Every state has a step function for input (h1.c, table `steps`).
+// handler's answers. A file calls those below it, never one beside or above:
+//
+//      h1.c                                  what drives it, and where that goes
+//      h1_delivery.c                         answers on their way, and what follows them
+//      h1_head.c   h1_body.c                 requests coming in; their bodies
+//      h1_conn.c   h1_answer.c               state, deadline, end; what is written of an answer
+//      h1_exchange.c   h1_pump.c             one request and its answer; bodies of answers pulled
+//
+// Its states, most of which have a step for input (h1.c, table `steps`):
 //
 //                 first byte              head complete
 //   ┌──> CONN_IDLE ────────> CONN_HEAD ─────────────────> CONN_HANDLE <─────────────┐
@@ -32,12 +41,13 @@
 #ifndef LUNETTE_HTTP_H1_CONN_H
 #define LUNETTE_HTTP_H1_CONN_H
 
-#include "http/date.h"
-#include "http/exchange.h"
-#include "http/h1_parse.h"
+#include "http/h1_exchange.h"
+#include "http/h1_pump.h"
 #include "http/server.h"
 #include "net/stream.h"
 #include "net/timeout.h"
+
+#include <assert.h>
 
 enum conn_state {
     CONN_IDLE,
@@ -49,42 +59,6 @@ enum conn_state {
     CONN_LINGER,
     CONN_CLOSED,
     CONN_STATES,
-};
-
-struct h1_conn;
-
-// The public exchange with what the connection needs to know about it.
-struct h1_exchange {
-    struct exchange pub; // first: exchange_* get a pointer to it
-    struct h1_conn *conn;
-    struct h1_exchange *spare;  // next in the list of spares
-    struct h1_chunked chunked;  // decoder, for a chunked body
-    uint64_t body_left;         // bytes to come of a body with Content-Length
-    uint64_t body_seen;         // body bytes received
-    uint64_t body_since;        // loop_now when the body was asked for last
-    uint64_t body_waited;       // milliseconds that earlier exchange_reads waited for it
-    bool reading;               // by exchange_read: body bytes go to on_data, not to the spool
-    struct str request_line;    // for the access log
-    unsigned flight;            // its place among those under way
-    bool expects_continue;      // the client waits for 100 Continue, or a final status
-    bool body_done;             // the whole body was read (or there is none)
-    bool answered;              // exchange_respond was called
-    bool ended;                 // on_end was called: only the rest of the body keeps it
-    bool close;                 // the connection ends with this answer
-    bool chunked_answer;        // the answer's body goes out in chunks
-    struct body_source *source; // pumped while not NULL
-    int64_t source_left;        // bytes it owes; −1: not known
-    uint64_t body_sent;         // body bytes of the answer, for the access log
-    uint64_t began;             // access_clock when the head was complete; 0: nobody wants to know
-};
-
-// Whose pumping goes on in a later turn, and what this turn has spent: h1_pump.c.
-struct h1_pumps {
-    struct h1_conn *first, *last; // linked by pump_next; first goes on first
-    struct h1_conn *current;      // the one whose turn it is
-    struct deferred go_on;
-    uint64_t turn;  // of the loop
-    uint64_t spent; // microseconds of it
 };
 
 // What the connections of a worker share; owned by the server.
@@ -139,51 +113,43 @@ struct h1_conn {
     struct addr peer;
 };
 
-// A connection on the stream's socket. False (fd closed) when memory is out.
-bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot);
-// Ends an idle connection now, and any other after its answer.
-void h1_drain(struct h1_conn *c);
-// Closes at once.
+// The states that may follow each: a bit for every one.
+extern const unsigned char h1_followers[CONN_STATES];
+
+static inline void h1_set_state(struct h1_conn *c, enum conn_state to)
+{
+    assert(h1_followers[c->state] & 1 << to);
+    c->state = (unsigned char)to;
+}
+
+// Nothing is waited for any more but what is under way.
+static inline bool h1_leaves(const struct h1_conn *c)
+{
+    const struct h1_env *env = c->env;
+    return env->draining && !env->patient &&
+           (!env->patience_ms || loop_now(env->loop) >= c->patient_until);
+}
+
+// Bytes may be queued, and the deadline be one for sending them.
+static inline bool h1_sends(const struct h1_conn *c)
+{
+    return c->state == CONN_IDLE || c->state == CONN_ANSWER || c->state == CONN_LINGER;
+}
+
+// Sets the deadline that the state calls for (the list above). The connection is closed where that
+// cannot be.
+void h1_arm(struct h1_conn *c);
+// The deadline has come. True: it was one for sending, bytes went out since it was set, and it is set
+// anew.
+bool h1_sent_since(struct h1_conn *c);
+// In CONN_HANDLE, which was entered, or the client's FIN seen in it: the time is the handler's.
+void h1_arm_for_handler(struct h1_conn *c);
+
+// Closes at once; harmless twice. c is there until on_closed of its stream.
 void h1_close(struct h1_conn *c);
-// CONN_HANDLE to CONN_BODY, where the handler waits for the body, and back.
-void h1_body_asked(struct h1_conn *c, bool asked);
-
-// h1_exchange.c: makes c->x from a head that was parsed from in. NULL; or why the request is
-// refused (400), "" for lack of memory, and there is no exchange.
-const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct str in);
-// Tells the handler of the end of c->x, the bytes of whose body may not all have come yet.
-void h1_tell_end(struct h1_conn *c, bool sent);
-// Tells it, unless it knows, and gives c->x back.
-void h1_end_exchange(struct h1_conn *c, bool sent);
-// What may go wrong while body bytes are taken; status 0 while nothing did.
-struct h1_fault {
-    unsigned status;
-    const char *why;
-};
-// a body nobody wanted is read up to this, to keep the connection
-enum { H1_DISCARD_MAX = 64 * 1024 };
-// Takes body bytes from in: kept or handed over in CONN_BODY, dropped in CONN_DISCARD. Sets body_done
-// at the end. Stops where the handler has what it asked for, in CONN_HANDLE.
-struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used);
-
-// h1_answer.c: writes status line, fields and the body as far as it is known; sets what is left to
-// pump.
-void h1_write_answer(struct h1_exchange *x, const struct http_response *r);
-// An answer that has no exchange: head or framing was bad. head: to HEAD, so without the page.
-void h1_write_page(struct h1_conn *c, unsigned status, bool head);
-
-// h1_pump.c: pulls the answer's body into the queue, and sends it, as far as it goes in this turn.
-enum h1_pump {
-    PUMP_DONE,    // the answer is handed over whole
-    PUMP_BLOCKED, // the queue is full, or took its share of this turn: go on when it drains
-    PUMP_WAITING, // the source has nothing now
-    PUMP_PAUSED,  // the time of this turn is used up: h1_go_on comes by itself
-    PUMP_FAILED,  // the answer cannot be completed
-};
-enum h1_pump h1_pump(struct h1_exchange *x);
-// The connection is closed: nothing is to go on.
-void h1_pump_forget(struct h1_conn *c);
-// h1.c: moves on an answer that was paused.
-void h1_go_on(struct h1_conn *c);
+// The last answer is queued: a FIN behind it, and patience with a client that is still sending.
+void h1_linger(struct h1_conn *c);
+// The step of CONN_LINGER.
+size_t h1_step_linger(struct h1_conn *c, struct str in);
 
 #endif

@@ -1,8 +1,8 @@
 // Whether a request's Host is a name that nobody else can lead a browser here by.
 //
-// A page of another site may have its own name answered with 127.0.0.1 once it is loaded (DNS rebinding): what it
-// asks for then comes to a server on the visitor's machine, and the browser takes the two for one
-// site. What gives that away is the Host, which stays that name.
+// A page of another site may have its own name answered with 127.0.0.1 once it is loaded (DNS
+// rebinding): what it asks for then comes to a server on the visitor's machine, and the browser
+// takes the two for one site. What gives that away is the Host, which stays that name.
 #ifndef LUNETTE_HTTP_OWN_HOST_H
 #define LUNETTE_HTTP_OWN_HOST_H
 

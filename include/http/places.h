@@ -1,10 +1,10 @@
 // Places for connections: how many are open over all workers, whose they are, and who has the
 // fewest.
 //
-// Made before the workers are forked: the struct is each process's own, and only what it points to is
-// shared, so that no worker can lead another process astray. A worker writes its own part only, so that one that dies leaves nothing wrong: the master resets its part. Counts of others
-// are read without locks: a limit may be passed by as many connections as there are workers, never
-// by more.
+// Made before the workers are forked: the struct is each process's own, and only what it points to
+// is shared, so that no worker can lead another process astray. A worker writes its own part only,
+// so that one that dies leaves nothing wrong: the master resets its part. Counts of others are read
+// without locks: a limit may be passed by as many connections as there are workers, never by more.
 #ifndef LUNETTE_HTTP_PLACES_H
 #define LUNETTE_HTTP_PLACES_H
 

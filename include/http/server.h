@@ -42,8 +42,8 @@ int server_listen(struct server *s, int fd);
 // Serves a socket that is connected to peer already, as if it had accepted it: the fd, which is
 // non-blocking, becomes its own.
 void server_adopt(struct server *s, int fd, const struct addr *peer);
-// Stops accepting (but for options->stays_open), closes idle connections, ends the others after the answer under way, at most
-// stop_ms later; then loop_stop.
+// Stops accepting (but for options->stays_open), closes idle connections, ends the others after the
+// answer under way, at most stop_ms later; then loop_stop.
 void server_drain(struct server *s);
 // The same for one whose successor listens already: accepts nothing more in any case, and for patience_ms
 // leaves idle connections open for one more request, whose answer then says that it is the last:

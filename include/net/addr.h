@@ -23,8 +23,8 @@ enum { ADDR_TEXT_MAX = 160 }; // bytes that addr_format needs at most, NUL inclu
 
 // A listen address of API.md: "host:port" with a numeric IPv4 host or "localhost" (127.0.0.1),
 // "[v6]:port", "unix:/path" (from the root, at most 107 bytes, none of them a control byte); a bare
-// port or ":port" means 127.0.0.1. Port 0 lets the kernel choose. 0, or −EINVAL with *why a clause for people ("the port
-// must be a number from 0 to 65535").
+// port or ":port" means 127.0.0.1. Port 0 lets the kernel choose. 0, or −EINVAL with *why a clause
+// for people ("the port must be a number from 0 to 65535").
 int addr_parse(struct str text, struct addr *out, const char **why);
 // "127.0.0.1:8080", "[::1]:80", "unix:/path" (a unix peer without a path: "unix:"). Returns dst.
 char *addr_format(const struct addr *a, char dst[static ADDR_TEXT_MAX]);

@@ -99,8 +99,6 @@ void stream_flush(struct stream *s);
 uint64_t stream_queued(const struct stream *s);
 // Bytes taken by the kernel since stream_new: the measure of progress.
 uint64_t stream_sent(const struct stream *s);
-// Bytes read since stream_new, taken by the owner or not.
-uint64_t stream_received(const struct stream *s);
 
 // Bytes that on_input left, valid until the next call; for a look outside of it.
 struct str stream_waiting(const struct stream *s);
@@ -112,7 +110,6 @@ void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 // Flushes, and sends a FIN once the queue is empty; input goes on. Later writes are false.
 void stream_shutdown(struct stream *s);
-bool stream_eof(const struct stream *s); // on_eof was called
 // Harmless twice. Bytes that are still queued are lost; so may those be that the peer has not read
 // yet, if it sent some that we did not read (the kernel then resets): shut down and read on first.
 void stream_close(struct stream *s);

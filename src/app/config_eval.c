@@ -3,6 +3,7 @@
 #include "app/config.h"
 #include "app/config_inside.h"
 #include "app/signals.h"
+#include "base/io.h"
 #include "script/lua_config.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static void limit_child(void)
     set_limit(RLIMIT_CPU, CHILD_CPU, CHILD_CPU + 1); // SIGXCPU, then SIGKILL
     set_limit(RLIMIT_CORE, 0, 0);
     set_limit(RLIMIT_FSIZE, 0, 0);
-    signal(SIGXFSZ, SIG_IGN);      // writing to a file is then an error that Lua reports
+    signals_spare(SIGXFSZ);        // writing to a file is then an error that Lua reports
 #if !defined(__SANITIZE_ADDRESS__) // whose shadow alone is larger
     set_limit(RLIMIT_AS, CHILD_MEMORY, CHILD_MEMORY);
 #endif
@@ -133,16 +134,13 @@ static _Noreturn void run_child(const struct config_evaluation *e, int fd, pid_t
 {
     struct buf out;
     buf_init(&out, CONFIG_SETTINGS_MAX);
+    fd = io_keep_alone(
+        fd); // config.lua may load a library in C, for which nothing of the server's is
     signals_release_held();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         evaluate(e, &out);
-    for (size_t at = 0; at < out.n;) {
-        ssize_t n = write(fd, out.p + at, out.n - at);
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
+    io_write_all(fd, buf_str(&out)); // what is missing is told by the end
     _exit(0);
 }
 

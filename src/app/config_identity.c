@@ -35,6 +35,7 @@ bool config_choose_identity(struct config *c, const struct cli *cli,
 {
     struct stat st;
     c->as_root = geteuid() == 0;
+    c->listen_given = cli->listen_count > 0;
     c->stays_root = c->as_root && (c->dev || c->solo) && !cli->user;
     privs_current(&c->become);
     if (cli->user && !c->as_root && !is_already(c, cli->user))

@@ -16,7 +16,6 @@ struct slot {
 
 struct figures {
     struct tally_board *tally;
-    size_t bytes;
     unsigned workers;
     int64_t started; // seconds since 1970
     metric_counter restarts, reloads, reloads_failed;
@@ -30,7 +29,6 @@ struct figures *figures_new(unsigned workers)
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (f == MAP_FAILED)
         return NULL;
-    f->bytes = bytes;
     f->workers = workers;
     f->started = (int64_t)time(NULL);
     f->tally = tally_new(workers);
@@ -40,14 +38,6 @@ struct figures *figures_new(unsigned workers)
     munmap(f, bytes);
     errno = err;
     return NULL;
-}
-
-void figures_free(struct figures *f)
-{
-    if (!f)
-        return;
-    tally_free(f->tally);
-    munmap(f, f->bytes);
 }
 
 struct tally *figures_tally(struct figures *f, unsigned worker)

@@ -10,10 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    LINKS_MAX = 16,
-    TRIES = 10, // that servers which end may spoil
-};
+enum { LINKS_MAX = 16 };
 
 // Whether somebody else than root and this process may make entries in the folder.
 static bool others_may_write(int folder)
@@ -118,6 +115,25 @@ static int hand_over(int parent, const char *name, const struct identity *owner)
     return rc;
 }
 
+bool files_others_may_change(const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    size_t n = strlen(path);
+    if (path[0] != '/' || n >= sizeof folder)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (path[i] != '/')
+            continue;
+        memcpy(folder, path, i + 1);
+        folder[i ? i : 1] = '\0';
+        if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != 0 ||
+            (st.st_mode & (S_IWGRP | S_IWOTH)))
+            return true;
+    }
+    return false;
+}
+
 int files_make_data(const char *site, const char *data, const struct identity *owner)
 {
     const char *name;
@@ -137,157 +153,6 @@ int files_make_data(const char *site, const char *data, const struct identity *o
         rc = hand_over(parent, name, owner);
     close(parent);
     return rc == -EEXIST ? 0 : rc;
-}
-
-int files_own_socket(const char *path, const struct identity *owner, struct file_id *id)
-{
-    const char *name;
-    char through[64];
-    struct stat st;
-    int rc = 0, parent = files_open_parent(path, &name);
-    if (parent < 0)
-        return parent;
-    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    close(parent);
-    if (fd < 0)
-        return -errno;
-    snprintf(through, sizeof through, "/proc/self/fd/%d", fd);
-    if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-        rc = -EEXIST; // not the one that was bound
-    else if (owner && (fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) != 0 ||
-                       chmod(through, 0660) != 0))
-        rc = -errno;
-    *id = (struct file_id){st.st_dev, st.st_ino};
-    close(fd);
-    return rc;
-}
-
-void files_know_socket(const char *path, struct file_id *id)
-{
-    struct stat st;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        *id = (struct file_id){st.st_dev, st.st_ino};
-}
-
-void files_remove_socket(const char *path, const struct file_id *id)
-{
-    struct stat st;
-    if (lstat(path, &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode)
-        unlink(path);
-}
-
-// Whether a lock of somebody else is in the way of one of this kind.
-static bool is_locked(int fd, short against)
-{
-    struct flock l = {.l_type = against, .l_whence = SEEK_SET};
-    return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
-}
-
-// 0, or −EBUSY: a server has it. Who may only read the file can have locks for reading: these do not count,
-// nor that there are no locks here.
-static int lock_pid(int fd)
-{
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    bool had = fcntl(fd, F_OFD_SETLK, &l) == 0 || (errno != EAGAIN && errno != EACCES);
-    return had || !is_locked(fd, F_RDLCK) ? 0 : -EBUSY;
-}
-
-static bool is_at(const char *path, int fd)
-{
-    struct stat a, b;
-    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
-}
-
-static pid_t read_pid(int fd)
-{
-    char said[24];
-    ssize_t n = pread(fd, said, sizeof said - 1, 0);
-    said[n > 0 ? n : 0] = '\0';
-    return (pid_t)strtol(said, NULL, 10);
-}
-
-// 0 or −errno, −EAGAIN when a server that ended has removed it meanwhile.
-static int own_pid(const char *path, int fd, pid_t *holder)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 ||
-        (st.st_uid != 0 && st.st_uid != geteuid()))
-        return -EEXIST;
-    int rc = lock_pid(fd);
-    if (rc == 0 && !is_at(path, fd))
-        return -EAGAIN;
-    if (rc == 0)
-        return files_take_pid(fd);
-    *holder = read_pid(fd);
-    return rc;
-}
-
-static int open_pid(const char *path, pid_t *holder)
-{
-    const char *name;
-    int parent = files_open_parent(path, &name);
-    if (parent < 0)
-        return parent;
-    int fd = openat(parent, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-    int rc = fd < 0 ? -errno : 0;
-    close(parent);
-    if (rc == 0)
-        rc = own_pid(path, fd, holder);
-    if (rc < 0 && fd >= 0)
-        close(fd);
-    return rc < 0 ? rc : fd;
-}
-
-int files_open_pid(const char *path, pid_t *holder)
-{
-    int rc = -EAGAIN;
-    *holder = 0;
-    for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
-        rc = open_pid(path, holder);
-    return rc;
-}
-
-// What the file had that is longer is written over with empty lines before it is cut off, so that who reads
-// it meanwhile, to send a signal, never finds it without an id.
-static int write_pid(int fd)
-{
-    char text[24];
-    int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    memset(text + n, '\n', sizeof text - (size_t)n);
-    ssize_t put = pwrite(fd, text, sizeof text, 0);
-    if (put < 0 || ftruncate(fd, n) != 0)
-        return -errno;
-    return put < n ? -EIO : 0;
-}
-
-int files_take_pid(int fd)
-{
-    lock_pid(fd); // again: nothing changes where it is locked already
-    return write_pid(fd);
-}
-
-void files_retake_pid(int fd, pid_t ended)
-{
-    if (read_pid(fd) == ended)
-        write_pid(fd);
-}
-
-void files_free_pid(int fd)
-{
-    struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    fcntl(fd, F_OFD_SETLK, &l);
-}
-
-// With the lock nobody takes it between the look at it and its end. A successor that was started while we
-// stopped says its own process id.
-void files_close_pid(const char *path, int fd)
-{
-    bool ours = lock_pid(fd) == 0 && read_pid(fd) == getpid();
-    bool gone = ours && is_at(path, fd) && unlink(path) == 0;
-    if (ours && !gone && ftruncate(fd, 0) != 0)
-        fprintf(stderr, "lunette: %s could not be removed\n", path);
-    close(fd);
 }
 
 static const char *broken_link(int err)

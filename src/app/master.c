@@ -82,7 +82,7 @@ static void stop(struct master *m, enum master_state next, int64_t within)
     m->state = next;
     m->deadline = master_now() + within;
     reload_stop(m);
-    replace_stop(m);
+    replace_stop(m, next == STOPPING ? SIGTERM : SIGQUIT);
     master_signal_workers(m, next == STOPPING ? SIGTERM : SIGQUIT);
     if (next == ENDING)
         stop_listening(m, m->socket_count);
@@ -152,59 +152,64 @@ static void on_deadline(struct master *m)
     if (m->state == STOPPING)
         log_write(LOG_WARN, "requests are still under way after timeouts.stop: cutting them off");
     master_signal_workers(m, SIGKILL);
+    replace_cut(m); // and then kills its workers itself, a moment later
     m->state = ENDING;
-    m->deadline = master_now() + GRACE;
+    m->deadline = master_now() + (replace_dies(m) ? 2 : 1) * GRACE;
 }
 
 // Milliseconds until something is due; -1 for nothing.
 static int next_due(const struct master *m)
 {
-    int64_t at = m->state >= STOPPING ? m->deadline : INT64_MAX, now = master_now();
-    if (master_workers_due(m) < at)
-        at = master_workers_due(m);
-    if (reload_due(m) < at)
-        at = reload_due(m);
-    if (replace_due(m) < at)
-        at = replace_due(m);
-    if (duty_due(m) < at)
-        at = duty_due(m);
-    if (rooms_due(m) < at)
-        at = rooms_due(m);
-    if (notify_due(&m->notify) < at)
-        at = notify_due(&m->notify);
-    if (tend_due(m) < at)
-        at = tend_due(m);
-    if (m->logs_due < at)
-        at = m->logs_due;
-    if (master_control_due(m) < at)
-        at = master_control_due(m);
+    const int64_t all[] = {
+        m->state >= STOPPING ? m->deadline : INT64_MAX,
+        master_workers_due(m),
+        reload_due(m),
+        replace_due(m),
+        duty_due(m),
+        rooms_due(m),
+        notify_due(&m->notify),
+        tend_due(m),
+        m->logs_due,
+        master_control_due(m),
+    };
+    int64_t at = INT64_MAX, now = master_now();
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        at = all[i] < at ? all[i] : at;
     if (at == INT64_MAX)
         return -1;
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
 }
 
-static void turn(struct master *m)
+// Waits for a descriptor or for what is due. False: for neither, by a debugger; the signals are blocked.
+static bool await(const struct master *m)
 {
     bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
-    int own[] = {starts ? m->replace.line : -1,
-                 serves ? m->inherited->line : -1,
-                 m->signal_fd,
-                 m->reload.line,
-                 m->control ? control_fd(m->control) : -1,
-                 m->watch ? watch_fd(m->watch) : -1,
-                 m->watch_site ? watch_fd(m->watch_site) : -1};
+    const int own[] = {starts ? m->replace.line : -1,
+                       serves ? m->inherited->line : -1,
+                       m->signal_fd,
+                       m->reload.line,
+                       m->control ? control_fd(m->control) : -1,
+                       m->watch ? watch_fd(m->watch) : -1,
+                       m->watch_site ? watch_fd(m->watch_site) : -1};
     enum { OWN = sizeof own / sizeof *own };
     struct pollfd p[OWN + PLACES_WORKERS_MAX];
-    struct signalfd_siginfo info;
-    for (uint32_t i = 0; i < OWN + m->config->workers; i++) {
-        const struct slot *s = i < OWN ? NULL : &m->slots[i - OWN];
-        p[i] = (struct pollfd){.fd = !s                   ? own[i]
-                                     : s->pid && !s->deaf ? s->channel
-                                                          : -1,
-                               .events = POLLIN};
+    nfds_t n = 0;
+    while (n < OWN) {
+        p[n] = (struct pollfd){.fd = own[n], .events = POLLIN};
+        n++;
     }
-    if (poll(p, OWN + m->config->workers, next_due(m)) < 0)
-        return;         // EINTR, by a debugger: the signals are blocked
+    for (uint32_t i = 0; i < m->config->workers; i++) {
+        const struct slot *s = &m->slots[i];
+        p[n++] = (struct pollfd){.fd = s->pid && !s->deaf ? s->channel : -1, .events = POLLIN};
+    }
+    return poll(p, n, next_due(m)) >= 0;
+}
+
+static void turn(struct master *m)
+{
+    struct signalfd_siginfo info;
+    if (!await(m))
+        return;
     master_hear_all(m); // before the ends, so that one that was ready is known as such
     while (read(m->signal_fd, &info, sizeof info) == sizeof info)
         on_signal(m, (int)info.ssi_signo);
@@ -237,8 +242,7 @@ static void give_back(struct master *m)
     reload_give_back(m);
     rooms_fini(m);
     cache_free(m->cache);
-    places_fini(
-        &m->places); // the figures, whose sizes workers could have written, go with the process
+    places_fini(&m->places); // figures go with the process
     if (m->shared)
         munmap(m->shared, sizeof *m->shared);
     if (m->owns_socket)

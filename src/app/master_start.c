@@ -1,6 +1,7 @@
 // The steps by which the master starts: as root where root started it.
 //
-//      sockets → pid file → data/ → logs → become the site's user → control socket → descriptors
+//      sockets → pid file → data/ → logs → become the site's user → its own sockets → control socket
+//      → descriptors
 //
 // and what is said once all workers are ready.
 #include "app/figures.h"
@@ -12,7 +13,6 @@
 #include "app/signals.h"
 #include "base/log.h"
 #include "content/mime_system.h"
-#include "net/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,58 +31,10 @@
 #include <unistd.h>
 
 enum {
-    BACKLOG = 4096,         // the kernel cuts it to net.core.somaxconn
     SPARE_DESCRIPTORS = 64, // of a worker: logs, files, databases
 };
 
 // The steps of the start --------------------------------------------------------------------------
-
-// The i-th address is that of a socket which the program was started with.
-static bool take_inherited(struct master *m, unsigned i)
-{
-    const struct addr *a = &m->config->listen[i];
-    const struct inherited_socket *s = inherit_find(m->inherited, a);
-    if (!s)
-        return false;
-    m->sockets[i] = s->fd;
-    master_share_socket(m, i, s->shared || m->inherited->replaces);
-    m->socket_count++;
-    if (a->sa.sa_family == AF_UNIX)
-        files_know_socket(a->un.sun_path, &m->socket_ids[i]);
-    return true;
-}
-
-static bool open_sockets(struct master *m)
-{
-    const struct config *c = m->config;
-    char text[ADDR_TEXT_MAX];
-    unsigned n = c->listen_addrs + c->side_addrs;
-    m->sockets = calloc(n, sizeof *m->sockets);
-    m->socket_ids = calloc(n, sizeof *m->socket_ids);
-    m->socket_shared = calloc(n, sizeof *m->socket_shared);
-    void *owns = mmap(NULL, OWNS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    m->owns_socket = owns == MAP_FAILED ? NULL : owns;
-    if (!m->sockets || !m->socket_ids || !m->socket_shared || !m->owns_socket || n > SOCKETS_MAX)
-        return master_complain(m, "not enough memory for %u sockets", n);
-    for (unsigned i = 0; i < n; i++) {
-        if (take_inherited(m, i))
-            continue;
-        int fd = listener_open(&c->listen[i], BACKLOG);
-        if (fd < 0)
-            return master_complain(m, "cannot listen on %s: %s", addr_format(&c->listen[i], text),
-                                   strerror(-fd));
-        master_share_socket(m, i, false);
-        m->sockets[m->socket_count++] = fd;
-        const char *path = c->listen[i].un.sun_path;
-        if (c->listen[i].sa.sa_family != AF_UNIX)
-            continue;
-        int rc = files_own_socket(path, c->as_root && !c->stays_root ? &c->become : NULL,
-                                  &m->socket_ids[i]);
-        if (rc < 0)
-            return master_complain(m, "cannot hand %s to its user: %s", path, strerror(-rc));
-    }
-    return true;
-}
 
 static bool open_pid_file(struct master *m)
 {
@@ -195,9 +147,10 @@ static bool take_places(struct master *m)
     bool early_control = early && c->control;
     log_share(inherit_take(&m->inherited->out), inherit_take(&m->inherited->err));
     master_place_control(m);
-    return open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
+    return master_open_sockets(m) && open_pid_file(m) && make_data(m) && (!early || open_logs(m)) &&
            (!early_control || master_open_control(m)) && become(m) && make_data(m) &&
-           (early || open_logs(m)) && (early_control || master_open_control(m)) && choose_temp(m);
+           (early || open_logs(m)) && master_open_late_sockets(m) &&
+           (early_control || master_open_control(m)) && choose_temp(m);
 }
 
 static void raise_descriptors(const struct config *c)

@@ -29,40 +29,40 @@ static void close_others(const struct told *t, const struct told *mine)
         close(t->settings);
 }
 
-void master_leave(const struct master *m, const struct told *mine, struct worker_job *job)
+// What is the master's alone.
+static void close_own(const struct master *m)
 {
+    const int own[] = {
+        m->signal_fd,
+        m->reload.line,
+        m->pid_fd,
+        m->own_temp.fd,
+        m->control_fd,
+        m->replace.line,
+        m->replace.reaper,
+        m->inherited->line,
+        m->inherited->reaper,
+        m->notify.fd,
+        m->watch ? watch_fd(m->watch) : -1,
+        m->watch_site ? watch_fd(m->watch_site) : -1,
+    };
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid)
             close(m->slots[i].channel);
-    close(m->signal_fd);
-    if (m->reload.line >= 0)
-        close(m->reload.line);
-    if (m->pid_fd >= 0)
-        close(m->pid_fd);
-    if (m->own_temp.fd >= 0)
-        close(m->own_temp.fd);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] >= 0)
+            close(own[i]);
     control_leave(m->control);
-    if (m->control_fd >= 0)
-        close(m->control_fd);
-    if (m->replace.line >= 0)
-        close(m->replace.line);
-    if (m->replace.reaper >= 0)
-        close(m->replace.reaper);
-    if (m->inherited->line >= 0)
-        close(m->inherited->line);
-    if (m->inherited->reaper >= 0)
-        close(m->inherited->reaper);
-    if (m->notify.fd >= 0)
-        close(m->notify.fd);
+}
+
+void master_leave(const struct master *m, const struct told *mine, struct worker_job *job)
+{
+    close_own(m);
     close_others(&m->told, mine);
     close_others(&m->reload.new, mine);
     bool checks = mine == &m->reload.new;
     if (m->reload.report >= 0 && !checks)
         close(m->reload.report);
-    if (m->watch)
-        close(watch_fd(m->watch));
-    if (m->watch_site)
-        close(watch_fd(m->watch_site));
     *job = (struct worker_job){
         .config = m->config,
         .sockets = m->sockets,
@@ -218,35 +218,41 @@ void master_signal_workers(const struct master *m, int signo)
             kill(m->slots[i].pid, signo);
 }
 
-static void on_end(struct master *m, struct slot *s, int status)
+// What it had goes with it.
+static void clear_slot(struct master *m, struct slot *s)
 {
-    char end[64];
-    pid_t pid = s->pid;
+    unsigned place = (unsigned)(s - m->slots);
     s->pid = 0;
     s->ends++;
     close(s->channel);
-    places_reset(&m->places, (unsigned)(s - m->slots)); // they went with it
-    flights_describe(&m->shared->flights[s - m->slots], s->held);
-    flights_reset(&m->shared->flights[s - m->slots]);
-    cache_note_death(m->cache, (unsigned)(s - m->slots));
+    places_reset(&m->places, place);
+    flights_describe(&m->shared->flights[place], s->held);
+    flights_reset(&m->shared->flights[place]);
+    cache_note_death(m->cache, place);
     duty_on_end(m, s);
-    bool left = rooms_on_end(m, s, pid, status);
-    if (m->figures)
-        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING && !left);
-    if (m->state >= STOPPING) {
-        if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGKILL || *s->held)) // what no log has
-            log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid,
-                      describe_end(status, end), s->held);
-        return;
-    }
-    if (m->state == STARTING) {
-        if (!m->shared->told)
-            log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,
-                      describe_end(status, end));
-        m->status = 1;
-        master_end(m);
-        return;
-    }
+}
+
+static void tell_late_end(const struct slot *s, pid_t pid, int status)
+{
+    char end[64];
+    if (WIFSIGNALED(status) && (WTERMSIG(status) != SIGKILL || *s->held)) // what no log has
+        log_write(LOG_ERROR, "worker %d %s while it stopped%s", (int)pid, describe_end(status, end),
+                  s->held);
+}
+
+static void fail_start(struct master *m, pid_t pid, int status)
+{
+    char end[64];
+    if (!m->shared->told)
+        log_write(LOG_ERROR, "worker %d %s before it was ready", (int)pid,
+                  describe_end(status, end));
+    m->status = 1;
+    master_end(m);
+}
+
+// left: it was told to, and another one takes its place at once.
+static void replace_worker(struct master *m, struct slot *s, pid_t pid, int status, bool left)
+{
     reload_on_worker_end(m);
     s->replaces = left ? 0 : pid;
     s->status = status;
@@ -256,6 +262,21 @@ static void on_end(struct master *m, struct slot *s, int status)
         start_again(s, master_now());
     else
         pause_slot(s, master_now());
+}
+
+static void on_end(struct master *m, struct slot *s, int status)
+{
+    pid_t pid = s->pid;
+    clear_slot(m, s);
+    bool left = rooms_on_end(m, s, pid, status);
+    if (m->figures)
+        figures_worker_ended(m->figures, (unsigned)(s - m->slots), m->state == SERVING && !left);
+    if (m->state >= STOPPING)
+        tell_late_end(s, pid, status);
+    else if (m->state == STARTING)
+        fail_start(m, pid, status);
+    else
+        replace_worker(m, s, pid, status, left);
 }
 
 bool master_all_ready(const struct master *m)

@@ -3,9 +3,9 @@
 
 #include "app/kin.h"
 #include "app/signals.h"
+#include "base/io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,6 +31,7 @@ struct reaper {
     struct known now, before; // before: it may finish its requests still
     int status;               // of the last one that ended
     int told;                 // the last signal to stop; 0: none
+    sigset_t kept;            // the others that came while there was no master, for the next one
 };
 
 int reaper_open(int ends[static 2])
@@ -65,6 +66,16 @@ static bool give(const struct known *k, int signo)
     return (k->fd >= 0 ? pidfd_send_signal(k->fd, signo, NULL, 0) : kill(k->pid, signo)) == 0;
 }
 
+// What the next one may have read before it was asked to read it again. To be replaced (USR2) is for the end.
+static void give_kept(struct reaper *r)
+{
+    static const int order[] = {SIGUSR1, SIGHUP, SIGUSR2};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (sigismember(&r->kept, order[i]))
+            give(&r->now, order[i]);
+    sigemptyset(&r->kept);
+}
+
 // A master that was alive until then has passed on what it was told, or does so.
 static void follow(struct reaper *r, pid_t pid)
 {
@@ -77,6 +88,7 @@ static void follow(struct reaper *r, pid_t pid)
     kin_become_elder(pid);
     if (alone && r->told)
         give(&r->now, r->told);
+    give_kept(r);
 }
 
 // Asked a second time to stop, the one before is not to finish what it has, either. It writes to the same
@@ -84,12 +96,14 @@ static void follow(struct reaper *r, pid_t pid)
 static void pass_on(struct reaper *r, int signo)
 {
     bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
-    if (!give(&r->now, signo))
+    if (!give(&r->now, signo)) {
         give(&r->before, signo);
-    else if (signo == SIGQUIT || (ends && r->told))
+        sigaddset(&r->kept, signo); // one to stop is in told as well
+    } else if (signo == SIGQUIT || (ends && r->told)) {
         give(&r->before, SIGQUIT);
-    else if (signo == SIGUSR1)
+    } else if (signo == SIGUSR1) {
         give(&r->before, SIGUSR1);
+    }
     if (ends)
         r->told = signo;
 }
@@ -155,21 +169,12 @@ static void wait_for_last(struct reaper *r)
     }
 }
 
-// Keeps 0 to 2 and the line, which becomes 3.
-static void close_rest(struct reaper *r)
-{
-    if (r->line != STDERR_FILENO + 1) {
-        dup3(r->line, STDERR_FILENO + 1, O_CLOEXEC);
-        r->line = STDERR_FILENO + 1;
-    }
-    close_range(STDERR_FILENO + 2, ~0U, 0);
-}
-
 int reaper_run(int line, pid_t master, int status)
 {
     sigset_t set;
-    struct reaper r = {.line = line, .before = {0, -1}, .now = {0, -1}, .status = status};
-    close_rest(&r);
+    struct reaper r = {
+        .line = io_keep_alone(line), .before = {0, -1}, .now = {0, -1}, .status = status};
+    sigemptyset(&r.kept);
     signals_block(&set);
     r.signals = signals_open(&set);
     follow(&r, master);

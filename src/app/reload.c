@@ -13,7 +13,7 @@ enum {
     LOAD_MS = 30 * 1000,  // that all workers get
 };
 
-// The scripts of the site --------------------------------------------------------------------------
+// What is in force at the start, and at the end ----------------------------------------------------
 
 bool reload_first(struct master *m, char why[static SNAPSHOT_WHY_MAX])
 {
@@ -174,8 +174,10 @@ void reload_on_word(struct master *m, struct slot *s, const struct worker_word *
         reload_on_saved(m); // what was saved before the request came
         return;
     }
-    if (word->says == WORKER_MISSED)
+    if (word->says == WORKER_MISSED) {
         untold_missed(m, s, word->number);
+        return;
+    }
     if (r->stage != RELOAD_LOADING || word->number != r->new.number)
         return;
     if (word->says == WORKER_REFUSES) {
@@ -205,11 +207,11 @@ void reload_on_turn(struct master *m)
     if (r->stage != RELOAD_NONE && master_now() >= r->deadline)
         reload_fail(m, r->stage == RELOAD_CHECKING ? "they took longer than 60 s to load"
                                                    : "the workers took longer than 30 s");
-    untold_on_turn(m);
+    untold_on_turn(m); // before another begins: who waits for the end of the last one hears of it
     if (r->stage == RELOAD_NONE && r->again && !r->checker && m->state == SERVING &&
         !m->tend.damaged && m->replace.stage == REPLACE_NONE && rooms_settled(m))
         begin(m);
-    untold_on_turn(m);
+    untold_on_turn(m); // and of one that came to its end at once
 }
 
 int64_t reload_due(const struct master *m)

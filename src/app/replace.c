@@ -101,13 +101,14 @@ static void spare_sockets(struct master *m, bool spared)
         m->owns_socket[i] = !spared && !m->socket_shared[i];
 }
 
-static void fail(struct master *m, const char *why)
+// signo is for the new one, if it is there.
+static void fail(struct master *m, const char *why, int signo)
 {
     struct replace *r = &m->replace;
     log_write(LOG_ERROR, "the program was not replaced: %s%s", why,
               m->state <= SERVING ? ". The one that ran before goes on" : "");
     if (r->pid)
-        kill(r->pid, SIGKILL);
+        kill(r->pid, signo);
     spare_sockets(m, false);
     if (r->line >= 0)
         close(inherit_take(&r->line));
@@ -153,7 +154,7 @@ static void begin(struct master *m)
     r->line = ends[0];
     r->pid = pid > 0 ? pid : 0;
     if (pid < 0) {
-        fail(m, m->inherited->program[0] ? strerror(err) : "its file is not known");
+        fail(m, m->inherited->program[0] ? strerror(err) : "its file is not known", 0);
         return;
     }
     r->stage = REPLACE_STARTING;
@@ -246,7 +247,7 @@ bool replace_on_end(struct master *m, pid_t pid, int status)
         files_retake_pid(m->pid_fd, pid); // it may have had it, and not been heard any more
     cache_note_others(m->cache);
     if (r->stage == REPLACE_STARTING)
-        fail(m, r->why[0] ? r->why : "it ended before it was ready, see above");
+        fail(m, r->why[0] ? r->why : "it ended before it was ready, see above", 0);
     return true;
 }
 
@@ -269,11 +270,23 @@ bool replace_dies(const struct master *m)
     return m->replace.pid && m->replace.stage == REPLACE_NONE;
 }
 
-void replace_stop(struct master *m)
+// It may have taken over without having been heard yet, and serve: so it stops as this one does. It is waited
+// for (replace_dies), until replace_cut.
+void replace_stop(struct master *m, int signo)
 {
     m->replace.asked = false;
     if (m->replace.stage == REPLACE_STARTING)
-        fail(m, "the server stops");
+        fail(m, "the server stops", signo);
+    else if (replace_dies(m))
+        kill(m->replace.pid, signo);
+}
+
+void replace_cut(struct master *m)
+{
+    struct replace *r = &m->replace;
+    if (replace_dies(m))
+        kill(r->pid, r->cut ? SIGKILL : SIGQUIT);
+    r->cut = true;
 }
 
 // Both: while there are two --------------------------------------------------------------------------
@@ -312,7 +325,7 @@ void replace_on_turn(struct master *m)
     if (r->stage == REPLACE_STARTING)
         listen_to(m);
     if (r->stage == REPLACE_STARTING && master_now() >= r->deadline)
-        fail(m, "it was not ready within 90 s");
+        fail(m, "it was not ready within 90 s", SIGKILL);
     if (r->asked && r->stage == REPLACE_NONE && !r->pid && m->state == SERVING &&
         m->inherited->line < 0 && m->reload.stage == RELOAD_NONE)
         begin(m);

@@ -1,8 +1,11 @@
 // The signals that the master hears: see the header.
 #include "app/signals.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -58,4 +61,54 @@ void signals_release_held(void)
 int signals_open(const sigset_t *set)
 {
     return signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+// Of a worker ---------------------------------------------------------------------------------------
+
+static _Atomic int end_fd = -1; // where an end is told
+static pid_t end_owner;
+
+static void do_nothing(int signo)
+{
+    (void)signo;
+}
+
+void signals_spare(int signo)
+{
+    signal(signo, do_nothing); // SIG_IGN would go on in the program
+}
+
+// What is not the worker, but was forked there, ends by the signal once this has returned.
+static void tell_end(int signo)
+{
+    int err = errno, fd = end_fd;
+    uint64_t word = signo == SIGQUIT ? SIGNALS_AT_ONCE : 1;
+    if (getpid() != end_owner) {
+        signal(signo, SIG_DFL);
+        raise(signo);
+    } else if (fd >= 0 && write(fd, &word, sizeof word) < 0) {
+        // the counter is full: it has been told often enough
+    }
+    errno = err;
+}
+
+int signals_catch_end(void)
+{
+    sigset_t none;
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    end_owner = getpid();
+    end_fd = fd;
+    signal(SIGTERM, tell_end);
+    signal(SIGQUIT, tell_end);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    return fd;
+}
+
+void signals_forget_end(int fd)
+{
+    end_fd = -1;
+    close(fd);
 }

@@ -9,6 +9,7 @@
 #include "app/generation.h"
 #include "app/sandbox.h"
 #include "app/serving.h"
+#include "app/signals.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -308,6 +309,7 @@ static bool make_server(struct solo *s)
         return complain("cannot start: %s", strerror(-rc));
     s->server = server_new(s->loop, &s->server_options, &s->places, 0, &handler_http,
                            s->generation->handler);
+    signals_spare(SIGPIPE); // which its streams ignore
     trial->server = s->server;
     trial->cache = s->cache;
     trial->loop = s->loop;
@@ -330,8 +332,8 @@ static bool open_log(struct solo *s)
 
 static bool start(struct solo *s)
 {
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    signals_spare(SIGPIPE);
+    signals_spare(SIGXFSZ);
     if (!open_log(s) || !give_up_rights(s) || !read_scripts(s))
         return false;
     make_data(s);

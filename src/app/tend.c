@@ -141,6 +141,17 @@ bool tend_on_end(struct master *m, pid_t pid, int status)
     return true;
 }
 
+// A lock that it has taken passes on with its end.
+static void end_child(struct master *m)
+{
+    log_write(LOG_ERROR,
+              "the process that puts the shared cache right after a worker's end is ended: it has "
+              "not come back for %d s, as one does that is stopped. Another one begins",
+              TEND_CHILD_MS / 1000);
+    m->tend.until = master_now() + TEND_CHILD_MS;
+    cache_end_tender(m->cache);
+}
+
 static bool lacks_workers(const struct master *m)
 {
     for (uint32_t i = 0; i < m->config->workers && m->state <= SERVING; i++)
@@ -160,6 +171,8 @@ static bool has_to_do(const struct master *m)
 void tend_on_turn(struct master *m)
 {
     struct tend *t = &m->tend;
+    if (cache_is_tended(m->cache) && master_now() >= t->until)
+        end_child(m);
     if (!has_to_do(m) || master_now() < t->at)
         return;
     if (t->damaged) {
@@ -167,6 +180,7 @@ void tend_on_turn(struct master *m)
         return;
     }
     int rc = cache_tend(m->cache);
+    t->until = master_now() + TEND_CHILD_MS;
     if (rc < 0)
         try_later(t, "what a worker has left in the shared cache cannot be put right", -rc);
     else if (!t->since)
@@ -187,5 +201,7 @@ int64_t tend_due(const struct master *m)
 {
     if (waits(m))
         return m->tend.wait;
-    return has_to_do(m) ? m->tend.at : INT64_MAX;
+    if (has_to_do(m))
+        return m->tend.at;
+    return cache_is_tended(m->cache) ? m->tend.until : INT64_MAX;
 }

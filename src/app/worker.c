@@ -2,6 +2,7 @@
 // worker_start.c, what it serves with in worker_serve.c.
 #include "app/worker_inside.h"
 
+#include "app/signals.h"
 #include "base/log.h"
 #include "content/filecache.h"
 #include "net/pool.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,13 +70,13 @@ void worker_on_rest(void *arg)
 void worker_on_signal(struct watch *watch, uint32_t events)
 {
     struct worker *w = (struct worker *)watch;
-    struct signalfd_siginfo info;
+    uint64_t told;
     (void)events;
-    while (read(w->signal_fd, &info, sizeof info) == sizeof info) {
+    while (read(w->signal_fd, &told, sizeof told) == sizeof told) {
         w->sides.front.stopping = true;
         if (w->job->config->dev && w->server)
             live_stop(&w->live);
-        if (info.ssi_signo != SIGTERM || !w->server) {
+        if (told >= SIGNALS_AT_ONCE || !w->server) {
             loop_stop(w->loop);
             continue;
         }
@@ -266,12 +266,11 @@ static void on_trim(struct timeout *t)
 
 int worker_run(const struct worker_job *job)
 {
-    struct worker w = {.job = job,
-                       .signals = {.fd = -1},
-                       .channel = {.fd = -1},
-                       .spares = CHANNEL_NO_SPARES,
-                       .signal_fd = -1,
-                       .report = -1};
+    // Not on the stack, where making them zeroes would touch 16 KiB that only --dev uses.
+    static struct worker w;
+    w.job = job;
+    w.signals.fd = w.channel.fd = w.signal_fd = w.report = -1;
+    w.spares = CHANNEL_NO_SPARES;
     timeout_init(&w.trim, on_trim);
     timeout_init(&w.unwritten, on_unwritten);
     prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -5,6 +5,7 @@
 #include "app/crash.h"
 #include "app/sandbox.h"
 #include "app/serving.h"
+#include "app/signals.h"
 #include "app/worker_inside.h"
 #include "base/log.h"
 #include "content/cache_client.h"
@@ -22,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum {
@@ -106,19 +106,13 @@ static bool start_watchdog(struct worker *w)
 // the master's to pass on.
 static bool take_signals(struct worker *w)
 {
-    sigset_t mine;
-    signal(SIGINT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error of its write
-    sigemptyset(&mine);
-    sigaddset(&mine, SIGTERM);
-    sigaddset(&mine, SIGQUIT);
-    sigprocmask(SIG_SETMASK, &mine, NULL);
-    w->signal_fd = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
+    // a file that may not grow, and a pipe that nobody reads, are errors of the write
+    static const int spared[] = {SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ, SIGPIPE};
+    for (size_t i = 0; i < sizeof spared / sizeof *spared; i++)
+        signals_spare(spared[i]);
+    w->signal_fd = signals_catch_end();
     if (w->signal_fd < 0)
-        return worker_fail(w, "signalfd", errno);
+        return worker_fail(w, "signals", errno);
     int rc = loop_add(w->loop, &w->signals, w->signal_fd, EPOLLIN, worker_on_signal);
     return rc == 0 || worker_fail(w, "signals", -rc);
 }
@@ -190,6 +184,7 @@ static bool enter_sandbox(struct worker *w)
 static bool open_sides(struct worker *w)
 {
     int rc = w->job->checks ? 0 : sides_open(&w->sides, w->job, w->loop, NULL);
+    signals_spare(SIGPIPE); // which their streams ignore
     return rc == 0 || worker_fail(w, "the listener of metrics or health", -rc);
 }
 
@@ -228,7 +223,7 @@ void worker_take_down(struct worker *w)
     pool_free(w->pool); // its threads may still work for what the vm has left behind
     if (w->signal_fd >= 0) {
         loop_del(w->loop, &w->signals);
-        close(w->signal_fd);
+        signals_forget_end(w->signal_fd);
     }
     if (w->loop) {
         timeout_remove(w->loop, &w->trim);

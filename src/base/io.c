@@ -2,6 +2,7 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,4 +37,15 @@ int io_read_file(int fd, struct buf *out)
     }
     buf_added(out, (size_t)st.st_size);
     return 0;
+}
+
+int io_keep_alone(int fd)
+{
+    enum { KEPT = STDERR_FILENO + 1 };
+    if (fd == KEPT)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    else
+        dup3(fd, KEPT, O_CLOEXEC);
+    close_range(KEPT + 1, ~0U, 0);
+    return KEPT;
 }

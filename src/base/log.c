@@ -40,8 +40,7 @@ static struct {
     uint64_t access_losses;
     int access_wrong;      // why the access log takes nothing, as errno; 0: it does
     _Atomic uint64_t lost; // of both, since the start
-    size_t used;
-    char lines[ACCESS_BUFFER];
+    size_t used;           // of lines
 } the_log = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .error_open = true,
@@ -49,6 +48,10 @@ static struct {
     .access = {.fd = -1},
     .level = LOG_INFO,
 };
+
+// Of the access log; not in the_log, since that would be 64 KiB of the program's file, and in memory
+// where there is no access log.
+static char access_lines[ACCESS_BUFFER];
 
 // A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.
 int log_open_file(const char *path)
@@ -379,11 +382,11 @@ static bool flush_within(int ms)
     size_t done = 0;
     if (the_log.used == 0 && the_log.access_losses == 0)
         return true;
-    int rc = the_log.used ? log_sink_put(&the_log.access, the_log.lines, the_log.used, &done, ms)
+    int rc = the_log.used ? log_sink_put(&the_log.access, access_lines, the_log.used, &done, ms)
                           : the_log.access_wrong;
     the_log.used -= done;
     if (the_log.used)
-        memmove(the_log.lines, the_log.lines + done, the_log.used);
+        memmove(access_lines, access_lines + done, the_log.used);
     note(rc);
     return the_log.used == 0 && the_log.access_losses == 0;
 }
@@ -399,7 +402,7 @@ static void give_up_lines(void)
 {
     uint64_t left = 0;
     for (size_t i = 0; i < the_log.used; i++)
-        left += the_log.lines[i] == '\n';
+        left += access_lines[i] == '\n';
     the_log.access_losses += left;
     the_log.lost += left;
     the_log.used = 0;
@@ -425,7 +428,7 @@ void log_access(struct str line)
         the_log.lost++;
         return;
     }
-    memcpy(the_log.lines + the_log.used, line.p, line.n);
-    the_log.lines[the_log.used + line.n] = '\n';
+    memcpy(access_lines + the_log.used, line.p, line.n);
+    access_lines[the_log.used + line.n] = '\n';
     the_log.used += line.n + 1;
 }

@@ -118,6 +118,12 @@ int cache_tend(struct cache *c)
     return 0;
 }
 
+void cache_end_tender(struct cache *c)
+{
+    if (c->tender)
+        kill(c->tender, SIGKILL);
+}
+
 static enum cache_tended what_of(int status)
 {
     int exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

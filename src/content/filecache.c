@@ -225,6 +225,7 @@ static struct entry *new_entry(const struct file *f, struct str key, int64_t now
         .bytes = str_of(at + text.n, small ? bytes.n : 0),
         .fd = e->facts.fd,
         .mtime = f->mtime,
+        .loaded = now,
     };
     e->pub.etag = etag_of(e->pub.lines);
 out:

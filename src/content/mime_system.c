@@ -1,9 +1,11 @@
-// The system's table: see the header. Its text is kept as it was read but for letters made small;
-// the entries point into it, sorted by extension. A type is copied only to get its charset.
+// The system's table: see the header. Of the file only the words that are needed are kept, side by side
+// and in its order; the entries say where, sorted by extension.
 #include "content/mime_system.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,20 +13,35 @@
 
 #define CHARSET "; charset=utf-8"
 
+enum { TYPE_MAX = 127 }; // bytes of one, without a charset
+static_assert(MIME_SYSTEM_EXTENSION <= UINT8_MAX && TYPE_MAX + sizeof CHARSET <= UINT8_MAX,
+              "a length is a byte");
+
 struct entry {
-    struct str extension, type;
+    uint32_t extension, type; // where they begin in table.words
+    uint8_t extension_n, type_n;
 };
 
 static struct {
-    char *text, *types; // types: those with a charset
+    char *words;
+    size_t used; // of words
     struct entry *entries;
     size_t n;
 } table;
 
+static struct str extension_of(const struct entry *e)
+{
+    return str_of(table.words + e->extension, e->extension_n);
+}
+
+static struct str type_of(const struct entry *e)
+{
+    return str_of(table.words + e->type, e->type_n);
+}
+
 void mime_system_unload(void)
 {
-    free(table.text);
-    free(table.types);
+    free(table.words);
     free(table.entries);
     memset(&table, 0, sizeof table);
 }
@@ -51,11 +68,13 @@ static int read_file(const char *path, char **text, size_t *n)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *text = NULL;
     if (fd < 0)
         return -errno;
     int err = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
     size_t max = MIME_SYSTEM_BYTES + 1;
-    *text = err ? NULL : malloc(max);
+    if (!err)
+        *text = malloc(max);
     if (!err)
         err = *text ? read_text(fd, *text, max, n) : -ENOMEM;
     close(fd);
@@ -94,7 +113,7 @@ static bool is_type(struct str s)
 {
     ptrdiff_t slash = str_find(s, '/');
     size_t at = (size_t)slash;
-    return slash > 0 && s.n <= 127 && is_name(str_of(s.p, at)) &&
+    return slash > 0 && s.n <= TYPE_MAX && is_name(str_of(s.p, at)) &&
            is_name(str_of(s.p + at + 1, s.n - at - 1));
 }
 
@@ -103,52 +122,61 @@ static bool is_extension(struct str s)
     return s.n <= MIME_SYSTEM_EXTENSION && is_name(s) && str_find(s, '.') < 0;
 }
 
-// Text types get their charset, in table.types, where *at bytes are in use.
-static struct str settle_type(struct str type, size_t *at)
+static void keep(struct str word)
 {
-    if (!str_starts(type, STR("text/")))
-        return type;
-    char *p = table.types + *at;
-    memcpy(p, type.p, type.n);
-    memcpy(p + type.n, CHARSET, sizeof CHARSET - 1);
-    *at += type.n + sizeof CHARSET - 1;
-    return str_of(p, type.n + sizeof CHARSET - 1);
+    memcpy(table.words + table.used, word.p, word.n);
+    table.used += word.n;
 }
 
-static void read_line(struct str line, size_t *types)
+// Where type begins among the words; text types get their charset.
+static uint32_t keep_type(struct str type, uint8_t *n)
+{
+    size_t at = table.used;
+    keep(type);
+    if (str_starts(type, STR("text/")))
+        keep(STR(CHARSET));
+    *n = (uint8_t)(table.used - at);
+    return (uint32_t)at;
+}
+
+static void read_line(struct str line)
 {
     struct str type, word;
+    struct entry e = {0};
     ptrdiff_t comment = str_find(line, '#');
     if (comment >= 0)
         line.n = (size_t)comment;
     if (!take_word(&line, &type) || !is_type(type))
         return;
-    for (bool first = true; take_word(&line, &word);) {
+    while (take_word(&line, &word)) {
         if (!is_extension(word))
             continue;
-        if (first)
-            type = settle_type(type, types);
-        first = false;
-        table.entries[table.n++] = (struct entry){word, type};
+        if (e.type_n == 0)
+            e.type = keep_type(type, &e.type_n);
+        e.extension = (uint32_t)table.used;
+        e.extension_n = (uint8_t)word.n;
+        keep(word);
+        table.entries[table.n++] = e;
     }
 }
 
-// Of the same extension the earlier first: its text, or its extension's, lies before.
+// Of the same extension the earlier first.
 static int compare(const void *a, const void *b)
 {
-    const struct entry *x = a, *y = b;
-    size_t n = x->extension.n < y->extension.n ? x->extension.n : y->extension.n;
-    int order = memcmp(x->extension.p, y->extension.p, n);
-    if (order == 0 && x->extension.n != y->extension.n)
-        order = x->extension.n < y->extension.n ? -1 : 1;
-    return order ? order : x->extension.p < y->extension.p ? -1 : 1;
+    const struct entry *e = a, *f = b;
+    struct str x = extension_of(e), y = extension_of(f);
+    int order = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
+    if (order == 0 && x.n != y.n)
+        order = x.n < y.n ? -1 : 1;
+    return order ? order : e->extension < f->extension ? -1 : 1;
 }
 
 static void drop_doubles(void)
 {
     size_t kept = 0;
     for (size_t i = 0; i < table.n; i++)
-        if (kept == 0 || !str_eq(table.entries[kept - 1].extension, table.entries[i].extension))
+        if (kept == 0 ||
+            !str_eq(extension_of(&table.entries[kept - 1]), extension_of(&table.entries[i])))
             table.entries[kept++] = table.entries[i];
     table.n = kept;
 }
@@ -157,35 +185,49 @@ static void drop_doubles(void)
 static bool make_room(size_t n)
 {
     table.entries = calloc(n / 2 + 1, sizeof *table.entries);
-    table.types = malloc(n + (n / 7 + 1) * sizeof CHARSET);
-    return table.entries && table.types;
+    table.words = malloc(n + (n / 7 + 1) * sizeof CHARSET);
+    return table.entries && table.words;
+}
+
+// What was room for the worst file.
+static void give_rest_back(void)
+{
+    char *words = realloc(table.words, table.used + 1);
+    struct entry *entries = reallocarray(table.entries, table.n + 1, sizeof *entries);
+    if (words)
+        table.words = words;
+    if (entries)
+        table.entries = entries;
 }
 
 int mime_system_load(const char *path)
 {
-    size_t n = 0, types = 0;
+    char *text;
+    size_t n = 0;
     mime_system_unload();
-    int err = read_file(path, &table.text, &n);
+    int err = read_file(path, &text, &n);
     if (!err && !make_room(n))
         err = -ENOMEM;
-    if (err) {
-        mime_system_unload();
-        return err;
+    if (!err) {
+        ascii_lower(text, text, n);
+        struct str rest = str_of(text, n), line;
+        while (str_split(&rest, '\n', &line))
+            read_line(line);
+        qsort(table.entries, table.n, sizeof *table.entries, compare);
+        drop_doubles();
+        give_rest_back();
     }
-    ascii_lower(table.text, table.text, n);
-    struct str rest = str_of(table.text, n), line;
-    while (str_split(&rest, '\n', &line))
-        read_line(line, &types);
-    qsort(table.entries, table.n, sizeof *table.entries, compare);
-    drop_doubles();
-    return 0;
+    free(text);
+    if (err)
+        mime_system_unload();
+    return err;
 }
 
 // --- asking ---
 
 static int find(const void *key, const void *entry)
 {
-    struct str s = *(const struct str *)key, e = ((const struct entry *)entry)->extension;
+    struct str s = *(const struct str *)key, e = extension_of(entry);
     int order = memcmp(s.p, e.p, s.n < e.n ? s.n : e.n);
     return order || s.n == e.n ? order : s.n < e.n ? -1 : 1;
 }
@@ -196,14 +238,14 @@ struct str mime_system_type(struct str extension)
         return str_of(NULL, 0);
     const struct entry *e =
         bsearch(&extension, table.entries, table.n, sizeof *table.entries, find);
-    return e ? e->type : str_of(NULL, 0);
+    return e ? type_of(e) : str_of(NULL, 0);
 }
 
 bool mime_system_at(size_t i, struct str *extension, struct str *type)
 {
     if (i >= table.n)
         return false;
-    *extension = table.entries[i].extension;
-    *type = table.entries[i].type;
+    *extension = extension_of(&table.entries[i]);
+    *type = type_of(&table.entries[i]);
     return true;
 }

@@ -44,11 +44,16 @@ static bool add_lines(struct job *j, struct str lines, unsigned has)
 
 // --- finding ---
 
+static int borrow(const struct job *j, struct str path, const struct cached_file **out)
+{
+    return (j->sure ? filecache_open : filecache_glance)(j->options->cache, j->root, path, j->now,
+                                                         out);
+}
+
 static int find_file(struct job *j, struct str path)
 {
     j->path = path;
-    return (j->sure ? filecache_open : filecache_glance)(j->options->cache, j->root, path, j->now,
-                                                         &j->file);
+    return borrow(j, path, &j->file);
 }
 
 // The first of the index names that is a file in the folder at path, which ends with a slash.
@@ -278,6 +283,14 @@ static void attach(struct http_response *r, const struct cached_file *f)
     r->release_arg = (void *)(uintptr_t)f;
 }
 
+// Whether the form belongs to the state of the file that is believed: it is still what was there before the
+// last look at that, or the file has not changed since.
+static bool is_of_file(const struct job *j, const struct cached_file *form)
+{
+    return j->sure ||
+           (filecache_holds(form) && (form->loaded < j->now || filecache_holds(j->file)));
+}
+
 // What lay beside the file at the last look may be gone by now, or too old.
 static bool take_sibling(void *arg, enum coding c, struct http_response *r)
 {
@@ -285,9 +298,9 @@ static bool take_sibling(void *arg, enum coding c, struct http_response *r)
     const struct cached_file *form;
     char name[PATH_MAX];
     struct str path = sibling_path(j->path, c, name, sizeof name);
-    if (path.n == 0 || filecache_open(j->options->cache, j->root, path, j->now, &form) != 0)
+    if (path.n == 0 || borrow(j, path, &form) != 0)
         return false;
-    if (form->size == 0 || !sibling_is_fresh(form->mtime, j->file->mtime)) {
+    if (form->size == 0 || !sibling_is_fresh(form->mtime, j->file->mtime) || !is_of_file(j, form)) {
         filecache_close(form);
         return false;
     }
@@ -340,6 +353,7 @@ static bool answer_file(struct job *j)
         j->changed = true;
         return false;
     }
+    j->sure = true;
     if (j->options->fit)
         fit(j, &content);
     return true;

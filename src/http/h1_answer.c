@@ -3,8 +3,9 @@
 // A small answer is written into one block of the stream's queue, head and body behind each other;
 // borrowed bytes and files become pieces of their own. What framing a body has is decided once, in
 // frame_body, and by nobody else (RFC 9112 §6.3).
-#include "http/h1_conn.h"
+#include "http/h1_answer.h"
 
+#include "http/date.h"
 #include "http/page.h"
 #include "http/status.h"
 

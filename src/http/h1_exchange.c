@@ -1,14 +1,10 @@
-// One exchange of an HTTP/1 connection: made from a parsed head, fed with the bytes of its body,
-// ended.
-//
-// Nothing here knows of states or timers; h1.c decides when each of these is called.
+// One exchange of an HTTP/1 connection: see the header. Ended ones are kept, with their memory, for
+// the next.
 #include "http/access.h"
 #include "http/h1_conn.h"
 
-#include "base/log.h"
 #include "http/uri.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,111 +188,4 @@ const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct
     if (h->chunked)
         h1_chunked_init(&x->chunked, &c->env->options->head);
     return NULL;
-}
-
-// --- its body ---
-
-static bool too_slow(const struct h1_exchange *x)
-{
-    const struct server_options *o = x->conn->env->options;
-    uint64_t ms = x->body_waited + loop_now(x->conn->env->loop) - x->body_since;
-    return ms > o->body_ms && x->body_seen * 1000 < (uint64_t)o->body_rate * ms;
-}
-
-static const char *const too_large = "the body is over max_body (limits.body_bytes)";
-
-// The handler has asked for bytes: the clock of the body stands still until it asks again.
-static int hand_over(struct h1_exchange *x, struct str data)
-{
-    struct h1_conn *c = x->conn;
-    if (x->body_seen > x->pub.body.max)
-        return -EFBIG;
-    if (data.n == 0)
-        return 0;
-    x->body_waited += loop_now(c->env->loop) - x->body_since;
-    h1_body_asked(c, false);
-    c->env->handler->on_data(c->env->self, &x->pub, data);
-    return 0;
-}
-
-static int take_bytes(struct h1_exchange *x, struct str data)
-{
-    x->body_seen += data.n;
-    if (x->conn->state != CONN_BODY)
-        return 0;
-    return x->reading ? hand_over(x, data) : spool_add(&x->pub.body, data);
-}
-
-// What -errno from the spool means to the client.
-static struct h1_fault spool_fault(struct h1_exchange *x, int err)
-{
-    switch (err) {
-    case 0:
-        return (struct h1_fault){0, NULL};
-    case -EFBIG:
-        return (struct h1_fault){413, too_large};
-    case -ENOSPC:
-    case -EDQUOT:
-        return (struct h1_fault){507, "no space left for the body's temporary file"};
-    case -ENOMEM:
-        return (struct h1_fault){503, "out of memory for the body"};
-    case -EMFILE:
-    case -ENFILE:
-        return (struct h1_fault){503, "no descriptor left for the body's temporary file"};
-    default:
-        log_about(exchange_id(&x->pub), LOG_ERROR, "a body's temporary file in %s: %s",
-                  x->pub.body.options->folder, strerror(-err));
-        return (struct h1_fault){500, "the body's temporary file cannot be written"};
-    }
-}
-
-static struct h1_fault decode_body(struct h1_exchange *x, struct str in, size_t *used)
-{
-    struct h1_fault fault = {0, NULL};
-    unsigned char state = x->conn->state;
-    *used = 0;
-    if (!x->pub.request.chunked) {
-        size_t n = in.n < x->body_left ? in.n : (size_t)x->body_left;
-        x->body_left -= n;
-        x->body_done = x->body_left == 0;
-        *used = n;
-        return spool_fault(x, take_bytes(x, str_of(in.p, n)));
-    }
-    while (fault.status == 0 && x->conn->state == state) {
-        size_t n;
-        struct str data;
-        struct str rest = str_of(in.p + *used, in.n - *used);
-        enum h1_result r = h1_chunked_parse(&x->chunked, rest, &n, &data);
-        *used += n;
-        if (r == H1_BAD) {
-            const struct h1_error_info *info = h1_error_info(x->chunked.error);
-            return (struct h1_fault){info->status, info->why};
-        }
-        x->body_done = r == H1_DONE;
-        if (r != H1_DATA)
-            break;
-        fault = spool_fault(x, take_bytes(x, data));
-    }
-    if (x->conn->state != state)
-        return fault;
-    // A chunk's size is a promise: one that cannot be kept is not waited for.
-    uint64_t max = state == CONN_BODY ? x->pub.body.max : H1_DISCARD_MAX;
-    if (fault.status == 0 && x->chunked.left > max - (x->body_seen < max ? x->body_seen : max))
-        fault = (struct h1_fault){413, too_large};
-    return fault;
-}
-
-struct h1_fault h1_take_body(struct h1_exchange *x, struct str in, size_t *used)
-{
-    struct h1_fault fault = decode_body(x, in, used);
-    if (fault.status == 0 && x->body_done && x->conn->state == CONN_BODY && !x->reading)
-        fault = spool_fault(x, spool_end(&x->pub.body));
-    if (fault.status == 0 && !x->body_done && x->conn->state == CONN_BODY && too_slow(x))
-        fault = (struct h1_fault){408, "the body came slower than the minimum rate"};
-    return fault;
-}
-
-void exchange_abort(struct exchange *x)
-{
-    h1_close(((struct h1_exchange *)x)->conn);
 }

@@ -116,7 +116,7 @@ static void go_on(struct deferred *d)
     struct h1_pumps *p = &env->pumps;
     while (p->first && !turn_is_used_up(env)) {
         p->current = take_first(p);
-        h1_go_on(p->current);
+        p->current->later.fn(&p->current->later);
     }
     p->current = NULL;
     if (p->first)

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "http/access.h"
-#include "http/h1_conn.h"
+#include "http/h1.h"
 #include "http/status.h"
 #include "http/tally.h"
 #include "net/listener.h"

@@ -27,11 +27,13 @@ static void push_request(lua_State *L, struct work *w)
     lua_pushvalue(L, AT_REQUEST);
 }
 
-// Pushes what lies there in the outermost frame of the coroutine, which is run's.
+// Pushes what lies there in the outermost frame of the coroutine, which is run's. Nothing may be raised on
+// base: where that is another one than L, the error would pass L by.
 static void push_from_base(lua_State *L, lua_State *base, lua_Debug *frame)
 {
     int level = 0;
-    luaL_checkstack(base, 1, "a request");
+    if (!lua_checkstack(base, 1))
+        luaL_error(L, "not enough memory");
     while (lua_getstack(base, level, frame))
         level++;
     bool there =
@@ -49,7 +51,7 @@ void request_push_own(lua_State *L, struct work *w)
     if (!lua_isnil(L, -1))
         return;
     lua_pop(L, 1);
-    request_push(L, w); // not on base: an error that is raised there would pass L by
+    request_push(L, w); // which may raise
     lua_pushvalue(L, -1);
     if (base != L)
         lua_xmove(L, base, 1);

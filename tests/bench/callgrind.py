@@ -37,7 +37,3 @@ def merged(names, counts):
     for number, n in counts.items():
         found[names[number].split("'")[0]] += n
     return found
-
-
-def self_costs(path):
-    return read(path)[0]

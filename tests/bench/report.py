@@ -32,9 +32,9 @@ def rest_line(result, name):
             f"{idle} bytes for each of {alive:,} idle connections")
 
 
-def spread(rounds):
-    """What stands in brackets behind a median."""
-    certain = stats.interval(range(rounds)).coverage
+def spread(n):
+    """What stands in brackets behind a median of n rounds."""
+    certain = stats.interval(range(n)).coverage
     if certain < 0.95:
         return "the range, for fewer than six rounds have no interval of 95 %"
     return f"its {certain:.1%} interval by order statistics"
@@ -45,25 +45,43 @@ def errors_of(runs):
     return f"  {errors} errors" if errors else ""
 
 
+def server_lines(result, workload, line):
+    """For each server its name, and line(result, workload's name, server) with the errors that there were."""
+    for name, runs in result["runs"][workload.name].items():
+        runs = rounds.good(runs)
+        said = line(result, workload.name, name) + errors_of(runs) if runs else " every round failed"
+        yield f"  {name:10}{said}"
+    yield ""
+
+
+def seen_in(result, workload, name, *what):
+    """The interval of each of these."""
+    return [stats.interval(rounds.values(result, workload, name, w)) for w in what]
+
+
+def cost_line(result, workload, name):
+    cpu, rate, p50, p99 = (i.median for i in seen_in(result, workload, name, "cpu", "per_s", "p50", "p99"))
+    ratio = ""
+    if name != "floor" and (values := rounds.ratios(result, workload, name)):
+        i = stats.interval(values)
+        ratio = f"{i.median:7.3f}  ({i.low:.3f} to {i.high:.3f})"
+    return f" {cpu:9.2f}   {ratio:26} {rate:11,.0f} {p50:9,.0f} {p99:9,.0f}"
+
+
 def workload_lines(result, workload):
     """What a request costs with each server, and how many there were."""
     yield f"{workload.name}: {workload.title}"
     yield (f"  {'server':10} {'CPU us':>9}   {'ratio to the floor':26} {'requests/s':>11} {'p50 us':>9} "
            f"{'p99 us':>9}")
-    for name, runs in result["runs"][workload.name].items():
-        runs = rounds.good(runs)
-        if not runs:
-            yield f"  {name:10} every round failed"
-            continue
-        cpu, rate, p50, p99 = (stats.interval([r[k] for r in runs]).median
-                               for k in ("cpu", "per_s", "p50", "p99"))
-        ratio = ""
-        if name != "floor" and (values := rounds.ratios(result, workload.name, name)):
-            i = stats.interval(values)
-            ratio = f"{i.median:7.3f}  ({i.low:.3f} to {i.high:.3f})"
-        yield (f"  {name:10} {cpu:9.2f}   {ratio:26} {rate:11,.0f} {p50:9,.0f} {p99:9,.0f}"
-               f"{errors_of(runs)}")
-    yield ""
+    yield from server_lines(result, workload, cost_line)
+
+
+def beside_line(result, workload, name):
+    p50, p99, rate, beside = seen_in(result, workload, name, "p50", "p99", "per_s", "beside_per_s")
+    tail = "".join(f" {i.median:9,.0f}  {f'({i.low:,.0f} to {i.high:,.0f})':20}" for i in (p50, p99))
+    alone = rounds.over(result, (workload, name), ("hello", name), "p99")
+    times = f"{stats.interval(alone).median:.2f}x" if alone else "-"
+    return f"{tail} {times:>14} {rate.median:11,.0f} {beside.median:9,.0f}"
 
 
 def beside_lines(result, workload):
@@ -72,20 +90,7 @@ def beside_lines(result, workload):
            f"{workload.others} beside")
     yield (f"  {'server':10} {'p50 us':>9}  {'':20} {'p99 us':>9}  {'':20} {'of hello alone':>14} "
            f"{'requests/s':>11} {'beside/s':>9}")
-    for name, runs in result["runs"][workload.name].items():
-        runs = rounds.good(runs)
-        if not runs:
-            yield f"  {name:10} every round failed"
-            continue
-        seen = {k: stats.interval([r[k] for r in runs])
-                for k in ("p50", "p99", "per_s", "beside_per_s")}
-        tail = "".join(f" {seen[k].median:9,.0f}  {f'({seen[k].low:,.0f} to {seen[k].high:,.0f})':20}"
-                       for k in ("p50", "p99"))
-        alone = rounds.over(result, (workload.name, name), ("hello", name), "p99")
-        times = f"{stats.interval(alone).median:.2f}x" if alone else "-"
-        yield (f"  {name:10}{tail} {times:>14} {seen['per_s'].median:11,.0f} "
-               f"{seen['beside_per_s'].median:9,.0f}{errors_of(runs)}")
-    yield ""
+    yield from server_lines(result, workload, beside_line)
 
 
 def rest_lines(result):

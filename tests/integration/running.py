@@ -31,6 +31,11 @@ def new_folder():
     return folder
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(child) for child in f.read().split()]
+
+
 def make_folder(files):
     """A new site's folder."""
     folder = new_folder() / "site"

@@ -1,4 +1,5 @@
 """Processes that end as nobody asked them to: what the log says of it, what is lost, what is left."""
+import contextlib
 import os
 import pathlib
 import re
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, Wire, eventually, free_port, post
-from running import unix_get
+from running import children_of, unix_get
 from test_stop import SITE as STOPPED, refused
 
 SITE = {
@@ -288,15 +289,23 @@ def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
     server.wait_for(r"reloaded \(2\)")
 
 
+@contextlib.contextmanager
 def started_oddly(folder, *arguments, before):
-    """The program, of whom something was done before it began: what it says goes to a file."""
+    """The program, of whom something was done before it began, and its port: what it says goes to a file.
+    It ends when it is told to."""
     port = free_port()
     with open(folder.parent / "odd.err", "wb") as err:
         process = subprocess.Popen(
             [LUNETTE, "serve", str(folder), "--listen", f"127.0.0.1:{port}", "--workers", "2",
              *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err,
             preexec_fn=before)
-    return process, port
+    try:
+        yield process, port
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def says_hello(port):
@@ -309,24 +318,20 @@ def says_hello(port):
 
 def test_ends_of_workers_are_told_whatever_the_parent_thought_of_its_children(make_site):
     folder = make_site(SITE)
-    process, port = started_oddly(folder, before=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
-    eventually(lambda: " serves " in (folder.parent / "odd.err").read_text(), 20)
-    path = f"/proc/{process.pid}/task/{process.pid}/children"
-    workers = open(path).read().split()
-    for pid in workers:
-        os.kill(int(pid), signal.SIGKILL)
-    eventually(lambda: len(started := open(path).read().split()) == 2 and
-               not set(started) & set(workers))
-    eventually(lambda: says_hello(port))
-    process.terminate()
-    assert process.wait(20) == 0
+    with started_oddly(folder, before=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) as started:
+        process, port = started
+        eventually(lambda: " serves " in (folder.parent / "odd.err").read_text(), 20)
+        workers = children_of(process.pid)
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: len(now := children_of(process.pid)) == 2 and
+                   not set(now) & set(workers))
+        eventually(lambda: says_hello(port))
 
 
 def test_a_server_without_its_standard_descriptors_opens_nothing_in_their_place(make_site, place):
     pid_file = place / "odd.pid"
-    process, port = started_oddly(make_site(SITE), "--pid-file", str(pid_file),
-                                  before=lambda: [os.close(fd) for fd in range(3)])
-    eventually(lambda: says_hello(port), 20)
-    assert pid_file.read_text() == f"{process.pid}\n"
-    process.terminate()
-    assert process.wait(20) == 0
+    with started_oddly(make_site(SITE), "--pid-file", str(pid_file),
+                       before=lambda: [os.close(fd) for fd in range(3)]) as (process, port):
+        eventually(lambda: says_hello(port), 20)
+        assert pid_file.read_text() == f"{process.pid}\n"

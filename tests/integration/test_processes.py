@@ -11,11 +11,11 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, eventually
-from running import preloadable, start_fails
+from running import children_of, preloadable, start_fails
 from test_ends import SANITIZED, cpu_seconds
 from test_faults import NO_LEAKS, injected, traced, tracing
 from test_log_files import give
-from test_replace import MAIN, SITE, Hammer, Replaced, alive, descriptors, one, workers_of
+from test_replace import MAIN, SITE, Replaced, alive, descriptors, hammered, one
 
 CONFIG = "return { timeouts = { stop = 10 } }"
 
@@ -77,10 +77,10 @@ def slow_start(folder, call, *arguments):
 
 def child_of(pid, program):
     """The child of a process that runs the program; None: there is none yet."""
-    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+    for child in children_of(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if os.readlink(f"/proc/{child}/exe") == program:
-                return int(child)
+                return child
     return None
 
 
@@ -187,7 +187,7 @@ def test_a_predecessor_that_is_killed_while_the_new_one_begins_takes_no_socket_a
         r.server.wait_for("replacing the program")
         new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
         r.pids.append(new)
-        eventually(lambda: workers_of(new), 20)  # it has the sockets
+        eventually(lambda: children_of(new), 20)  # it has the sockets
         os.kill(old, signal.SIGKILL)
         r.server.process.wait()
         eventually(lambda: r.pid() == new, 20)
@@ -227,7 +227,7 @@ def test_a_predecessor_that_is_killed_as_soon_as_the_new_one_is_there_takes_no_s
         old, workers = r.pid(), r.server.workers()
         with held_after(old, "clone,clone3,fork"):
             os.kill(old, signal.SIGUSR2)
-            [new] = eventually(lambda: [pid for pid in workers_of(old) if pid not in workers], 20)
+            [new] = eventually(lambda: [pid for pid in children_of(old) if pid not in workers], 20)
             r.pids.append(new)
             eventually(lambda: r.pid() == new, 20)  # it serves
             assert "replacing the program" not in r.server.errors()  # the old one has not got so far
@@ -265,7 +265,7 @@ def test_a_new_one_that_is_killed_before_the_old_one_hears_of_it_takes_no_socket
         os.kill(old, signal.SIGUSR2)
         r.server.wait_for("replacing the program")
         new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
-        theirs = eventually(lambda: workers_of(new), 20)
+        theirs = eventually(lambda: children_of(new), 20)
         with held_after(new, "ftruncate"):
             eventually(lambda: r.pid() == new, 20)
             os.kill(new, signal.SIGKILL)
@@ -343,6 +343,12 @@ class Contained:
         self.signal("USR2")
         eventually(lambda: self.number() not in (0, old), 20)
 
+    def replace_until_alone(self, times=1):
+        """One replacement after the other; each has ended what it had before the next."""
+        for _ in range(times):
+            self.replace()
+            eventually(self.is_alone, 30)
+
     def is_alone(self):
         """The master that serves, and process 1 with 0 to 2, its line, its signals, and a hold on
         that master: the others have ended."""
@@ -392,16 +398,7 @@ def contain(make_site, monkeypatch, place):
 @contained
 def test_process_1_outlives_its_replacements_and_not_a_request_is_lost(contain):
     c = contain()
-    hammer = Hammer(c.server)
-    try:
-        for _ in range(2):
-            before = hammer.answers
-            c.replace()
-            eventually(lambda: hammer.answers > before + 50, 30)
-            eventually(c.is_alone, 30)
-    finally:
-        lost = hammer.end()
-    assert lost == []
+    assert hammered(c, 2, c.is_alone, 30).lost == []
     assert c.number() > 2 and one(c.server).body == b"one"
     inside = list(beneath(c.first))
     c.signal("TERM")
@@ -413,9 +410,7 @@ def test_process_1_outlives_its_replacements_and_not_a_request_is_lost(contain):
 @pytest.mark.parametrize("replacements", [1, 2])
 def test_what_process_1_is_asked_the_present_master_does(contain, replacements):
     c = contain()
-    for _ in range(replacements):
-        c.replace()
-        eventually(c.is_alone, 30)
+    c.replace_until_alone(replacements)
     c.signal("HUP")
     c.server.wait_for(r"\[%d\] reloaded" % c.number())
     c.signal("USR1")
@@ -433,9 +428,7 @@ def test_an_old_master_in_a_container_opens_its_logs_again_too(contain, replacem
     """What it still serves is not written to a file that was rotated away."""
     c = contain({**SITE, "logs/.keep": "", "scripts/config.lua": """
         return { timeouts = { stop = 20 }, log = { access = "logs/access.log" } }"""}, own="logs")
-    for _ in range(replacements - 1):
-        c.replace()
-        eventually(c.is_alone, 30)
+    c.replace_until_alone(replacements - 1)
     log = c.server.folder / "logs/access.log"
     with c.server.wire() as stream:
         stream.get("/stream/x")
@@ -457,9 +450,7 @@ def test_an_old_master_in_a_container_opens_its_logs_again_too(contain, replacem
 @pytest.mark.parametrize("replacements", [1, 2])
 def test_process_1_asked_to_stop_while_an_old_one_finishes_waits_for_it(contain, replacements):
     c = contain()
-    for _ in range(replacements - 1):
-        c.replace()
-        eventually(c.is_alone, 30)
+    c.replace_until_alone(replacements - 1)
     with c.server.wire() as slow:
         slow.get("/slow")
         time.sleep(0.2)
@@ -473,9 +464,7 @@ def test_process_1_asked_to_stop_while_an_old_one_finishes_waits_for_it(contain,
 @pytest.mark.parametrize("replacements", [1, 2])
 def test_process_1_asked_twice_to_stop_ends_at_once(contain, replacements):
     c = contain()
-    for _ in range(replacements - 1):
-        c.replace()
-        eventually(c.is_alone, 30)
+    c.replace_until_alone(replacements - 1)
     with c.server.wire() as stream:
         stream.get("/stream")
         stream.begin()
@@ -489,8 +478,7 @@ def test_process_1_asked_twice_to_stop_ends_at_once(contain, replacements):
 @contained
 def test_process_1_ends_with_the_status_of_the_last_master(contain):
     c = contain()
-    c.replace()
-    eventually(c.is_alone, 30)
+    c.replace_until_alone()
     os.kill(c.master(), signal.SIGKILL)
     assert c.end() == 128 + 9
 
@@ -511,14 +499,13 @@ def test_process_1_ends_with_the_status_of_one_that_the_one_before_survives(cont
 def test_process_1_told_to_stop_between_two_masters_stops_the_next(contain):
     """The second is killed while the third begins."""
     c = contain()
-    c.replace()
-    eventually(c.is_alone, 30)
+    c.replace_until_alone()
     main = c.server.folder / "scripts/main.lua"
     main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
     second = c.master()
     c.signal("USR2")
     third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
-                                workers_of(pid)], 20)[0]
+                                children_of(pid)], 20)[0]
     os.kill(second, signal.SIGKILL)
     eventually(lambda: not alive(second))
     eventually(lambda: stat_of(third)[1] == c.first)
@@ -533,8 +520,7 @@ def test_process_1_takes_the_ends_of_orphans(contain):
     c = contain({"scripts/main.lua": MAIN + """
         app.get("/spawn", function() os.execute("sleep 3 &") return app.text "spawned" end)""",
         "scripts/config.lua": "return { sandbox = false, timeouts = { stop = 10 } }"})
-    c.replace()
-    eventually(c.is_alone, 30)
+    c.replace_until_alone()
     assert one(c.server, "/spawn").body == b"spawned"
     [orphan] = eventually(lambda: sleeping(c))
     c.replace()
@@ -552,8 +538,7 @@ def test_process_1_takes_the_end_of_one_that_ends_while_it_looks_at_another(cont
     c = contain({"scripts/main.lua": MAIN + """
         app.get("/spawn", function() os.execute("sleep 60 &") return app.text "spawned" end)""",
         "scripts/config.lua": "return { sandbox = false, timeouts = { stop = 10 } }"})
-    c.replace()
-    eventually(c.is_alone, 30)
+    c.replace_until_alone()
     assert one(c.server, "/spawn").body == one(c.server, "/spawn").body == b"spawned"
     orphans = eventually(lambda: len(sleeping(c)) == 2 and sleeping(c))
     c.replace()

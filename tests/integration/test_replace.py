@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, Server, Wire, eventually, free_port
+from running import children_of
 from test_control import ask, control, field
 from test_systemd import Activated, Manager, get, listening
 
@@ -146,18 +147,25 @@ class Hammer:
         return self.lost
 
 
-def test_not_a_connection_is_lost(start):
-    """Ten replacements under clients that keep connections and clients that do not."""
-    r = start()
+def hammered(r, replacements, is_over=lambda: True, seconds=10):
+    """The clients, some of which keep connections, under whom it was replaced so often."""
     hammer = Hammer(r.server)
     try:
-        for _ in range(10):
+        for _ in range(replacements):
             before = hammer.answers
             r.replace()
-            eventually(lambda: hammer.answers > before + 50)
+            eventually(lambda: hammer.answers > before + 50, seconds)
+            eventually(is_over, seconds)
     finally:
-        lost = hammer.end()
-    assert lost == [] and len(set(r.pids)) == 11
+        hammer.end()
+    return hammer
+
+
+def test_not_a_connection_is_lost(start):
+    """Ten replacements."""
+    r = start()
+    hammer = hammered(r, 10)
+    assert hammer.lost == [] and len(set(r.pids)) == 11
     assert hammer.answers > 500
     eventually(lambda: [pid for pid in r.pids if alive(pid)] == r.pids[-1:], 30)
 
@@ -256,10 +264,6 @@ def at_rest(pid):
     return min(samples, key=lambda kinds: sum(kinds.values()))
 
 
-def workers_of(pid):
-    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
-
-
 def test_no_descriptor_is_left_over(start):
     """In the master after several replacements, and in its workers: none of the master's."""
     r = start(SITE, "--workers", "1")
@@ -270,7 +274,7 @@ def test_no_descriptor_is_left_over(start):
         r.replace()
         eventually(lambda: not alive(old), 20)
         one(r.server)
-    assert [at_rest(r.pid()), at_rest(workers_of(r.pid())[0])] == first
+    assert [at_rest(r.pid()), at_rest(children_of(r.pid())[0])] == first
 
 
 def test_the_control_socket_and_signals_are_the_new_ones(start):
@@ -504,17 +508,30 @@ def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):
         r.stop()
 
 
-def children(pid):
-    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+LISTS = """
+    local ls <close> = io.popen "ls -l /proc/$PPID/fd"
+    return { timeouts = { stop = 20 }, site = { descriptors = ls:read "a" } }
+"""
+
+
+def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
+    """config.lua may load a library in C: neither the pid file that root has opened nor the line to the
+    predecessor are for it."""
+    r = start({"scripts/config.lua": LISTS, "scripts/main.lua": MAIN + """
+        app.get("/descriptors", function() return app.text(app.settings.descriptors) end)"""})
+    r.replace()
+    listed = one(r.server, "/descriptors").body.decode()
+    found = {target for fd, target in re.findall(r" (\d+) -> ([^:\n]+)", listed) if int(fd) > 2}
+    assert found == {"pipe"}, listed  # for its answer, and from ls
 
 
 def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
     r = start()
-    before = children(r.pid())
+    before = children_of(r.pid())
     (r.server.folder / "scripts/main.lua").write_text("require('lunette.task').sleep(60)" + MAIN)
     os.kill(r.pid(), signal.SIGUSR2)
-    new = eventually(lambda: [p for p in children(r.pid()) if p not in before])[0]
-    loading = eventually(lambda: len(children(new)) == 2 and children(new), 20)
+    new = eventually(lambda: [p for p in children_of(r.pid()) if p not in before])[0]
+    loading = eventually(lambda: len(children_of(new)) == 2 and children_of(new), 20)
     time.sleep(0.3)  # they have the sockets
     os.kill(new, signal.SIGKILL)
     eventually(lambda: not any(alive(p) for p in loading), 20)
@@ -525,7 +542,7 @@ def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
 
 def test_a_predecessor_that_is_killed_takes_no_socket_along(start):
     r = start()
-    old, workers = r.pid(), children(r.pid())
+    old, workers = r.pid(), children_of(r.pid())
     with r.server.wire() as slow:
         slow.get("/slow")
         time.sleep(0.2)

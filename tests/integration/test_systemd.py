@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import LUNETTE, ROOT, eventually, free_port
+from running import children_of
 from test_control import ask
 from test_reload import SITE, page, put
 
@@ -283,20 +284,18 @@ def test_install_and_uninstall(place):
     assert not [p for p in (place / "to").rglob("*") if p.is_file()]
 
 
-def children(pid):
-    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
-
-
 def test_a_killed_master_leaves_the_managers_sockets_as_they_are(make_site):
     """The next server is given the same ones: a socket that was shut down would be dead in every process."""
     folder = make_site(SITE)
     with listening() as tcp:
         server = Activated(folder, [tcp])
-        server.__enter__()
-        assert b"one" in get(tcp)
-        workers = children(server.process.pid)
-        server.process.kill()
-        server.process.wait()
+        try:
+            server.__enter__()
+            assert b"one" in get(tcp)
+            workers = children_of(server.process.pid)
+        finally:
+            server.process.kill()
+            server.process.wait()
         eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 20)
         with socket.create_connection(tcp.getsockname(), 10) as c:  # nobody is there, and it waits
             c.sendall(b"GET / HTTP/1.0\r\n\r\n")

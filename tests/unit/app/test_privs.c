@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -299,6 +301,112 @@ static void test_pid_file_of_one_server_alone(void **state)
     close(reader);
 }
 
+static void test_readers_keep_no_server_from_its_pid_file(void **state)
+{
+    (void)state;
+    pid_t holder;
+    struct stat st;
+    touch("pid", 0644);
+    int reader = open(in("pid"), O_RDONLY);
+    assert_true(reader >= 0 && has_lock(reader, F_RDLCK));
+    int fd = files_open_pid(in("pid"), &holder);
+    assert_true(fd >= 0);
+    assert_int_equal(files_open_pid(in("pid"), &holder), -EBUSY); // there were two servers
+    assert_int_equal(holder, getpid());
+    assert_int_equal(stat(in("pid"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    assert_int_equal(access(in(".pid.new"), F_OK), -1);
+    close(reader);
+    reader = open(in("pid"), O_RDONLY);
+    files_free_pid(fd); // it stops
+    assert_true(reader >= 0 && has_lock(reader, F_RDLCK));
+    int next = files_open_pid(in("pid"), &holder);
+    assert_true(next >= 0);
+    files_close_pid(in("pid"), fd);
+    assert_int_equal(id_in(next), getpid());
+    assert_int_equal(access(in("pid"), F_OK), 0);
+    files_close_pid(in("pid"), next);
+    assert_int_equal(access(in("pid"), F_OK), -1);
+    close(reader);
+}
+
+static void test_what_a_start_left_beside_the_pid_file(void **state)
+{
+    (void)state;
+    pid_t holder;
+    touch("pid", 0644);
+    touch(".pid.new", 0600); // it was killed before it could lock, or exchange
+    int reader = open(in("pid"), O_RDONLY);
+    assert_true(reader >= 0 && has_lock(reader, F_RDLCK));
+    int fd = files_open_pid(in("pid"), &holder);
+    assert_true(fd >= 0);
+    assert_int_equal(access(in(".pid.new"), F_OK), -1);
+    files_close_pid(in("pid"), fd);
+    close(reader);
+    touch("pid", 0644);
+    touch(".pid.new", 0644); // or before it could remove the old one, which readers have
+    int other = open(in(".pid.new"), O_RDONLY);
+    reader = open(in("pid"), O_RDONLY);
+    assert_true(has_lock(other, F_RDLCK) && has_lock(reader, F_RDLCK));
+    fd = files_open_pid(in("pid"), &holder);
+    assert_true(fd >= 0);
+    assert_int_equal(access(in(".pid.new"), F_OK), -1);
+    files_close_pid(in("pid"), fd);
+    close(reader);
+    close(other);
+}
+
+// Takes the pid file for a moment, and says on the pipe that it has it; ends when somebody else has it then.
+static _Noreturn void compete(const char *at, int *have)
+{
+    pid_t holder;
+    for (int taken = 0; taken < 200;) {
+        int fd = files_open_pid(at, &holder);
+        if (fd < 0)
+            continue;
+        if (__atomic_add_fetch(have, 1, __ATOMIC_SEQ_CST) != 1)
+            _exit(1);
+        sched_yield();
+        __atomic_sub_fetch(have, 1, __ATOMIC_SEQ_CST);
+        taken++;
+        close(fd); // as one that is killed
+    }
+    _exit(0);
+}
+
+static void test_one_of_many_servers_has_it_whatever_readers_do(void **state)
+{
+    (void)state;
+    enum { SERVERS = 3 };
+    pid_t pids[SERVERS], reader;
+    int status,
+        *have = mmap(NULL, sizeof *have, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char at[PATH_MAX];
+    assert_true(have != MAP_FAILED);
+    strcpy(at, in("pid"));
+    touch("pid", 0644);
+    reader = fork();
+    if (reader == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (reader == 0) { // has a lock for reading now and then
+        int fd = open(at, O_RDONLY);
+        has_lock(fd, F_RDLCK);
+        sched_yield();
+        close(fd);
+    }
+    for (int i = 0; i < SERVERS; i++)
+        if ((pids[i] = fork()) == 0)
+            compete(at, have);
+    for (int i = 0; i < SERVERS; i++) {
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    kill(reader, SIGKILL);
+    waitpid(reader, NULL, 0);
+    munmap(have, sizeof *have);
+    unlink(at);
+}
+
 static void test_pid_file_through_links(void **state)
 {
     (void)state;
@@ -363,6 +471,9 @@ int main(void)
         TEST(test_pid_file),
         TEST(test_pid_file_is_never_without_an_id),
         TEST(test_pid_file_of_one_server_alone),
+        TEST(test_readers_keep_no_server_from_its_pid_file),
+        TEST(test_what_a_start_left_beside_the_pid_file),
+        TEST(test_one_of_many_servers_has_it_whatever_readers_do),
         TEST(test_pid_file_through_links),
         TEST(test_data_folder),
     };

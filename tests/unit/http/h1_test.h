@@ -65,14 +65,20 @@ static inline int test_h1_clock(clockid_t clock, struct timespec *t)
 #define send(...) (send_calls++, send(__VA_ARGS__))
 #define sendmsg(fd, ...) (send_calls++, sendmsg(fd, __VA_ARGS__))
 #define sendfile(...) (send_calls++, sendfile(__VA_ARGS__))
-#define settle stream_settle
 #include "../../../src/base/arena.c"
 #include "../../../src/base/buf.c"
-#include "../../../src/net/stream.c"
-#undef settle
 #include "../../../src/http/h1.c"
 #include "../../../src/http/h1_answer.c"
+#include "../../../src/http/h1_body.c"
+#include "../../../src/http/h1_conn.c"
+#include "../../../src/http/h1_delivery.c"
 #include "../../../src/http/h1_exchange.c"
+#include "../../../src/http/h1_head.c"
+#include "../../../src/net/stream.c"
+#include "../../../src/net/stream_in.c"
+#include "../../../src/net/stream_out.c"
+#include "../../../src/net/stream_queue.c"
+#include "../../../src/net/stream_watch.c"
 #define clock_gettime test_h1_clock
 #include "../../../src/http/h1_pump.c"
 #undef clock_gettime

@@ -50,6 +50,10 @@ static void *test_stream_realloc(void *p, size_t n)
 #define sendmsg(fd, ...) (sends++, sendmsg(fd, __VA_ARGS__))
 #define sendfile(...) (sends++, sendfile(__VA_ARGS__))
 #include "../../../src/net/stream.c"
+#include "../../../src/net/stream_in.c"
+#include "../../../src/net/stream_out.c"
+#include "../../../src/net/stream_queue.c"
+#include "../../../src/net/stream_watch.c"
 #undef malloc
 #undef calloc
 #undef realloc
@@ -227,6 +231,12 @@ static void start(void (*pair)(int fds[2]), size_t input_max)
     assert_non_null(own.s);
 }
 
+// Bytes that the stream has read.
+static uint64_t received(void)
+{
+    return own.got_n + stream_waiting(own.s).n;
+}
+
 // Ends what start began; every stream says on_closed exactly once.
 static void finish(void)
 {
@@ -317,8 +327,8 @@ static void takes_what_comes(void **state)
     turns(1);
     assert_got("onetwo");
     assert_int_equal(own.inputs, 2);
-    assert_int_equal(stream_received(own.s), 6);
-    assert_null(own.s->kept);
+    assert_int_equal(received(), 6);
+    assert_null(own.s->kept.bytes);
     finish();
 }
 
@@ -336,7 +346,7 @@ static void keeps_what_is_left(void **state)
     peer_sends("fg");
     turns(1);
     assert_got("abcdefg");
-    assert_null(own.s->kept); // an idle stream holds nothing
+    assert_null(own.s->kept.bytes); // an idle stream holds nothing
     finish();
 }
 
@@ -350,8 +360,8 @@ static void a_byte_at_a_time(void **state)
     own.least = N;
     for (int i = 0; i < N; i++) {
         assert_int_equal(write(peer, text + i, 1), 1);
-        TURN_UNTIL(stream_received(own.s) == (uint64_t)i + 1);
-        assert_true(own.s->kept_cap <= (size_t)(2 * i + 2));
+        TURN_UNTIL(received() == (uint64_t)i + 1);
+        assert_true(own.s->kept.cap <= (size_t)(2 * i + 2));
     }
     assert_int_equal(own.got_n, N);
     assert_memory_equal(own.got, text, N);
@@ -371,7 +381,7 @@ static void partial_takes(void **state)
     shutdown(peer, SHUT_WR);
     for (int i = 0; i < N && own.got_n < N; i++) {
         loop_turn(loop, 0);
-        assert_true(own.s->kept_n <= MAX && own.s->kept_cap <= MAX);
+        assert_true(own.s->kept.n <= MAX && own.s->kept.cap <= MAX);
         stream_pause(own.s);
         stream_resume(own.s); // it is shown again what it left
     }
@@ -393,7 +403,7 @@ static void paused_keeps_up_to_the_maximum(void **state)
     turns(2);
     assert_int_equal(write(peer, text + 60, 240), 240);
     turns(4);
-    assert_int_equal(stream_received(own.s), 100);
+    assert_int_equal(received(), 100);
     assert_int_equal(own.inputs, 0);
     assert_false(spins());
     stream_resume(own.s);
@@ -471,7 +481,7 @@ static void eof_comes_once_after_all_input(void **state)
     shutdown(peer, SHUT_WR);
     TURN_UNTIL(own.eofs);
     assert_got("last");
-    assert_true(stream_eof(own.s));
+    assert_true(own.s->eof_told);
     assert_false(spins());
     assert_int_equal(own.eofs, 1);
     assert_int_equal(own.brokens, 0);
@@ -508,7 +518,7 @@ static void eof_waits_behind_kept_bytes(void **state)
     shutdown(peer, SHUT_WR);
     turns(4);
     assert_int_equal(own.eofs, 0);
-    assert_false(stream_eof(own.s));
+    assert_false(own.s->eof_told);
     assert_false(spins());
     stream_resume(own.s);
     turns(2);
@@ -530,7 +540,7 @@ static void a_fin_behind_bytes_is_told_at_once(void **state)
         TURN_UNTIL(own.fins);
         assert_int_equal(own.eofs, 0);
         assert_false(spins());
-        assert_true(stream_received(own.s) <= input_max); // no more is read for its sake
+        assert_true(received() <= input_max); // no more is read for its sake
         stream_resume(own.s);
         TURN_UNTIL(own.eofs);
         assert_got(text);
@@ -600,7 +610,7 @@ static void reset_while_paused_and_full(void **state)
     start(tcp_pair, 4);
     stream_pause(own.s);
     peer_sends("0123456789");
-    TURN_UNTIL(stream_received(own.s) == 4);
+    TURN_UNTIL(received() == 4);
     peer_resets();
     own.close_in_broken = true;
     TURN_UNTIL(own.closeds);
@@ -683,8 +693,8 @@ static void a_large_copy_fills_blocks(void **state)
     assert_memory_equal(all, bytes, N);
     free(all);
     TURN_UNTIL(stream_queued(own.s) == 0);
-    assert_null(own.s->head);
-    assert_true(pool->spare_count == 4);
+    assert_null(own.s->out.head);
+    assert_true(pool->blocks.spare_count == 4);
     finish();
 }
 
@@ -697,7 +707,7 @@ static void unused_room_alone(void **state)
     sends = 0;
     stream_flush(own.s);
     assert_int_equal(sends, 0);
-    assert_null(own.s->head);
+    assert_null(own.s->out.head);
     finish();
 }
 
@@ -900,8 +910,8 @@ static void an_exchange_is_one_read_and_one_send(void **state)
     assert_int_equal(reads, 10);
     assert_int_equal(sends, 10);
     assert_int_equal(epoll_ctls, 0);
-    assert_null(own.s->head); // idle: no block, no kept bytes
-    assert_null(own.s->kept);
+    assert_null(own.s->out.head); // idle: no block, no kept bytes
+    assert_null(own.s->kept.bytes);
     finish();
 }
 
@@ -945,7 +955,7 @@ static void empty_pieces_are_released_at_once(void **state)
     assert_true(stream_write_ref(own.s, STR(""), count_release, &released));
     assert_true(stream_write_file(own.s, 0, 0, 0, count_release, &released));
     assert_int_equal(released, 2);
-    assert_null(own.s->head);
+    assert_null(own.s->out.head);
     finish();
 }
 
@@ -999,7 +1009,7 @@ static void spare_blocks_are_bounded(void **state)
     start(unix_pair, 100);
     stream_write(own.s, str_of(bytes, N));
     stream_close(own.s);
-    assert_int_equal(pool->spare_count, SPARES_MAX);
+    assert_int_equal(pool->blocks.spare_count, SPARES_MAX);
     free(bytes);
     finish();
 }
