@@ -33,10 +33,8 @@ typedef bool listener_yield_fn(void *arg);
 void listener_share(struct listener *li, listener_yield_fn *yield);
 // Another worker has stepped aside for this one: accepts what waits, as far as it may.
 void listener_wake(struct listener *li);
-// Pausing takes the socket out of the loop until listener_resume: connections wait in the kernel or
-// go to other workers.
-void listener_pause(struct listener *li);
-void listener_resume(struct listener *li);
+// Takes the socket out of the loop for good: connections wait in the kernel or go to other workers.
+void listener_stop(struct listener *li);
 // The descriptor stays open. NULL is harmless.
 void listener_free(struct listener *li);
 

@@ -59,8 +59,8 @@ enum {
     STREAM_BLOCK = 16 * 1024, // out-queue blocks of copied bytes
 };
 
-// What streams of one loop share: the read buffer and spare blocks. The process ignores SIGPIPE
-// from here on, since sendfile cannot be told not to raise it. NULL when memory is out.
+// What streams of one loop share: the read buffer and spare blocks. The process catches or ignores
+// SIGPIPE by itself, since sendfile cannot be told not to raise it. NULL when memory is out.
 struct stream_pool *stream_pool_new(struct loop *l);
 // Only after the on_closed of all its streams. NULL is harmless.
 void stream_pool_free(struct stream_pool *p);

@@ -309,7 +309,6 @@ static bool make_server(struct solo *s)
         return complain("cannot start: %s", strerror(-rc));
     s->server = server_new(s->loop, &s->server_options, &s->places, 0, &handler_http,
                            s->generation->handler);
-    signals_spare(SIGPIPE); // which its streams ignore
     trial->server = s->server;
     trial->cache = s->cache;
     trial->loop = s->loop;

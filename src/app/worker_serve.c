@@ -2,7 +2,6 @@
 #include "app/changes.h"
 #include "app/report.h"
 #include "app/serving.h"
-#include "app/signals.h"
 #include "app/worker_inside.h"
 #include "base/log.h"
 #include "script/handler.h"
@@ -72,7 +71,6 @@ static bool make_server(struct worker *w, const struct generation *g)
     w->server = server_new(w->loop, &w->server_options, w->job->places, w->job->place,
                            is_in_front(w) ? &front_site : w->sides.front.site,
                            is_in_front(w) ? (void *)&w->sides.front : w->sides.front.self);
-    signals_spare(SIGPIPE); // which its streams ignore
     if (!w->server)
         return worker_fail(w, "the server", ENOMEM);
     for (unsigned i = 0; i < c->listen_addrs; i++) {

@@ -184,7 +184,6 @@ static bool enter_sandbox(struct worker *w)
 static bool open_sides(struct worker *w)
 {
     int rc = w->job->checks ? 0 : sides_open(&w->sides, w->job, w->loop, NULL);
-    signals_spare(SIGPIPE); // which their streams ignore
     return rc == 0 || worker_fail(w, "the listener of metrics or health", -rc);
 }
 

@@ -72,14 +72,31 @@ int log_open_file(const char *path)
 // stdout and stderr, kept: a sink that has one of them is a copy that does not close it.
 static struct log_sink standard[] = {{.fd = -1}, {.fd = -1}};
 
+static struct log_sink copy_of(const struct log_sink *kept)
+{
+    return (struct log_sink){.fd = kept->fd, .kind = kept->kind};
+}
+
+// The descriptor leads elsewhere now: so do the copies.
+static void renew(struct log_sink *kept, int fd)
+{
+    struct log_sink *copies[] = {&the_log.error, &the_log.access};
+    int old = kept->fd;
+    pthread_mutex_lock(&the_log.lock);
+    log_sink_close(kept);
+    log_sink_share(kept, fd);
+    for (int i = 0; i < 2; i++)
+        if (old >= 0 && !copies[i]->ours && copies[i]->fd == old)
+            *copies[i] = copy_of(kept);
+    pthread_mutex_unlock(&the_log.lock);
+}
+
 static struct log_sink standard_sink(int fd)
 {
     struct log_sink *kept = &standard[fd - STDOUT_FILENO];
-    if (!log_sink_leads_to(kept, fd)) {
-        log_sink_close(kept);
-        log_sink_share(kept, fd);
-    }
-    return (struct log_sink){.fd = kept->fd, .kind = kept->kind};
+    if (!log_sink_leads_to(kept, fd))
+        renew(kept, fd);
+    return copy_of(kept);
 }
 
 static int open_target(const char *path, struct log_sink *s)

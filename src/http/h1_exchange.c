@@ -121,52 +121,74 @@ struct str exchange_id(struct exchange *x)
     return x->id;
 }
 
-// Copies the head into the arena and points the request at the copy. NULL, or why it is refused.
-static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
+// A head in the arena, and room to decode its path.
+struct copied_head {
+    struct str text;
+    struct http_field *fields;
+    char *decoded;
+};
+
+static bool copy_head(struct arena *arena, const struct h1_head *h, const char *in,
+                      struct copied_head *copy)
 {
-    struct http_request *r = &x->pub.request;
     size_t decoded_n = h->origin.n + 2; // of an absolute-form target without a path, "/" is decoded
     struct http_field *fields =
-        arena_alloc(&x->pub.arena, (h->field_count + 1) * sizeof *fields + decoded_n + h->length);
+        arena_alloc(arena, (h->field_count + 1) * sizeof *fields + decoded_n + h->length);
     if (!fields)
-        return "";
+        return false;
     char *decoded = (char *)(fields + h->field_count + 1);
-    struct str copy = str_of(decoded + decoded_n, h->length);
-    memcpy(decoded + decoded_n, in.p, h->length);
+    *copy = (struct copied_head){str_of(decoded + decoded_n, h->length), fields, decoded};
+    memcpy(decoded + decoded_n, in, h->length);
     for (uint32_t i = 0; i < h->field_count; i++) {
-        fields[i].name = h1_text(copy.p, h->fields[i].name);
-        fields[i].value = h1_text(copy.p, h->fields[i].value);
+        fields[i].name = h1_text(copy->text.p, h->fields[i].name);
+        fields[i].value = h1_text(copy->text.p, h->fields[i].value);
     }
-    // Two hosts in one request would let a cache keep under one what was made of the other.
-    if (h->absolute && h->known_lines[H1_HOST])
-        fields[h->known[H1_HOST]].value = h1_text(copy.p, h->authority);
-    *r = (struct http_request){
-        .method = h->method,
-        .minor = h->minor,
-        .target = h1_text(copy.p, h->target),
-        .authority = h1_text(copy.p, h->authority),
-        .fields = fields,
-        .field_count = h->field_count,
-        .chunked = h->chunked,
-        .has_body = h->chunked || h->content_length > 0,
-        .content_length = h->content_length,
-    };
-    const char *line = copy.p + h->method_span.at;
-    x->request_line =
-        str_of(line, (size_t)(r->target.p + r->target.n - line) + strlen(" HTTP/1.x"));
-    bool has_query;
-    uri_split(h1_text(copy.p, h->origin), &r->raw_path, &r->query, &has_query);
+    return true;
+}
+
+static const char *set_path(struct http_request *r, char *decoded)
+{
+    struct uri_path path;
+    const char *why;
     if (str_eq(r->raw_path, STR("*"))) {
         r->path = r->raw_path;
         return NULL;
     }
-    struct uri_path path;
-    const char *why;
     if (!uri_normalise(r->raw_path, decoded, &path, &why))
         return why;
     r->path = path.path;
     r->encoded_slash = path.encoded_slash;
     return NULL;
+}
+
+// Points the request at a copy of the head. NULL, or why it is refused.
+static const char *fill_request(struct h1_exchange *x, const struct h1_head *h, struct str in)
+{
+    struct http_request *r = &x->pub.request;
+    struct copied_head copy;
+    if (!copy_head(&x->pub.arena, h, in.p, &copy))
+        return "";
+    const char *text = copy.text.p;
+    // Two hosts in one request would let a cache keep under one what was made of the other.
+    if (h->absolute && h->known_lines[H1_HOST])
+        copy.fields[h->known[H1_HOST]].value = h1_text(text, h->authority);
+    *r = (struct http_request){
+        .method = h->method,
+        .minor = h->minor,
+        .target = h1_text(text, h->target),
+        .authority = h1_text(text, h->authority),
+        .fields = copy.fields,
+        .field_count = h->field_count,
+        .chunked = h->chunked,
+        .has_body = h->chunked || h->content_length > 0,
+        .content_length = h->content_length,
+    };
+    const char *line = text + h->method_span.at;
+    x->request_line =
+        str_of(line, (size_t)(r->target.p + r->target.n - line) + strlen(" HTTP/1.x"));
+    bool has_query;
+    uri_split(h1_text(text, h->origin), &r->raw_path, &r->query, &has_query);
+    return set_path(r, copy.decoded);
 }
 
 const char *h1_begin_exchange(struct h1_conn *c, const struct h1_head *h, struct str in)

@@ -218,7 +218,7 @@ void server_stop_listening(struct server *s)
 {
     s->closed = true;
     for (unsigned i = 0; i < s->listener_count; i++)
-        listener_pause(s->listeners[i]);
+        listener_stop(s->listeners[i]);
 }
 
 void server_drain(struct server *s)

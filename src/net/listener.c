@@ -1,4 +1,4 @@
-// Listening sockets: see the header. The watch is in the loop unless the owner paused it or the
+// Listening sockets: see the header. The watch is in the loop unless the owner stopped it or the
 // process is out of something that a connection needs. Then the level-triggered watch would only
 // spin, so it leaves the loop and a timeout puts it back; EPOLLEXCLUSIVE watches cannot be
 // modified, only deleted and added.
@@ -122,7 +122,7 @@ struct listener {
     uint64_t back_at;         // when
     uint64_t alone_until;     // nobody else takes connections: no stepping aside before this
     bool aside;               // retry is armed for that, not because of a shortage
-    bool paused;              // by the owner
+    bool stopped;             // by the owner
     bool reported;            // the shortage is in the log; cleared by the next connection
 };
 
@@ -191,7 +191,7 @@ static bool accept_one(struct listener *li)
         return true;
     }
     if (errno == EINVAL)
-        listener_pause(li); // shut down, by the process that owns it
+        listener_stop(li); // shut down, by the process that owns it
     else if (!is_passing(errno))
         starve(li, errno);
     return false;
@@ -208,7 +208,7 @@ static void on_connection(struct watch *w, uint32_t events)
 // Puts the watch into the loop unless something speaks against it. 0 or −errno.
 static int watch(struct listener *li)
 {
-    if (li->paused || li->retry.armed || li->watch.fd >= 0)
+    if (li->stopped || li->retry.armed || li->watch.fd >= 0)
         return 0;
     return loop_add(li->loop, &li->watch, li->fd, EPOLLIN | EPOLLEXCLUSIVE, on_connection);
 }
@@ -259,18 +259,10 @@ void listener_wake(struct listener *li)
             return;
 }
 
-void listener_pause(struct listener *li)
+void listener_stop(struct listener *li)
 {
-    li->paused = true;
+    li->stopped = true;
     loop_del(li->loop, &li->watch);
-}
-
-void listener_resume(struct listener *li)
-{
-    li->paused = false;
-    int rc = watch(li);
-    if (rc < 0)
-        starve(li, -rc);
 }
 
 void listener_free(struct listener *li)

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,7 +18,6 @@ struct stream_pool *stream_pool_new(struct loop *l)
     p->loop = l;
     p->blocks = (struct stream_blocks){NULL, 0};
     p->streams = 0;
-    signal(SIGPIPE, SIG_IGN);
     return p;
 }
 

@@ -376,7 +376,10 @@ void answer_fit_and_send(struct work *w, struct http_response *r, struct fields 
 {
     const struct inject_mark *mark = work_mark(w->h, w->x);
     bool own = !mark || !inject_response(r, f, &w->x->request, mark);
-    (w->from_file ? fit_file : fit_made)(w, r, f, own);
+    if (w->from_file)
+        fit_file(w, r, f, own);
+    else
+        fit_made(w, r, f, own);
     exchange_respond(w->x, r);
     request_end_reading(w);
 }

@@ -7,6 +7,7 @@
 #include "content/mime.h"
 #include "script/job.h"
 #include "script/json_mark.h"
+#include "script/lua_core.h"
 #include "script/luax.h"
 #include "script/values.h"
 #include "script/work.h"
@@ -26,15 +27,10 @@ struct place {
 
 // --- which part it is ---
 
-static struct handler *handler_of(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(1));
-}
-
 // The part at index 1 of a request that is not over; *w is its work.
 const struct upload_part *request_check_part(lua_State *L, struct work **w)
 {
-    struct handler *h = handler_of(L);
+    struct handler *h = core_handler(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &places_key);
     lua_pushvalue(L, 1);
     const struct place *at =

@@ -1,12 +1,8 @@
 // Who is shown what --dev shows: requests for hosts that cannot be somebody else's (http/own_host.h).
 #include "http/own_host.h"
+#include "script/lua_core.h"
 #include "script/luax.h"
 #include "script/work.h"
-
-static struct handler *handler_of(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(1));
-}
 
 // A browser cannot be led to a unix socket at all.
 bool handler_owns_host(const struct handler *h, const struct exchange *x)
@@ -23,7 +19,7 @@ const struct inject_mark *work_mark(const struct handler *h, const struct exchan
 // own_hosts(names): an array of those of app.host. "*" is none: it would be everybody's.
 int core_own_hosts(lua_State *L)
 {
-    struct handler *h = handler_of(L);
+    struct handler *h = core_handler(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     buf_clear(&h->own_hosts);
     for (lua_Integer i = 1; lua_rawgeti(L, 1, i) == LUA_TSTRING; i++) {
@@ -40,7 +36,7 @@ int core_own_hosts(lua_State *L)
 // run of a site's tests listens nowhere.
 int core_shows(lua_State *L)
 {
-    struct handler *h = handler_of(L);
+    struct handler *h = core_handler(L);
     const struct work *w = request_try(L, 1);
     lua_pushboolean(L, !h->options.mark || (w && handler_owns_host(h, w->x)));
     return 1;

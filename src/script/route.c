@@ -3,16 +3,12 @@
 // The library names each route once, and then says its number at the start of a request's run. Where
 // neither log nor tally asks for routes it gets no numbers, and a request costs nothing more.
 #include "http/tally.h"
+#include "script/lua_core.h"
 #include "script/luax.h"
 #include "script/work.h"
 
 #include <stddef.h>
 #include <stdlib.h>
-
-static struct handler *handler_of(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(1));
-}
 
 // A run that is metered is a request's: by the counter in its work.
 struct work *work_running(struct handler *h)
@@ -42,7 +38,7 @@ static struct exchange_route *add_route(struct handler *h, struct str text)
 
 int core_route(lua_State *L)
 {
-    struct handler *h = handler_of(L);
+    struct handler *h = core_handler(L);
     struct str text = luax_check_str(L, 1);
     if (!h->options.names_routes)
         return 0;
@@ -54,7 +50,7 @@ int core_route(lua_State *L)
 
 int core_routed(lua_State *L)
 {
-    struct handler *h = handler_of(L);
+    struct handler *h = core_handler(L);
     lua_Integer n = luaL_checkinteger(L, 1);
     struct work *w = work_running(h);
     luaL_argcheck(L, n >= 1 && (size_t)n <= h->route_count, 1, "a number of core.route expected");

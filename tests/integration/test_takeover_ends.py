@@ -10,7 +10,8 @@ import pytest
 from conftest import eventually
 from test_faults import tracing
 from test_processes import beneath, contain, contained, held_after, stat_of  # noqa: F401
-from test_replace import MAIN, SITE, Replaced, alive, one, workers_of
+from running import children_of
+from test_replace import MAIN, SITE, Replaced, alive, one
 
 LONG = "require 'lunette.task'.sleep(3)\n" + MAIN + """
     app.get("/long", function()
@@ -36,7 +37,7 @@ def test_a_stop_that_crosses_the_takeover_lets_the_new_one_finish(make_site):
         r.server.wait_for("replacing the program")
         with held_after(first, "poll"):
             r.pids.append(eventually(lambda: r.pid() != first and r.pid(), 40))
-            [worker] = workers_of(r.pids[1])
+            [worker] = children_of(r.pids[1])
             os.kill(old, signal.SIGSTOP)  # so that the new one has the request
             eventually(lambda: stat_of(old)[0] == "T")
             asked = ask_for(r.server, "/long", answers)
@@ -76,7 +77,7 @@ def test_what_process_1_is_asked_between_two_masters_the_next_does(contain, name
     second = c.master()
     c.signal("USR2")
     third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
-                                workers_of(pid)], 20)[0]
+                                children_of(pid)], 20)[0]
     os.kill(second, signal.SIGKILL)
     eventually(lambda: not alive(second))
     eventually(lambda: stat_of(third)[1] == c.first)

@@ -4,7 +4,8 @@ import signal
 
 from conftest import eventually, name_of
 from test_faults import injected, tracing
-from test_replace import alive, children, one
+from running import children_of
+from test_replace import alive, one
 
 MAIN = """
     local app = require "lunette"
@@ -22,7 +23,7 @@ MAIN = """
 
 def tender_of(server):
     """Once it is stopped."""
-    for pid in children(server.process.pid):
+    for pid in children_of(server.process.pid):
         if name_of(pid) == "lunette-tend" and "(stopped)" in open(f"/proc/{pid}/status").read():
             return pid
     return None

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -491,6 +492,7 @@ static inline void begin_without_client(void)
     body = echo;
     got = malloc(GOT_MAX + 1);
     peer = -1;
+    signal(SIGPIPE, SIG_IGN);
     loop = loop_new();
     env = (struct h1_env){
         .loop = loop,

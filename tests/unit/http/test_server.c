@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ static void begin(unsigned workers, uint32_t total, uint32_t per_ip)
     holds = false;
     held = NULL;
     begun = ended = sent = client_count = 0;
+    signal(SIGPIPE, SIG_IGN);
     loop = loop_new();
     assert_int_equal(places_init(&places, workers, total, per_ip), 0);
     server = server_new(loop, &options, &places, 0, &handler, NULL);

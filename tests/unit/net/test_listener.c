@@ -123,19 +123,20 @@ static void one_connection_a_turn(void **state)
     close(fd);
 }
 
-static void paused_connections_wait(void **state)
+static void those_of_a_stopped_one_wait_for_another(void **state)
 {
     (void)state;
     struct addr a = parse("127.0.0.1:0");
     int fd = listener_open(&a, 10);
     struct listener *li = listener_new(loop, fd, on_accept, &accepted);
-    listener_pause(li);
-    listener_pause(li);
+    listener_stop(li);
+    listener_stop(li);
     int client = dial(fd);
     loop_turn(loop, 20);
+    listener_wake(li);
     assert_int_equal(accepted, 0);
-    listener_resume(li);
-    listener_resume(li);
+    listener_free(li);
+    li = listener_new(loop, fd, on_accept, &accepted);
     loop_turn(loop, 1000);
     assert_int_equal(accepted, 1);
     close(client);
@@ -401,7 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(tcp_connections_inherit_their_options),
         TEST(one_connection_a_turn),
-        TEST(paused_connections_wait),
+        TEST(those_of_a_stopped_one_wait_for_another),
         TEST(what_another_worker_should_have_is_left_for_2_ms),
         TEST(a_woken_listener_takes_what_waits),
         TEST(the_callback_may_free_the_listener),

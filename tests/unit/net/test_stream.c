@@ -219,6 +219,7 @@ static void unix_pair(int fds[2])
 static void start(void (*pair)(int fds[2]), size_t input_max)
 {
     int fds[2];
+    signal(SIGPIPE, SIG_IGN);
     pair(fds);
     fcntl(fds[1], F_SETFL, O_NONBLOCK);
     peer = fds[1];
