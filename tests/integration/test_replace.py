@@ -231,13 +231,20 @@ def test_who_waits_for_a_fill_of_the_old_one_gets_it(start):
             assert new.answer().body == b"filled"
 
 
+def is_last_of(wire):
+    """Whether its server takes no more: the answers of one that does keep the connection."""
+    return wire.get("/").answer().headers.get("connection") == "close"
+
+
 def test_the_fill_of_an_old_one_that_is_killed_is_passed_on(start):
     r = start(SITE, "--workers", "1")
     old = r.server.workers()[0]
-    with r.server.wire() as filling:
+    with r.server.wire() as filling, r.server.wire() as other:
+        assert not is_last_of(other)
         filling.get("/fill")
         time.sleep(0.3)
         r.replace()
+        eventually(lambda: is_last_of(other))
         with r.server.wire() as new:
             new.get("/fill")
             time.sleep(0.2)
