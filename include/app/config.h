@@ -112,12 +112,12 @@ bool config_logs_json(const struct config *c); // log.format
 
 // For a server that runs: start is what config_load gave, and must outlive what is made here.
 struct buf;
-// Evaluates config.lua again, with the rights that this process has: its settings, for config_renew in
-// this process and others. settings: a buf with room for 1 MiB.
+// Evaluates config.lua again, with the rights that this process has: its settings, for config_renew
+// in this process and others. settings: a buf with room for 1 MiB.
 bool config_read_again(const struct config *start, struct buf *settings,
                        char why[static CONFIG_WHY_MAX]);
-// Fills *out from such settings, all of whose bytes it copies. What cannot change while the server runs
-// is as at the start. config_fini is due in any case.
+// Fills *out from such settings, all of whose bytes it copies. What cannot change while the server
+// runs is as at the start. config_fini is due in any case.
 bool config_renew(const struct config *start, struct str settings, struct config *out,
                   char why[static CONFIG_WHY_MAX]);
 // Calls tell for each setting that is different from the start and cannot change.

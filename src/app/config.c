@@ -1,5 +1,5 @@
-// The configuration from its pieces to the whole: the defaults, the site's folder, config.lua, then what
-// each part makes of the texts. The parts are in config_inside.h.
+// The configuration from its pieces to the whole: the defaults, the site's folder, config.lua, then
+// what each part makes of the texts. The parts are in config_inside.h.
 #include "app/config.h"
 #include "app/config_inside.h"
 
