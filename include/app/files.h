@@ -25,7 +25,8 @@ int files_make_data(const char *site, const char *data, const struct identity *o
 // descriptor's: a program that inherits that has it too, and it goes with the last process that has
 // it, however that ends. Where the file system has no locks there is none. Others, who may only
 // read the file, cannot hold a start up with locks of theirs, nor keep the server from having its
-// own: then a new file takes its place.
+// own: then a new file takes its place. Where none can be made (a folder of somebody else's) the
+// old one is the server's without a lock.
 int files_open_pid(const char *path, pid_t *holder);
 // Opened before us, by the server that we replace: writes our process id.
 int files_take_pid(int fd);
