@@ -129,7 +129,7 @@ static bool open_socket(struct master *m, unsigned i)
 static bool make_room(struct master *m)
 {
     unsigned n = count(m->config);
-    assert(n <= SOCKETS_MAX); // config.c
+    assert(n <= SOCKETS_MAX); // config_listen.c
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);
