@@ -98,7 +98,9 @@ struct config {
     const char *path;     // of config.lua, which need not be there
     const char *file;     // the same as messages name it
     struct str evaluated; // its settings as script/lua_config.h writes them; n 0: none
-    bool file_is_roots; // only root can have written it: it may name users and places as root does
+    // Only root can have written it, and made it this site's: it may name users and places as root
+    // does.
+    bool file_is_roots;
     uint32_t lines[CONFIG_SETTINGS]; // where each was made: config_setting.c
     struct arena arena;              // of everything above
 };
