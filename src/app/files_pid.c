@@ -140,7 +140,7 @@ static int own_despite_readers(int folder, const char *name, int old)
     int rc = replace(folder, name, old);
     if (rc >= 0 || rc == -EAGAIN)
         return rc;
-    rc = write_pid(old);
+    rc = lock(old) == -EBUSY ? -EAGAIN : write_pid(old); // the readers may be gone
     return rc < 0 ? rc : old;
 }
 
