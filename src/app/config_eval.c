@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 enum {
-    SOURCE_MAX = 1024 * 1024,   // bytes of config.lua
-    CHILD_CPU = 5,              // seconds of processor time
-    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time
-    CHILD_RUNS = 1000,          // milliseconds of processor time: one that used them runs
-    CHILD_RUN_DEADLINE = 4 * CHILD_DEADLINE, // for that one
+    SOURCE_MAX = 1024 * 1024,       // bytes of config.lua
+    CHILD_CPU = 5,                  // seconds of processor time
+    CHILD_DEADLINE = 30 * 1000,     // milliseconds of any time
+    CHILD_RUNS = 1000,              // milliseconds of processor time: one that used them runs
+    CHILD_RUN_DEADLINE = 50 * 1000, // for that one: less than a reload waits for its checker
     CHILD_MEMORY = 512 * 1024 * 1024,
 };
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    START_MS = 90 * 1000, // that a new one gets: config.lua may take 30 s of a machine at rest
+    START_MS = 90 * 1000, // that a new one gets: config.lua alone may take 50 s
     WAKE_MS = 50,         // between two looks of workers for fills of the other server
     SOCKETS_TEXT = INHERIT_MAX * (ADDR_TEXT_MAX + 16),
 };
