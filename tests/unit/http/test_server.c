@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -462,6 +463,27 @@ static void a_server_that_cannot_be_made_leaves_nothing(void **state)
     finish();
 }
 
+static void drain_it(struct watch *w, uint32_t events)
+{
+    (void)events;
+    loop_del(loop, w);
+    server_drain(server);
+}
+
+// Its last turn calls whoever else is ready, as a signal is that comes while a worker ends.
+static void draining_within_its_end_finds_no_listener(void **state)
+{
+    (void)state;
+    struct watch told = {.fd = -1};
+    int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+    begin(1, 10, 10);
+    assert_true(fd >= 0);
+    assert_int_equal(loop_add(loop, &told, fd, EPOLLIN, drain_it), 0);
+    finish();
+    assert_int_equal(told.fd, -1);
+    close(fd);
+}
+
 int main(void)
 {
     const struct log_options quiet = {.error = "off", .access = "off"};
@@ -482,6 +504,7 @@ int main(void)
         cmocka_unit_test(draining_has_an_end),
         cmocka_unit_test(what_is_cut_is_counted),
         cmocka_unit_test(a_server_may_go_with_connections_open),
+        cmocka_unit_test(draining_within_its_end_finds_no_listener),
         cmocka_unit_test(a_server_that_cannot_be_made_leaves_nothing),
     };
     if (log_open(&quiet, &failed) < 0)
