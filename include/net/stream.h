@@ -102,6 +102,8 @@ uint64_t stream_sent(const struct stream *s);
 
 // Bytes that on_input left, valid until the next call; for a look outside of it.
 struct str stream_waiting(const struct stream *s);
+// Whether more has come than the owner has taken, also what is yet to be read.
+bool stream_has_input(const struct stream *s);
 
 // No on_input until stream_resume: for an owner that is busy with what it has. The stream may still
 // read up to input_max, so that it notices a reset. stream_resume calls on_input from the end of

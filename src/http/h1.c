@@ -78,14 +78,22 @@ static size_t on_input(void *owner, struct str in)
 
 // --- everything else ---
 
+// Whether it is idle, and to end for that. Where a request has come that is not read yet it gets its answer,
+// the last: closed now, it would be lost, and with the reset the end of the answer before it.
+static bool ends_idle(const struct h1_conn *c)
+{
+    return c->state == CONN_IDLE && h1_leaves(c) && stream_queued(c->stream) == 0 &&
+           !stream_has_input(c->stream);
+}
+
 // After something happened outside of input: flush, and let input go on if the state wants some.
 static void settle(struct h1_conn *c)
 {
     if (c->state == CONN_CLOSED)
         return;
     flush(c);
-    bool idle = c->state == CONN_IDLE, over = idle || c->state == CONN_LINGER;
-    if (((over && c->eof) || (idle && h1_leaves(c))) && stream_queued(c->stream) == 0) {
+    bool over = c->state == CONN_IDLE || c->state == CONN_LINGER;
+    if ((over && c->eof && stream_queued(c->stream) == 0) || ends_idle(c)) {
         h1_close(c);
         return;
     }
@@ -249,6 +257,6 @@ bool h1_open(struct h1_env *env, int fd, const struct addr *peer, unsigned slot)
 
 void h1_drain(struct h1_conn *c)
 {
-    if (c->state == CONN_IDLE && h1_leaves(c) && stream_queued(c->stream) == 0)
+    if (ends_idle(c))
         h1_close(c);
 }

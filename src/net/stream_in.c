@@ -9,12 +9,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 struct str stream_waiting(const struct stream *s)
 {
     return str_of(s->kept.bytes + s->kept.at, s->kept.n);
+}
+
+bool stream_has_input(const struct stream *s)
+{
+    int unread = 0;
+    return s->kept.n > 0 || (stream_lives(s) && ioctl(s->fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
 void stream_pause(struct stream *s)

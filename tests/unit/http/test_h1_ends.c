@@ -517,6 +517,37 @@ static void draining_ends_idle_connections_now(void **unused)
     finish();
 }
 
+// Without a turn of the loop, also where the client is slow elsewhere.
+static void say_unread(const char *text)
+{
+    assert_int_equal(send(peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void draining_answers_what_has_come_and_is_not_read(void **unused)
+{
+    (void)unused;
+    reach(CONN_IDLE);
+    unsigned before = begun;
+    say_unread(GET("/"));
+    drain();
+    HEAR_UNTIL(got_eof || got_reset);
+    assert_false(got_reset);
+    assert_int_equal(begun, before + 1);
+    has("\r\nConnection: close\r\n");
+    finish();
+    begin(); // behind an answer that is on its way
+    request = answer_large;
+    say(GET("/"));
+    TURN_UNTIL(ended == 1);
+    say_unread(GET("/"));
+    drain();
+    HEAR_UNTIL(got_eof || got_reset);
+    assert_false(got_reset);
+    assert_int_equal(begun, 2);
+    assert_true(got_n > 2 * sizeof large);
+    finish();
+}
+
 static void draining_lets_a_request_end(void **unused)
 {
     (void)unused;
@@ -789,6 +820,7 @@ int main(void)
         cmocka_unit_test(a_reset_ends_it_in_every_state),
         cmocka_unit_test(the_server_may_close_in_every_state),
         cmocka_unit_test(draining_ends_idle_connections_now),
+        cmocka_unit_test(draining_answers_what_has_come_and_is_not_read),
         cmocka_unit_test(draining_lets_a_request_end),
         cmocka_unit_test(draining_ends_with_the_body_that_is_read_away),
         cmocka_unit_test(draining_stops_a_pipeline),
