@@ -252,7 +252,7 @@ void server_free(struct server *s)
 {
     for (unsigned i = 0; i < s->listener_count; i++)
         listener_free(s->listeners[i]);
-    s->env.draining = true; // for whom the last turn calls, and who would have it drain: nothing is left to do
+    s->env.draining = true; // for whom the last turn calls: there is nothing left to drain
     s->env.patience_ms = 0;
     timeout_remove(s->env.loop, &s->stop);
     timeout_remove(s->env.loop, &s->patience);
