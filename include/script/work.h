@@ -95,6 +95,7 @@ struct work {
     struct handler *h;
     struct exchange *x;         // NULL: over
     struct co *co;              // NULL: over
+    char id[FORWARDED_ID_MAX];  // of an exchange that is over, for what co logs still
     struct work *spare;         // next in the list of spares
     uint64_t handle;            // what request tables keep; 0: not in use
     uint32_t place;             // index in h->works

@@ -329,6 +329,14 @@ static void on_start(struct deferred *d)
         stream_start(w);
 }
 
+// What its Lua logs when the client has left, and tasks that it begins then, have the request's id still.
+static void keep_id(struct work *w)
+{
+    struct str id = exchange_id(w->x);
+    memcpy(w->id, id.p, id.n);
+    co_set_id(w->co, str_of(w->id, id.n));
+}
+
 static void on_end(void *self, struct exchange *x, bool sent)
 {
     struct work *w = x->user;
@@ -341,6 +349,8 @@ static void on_end(void *self, struct exchange *x, bool sent)
         work_start_after(w);
     lua_file_close_all(&w->files);
     request_drop_body(w);
+    if (w->co)
+        keep_id(w);
     w->x = NULL;
     w->handle = 0; // request tables are stale from here on
     if (!w->co) {

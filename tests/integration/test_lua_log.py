@@ -161,6 +161,31 @@ def test_what_a_task_logs_has_the_id_of_the_request_that_spawned_it():
         server.wait_for(r"info \[\d+\] scripts/main\.lua:\d+: nobody asked\n")
 
 
+LEFT = """
+    local app = require "lunette"
+    local log = require "lunette.log"
+    local task = require "lunette.task"
+    app.get("/left", function(req)
+      local id = req.id
+      local told <close> = setmetatable({}, { __close = function() log.info("closing", { id = id }) end })
+      log.info("asked", { id = id })
+      pcall(task.sleep, 600)
+      log.info("caught", { id = id })
+      task.spawn(function() log.info("spawned", { id = id }) end)
+    end)
+    """
+
+
+def test_what_is_logged_when_the_client_has_left_has_the_id_of_its_request():
+    with running({"scripts/main.lua": LEFT}, "--workers", "1") as server:
+        with server.wire() as wire:
+            wire.get("/left")
+            server.wait_for("asked")
+        for what in ("caught", "closing", "spawned"):
+            server.wait_for(what)
+            assert re.search(rf"\[(\w{{16}})\] \S+: {what} id=\1\n", server.errors()), server.errors()
+
+
 def test_a_record_cannot_be_forged(site):
     site.get("/forged")
     assert re.search(r": a\n\t2026-01-01", site.errors())
