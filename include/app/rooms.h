@@ -8,8 +8,9 @@
 // The others go on meanwhile; of a single worker new connections wait in the queue. Requests under way
 // have timeouts.stop, as at any end. A folder that is missing is no other one: it is waited for.
 //
-// Between reloads one that is another is only told in the log, once. Whether all is there that belongs in it
-// is known to who makes it: workers that opened a database before it was brought back would lose it.
+// Between reloads one that is another is only told in the log, once. Whether all is there that
+// belongs in it is known to who makes it: workers that opened a database before it was brought back
+// would lose what they write.
 #ifndef LUNETTE_APP_ROOMS_H
 #define LUNETTE_APP_ROOMS_H
 

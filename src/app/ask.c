@@ -134,8 +134,8 @@ static int ask(int fd, const struct search *s, const char *word, bool named, int
     return status;
 }
 
-// The exit status; TALK_AGAIN: whoever was found has been replaced. *until: of talk_until; 0 before the first
-// was found.
+// The exit status; TALK_AGAIN: whoever was found has been replaced. *until: of talk_until; 0 before
+// the first was found.
 static int find_and_ask(const struct cli *cli, int64_t *until)
 {
     static char why[CONFIG_WHY_MAX];

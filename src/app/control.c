@@ -5,8 +5,8 @@
 //          └──nonsense──┐        └──control_end──┐                │ control_end_waiting
 //                       └────────────────────────┴──> TAKING <────┘  ──all is taken──> free
 //
-// SAYING and TAKING have a deadline; whoever leaves is forgotten in any state. control_send_on ends SAYING
-// and WAITING.
+// SAYING and TAKING have a deadline; whoever leaves is forgotten in any state. control_send_on ends
+// SAYING and WAITING.
 #include "app/control.h"
 
 #include "app/kin.h"

@@ -207,8 +207,8 @@ static int give_up(const struct talk *t, int rc)
     return 1;
 }
 
-// What the answer comes to, which is whole. Who says time and again that it was replaced is asked with
-// pauses, and at last believed.
+// What the answer comes to, which is whole. Who says time and again that it was replaced is asked
+// with pauses, and at last believed.
 static int conclude(struct talk *t, const char *word)
 {
     bool replaced = str_eq(buf_str(&t->answer), STR(CONTROL_REPLACED "\nfailed\n"));

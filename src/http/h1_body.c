@@ -62,7 +62,7 @@ static int take_bytes(struct h1_exchange *x, struct str data)
     return x->reading ? hand_over(x, data) : spool_add(&x->pub.body, data);
 }
 
-// A folder that cannot be used is nobody's request's fault, and that of every request with a large body.
+// That the folder cannot be used is no request's fault, and meets every one with a large body.
 static void tell_of_spool(struct h1_exchange *x, int err)
 {
     struct h1_env *env = x->conn->env;

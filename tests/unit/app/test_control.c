@@ -181,7 +181,8 @@ static void an_answer_may_come_later(void **state)
     close(one);
 }
 
-// Who waits, who has said a part of a word, all of it, or nothing yet; what was answered before stays.
+// Who waits, who has said a part of a word, all of it, or nothing yet; what was answered before
+// stays.
 static void whoever_has_no_answer_is_sent_on(void **state)
 {
     (void)state;

@@ -460,7 +460,7 @@ static void escaping(void **state)
     assert_int_equal(n, 5); // no room for a whole escape: none
 }
 
-// Where the room ends: a value is copied in runs, and goes on for as long as an escape would still fit.
+// Where the room ends: a value is copied in runs, and goes on for as long as an escape would fit.
 static void an_escaped_value_ends_at_its_bound(void **state)
 {
     (void)state;

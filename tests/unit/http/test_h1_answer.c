@@ -1,7 +1,7 @@
-// Where a small body is written: behind its head, in one block of the stream's queue, up to the last byte
-// that there is room for; and what becomes of one that has a byte more.
+// Where a small body is written: behind its head, in one block of the stream's queue, up to the last
+// byte that there is room for; and what becomes of one that has a byte more.
 //
-// Each test asks for two answers in one go. The first leaves just so much of its block that the second,
+// Two answers are asked for in one go. The first leaves just so much of its block that the second,
 // where its head and body are to be in one block, has to begin another: so it shows which it was.
 #include "h1_test.h"
 
