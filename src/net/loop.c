@@ -290,7 +290,7 @@ static uint64_t monotonic_ms(void)
 static uint64_t read_clocks(struct loop *l)
 {
     uint64_t us = monotonic_us();
-    l->wall = wall_now().tv_sec;
+    l->wall = wall_seconds();
     l->now = us / 1000;
     return us;
 }
