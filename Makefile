@@ -41,8 +41,7 @@ libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
 have       = $(if $(call libs,$(1)),-D$(2))
 CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
 LIBS       = $(LUA_LIBS) $(SHARED)
-SHARED     = -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) \
-             $(call libs,sqlite3) -pthread
+SHARED     = -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
@@ -255,6 +254,9 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 # The test of the codings decodes what they make.
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
+
+# Tests of databases call SQLite, too.
+$(B)/unit/script/test_sqlite $(B)/unit/script/test_sqlite_query: LIBS += $(call libs,sqlite3)
 
 # The test of who goes first moves the clock by itself.
 $(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime

@@ -1,5 +1,5 @@
-"""OpenSSL, loaded by whoever needs it first: a handler in the sandbox, or the master for a site with a secret; and
-what is said where it cannot be loaded."""
+"""OpenSSL and SQLite, loaded by whoever needs them first: a handler in the sandbox, or the master for a site with a
+secret; and what is said where they cannot be loaded."""
 import pathlib
 import re
 import ssl
@@ -58,8 +58,8 @@ def use(server, path):
     return requests.get(server.url(path), timeout=20)
 
 
-def has_library(pid):
-    return "libcrypto.so" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+def has_library(pid, name="libcrypto.so"):
+    return name in pathlib.Path(f"/proc/{pid}/maps").read_text()
 
 
 @pytest.mark.parametrize("path", USES)
@@ -102,13 +102,13 @@ def library_of(name):
 
 
 class Broken(Server):
-    """One whose libcrypto is another file, in the site's folder."""
+    """One whose libcrypto, or another library, is another file, in the site's folder."""
 
-    def __init__(self, library, *arguments, config="return {}"):
-        folder = make_folder({PLAIN: MAIN, "scripts/config.lua": config})
+    def __init__(self, library, *arguments, config="return {}", main=MAIN, name=NAME):
+        folder = make_folder({PLAIN: main, "scripts/config.lua": config})
         (folder / "lib").mkdir()
         (folder / "lib").chmod(0o755)
-        self.library = folder / "lib" / NAME
+        self.library = folder / "lib" / name
         self.library.write_bytes(library)
         self.library.chmod(0o755)
         super().__init__(folder, ("--workers", "1", *arguments), env={"LD_LIBRARY_PATH": str(folder / "lib")})
@@ -171,3 +171,39 @@ def test_development_does_without_it_until_a_failure_is_shown():
         assert not has_library(server.process.pid)
         answer = requests.get(server.url("/fails"), headers={"Accept": "text/html"}, timeout=10)
         assert re.search("style-src 'sha256-[A-Za-z0-9+/]{43}='", answer.headers["Content-Security-Policy"])
+
+
+DATABASE = """
+    local app = require "lunette"
+    local sqlite = require "lunette.sqlite"
+    app.get("/", function() return "plain" end)
+    app.get("/one", function() return app.text(sqlite.open "x.db":value "SELECT trim(' one ')") end)
+    app.get("/caught", function()
+      local ok, why = pcall(sqlite.open, "x.db")
+      return app.json { ok = ok, kind = not ok and why.kind or nil, is_error = sqlite.is_error(why) }
+    end)
+    """
+
+
+def test_the_first_database_loads_sqlite():
+    with running({PLAIN: DATABASE}, "--workers", "1") as server:
+        [worker] = server.workers()
+        assert use(server, "/").text == "plain"
+        assert not has_library(worker, "libsqlite3") and not has_library(server.process.pid, "libsqlite3")
+        assert use(server, "/one").text == use(server, "/one").text == "one", server.errors()
+        assert has_library(worker, "libsqlite3") and not has_library(server.process.pid, "libsqlite3")
+
+
+def test_where_sqlite_is_broken_its_calls_fail_until_it_is_not():
+    server = Broken(b"no library" * 100, main=DATABASE, name="libsqlite3.so.0")
+    try:
+        workers = server.workers()
+        for _ in range(3):
+            assert use(server, "/one").status_code == 500
+            assert use(server, "/caught").json() == {"ok": False, "kind": "open", "is_error": True}
+        assert re.search(r"SQLite is missing: .*libsqlite3\.so\.0", log_of(server, "/one")), server.errors()
+        server.library.unlink()
+        assert use(server, "/one").text == "one"
+        assert server.workers() == workers
+    finally:
+        server.stop()
