@@ -26,12 +26,13 @@ struct library {
     atomic_bool loaded;
 };
 
-// NULL: the pointers are there, for good. Else why not, as "X is missing: libx.so.1: cannot open shared
-// object file: No such file or directory", in memory of the calling thread, whose next call may write it;
-// that call tries anew. From any thread; costs nothing once it is loaded.
+// NULL: the pointers are there, for good. Else why not, as "X is missing: libx.so.1: cannot open
+// shared object file: No such file or directory", in memory of the calling thread, whose next call
+// may write it; that call tries anew. From any thread; costs nothing once it is loaded.
 const char *library_load(struct library *l);
 
-// Keeps a descriptor for that: visitors who take all that the process may have do not take a library.
+// Keeps a descriptor for that: visitors who take all that the process may have do not take a
+// library.
 void library_keep_descriptor(void);
 
 #endif

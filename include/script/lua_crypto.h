@@ -1,5 +1,6 @@
-// lunette.crypto: random bytes, digests, passwords and signed text. Random bytes are the kernel's; digests and
-// passwords, and what is signed with them, are OpenSSL's, which is loaded when they are first needed.
+// lunette.crypto: random bytes, digests, passwords and signed text. Random bytes are the kernel's;
+// digests and passwords, and what is signed with them, are OpenSSL's, which is loaded when they are
+// first needed.
 #ifndef LUNETTE_SCRIPT_LUA_CRYPTO_H
 #define LUNETTE_SCRIPT_LUA_CRYPTO_H
 

@@ -1,4 +1,4 @@
-// Libraries that are loaded late: what is said of those that cannot be, and how without a descriptor.
+// Libraries that are loaded late: what is said of those that cannot be; without a descriptor.
 #include "base/library.h"
 
 #include <fcntl.h>
