@@ -5,7 +5,8 @@
 #include "app/cli.h"
 
 // Finds the server of cli->dir, says the command's word, prints what it answers, and waits: for the
-// end of the reload, or of the server. The exit status: 0, or 1 with a sentence on stderr.
+// end of the reload, or of the server. Where another program takes over meanwhile (replace.h) that
+// one is asked instead. The exit status: 0, or 1 with a sentence on stderr.
 int ask_server(const struct cli *cli);
 
 #endif

@@ -65,4 +65,10 @@ void control_end(struct control_client *to, bool ok);
 void control_wait(struct control_client *who, unsigned number);
 void control_end_waiting(struct control *c, unsigned number, bool ok, const char *text);
 
+// All of an answer but "failed", where another process goes on in place of this one: it is that one
+// that is to be told the word. The two ends may be of two versions: the text stays as it is.
+#define CONTROL_REPLACED "the program was replaced meanwhile"
+// Another process listens now. Who has no answer yet, or has not even said its word, gets that one.
+void control_send_on(struct control *c);
+
 #endif

@@ -7,6 +7,10 @@
 //
 // The others go on meanwhile; of a single worker new connections wait in the queue. Requests under way
 // have timeouts.stop, as at any end. A folder that is missing is no other one: it is waited for.
+//
+// Between reloads one that is another is only told in the log, once. Whether all is there that
+// belongs in it is known to who makes it: workers that opened a database before it was brought back
+// would lose what they write.
 #ifndef LUNETTE_APP_ROOMS_H
 #define LUNETTE_APP_ROOMS_H
 
@@ -22,8 +26,10 @@ struct slot;
 
 struct room {
     char *path;
-    bool is_part;      // of the site: matters where it is a link to elsewhere
-    struct file_id id; // as it was seen last
+    bool is_part;         // of the site: matters where it is a link to elsewhere
+    struct file_id id;    // as it was seen last
+    struct file_id found; // another one, at the last look between reloads; inode 0: none
+    bool told;            // that it is there
 };
 
 struct rooms {
@@ -34,6 +40,7 @@ struct rooms {
     struct slot *leaving; // the worker that was told to
     bool replacing, gave_up;
     int64_t deadline; // for the one that leaves, or for the start of the next
+    int64_t look_at;  // between reloads
 };
 
 void rooms_init(struct master *m);

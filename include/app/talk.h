@@ -8,6 +8,7 @@
 #define LUNETTE_APP_TALK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -19,6 +20,7 @@ enum {
     TALK_STOP_MS = 24 * 60 * 60 * 1000 + 60 * 1000, // timeouts.stop is a day at most
     TALK_END_MS = 10 * 1000,                        // between its last word and its end
     TALK_UIDS = 4,
+    TALK_AGAIN = -1, // of talk
 };
 
 // Who may listen there. Whoever else has the socket is told nothing, and not believed.
@@ -35,8 +37,12 @@ int talk_connect(const char *path);
 // who does.
 bool talk_believes(int fd, const char *path, const struct talk_trust *trust);
 
+// Until when the end of a word that is said now is waited for, for talk.
+int64_t talk_until(const char *word);
 // Says the word (status, reload, stop) on fd, and prints the answer: as text, whoever wrote it. The
 // exit status: 0, or 1 with a sentence on stderr. path: where it is asked whether it lives.
-int talk(int fd, const char *path, const struct talk_trust *trust, const char *word);
+// TALK_AGAIN, with nothing printed: another process has taken over from the one at the other end
+// (CONTROL_REPLACED), and is to be found, and told the word.
+int talk(int fd, const char *path, const struct talk_trust *trust, const char *word, int64_t until);
 
 #endif

@@ -85,7 +85,9 @@ struct h1_env {
     uint64_t id_seed, id_count;                            // of exchange_id
     int64_t stamp_at;                                      // the second that stamp was made for
     size_t stamp_len;
-    char stamp[64]; // "Date: …\r\nServer: lunette\r\n"
+    char stamp[64];         // "Date: …\r\nServer: lunette\r\n"
+    uint64_t spool_told_at; // when the log was told last that a body's file cannot be had; 0: never
+    unsigned spool_untold;  // how often it was not since
 };
 
 struct h1_conn {

@@ -123,22 +123,27 @@ static int find_named(struct search *s, const struct config *c)
 }
 
 // After the end of a server that root had started: it had no right to remove its folder, as root has.
-static int ask(int fd, const struct search *s, const char *word, bool named)
+static int ask(int fd, const struct search *s, const char *word, bool named, int64_t *until)
 {
-    int status = talk(fd, s->path, &s->trust, word);
+    if (*until == 0)
+        *until = talk_until(word);
+    int status = talk(fd, s->path, &s->trust, word, *until);
     if (status == 0 && !named && strcmp(word, "stop") == 0 && geteuid() == 0 &&
         control_place_check(s->path, 0) == 0)
         control_place_leave(s->path);
     return status;
 }
 
-int ask_server(const struct cli *cli)
+// The exit status; TALK_AGAIN: whoever was found has been replaced. *until: of talk_until; 0 before
+// the first was found.
+static int find_and_ask(const struct cli *cli, int64_t *until)
 {
     static char why[CONFIG_WHY_MAX];
-    static struct search s = {.rc = -ENOENT};
+    static struct search s;
     char real[PATH_MAX];
     struct stat st;
     struct config c;
+    s = (struct search){.rc = -ENOENT};
     bool loaded = config_load(cli, &c, why);
     if (!realpath(cli->dir, real) || stat(real, &st) != 0) {
         fprintf(stderr, "lunette: %s: %s\n", cli->dir, strerror(errno));
@@ -153,7 +158,18 @@ int ask_server(const struct cli *cli)
         say(why);
     if (fd < 0)
         return fail(cli->dir, s.tried, -s.rc);
-    int status = talk_believes(fd, s.path, &s.trust) ? ask(fd, &s, cli->name, named) : 1;
+    int status = talk_believes(fd, s.path, &s.trust) ? ask(fd, &s, cli->name, named, until) : 1;
     close(fd);
+    return status;
+}
+
+// Another program that takes over may have its socket elsewhere.
+int ask_server(const struct cli *cli)
+{
+    int64_t until = 0;
+    int status;
+    do
+        status = find_and_ask(cli, &until);
+    while (status == TALK_AGAIN);
     return status;
 }

@@ -5,7 +5,8 @@
 //          └──nonsense──┐        └──control_end──┐                │ control_end_waiting
 //                       └────────────────────────┴──> TAKING <────┘  ──all is taken──> free
 //
-// SAYING and TAKING have a deadline; whoever leaves is forgotten in any state.
+// SAYING and TAKING have a deadline; whoever leaves is forgotten in any state. control_send_on ends
+// SAYING and WAITING.
 #include "app/control.h"
 
 #include "app/kin.h"
@@ -156,6 +157,17 @@ void control_end_waiting(struct control *c, unsigned number, bool ok, const char
         if (text)
             control_say(who, "%s", text);
         control_end(who, ok);
+    }
+}
+
+void control_send_on(struct control *c)
+{
+    for (int i = 0; c && i < CONTROL_CLIENTS; i++) {
+        struct control_client *who = &c->client[i];
+        if (who->fd < 0 || who->state == TAKING)
+            continue;
+        control_say(who, "%s", CONTROL_REPLACED);
+        control_end(who, false);
     }
 }
 

@@ -189,8 +189,7 @@ static void leave(struct master *m)
     for (unsigned i = 0; i < m->socket_count; i++)
         master_share_socket(m, i, true);
     m->control_id = (struct file_id){0, 0}; // its file is the new one's
-    control_end_waiting(m->control, m->reload.new.number + 1, false,
-                        "the program was replaced meanwhile");
+    control_send_on(m->control);            // the new one listens already
     control_free(m->control);
     m->control = NULL;
     pass_signals_on(m);

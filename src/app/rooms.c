@@ -19,6 +19,7 @@ enum {
     GRACE_MS = 1000,      // beyond timeouts.stop
     START_MS = 30 * 1000, // for the one that comes in its place
     AGAIN_MS = 100,       // until a worker that could not be told is told again
+    LOOK_MS = 2000,       // between two looks when nobody has asked for a reload
     OWN_MAX = 3 + 3 + 1,  // data, temp, the site, its parts, the library
 };
 
@@ -93,13 +94,18 @@ static struct file_id id_of(const struct room *room)
     return (struct file_id){st.st_dev, st.st_ino};
 }
 
+static bool is_same(struct file_id a, struct file_id b)
+{
+    return a.inode == b.inode && a.device == b.device;
+}
+
 static void look(struct rooms *r)
 {
     const char *other = NULL;
     for (size_t i = 0; i < r->n; i++) {
         struct room *room = &r->room[i];
         struct file_id now = id_of(room);
-        if (now.inode == 0 || (now.inode == room->id.inode && now.device == room->id.device))
+        if (now.inode == 0 || is_same(now, room->id))
             continue;
         room->id = now;
         other = room->path;
@@ -108,6 +114,34 @@ static void look(struct rooms *r)
         return;
     r->other = other;
     r->seen++;
+}
+
+// Tells of one that is another at two looks: who makes it anew has asked for a reload by then.
+static void watch(struct room *room)
+{
+    struct file_id now = id_of(room);
+    if (is_same(now, room->id))
+        now.inode = 0;
+    if (now.inode == 0 || !is_same(now, room->found)) {
+        room->found = now;
+        room->told = false;
+    } else if (!room->told) {
+        room->told = true;
+        log_write(LOG_ERROR,
+                  "%s is no longer the file or folder that workers have been allowed to use: they "
+                  "cannot use it before a reload, which replaces them",
+                  room->path);
+    }
+}
+
+static void look_between(struct rooms *r)
+{
+    int64_t now = master_now();
+    if (now < r->look_at)
+        return;
+    r->look_at = now + LOOK_MS;
+    for (size_t i = 0; i < r->n; i++)
+        watch(&r->room[i]);
 }
 
 // The workers -------------------------------------------------------------------------------------
@@ -210,6 +244,8 @@ void rooms_on_turn(struct master *m)
 {
     struct rooms *r = &m->rooms;
     struct slot *next = r->replacing ? next_stale(m) : NULL;
+    if (!r->replacing && m->state == SERVING)
+        look_between(r);
     if (!r->replacing)
         return;
     if (m->state != SERVING)
@@ -227,5 +263,7 @@ void rooms_on_turn(struct master *m)
 int64_t rooms_due(const struct master *m)
 {
     const struct rooms *r = &m->rooms;
-    return !r->replacing ? INT64_MAX : r->leaving ? r->deadline : master_now() + AGAIN_MS;
+    if (!r->replacing)
+        return r->n && m->state == SERVING ? r->look_at : INT64_MAX;
+    return r->leaving ? r->deadline : master_now() + AGAIN_MS;
 }

@@ -207,11 +207,28 @@ static int give_up(const struct talk *t, int rc)
     return 1;
 }
 
-int talk(int fd, const char *path, const struct talk_trust *trust, const char *word)
+// What the answer comes to, which is whole. Who says time and again that it was replaced is asked
+// with pauses, and at last believed.
+static int conclude(struct talk *t, const char *word)
+{
+    bool replaced = str_eq(buf_str(&t->answer), STR(CONTROL_REPLACED "\nfailed\n"));
+    if (!replaced || now_ms() + PAUSE_MS >= t->deadline)
+        return tell(word, &t->answer);
+    poll(NULL, 0, PAUSE_MS);
+    return TALK_AGAIN;
+}
+
+int64_t talk_until(const char *word)
 {
     bool reload = strcmp(word, "reload") == 0, stop = strcmp(word, "stop") == 0;
-    struct talk t = {.fd = fd, .path = path, .trust = trust, .works = reload || stop, .end = -1};
-    t.deadline = now_ms() + (reload ? TALK_RELOAD_MS : stop ? TALK_STOP_MS : TALK_ANSWER_MS);
+    return now_ms() + (reload ? TALK_RELOAD_MS : stop ? TALK_STOP_MS : TALK_ANSWER_MS);
+}
+
+int talk(int fd, const char *path, const struct talk_trust *trust, const char *word, int64_t until)
+{
+    bool works = strcmp(word, "reload") == 0 || strcmp(word, "stop") == 0;
+    struct talk t = {
+        .fd = fd, .path = path, .trust = trust, .works = works, .deadline = until, .end = -1};
     buf_init(&t.answer, 2 * CONTROL_ANSWER_MAX);
     int rc = say_word(fd, word);
     if (rc == 0)
@@ -220,7 +237,7 @@ int talk(int fd, const char *path, const struct talk_trust *trust, const char *w
         poll(&(struct pollfd){.fd = t.end, .events = POLLIN}, 1, TALK_END_MS);
     if (t.end >= 0)
         close(t.end);
-    int status = rc < 0 ? give_up(&t, rc) : tell(word, &t.answer);
+    int status = rc < 0 ? give_up(&t, rc) : conclude(&t, word);
     buf_fini(&t.answer);
     return status;
 }

@@ -5,9 +5,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { DISCARD_MAX = 64 * 1024 }; // of a body nobody wanted, to keep the connection
+enum {
+    DISCARD_MAX = 64 * 1024, // of a body nobody wanted, to keep the connection
+    AGAIN_MS = 1000,         // between two records of a folder for them that cannot be used
+};
 
 // CONN_HANDLE to CONN_BODY, where the handler waits for the body, and back.
 static void set_asked(struct h1_conn *c, bool asked)
@@ -58,6 +62,25 @@ static int take_bytes(struct h1_exchange *x, struct str data)
     return x->reading ? hand_over(x, data) : spool_add(&x->pub.body, data);
 }
 
+// That the folder cannot be used is no request's fault, and meets every one with a large body.
+static void tell_of_spool(struct h1_exchange *x, int err)
+{
+    struct h1_env *env = x->conn->env;
+    uint64_t now = loop_now(env->loop);
+    char often[64] = "";
+    if (env->spool_told_at && now - env->spool_told_at < AGAIN_MS) {
+        env->spool_untold++;
+        return;
+    }
+    if (env->spool_untold)
+        snprintf(often, sizeof often, " (and %u times more since it was told last)",
+                 env->spool_untold);
+    env->spool_told_at = now;
+    env->spool_untold = 0;
+    log_about(exchange_id(&x->pub), LOG_ERROR, "a body's temporary file in %s: %s%s",
+              x->pub.body.options->folder, strerror(-err), often);
+}
+
 // What -errno from the spool means to the client.
 static struct fault spool_fault(struct h1_exchange *x, int err)
 {
@@ -75,8 +98,7 @@ static struct fault spool_fault(struct h1_exchange *x, int err)
     case -ENFILE:
         return (struct fault){503, "no descriptor left for the body's temporary file"};
     default:
-        log_about(exchange_id(&x->pub), LOG_ERROR, "a body's temporary file in %s: %s",
-                  x->pub.body.options->folder, strerror(-err));
+        tell_of_spool(x, err);
         return (struct fault){500, "the body's temporary file cannot be written"};
     }
 }

@@ -20,7 +20,8 @@ ENV = {**os.environ, **NOWHERE}
 
 
 class Impostor:
-    """Listens at path, as user, and says what is given to it to whoever comes; .heard is all it was told."""
+    """Listens at path, as user, and says what is given to it, or what that gives when it is called, to whoever
+    comes; .heard is all it was told."""
 
     def __init__(self, path, says=b"", user=None, pause=0):
         self.heard, self.says, self.pause = b"", says, pause
@@ -42,10 +43,11 @@ class Impostor:
                 with peer, contextlib.suppress(OSError):
                     peer.settimeout(5)
                     self.heard += peer.recv(100)
-                    for i in range(len(self.says) if self.pause else 0):
-                        peer.sendall(self.says[i:i + 1])
+                    says = self.says() if callable(self.says) else self.says
+                    for i in range(len(says) if self.pause else 0):
+                        peer.sendall(says[i:i + 1])
                         time.sleep(self.pause)
-                    peer.sendall(b"" if self.pause else self.says)
+                    peer.sendall(b"" if self.pause else says)
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
@@ -157,6 +159,46 @@ def test_an_answer_that_drips_is_not_waited_for_without_end(named, impostor):
     impostor(path, b"x" * 100, pause=0.3)
     code, out, err = ask(site, "status")
     assert code == 1 and out == "" and "is not waited for any longer" in err
+
+
+REPLACED = b"the program was replaced meanwhile\nfailed\n"
+
+
+@pytest.mark.parametrize("word", ["status", "reload", "stop"])
+@pytest.mark.parametrize("says,code", [(b"so it is\nok\n", 0), (b"so it is not\nfailed\n", 1)])
+def test_a_word_is_told_to_who_takes_over(named, impostor, word, says, code):
+    """And to whoever takes over from that one: what the last one says is the end of it."""
+    site, path = named
+    server = impostor(path, iter([REPLACED, REPLACED, says]).__next__)
+    got, out, err = ask(site, word)
+    text = says.decode().rsplit("\n", 2)[0] + "\n"
+    assert got == code and server.heard.decode() == f"{word}\n" * 3
+    assert out == (text if code == 0 and word != "stop" else "")
+    assert err == (f"lunette: {text}" if code else "")
+
+
+def test_it_is_an_answer_of_its_own(named, impostor):
+    """Not what a reload says that came to nothing for other reasons."""
+    site, path = named
+    server = impostor(path, b"scripts/main.lua:1:\n" + REPLACED)
+    code, out, err = ask(site, "reload")
+    assert code == 1 and out == "" and err.endswith("the program was replaced meanwhile\n")
+    assert server.heard == b"reload\n"
+
+
+def test_who_is_replaced_time_and_again_is_not_asked_without_end(named, impostor):
+    site, path = named
+    server = impostor(path, REPLACED)
+    code, out, err = ask(site, "status")
+    assert code == 1 and out == "" and err
+    assert 2 < server.heard.count(b"\n") < 600  # in 10 s
+
+
+def test_a_successor_that_has_gone_is_no_server(named, impostor):
+    site, path = named
+    impostor(path, lambda: path.unlink() or REPLACED)
+    code, out, err = ask(site, "reload")
+    assert code == 1 and out == "" and "no server runs for" in err
 
 
 @pytest.fixture

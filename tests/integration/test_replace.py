@@ -4,14 +4,15 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from conftest import LUNETTE, Server, Wire, eventually, free_port
+from conftest import LUNETTE, Server, Wire, eventually, free_port, read_all
 from running import children_of
-from test_control import ask, control, field
+from test_control import ask, control, dial, field
 from test_systemd import Activated, Manager, get, listening
 
 MAIN = """
@@ -476,18 +477,94 @@ def test_health_is_good_all_the_time(start):
     assert metrics().status == 200
 
 
-def test_a_reload_that_waits_hears_of_the_replacement(start):
-    """It was asked for while the new program began: whoever asked may ask again."""
+# Loads once it may.
+WAITS = """
+    local data = require("lunette").data
+    io.open(data .. "/begun", "w"):close()
+    while not io.open(data .. "/go") do require("lunette.task").sleep(0.02) end
+    """
+
+
+def begin_to_replace(r):
+    """USR2; the new program, whose number is given, has read its scripts and goes on when data/go is there."""
+    (r.server.folder / "scripts/main.lua").write_text(WAITS + MAIN)
+    os.kill(r.pid(), signal.SIGUSR2)
+    eventually(lambda: (r.server.folder / "data/begun").exists(), 20)
+    return int(re.search(r"starts as (\d+)", r.server.errors())[1])
+
+
+def asking(server, word, *options):
+    """lunette WORD DIR, which has found a server by the time that this is over."""
+    asks = subprocess.Popen([LUNETTE, word, str(server.folder), *options], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    eventually(lambda: "socket:" in " ".join(targets(asks.pid)), 20)
+    time.sleep(0.2)  # and has told it the word
+    return asks
+
+
+def targets(pid):
+    """Of the descriptors of a process that may end."""
+    try:
+        return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except FileNotFoundError:
+        return []
+
+
+def end_of(asks):
+    out, err = asks.communicate(timeout=40)
+    assert "Sanitizer" not in err, err
+    return asks.returncode, out, err
+
+
+def test_a_reload_that_waits_is_asked_of_the_successor(start):
+    """It was asked for while the new program began, which has read its scripts before."""
     r = start()
     main = r.server.folder / "scripts/main.lua"
-    main.write_text("require 'lunette.task'.sleep(1)\n" + MAIN)
-    old = r.pid()
-    os.kill(old, signal.SIGUSR2)
-    r.server.wait_for("replacing the program")
-    code, out, err = ask(r.server, "reload")
-    assert code == 1 and out == "" and "the program was replaced meanwhile" in err
-    r.pids.append(eventually(lambda: r.pid() != old and r.pid()))
-    assert ask(r.server, "reload")[0] == 0
+    new = begin_to_replace(r)
+    asks = [asking(r.server, "reload") for _ in range(3)]
+    main.write_text(MAIN.replace('"one"', '"two"'))
+    assert r.pid() != new and all(a.poll() is None for a in asks)
+    (r.server.folder / "data/go").touch()
+    for a in asks:
+        code, out, err = end_of(a)
+        assert code == 0 and re.fullmatch(r"reloaded in \d+ ms\n", out) and err == ""
+    r.pids.append(new)
+    assert r.pid() == new
+    eventually(lambda: one(r.server).body == b"two")  # whose workers have heard that they leave
+    eventually(lambda: not alive(r.pids[0]), 20)
+    assert field(ask(r.server, "status")[1], "pid") == str(new)
+
+
+def test_and_ends_as_that_says(start):
+    r = start()
+    new = begin_to_replace(r)
+    asks = asking(r.server, "reload")
+    (r.server.folder / "scripts/main.lua").write_text("\nerror 'not today'")
+    (r.server.folder / "data/go").touch()
+    code, out, err = end_of(asks)
+    assert code == 1 and out == "" and "scripts/main.lua:2: not today" in err
+    assert "replaced" not in err
+    r.pids.append(new)
+    assert r.pid() == new and one(r.server).body == b"one"
+
+
+def test_a_reload_that_waits_for_a_successor_that_fails_is_done_here(start):
+    r = start()
+    old, new = r.pid(), begin_to_replace(r)
+    asks = asking(r.server, "reload")
+    (r.server.folder / "scripts/main.lua").write_text(MAIN.replace('"one"', '"two"'))
+    os.kill(new, signal.SIGKILL)
+    code, out, err = end_of(asks)
+    assert code == 0 and out.startswith("reloaded in ") and err == ""
+    assert r.pid() == old and one(r.server).body == b"two"
+
+
+def test_who_has_not_said_its_word_is_sent_on(start):
+    r = start()
+    with dial(r.server) as silent:
+        assert ask(r.server, "status")[0] == 0  # which was let in behind it
+        r.replace()
+        assert read_all(silent) == b"the program was replaced meanwhile\nfailed\n"
 
 
 def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):

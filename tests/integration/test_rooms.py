@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import eventually
+from conftest import eventually, post
 from test_log_files import give
 from test_replace import Hammer
 from test_sandbox import needs_landlock
@@ -169,6 +169,52 @@ def test_a_worker_that_does_not_start_again_leaves_the_others(serve):
     server.wait_for(r"reloaded \(1\)|reload 1 came to nothing", 60)
     hup(server, 2)
     assert not set(server.workers()) & set(before)
+
+
+def told(server, name):
+    return len(re.findall(rf"error \[\d+\] {server.folder}/{name} is no longer the file or folder that workers "
+                          "have been allowed to use: they cannot use it before a reload",
+                          server.errors()))
+
+
+def test_that_a_folder_is_another_is_told_once(serve):
+    """Until a reload, or until it is another again. Nobody is replaced before."""
+    server = serve({**site(), "site/a.txt": "a"}, "--workers", "2")
+    before = server.workers()
+    made_anew(server.folder / "data")
+    eventually(lambda: told(server, "data") == 1, 20)
+    shutil.rmtree(server.folder / "data")
+    time.sleep(3)  # a look meanwhile: nothing is there that could be used
+    (server.folder / "data").mkdir()
+    give(server.folder / "data")
+    eventually(lambda: told(server, "data") == 2, 20)
+    time.sleep(5)  # looks that have nothing to tell
+    assert told(server, "data") == 2 and server.errors().count("is no longer") == 2
+    assert server.workers() == before and keep(server, "a") == 500
+    hup(server, 1)
+    assert keep(server, "a") == 200
+    time.sleep(5)
+    assert told(server, "data") == 2
+
+
+def test_large_bodies_without_a_folder_are_not_a_line_each(serve):
+    """Of what the folder is to blame for: that it cannot be used, and how often."""
+    server = serve(site(), "--workers", "1")
+    made_anew(server.folder / "data")
+    began, posts = time.monotonic(), 51
+    lines = (r"a body's temporary file in \S+/data: Permission denied"
+             r"( \(and (\d+) times more since it was told last\))?\n")
+    for i in range(posts):
+        if i == posts - 1:
+            time.sleep(1.2)  # the last one tells of those that were not told
+        with server.wire() as wire:
+            assert wire.send(post("/", b"x" * 100_000)).answer().status == 500
+    found = re.findall(lines, server.errors())
+    assert len(found) <= time.monotonic() - began + 1
+    assert sum(1 + int(more or 0) for _, more in found) == posts
+    hup(server, 1)
+    with server.wire() as wire:
+        assert wire.send(post("/", b"x" * 100_000)).answer().body == b"100000"
 
 
 def test_a_stopped_worker_does_not_hold_a_reload_up_for_ever(serve):

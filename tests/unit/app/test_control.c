@@ -181,6 +181,33 @@ static void an_answer_may_come_later(void **state)
     close(one);
 }
 
+// Who waits, who has said a part of a word, all of it, or nothing yet; what was answered before
+// stays.
+static void whoever_has_no_answer_is_sent_on(void **state)
+{
+    (void)state;
+    int answered = say("status\n"), waits = say("wait\n"), part = say("relo"), silent = say("");
+    int said = control_connect(path);
+    assert_true(said >= 0);
+    control_turn(control); // let in, and not heard before its word is passed over
+    assert_int_equal(send(said, "stop\n", 5, MSG_NOSIGNAL), 5);
+    heard[0] = '\0';
+    control_send_on(control);
+    assert_string_equal(heard, "");
+    expect(answered, "heard status\nok\n", true);
+    expect(waits, "a moment\n" CONTROL_REPLACED "\nfailed\n", true);
+    expect(part, CONTROL_REPLACED "\nfailed\n", true);
+    expect(silent, CONTROL_REPLACED "\nfailed\n", true);
+    bool end;
+    assert_string_equal(answer(said, &end), CONTROL_REPLACED "\nfailed\n");
+    const int all[] = {answered, waits, part, silent, said};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        close(all[i]);
+    control_send_on(control); // nobody is left
+    control_send_on(NULL);
+    assert_int_equal(control_due(control), INT64_MAX);
+}
+
 static void answers_have_a_maximum(void **state)
 {
     (void)state;
@@ -415,6 +442,7 @@ int main(void)
         TEST(what_follows_a_word_is_no_other),
         TEST(a_link_in_its_place_is_not_followed),
         TEST(an_answer_may_come_later),
+        TEST(whoever_has_no_answer_is_sent_on),
         TEST(answers_have_a_maximum),
         TEST(a_client_that_stalls_holds_nobody_up),
         TEST(without_a_descriptor_a_client_waits),

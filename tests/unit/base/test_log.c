@@ -460,6 +460,81 @@ static void escaping(void **state)
     assert_int_equal(n, 5); // no room for a whole escape: none
 }
 
+// Where the room ends: a value is copied in runs, and goes on for as long as an escape would fit.
+static void an_escaped_value_ends_at_its_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t used, cap;
+        struct str value;
+        const char *appended;
+    } cases[] = {
+        {0, 10, STR("sevenby"), "sevenby"},          // a run that ends where no more begins
+        {0, 10, STR("sevenbyt"), "sevenby"},         // and one that would go on
+        {0, 10, STR("sixbyt\n"), "sixbyt\\x0a"},     // an escape that fills it
+        {0, 10, STR("sixbyt\nmore"), "sixbyt\\x0a"}, // with more behind it
+        {0, 10, STR("sevenby\n"), "sevenby"},        // one that would cross it
+        {0, 10, STR("five.\nx"), "five.\\x0a"}, // no byte behind it, though there is room for one
+        {0, 9, STR("a\nb\n"), "a\\x0ab"}, // a run between two, the second of which would cross it
+        {0, 9, STR("a\n\n"), "a\\x0a\\x0a"},  // two that fill it
+        {0, 8, STR("a\n\n"), "a\\x0a"},       // and that do not
+        {30, 40, STR("sevenbyt"), "sevenby"}, // behind others
+        {36, 40, STR("\xff"), "\\xff"},       // as the last
+        {36, 40, STR("xy"), "x"},
+        {37, 40, STR("x"), ""}, // not even a byte, in whose place an escape could be
+        {40, 40, STR("x"), ""},
+        {0, 3, STR("x"), ""},
+        {0, 0, STR("x"), ""},
+        {5, 40, STR(""), ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dst[64];
+        memset(dst, '#', sizeof dst);
+        size_t n = log_escape(dst, cases[i].used, cases[i].cap, cases[i].value);
+        size_t grown = strlen(cases[i].appended);
+        assert_int_equal(n, cases[i].used + grown);
+        assert_memory_equal(dst + cases[i].used, cases[i].appended, grown);
+        for (size_t k = 0; k < sizeof dst; k++)
+            if (k < cases[i].used || k >= n)
+                assert_int_equal(dst[k], '#');
+    }
+}
+
+// One byte at a time.
+static size_t escape_slowly(char *dst, size_t used, size_t cap, struct str s)
+{
+    for (size_t i = 0; i < s.n && used + 4 <= cap; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
+            dst[used++] = (char)c;
+        else
+            used += (size_t)sprintf(dst + used, "\\x%02x", c);
+    }
+    return used;
+}
+
+// Every byte before, between and behind every length of a run, for every bound.
+static void runs_change_nothing_of_what_is_escaped(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        for (size_t run = 0; run < 12; run++) {
+            char value[32], one[64], other[64];
+            memset(value, 'x', sizeof value);
+            value[0] = value[run + 1] = value[2 * run + 2] = (char)c;
+            struct str s = str_of(value, 2 * run + 3);
+            for (size_t cap = 0; cap <= 40; cap++) {
+                memset(one, '#', sizeof one);
+                memset(other, '#', sizeof other);
+                size_t n = escape_slowly(other, 0, cap, s);
+                other[n] = '#'; // where sprintf ends its text
+                assert_int_equal(log_escape(one, 0, cap, s), n);
+                assert_memory_equal(one, other, sizeof one);
+            }
+        }
+    }
+}
+
 enum { WRITERS = 4, RECORDS = 4000 };
 
 static void *write_records(void *arg)
@@ -573,6 +648,8 @@ int main(void)
         TEST(a_terminal_holds_nobody_up),
         TEST(records_of_threads_are_whole_and_all_there),
         TEST(escaping),
+        TEST(an_escaped_value_ends_at_its_bound),
+        TEST(runs_change_nothing_of_what_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,6 +297,156 @@ static void a_vm_ends_with_its_work(void **state)
     open_vm(f, (struct vm_options){.memory = 64 << 20});
 }
 
+// id() → what co_running_id gives; "-" for none.
+static int running_id(lua_State *L)
+{
+    const struct fixture *f = lua_touserdata(L, lua_upvalueindex(1));
+    struct str id = co_running_id(f->vm);
+    lua_pushlstring(L, id.n ? id.p : "-", id.n ? id.n : 1);
+    return 1;
+}
+
+static void know_id(struct fixture *f)
+{
+    lua_State *L = vm_state(f->vm);
+    lua_pushlightuserdata(L, f);
+    lua_pushcclosure(L, running_id, 1);
+    lua_setglobal(L, "id");
+}
+
+// One of several at a time: its result, when it has ended.
+struct named {
+    struct str id, id_at_end;
+    int ended;
+    enum co_end how;
+    struct vm *vm;
+    char result[256];
+};
+
+static void named_ended(struct co *co, enum co_end how, lua_State *L, int n, void *arg)
+{
+    struct named *who = arg;
+    (void)co;
+    who->how = how;
+    who->ended++;
+    who->id_at_end = co_running_id(who->vm);
+    if (n > 0 && lua_type(L, -1) == LUA_TSTRING)
+        snprintf(who->result, sizeof who->result, "%s", lua_tostring(L, -1));
+}
+
+static struct co *start_named(struct fixture *f, struct named *who, const char *chunk)
+{
+    struct co *co = co_new(f->vm);
+    assert_non_null(co);
+    assert_int_equal(luaL_loadbufferx(co_state(co), chunk, strlen(chunk), "=t", "t"), LUA_OK);
+    who->vm = f->vm;
+    if (who->id.n)
+        co_set_id(co, who->id);
+    co_start(co, 0, named_ended, who);
+    return co;
+}
+
+static void finish_named(struct fixture *f, struct named *who)
+{
+    for (int turns = 0; !who->ended && turns < 2000; turns++)
+        assert_int_equal(loop_turn(f->loop, 100), 0);
+    assert_int_equal(who->ended, 1);
+    assert_int_equal(who->id_at_end.n, 0); // nothing of it runs by then
+}
+
+static void a_co_without_an_id_has_none(void **state)
+{
+    struct fixture *f = *state;
+    know_id(f);
+    assert_int_equal(co_running_id(f->vm).n, 0); // nothing runs
+    expect(f, "return id(), wait(1), id()", "-,1,-");
+    lua_State *L = vm_state(f->vm); // nor has the main thread, in which Lua runs in no co
+    assert_int_equal(luaL_dostring(L, "assert(id() == '-')"), LUA_OK);
+}
+
+// At its beginning, in its author's coroutines, behind waits there and here, and in what closes.
+static void a_co_keeps_its_id(void **state)
+{
+    struct fixture *f = *state;
+    know_id(f);
+    struct named who = {.id = STR("request-1")};
+    start_named(
+        f, &who,
+        "local t = {id()} wait() t[2] = id()"
+        " coroutine.wrap(function() t[3] = id() wait() t[4] = id() end)()"
+        " pcall(function() t[5] = id() wait() error(1) end)"
+        " do local x <close> = setmetatable({}, {__close = function() wait() t[6] = id() end}) end"
+        " return table.concat(t, ' ')");
+    assert_int_equal(co_running_id(f->vm).n, 0); // it waits
+    finish_named(f, &who);
+    assert_string_equal(who.result, "request-1 request-1 request-1 request-1 request-1 request-1");
+    assert_int_equal(co_running_id(f->vm).n, 0);
+}
+
+static void cos_that_take_turns_have_an_id_each(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 5 };
+    struct named who[MANY] = {{.id = STR("a")},
+                              {.id = STR("b")},
+                              {.id = {NULL, 0}},
+                              {.id = STR("a longer one")},
+                              {.id = STR("e")}};
+    know_id(f);
+    for (int i = 0; i < MANY; i++)
+        start_named(
+            f, &who[i],
+            "local first = id() for i = 1, 5 do wait() assert(id() == first) end return first");
+    for (int i = 0; i < MANY; i++) {
+        finish_named(f, &who[i]);
+        assert_int_equal(who[i].how, CO_RETURNED);
+        assert_string_equal(who[i].result, who[i].id.n ? who[i].id.p : "-");
+    }
+}
+
+// What goes on with another's coroutine does so under its own id.
+static void the_id_is_whose_turn_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct named maker = {.id = STR("maker")}, other = {.id = STR("other")};
+    know_id(f);
+    start_named(
+        f, &maker,
+        "rawset(_G, 'gen', coroutine.wrap(function() while true do coroutine.yield(id()) end end))"
+        " return gen()");
+    finish_named(f, &maker);
+    assert_string_equal(maker.result, "maker");
+    start_named(f, &other, "local a = gen() wait() return a .. gen() .. id()");
+    finish_named(f, &other);
+    assert_string_equal(other.result, "otherotherother");
+}
+
+// Its thread comes from the pool, and goes back there, however it ends.
+static void the_next_of_a_thread_has_not_its_id(void **state)
+{
+    struct fixture *f = *state;
+    struct named returned = {.id = STR("gone")}, raised = {.id = STR("broken")},
+                 killed = {.id = STR("killed")};
+    know_id(f);
+    start_named(f, &returned, "return wait(id())");
+    finish_named(f, &returned);
+    assert_int_equal(co_pooled(f->vm), 1);
+    expect(f, "return id()", "-");
+    struct co *co = co_new(f->vm); // one that never starts
+    co_set_id(co, STR("dropped"));
+    co_drop(co);
+    expect(f, "return id()", "-");
+    start_named(f, &raised, "wait() error(id(), 0)");
+    finish_named(f, &raised);
+    assert_int_equal(raised.how, CO_RAISED);
+    assert_string_equal(raised.result, "broken");
+    expect(f, "return id()", "-");
+    co_kill(start_named(f, &killed, "wait() return 1"));
+    assert_int_equal(killed.how, CO_KILLED);
+    assert_int_equal(co_running_id(f->vm).n, 0);
+    expect(f, "return id()", "-");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +461,11 @@ int main(void)
         BOTH(threads_are_used_again),
         BOTH(the_pool_is_bounded),
         BOTH(a_vm_ends_with_its_work),
+        BOTH(a_co_without_an_id_has_none),
+        BOTH(a_co_keeps_its_id),
+        BOTH(cos_that_take_turns_have_an_id_each),
+        BOTH(the_id_is_whose_turn_it_is),
+        BOTH(the_next_of_a_thread_has_not_its_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
