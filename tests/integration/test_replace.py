@@ -602,8 +602,12 @@ def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
     """config.lua may load a library in C: neither the pid file that root has opened nor the line to the
     predecessor are for it."""
     r = start({"scripts/config.lua": LISTS, "scripts/main.lua": MAIN + """
-        app.get("/descriptors", function() return app.text(app.settings.descriptors) end)"""})
-    r.replace()
+        app.get("/descriptors", function() return app.text(app.settings.descriptors) end)"""},
+              "--workers", "1")
+    with r.server.wire() as old:
+        assert not is_last_of(old)
+        r.replace()
+        eventually(lambda: is_last_of(old))  # which could not list them, and takes no more connections
     listed = one(r.server, "/descriptors").body.decode()
     found = {target for fd, target in re.findall(r" (\d+) -> ([^:\n]+)", listed) if int(fd) > 2}
     assert found == {"pipe"}, listed  # for its answer, and from ls
