@@ -111,8 +111,10 @@ int core_current(lua_State *L)
 
 int core_asked(lua_State *L)
 {
-    const struct http_request *r = &request_work(L, 1)->x->request;
+    struct work *w = request_work(L, 1);
+    const struct http_request *r = &w->x->request;
     luax_push(L, method_name(r->method));
     lua_pushboolean(L, str_eq(r->raw_path, STR("*")));
-    return 2;
+    request_push_host(L, w);
+    return 3;
 }
