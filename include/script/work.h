@@ -130,7 +130,7 @@ struct work {
     bool lists;                         // that is a folder, whose answer is a page of what is in it
     struct open_file *files;            // that Lua holds for this request
     struct fields extra;                // set_cookie, add_header, Vary
-    int after; // registry reference to an array of functions; LUA_NOREF: none
+    int after; // registry reference to an array of functions, its entry 0 the id; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.

@@ -51,6 +51,8 @@ int core_after(lua_State *L)
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (w->after == LUA_NOREF) {
         lua_newtable(L);
+        luax_push(L, exchange_id(w->x));
+        lua_rawseti(L, -2, 0);
         w->after = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->after);

@@ -124,7 +124,7 @@ def test_the_id_is_that_of_the_request_whose_lua_runs(site):
     assert re.search(rf"info \[\d+\] \[{id_of}\] scripts/main\.lua:\d+: spawned\n", site.errors())
 
 
-# Each request, and tasks at every depth, also when the request is over by then.
+# Each request, and tasks at every depth and what comes after it, also when the request is over by then.
 TASKS = """
     local app = require "lunette"
     local log = require "lunette.log"
@@ -132,6 +132,12 @@ TASKS = """
     app.get("/many", function(req)
       local id = req.id
       log.info("asked", { id = id })
+      req:after(function()
+        log.info("after the answer", { id = id })
+        task.sleep(0.05)
+        task.spawn(function() log.info("long after the answer", { id = id }) end)
+        error("after all id=" .. id)
+      end)
       task.spawn(function()
         log.info("at once", { id = id })
         task.sleep(0.1)
@@ -146,14 +152,15 @@ TASKS = """
     end)
     app.every(0.05, function() task.spawn(function() log.info("nobody asked") end) end)
     """
-IN_TASKS = ["asked", "at once", "much later", "printed", "in a task's task", "for the answer", "in time", "broken"]
+IN_TASKS = ["asked", "at once", "much later", "printed", "in a task's task", "for the answer", "in time",
+            "broken", "after the answer", "long after the answer", "after all"]
 
 
-def test_what_a_task_logs_has_the_id_of_the_request_that_spawned_it():
+def test_what_tasks_and_req_after_log_has_the_id_of_the_request():
     with running({"scripts/main.lua": TASKS}, "--workers", "1") as server:
         for _ in range(3):
             server.get("/many")
-        eventually(lambda: server.errors().count("broken") == 3)
+        eventually(lambda: server.errors().count("broken") == 3 == server.errors().count(": long after"))
         for what in IN_TASKS:
             ids = re.findall(rf"\[(\w{{16}})\] .*: {what} id=\1\n", server.errors())
             assert len(ids) == 3 == len(set(ids)), (what, server.errors())
