@@ -105,10 +105,26 @@ static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
     }
 }
 
+// Pushes a value as text that has no zero byte: what stands behind one would be lost on the way to the log.
+static const char *push_text(lua_State *L, int idx)
+{
+    luaL_Buffer b;
+    size_t n;
+    const char *text = luaL_tolstring(L, idx, &n);
+    luaL_buffinit(L, &b);
+    for (size_t part; (part = strlen(text)) < n; text += part + 1, n -= part + 1) {
+        luaL_addlstring(&b, text, part);
+        luaL_addstring(&b, "\\x00");
+    }
+    luaL_addlstring(&b, text, n);
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
 // nil, message and perhaps a code: what a call that failed gave, returned as it was.
 static void wrong_message(lua_State *L, int message, struct answer *a)
 {
-    lua_pushfstring(L, "nil was returned, with the message: %s", luaL_tolstring(L, message, NULL));
+    lua_pushfstring(L, "nil was returned, with the message: %s", push_text(L, message));
     wrong(a, lua_tostring(L, -1));
 }
 
