@@ -10,17 +10,8 @@ int core_add_header(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     struct str name = luax_check_str(L, 2), value = luax_check_str(L, 3);
-    enum fields_result r = fields_add(&w->extra, name, value);
-    if (r == FIELDS_BAD_NAME)
-        return luaL_error(L, "header name \"%s\" has a character that is not allowed", name.p);
-    if (r == FIELDS_BAD_VALUE)
-        return luaL_error(L, "header %s: its value has a CR, LF or another control character",
-                          name.p);
-    if (r == FIELDS_TWICE)
-        return luaL_error(L, "header %s is there twice, and an answer has it once", name.p);
-    if (r == FIELDS_FULL)
-        return luaL_error(L, "header %s: the headers are over 64 KiB", name.p);
-    return 0;
+    enum fields_result added = fields_add(&w->extra, name, value);
+    return added == FIELDS_OK ? 0 : luaL_error(L, "%s", answer_push_refusal(L, added, name));
 }
 
 // Whether a name was added to Vary already.
