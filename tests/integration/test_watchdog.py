@@ -153,6 +153,7 @@ def test_time_in_which_the_process_stood_still_does_not_count(serve):
     server = serve({"scripts/main.lua": HEAD + """
         app.get("/busy", function()
           local started = os.clock()
+          print "busy begun"
           while os.clock() - started < 0.3 do end
           return app.text "done"
         end)
@@ -160,7 +161,7 @@ def test_time_in_which_the_process_stood_still_does_not_count(serve):
     worker, = server.workers()
     with server.wire() as w:
         w.get("/busy")
-        time.sleep(0.1)
+        server.wait_for("busy begun")
         os.kill(worker, signal.SIGSTOP)
         time.sleep(3.5)
         os.kill(worker, signal.SIGCONT)
@@ -385,6 +386,7 @@ def test_a_worker_that_c_holds_ends_without_its_master():
     with running({"scripts/main.lua": """
             local app = require "lunette"
             app.get("/hold", function()
+              print "hold begun"
               debug.sethook()
               while true do debug.sethook() end
             end)
@@ -392,7 +394,7 @@ def test_a_worker_that_c_holds_ends_without_its_master():
         worker, = server.workers()
         with server.wire() as wire:
             wire.get("/hold")
-            time.sleep(0.2)
+            server.wait_for("hold begun")
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
             eventually(lambda: not os.path.exists(f"/proc/{worker}"), 10)
