@@ -98,7 +98,9 @@ struct config {
     const char *path;     // of config.lua, which need not be there
     const char *file;     // the same as messages name it
     struct str evaluated; // its settings as script/lua_config.h writes them; n 0: none
-    bool file_is_roots; // only root can have written it: it may name users and places as root does
+    // Only root can have written it, and made it this site's: it may name users and places as root
+    // does.
+    bool file_is_roots;
     uint32_t lines[CONFIG_SETTINGS]; // where each was made: config_setting.c
     struct arena arena;              // of everything above
 };
@@ -112,12 +114,12 @@ bool config_logs_json(const struct config *c); // log.format
 
 // For a server that runs: start is what config_load gave, and must outlive what is made here.
 struct buf;
-// Evaluates config.lua again, with the rights that this process has: its settings, for config_renew in
-// this process and others. settings: a buf with room for 1 MiB.
+// Evaluates config.lua again, with the rights that this process has: its settings, for config_renew
+// in this process and others. settings: a buf with room for 1 MiB.
 bool config_read_again(const struct config *start, struct buf *settings,
                        char why[static CONFIG_WHY_MAX]);
-// Fills *out from such settings, all of whose bytes it copies. What cannot change while the server runs
-// is as at the start. config_fini is due in any case.
+// Fills *out from such settings, all of whose bytes it copies. What cannot change while the server
+// runs is as at the start. config_fini is due in any case.
 bool config_renew(const struct config *start, struct str settings, struct config *out,
                   char why[static CONFIG_WHY_MAX]);
 // Calls tell for each setting that is different from the start and cannot change.

@@ -1,4 +1,5 @@
-// Private to config*.c: the parts that a configuration is made of, and what of the struct each fills.
+// Private to config*.c: the parts that a configuration is made of, and what of the struct each
+// fills.
 //
 //      config.c           ─ the defaults; site, path, file, workers; the order of all that follows
 //       ├ config_identity ─ as_root, stays_root, become
@@ -10,9 +11,9 @@
 //       └ config_trust    ─ secrets, trusted
 //      config_again.c     ─ the same once more while the server runs, where that can be
 //
-// All of them call config_setting for their messages, and none calls what stands above it. They fill what
-// is theirs and leave the rest alone. A bool is true, or false with whole sentences in why; what was
-// allocated until then is in the arena, for config_fini.
+// All of them call config_setting for their messages, and none calls what stands above it. They
+// fill what is theirs and leave the rest alone. A bool is true, or false with whole sentences in
+// why; what was allocated until then is in the arena, for config_fini.
 #ifndef LUNETTE_APP_CONFIG_INSIDE_H
 #define LUNETTE_APP_CONFIG_INSIDE_H
 
@@ -30,8 +31,8 @@ void config_init(struct config *c); // the defaults, and an arena
 // A sentence for whoever reads why. Gives false.
 bool config_fail(char why[static CONFIG_WHY_MAX], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-// Settings, as config_evaluate gives them, into the struct, as they are written. Their bytes are copied,
-// and need not be trusted.
+// Settings, as config_evaluate gives them, into the struct, as they are written. Their bytes are
+// copied, and need not be trusted.
 bool config_apply(struct config *c, struct str settings, char why[static CONFIG_WHY_MAX]);
 // Who has made a setting when it is not config.lua: for config_place and config_number.
 enum config_origin {
@@ -63,8 +64,8 @@ bool config_choose_identity(struct config *c, const struct cli *cli,
 bool config_settle_identity(struct config *c, const struct cli *cli,
                             char why[static CONFIG_WHY_MAX]);
 
-// config_paths.c: what may be anything is made absolute; what the sandbox lets through must be there.
-// c->site is known.
+// config_paths.c: what may be anything is made absolute; what the sandbox lets through must be
+// there. c->site is known.
 bool config_settle_paths(struct config *c, char why[static CONFIG_WHY_MAX]);
 
 // config_listen.c: the site's addresses, and those of metrics and health behind them. Settings are
@@ -75,8 +76,8 @@ bool config_settle_listen(struct config *c, const struct cli *cli, char why[stat
 // c->listen_addrs of them, and has room for CONFIG_SIDES more.
 bool config_settle_sides(struct config *c, struct addr *list, char why[static CONFIG_WHY_MAX]);
 
-// config_trust.c: what may change while the server runs, from texts to what they mean. With --dev there
-// is a secret in any case: one is made where the settings have none.
+// config_trust.c: what may change while the server runs, from texts to what they mean. With --dev
+// there is a secret in any case: one is made where the settings have none.
 bool config_settle_changing(struct config *c, char why[static CONFIG_WHY_MAX]);
 
 #endif

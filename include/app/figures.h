@@ -13,8 +13,8 @@
 
 struct figures;
 
-// For workers 0 … workers-1. NULL with errno. They go with the processes that have them: nobody gives them
-// back, for what would say how large they are is where workers write.
+// For workers 0 … workers-1. NULL with errno. They go with the processes that have them: nobody
+// gives them back, for what would say how large they are is where workers write.
 struct figures *figures_new(unsigned workers);
 struct tally *figures_tally(struct figures *f, unsigned worker);
 

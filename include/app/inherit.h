@@ -1,5 +1,5 @@
-// What the program was started with: listening sockets, from systemd (LISTEN_FDS, LISTEN_PID) or from
-// the server that this one replaces (LUNETTE_SOCKETS; see replace.h).
+// What the program was started with: listening sockets, from systemd (LISTEN_FDS, LISTEN_PID) or
+// from the server that this one replaces (LUNETTE_SOCKETS; see replace.h).
 #ifndef LUNETTE_APP_INHERIT_H
 #define LUNETTE_APP_INHERIT_H
 
@@ -42,11 +42,12 @@ const struct inherited_socket *inherit_find(struct inherited *in, const struct a
 // Closes those that nobody took. Each is told in the log.
 void inherit_close_rest(struct inherited *in);
 
-// One of the descriptors was taken, or is not wanted: −1 from then on, in place of which it is given.
+// One of the descriptors was taken, or is not wanted: −1 from then on, in place of which it is
+// given.
 int inherit_take(int *fd);
 
-// A socket for the successor: "FD=ADDRESS", with '+' before the address of one that is shared for good,
-// behind what is in dst. False, with nothing added, when that has no room.
+// A socket for the successor: "FD=ADDRESS", with '+' before the address of one that is shared for
+// good, behind what is in dst. False, with nothing added, when that has no room.
 bool inherit_note(char *dst, size_t cap, int fd, bool shared, const char *text);
 
 #endif

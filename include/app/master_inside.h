@@ -148,8 +148,8 @@ struct slot *master_slot(const struct master *m, pid_t pid);
 bool master_all_ready(const struct master *m);
 // What has come on a channel, with its text ended. 1, 0 when there is nothing now, −errno.
 int master_hear(int channel, struct worker_word *word);
-// In a process that was just forked: what is the master's alone is closed, and the job is filled in.
-// mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
+// In a process that was just forked: what is the master's alone is closed, and the job is filled
+// in. mine: what the process is to load, m->told or m->reload.new; the other one is closed as well.
 void master_leave(const struct master *m, const struct told *mine, struct worker_job *job);
 
 // master_logs.c
@@ -183,15 +183,15 @@ void saves_tell_failure(struct master *m, const char *why);
 void saves_tell_new(struct master *m, struct slot *s); // who has come after it
 void saves_mended(struct master *m);                   // what is saved is what runs
 bool saves_tell_due(struct master *m);                 // false: somebody has no room for it now
-// Appends the lines around the place that a message begins with, each behind a line feed; nothing where it
-// begins with none. scripts: a snapshot.
+// Appends the lines around the place that a message begins with, each behind a line feed; nothing
+// where it begins with none. scripts: a snapshot.
 enum { SAVES_EXCERPT = 4096 };
 void saves_add_excerpt(int scripts, struct str message, struct buf *out);
 
 // master_sockets.c: false, said on stderr
 bool master_open_sockets(struct master *m);
-bool master_open_late_sockets(
-    struct master *m); // those that the site's user binds, whom root has become
+// Those that the site's user binds, whom root has become.
+bool master_open_late_sockets(struct master *m);
 
 // master_start.c
 bool master_start(struct master *m); // false, said on stderr or in the log

@@ -33,10 +33,10 @@ bool privs_become(const struct identity *id, char why[static PRIVS_WHY_MAX]);
 // False, with a sentence.
 bool privs_drop_capabilities(char why[static PRIVS_WHY_MAX]);
 
-// Whether id, whom root would become, may read the folder path and pass all above it, or is kept from it
-// by what others may have a part in: his own modes, or groups that he would not have. Only where path
-// is root's own, or in a folder of root's that is closed to all others, has nobody else put there what is in
-// it. Tried in a process of its own.
+// Whether id, whom root would become, may read the folder path and pass all above it, or is kept
+// from it by what others may have a part in: his own modes, or groups that he would not have. Only
+// where path is root's own, or in a folder of root's that is closed to all others, has nobody else
+// put there what is in it. Tried in a process of its own.
 bool privs_would_reach(const struct identity *id, const char *path);
 
 // Walks the absolute path with the rights the process has: true, with in blocked the first

@@ -1,13 +1,13 @@
-// The program replaces itself (SIGUSR2): a new master, from the file that now lies where this one was
-// started from, with the same arguments, beside the old one.
+// The program replaces itself (SIGUSR2): a new master, from the file that now lies where this one
+// was started from, with the same arguments, beside the old one.
 //
 //      old:  NONE ──USR2──> STARTING ──it says that it is ready──> LEAVING, and it ends
 //                              └─its end, a sentence, time──> NONE
 //
-// The new one inherits what is open, named in its environment: listening sockets, the cache, the pid file,
-// the control socket, log files (for it may have no right to open them), and a line to the old one,
-// on which it says that its workers are ready, or why it could not start. Then the old workers
-// finish what is theirs. Nobody listens to a closed socket at any time.
+// The new one inherits what is open, named in its environment: listening sockets, the cache, the
+// pid file, the control socket, log files (for it may have no right to open them), and a line to
+// the old one, on which it says that its workers are ready, or why it could not start. Then the old
+// workers finish what is theirs. Nobody listens to a closed socket at any time.
 #ifndef LUNETTE_APP_REPLACE_H
 #define LUNETTE_APP_REPLACE_H
 
@@ -37,10 +37,12 @@ void replace_on_turn(struct master *m);
 // A child ended: whether it was the new master.
 bool replace_on_end(struct master *m, pid_t pid, int status);
 int64_t replace_due(const struct master *m);
-// In a container whose process 1 was a server: what was meant for it is the new one's. Whether that is all.
+// In a container whose process 1 was a server: what was meant for it is the new one's. Whether that
+// is all.
 bool replace_pass_on(struct master *m, int signo);
 void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
-// The server stops: so does a new one that has just begun, by the same signal. Again with a stronger one.
+// The server stops: so does a new one that has just begun, by the same signal. Again with a
+// stronger one.
 void replace_stop(struct master *m, int signo);
 // It had its time: it is to cut what it has, and when this is called again it is killed.
 void replace_cut(struct master *m);

@@ -18,20 +18,20 @@ struct solo_job {
     bool tap, watch;         // given.tap, given.watch: the options of that name
     bool secret_is_made;     // given.secret_is_made: the settings have none
     const char *unused_data; // the site's own, while it has an empty folder in their place; or NULL
-    // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log is
-    // kept for that module, and its clock can be set. The last four fields are set here.
+    // Not NULL: the site can be asked, through a server without a socket, by lunette.trial; its log
+    // is kept for that module, and its clock can be set. The last four fields are set here.
     struct trial *trial;
 };
 
 // Becomes whom the site belongs to, for good, where root gave the command and does not stay root
-// (config.h): before anything is made for the site, which that user must be able to write. False, with a
-// sentence on stderr.
+// (config.h): before anything is made for the site, which that user must be able to write. False,
+// with a sentence on stderr.
 bool solo_become(const struct config *c);
 
-// given also has `metrics` and `health`, where they are paths of the site, and `error`: what main.lua
-// failed with, with its traceback; nil when all is well. One that is no file, or still waits after 60 s, has
-// failed. The function runs in a coroutine, where waits
-// work. Returns the exit status: the function's, or 1 with a sentence on stderr.
+// given also has `metrics` and `health`, where they are paths of the site, and `error`: what
+// main.lua failed with, with its traceback; nil when all is well. One that is no file, or still
+// waits after 60 s, has failed. The function runs in a coroutine, where waits work. Returns the
+// exit status: the function's, or 1 with a sentence on stderr.
 int solo_run(const struct config *c, const struct solo_job *job);
 
 #endif

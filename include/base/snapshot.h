@@ -1,4 +1,5 @@
-// A snapshot: the files beneath a folder, read once, in memory that any number of processes may map.
+// A snapshot: the files beneath a folder, read once, in memory that any number of processes may
+// map.
 //
 // So what several processes load is the same in all of them, however often the folder changes
 // meanwhile, and also in one that is started later. The memory is sealed: nobody can change it any
@@ -26,7 +27,8 @@ enum {
 int snapshot_make(const char *folder, char why[static SNAPSHOT_WHY_MAX]);
 
 struct snapshot;
-// Maps it; fd stays the caller's. NULL with errno: EPROTO for memory that snapshot_make has not made.
+// Maps it; fd stays the caller's. NULL with errno: EPROTO for memory that snapshot_make has not
+// made.
 struct snapshot *snapshot_open(int fd);
 void snapshot_close(struct snapshot *s); // NULL is fine
 

@@ -6,6 +6,8 @@
 
 // UTC, since 1970.
 struct timespec wall_now(void);
+// Its seconds as time(2) gives them, by the kernel's last tick: a quarter of the time of wall_now.
+time_t wall_seconds(void);
 // From here on it stands still at t; NULL: it is the system's again. For the thread of the loop, before
 // others ask.
 void wall_stand(const struct timespec *t);

@@ -7,9 +7,9 @@
 // instruction. If it held a shard's lock, whoever takes that next finds the shard half-changed and
 // empties it, which stats count as `recovered`: a cache may forget, it may not lie.
 //
-// Values are copied while the lock is held. Without it a reader would have to pin what it reads, and
-// somebody to take the pins off that a dead one left. The price is bounded: for CACHE_VALUE_MAX bytes
-// 100 to 200 µs, which another process that needs the same shard at that moment waits for.
+// Values are copied while the lock is held. Without it a reader would have to pin what it reads,
+// and somebody to take the pins off that a dead one left. The price is bounded: for CACHE_VALUE_MAX
+// bytes 100 to 200 µs, which another process that needs the same shard at that moment waits for.
 //
 // A fill is one worker's promise to make the value of a key that others wait for (cache_look,
 // cache_fill_end; who waits, and where: content/cache_client.h). Fills belong to a worker's number;
@@ -64,8 +64,8 @@ struct cache *cache_new(size_t bytes, unsigned workers);
 // this cache's to close.
 struct cache *cache_open(int fd, unsigned workers);
 // For two servers on one memory, as when one replaces the other: its workers are known there as
-// first … first + workers, which must be none of the other's. Neither can wake the other's workers, so
-// each wakes its own all the time (cache_wake_all) while there are both. Before the first use.
+// first … first + workers, which must be none of the other's. Neither can wake the other's workers,
+// so each wakes its own all the time (cache_wake_all) while there are both. Before the first use.
 void cache_number_from(struct cache *c, unsigned first);
 void cache_wake_all(const struct cache *c);
 // −1: the memory has none (a limit on file sizes was in force), and cannot be opened again.
@@ -167,10 +167,10 @@ void cache_fill_needs_none(struct cache *c, const struct cache_fill *fill);
 
 // Stamps -----------------------------------------------------------------------------------------
 //
-// What is kept together with the stamp of a key is good while the key has that stamp: so renewing one
-// stamp takes back any number of values at once. No stamp is ever given twice. They are values among
-// the others, and may give way to them: a key that has none is given a new one, so that forgetting
-// takes values back, and never brings any.
+// What is kept together with the stamp of a key is good while the key has that stamp: so renewing
+// one stamp takes back any number of values at once. No stamp is ever given twice. They are values
+// among the others, and may give way to them: a key that has none is given a new one, so that
+// forgetting takes values back, and never brings any.
 
 // The stamp of key, made where there is none.
 uint64_t cache_stamp(struct cache *c, struct str key);
@@ -188,8 +188,8 @@ bool cache_stamp_since(const struct cache *c, const struct cache_moment *begun, 
 
 // Rates ------------------------------------------------------------------------------------------
 //
-// A token bucket for each key: it holds `burst` tokens at most, and one more comes every token_ms. A
-// bucket that nobody took from is full, and so is one that gave way to other values.
+// A token bucket for each key: it holds `burst` tokens at most, and one more comes every token_ms.
+// A bucket that nobody took from is full, and so is one that gave way to other values.
 
 struct cache_rate {
     double token_ms, burst; // above 0
@@ -207,16 +207,17 @@ struct cache_taken cache_take(struct cache *c, struct str key, const struct cach
 // Deaths -----------------------------------------------------------------------------------------
 //
 // drawing:
-//   nothing due ──cache_note_death──> due ──cache_tend──> a process is at it ──its end──> nothing due
+//   nothing due ──cache_note_death──> due ──cache_tend──> a child is at it ──its end──> nothing due
 //                                      ▲                    │ cache_tender_ended
 //                                      └── CACHE_HELD, CACHE_UNTENDED, or deaths meanwhile
 //
-// This part, and the functions that make, wake and free, are a master's: they never wait, and believe
-// nothing that is in the memory, which workers write. So a process made for it takes the locks.
+// This part, and the functions that make, wake and free, are a master's: they never wait, and
+// believe nothing that is in the memory, which workers write. So a process made for it takes the
+// locks.
 
-// The process with that number is gone, by whatever end: its fills have failed, the shard whose lock it
-// held is emptied, and every worker looks again at what it waits for; all of that when it is tended. The
-// number may be given to another process at once.
+// The process with that number is gone, by whatever end: its fills have failed, the shard whose
+// lock it held is emptied, and every worker looks again at what it waits for; all of that when it
+// is tended. The number may be given to another process at once.
 void cache_note_death(struct cache *c, unsigned worker);
 // The other server is gone, with whatever it was filling.
 void cache_note_others(struct cache *c);
@@ -224,10 +225,11 @@ void cache_note_others(struct cache *c);
 // Whether cache_tend has something to begin.
 bool cache_is_due(const struct cache *c);
 bool cache_is_tended(const struct cache *c); // a child is at it
-// Begins to deal with the deaths noted so far, where that is due: a child, which takes 0.1 s for each
-// shard whose lock another process keeps. 0 or −errno.
+// Begins to deal with the deaths noted so far, where that is due: a child, which takes 0.1 s for
+// each shard whose lock another process keeps. 0 or −errno.
 int cache_tend(struct cache *c);
-// The child has taken too long, since it is stopped: it is killed, and soon ends with CACHE_UNTENDED.
+// The child has taken too long, since it is stopped: it is killed, and soon ends with
+// CACHE_UNTENDED.
 void cache_end_tender(struct cache *c);
 
 enum cache_tended {
@@ -236,15 +238,16 @@ enum cache_tended {
     CACHE_UNTENDED, // it was killed by somebody
     CACHE_DAMAGED,  // it has died of what is in the memory: a worker has broken that
 };
-// A child of the caller's has ended with that status of waitpid. False: it was none of cache_tend. *shard,
-// with CACHE_HELD: the first one whose lock is kept.
+// A child of the caller's has ended with that status of waitpid. False: it was none of cache_tend.
+// *shard, with CACHE_HELD: the first one whose lock is kept.
 bool cache_tender_ended(struct cache *c, pid_t pid, int status, enum cache_tended *what,
                         uint32_t *shard);
-// Who keeps the lock of the shard, as its word says: to be held against processes that one knows. 0: nobody;
-// −1: the word is none that a lock can have.
+// Who keeps the lock of the shard, as its word says: to be held against processes that one knows.
+// 0: nobody; −1: the word is none that a lock can have.
 pid_t cache_holder(const struct cache *c, uint32_t shard);
-// Puts new and empty memory in place of damaged memory, which stays with the processes that have it. For
-// those that are forked from now on; nothing is due any more. 0 or −errno: all is as it was.
+// Puts new and empty memory in place of damaged memory, which stays with the processes that have
+// it. For those that are forked from now on; nothing is due any more. 0 or −errno: all is as it
+// was.
 int cache_renew(struct cache *c);
 
 // For tests ---------------------------------------------------------------------------------------

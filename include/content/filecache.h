@@ -2,13 +2,13 @@
 //
 // A small file is kept as its bytes, a larger one as an open descriptor; either with the field
 // lines that describe it. What is kept is believed for the rest of the second in which it was
-// looked at, by the caller's clock; then the path is opened again and coded forms beside it are looked
-// for (siblings_of), and if that leads to another file or another state of it, what was kept is
-// forgotten. So a change is noticed within a second, whatever it was: written to, replaced, removed,
-// closed to us, made a link that leads out. A descriptor is asked (fstat) before it is sent from, so
-// that no answer describes other bytes than it sends; a coded form that is kept or lies ready may be of
-// the state that was believed, and has the tag of that.
-// Paths that lead nowhere and folders are not kept at all.
+// looked at, by the caller's clock; then the path is opened again and coded forms beside it are
+// looked for (siblings_of), and if that leads to another file or another state of it, what was kept
+// is forgotten. So a change is noticed within a second, whatever it was: written to, replaced,
+// removed, closed to us, made a link that leads out. A descriptor is asked (fstat) before it is
+// sent from, so that no answer describes other bytes than it sends; a coded form that is kept or
+// lies ready may be of the state that was believed, and has the tag of that. Paths that lead
+// nowhere and folders are not kept at all.
 #ifndef LUNETTE_CONTENT_FILECACHE_H
 #define LUNETTE_CONTENT_FILECACHE_H
 
@@ -57,8 +57,8 @@ int filecache_open(struct filecache *c, const struct file_root *r, struct str pa
                    const struct cached_file **out);
 void filecache_close(const struct cached_file *f);
 
-// The same, but a descriptor that was looked at in this second is not asked: for who may have another
-// form of the file to send, and asks filecache_holds before it sends from this one.
+// The same, but a descriptor that was looked at in this second is not asked: for who may have
+// another form of the file to send, and asks filecache_holds before it sends from this one.
 int filecache_glance(struct filecache *c, const struct file_root *r, struct str path, int64_t now,
                      const struct cached_file **out);
 // Whether the descriptor still has what f says. True for what is in memory.

@@ -9,7 +9,9 @@
 //           │               (optional)        ▲              ▲
 //           │            exchange_read ───────┤              │
 //           │              ▲      └──> on_data (again)       │
-//           └────────────────────────────────────────────────┘     on_end(sent = false) may come at any point between
+//           └────────────────────────────────────────────────┘
+//
+// on_end(sent = false) may come at any point between.
 #ifndef LUNETTE_HTTP_EXCHANGE_H
 #define LUNETTE_HTTP_EXCHANGE_H
 
@@ -52,8 +54,8 @@ struct str request_fields(const struct http_request *r, struct str name, struct 
 struct body_source;
 // What a pull gives: one of these.
 enum body_pull {
-    BODY_SOME, // *out holds bytes, valid until the next pull or close; none is allowed too: it means
-               // that the next pull may have some, not an end
+    BODY_SOME,  // *out holds bytes, valid until the next pull or close; none is allowed too: it
+                // means that the next pull may have some, not an end
     BODY_LATER, // nothing now: exchange_ready will be called
     BODY_END,
     BODY_FAILED, // the answer cannot be completed: the connection is cut so that the client notices
@@ -106,8 +108,8 @@ struct exchange {
     struct spool body;  // after on_body: the whole body
     struct http_request request;
     const struct addr *peer; // the connection's other end
-    // What a trusted proxy says of the client, addr always told; the handler sets it. NULL: the peer
-    // is the client.
+    // What a trusted proxy says of the client, addr always told; the handler sets it. NULL: the
+    // peer is the client.
     const struct forwarded *client;
     const struct exchange_route *route; // the handler sets it, and keeps it; NULL: none
     struct str id;                      // exchange_id, once it was asked for
@@ -139,30 +141,31 @@ struct http_handler {
 // of it is still to come).
 unsigned exchange_receive(struct exchange *x, uint64_t max);
 
-// Most bodies are small and come with their head. Whether, within on_request, all of it has come: it
-// has at most max bytes, which stay in memory. Never for a client that waits for 100 Continue.
+// Most bodies are small and come with their head. Whether, within on_request, all of it has come:
+// it has at most max bytes, which stay in memory. Never for a client that waits for 100 Continue.
 bool exchange_has_body(const struct exchange *x, uint64_t max);
 // What exchange_receive would do for such a body, at once: x->body holds it, and on_body will not
 // come. False, with nothing changed, when memory is out.
 bool exchange_take_body(struct exchange *x, uint64_t max);
 
-// As exchange_receive for a body that is not kept: asks for its next bytes, whatever comes first. 0: on_data
-// will come, or on_body with status 0 at the end of the body (x->body is empty) or with what went
-// wrong; neither from within this call. Only for a request that has_body, before it is answered;
-// never together with exchange_receive, nor again before the bytes came. max is that of the first
-// call.
+// As exchange_receive for a body that is not kept: asks for its next bytes, whatever comes first.
+// 0: on_data will come, or on_body with status 0 at the end of the body (x->body is empty) or with
+// what went wrong; neither from within this call. Only for a request that has_body, before it is
+// answered; never together with exchange_receive, nor again before the bytes came. max is that of
+// the first call.
 unsigned exchange_read(struct exchange *x, uint64_t max);
 
 // Answers. Exactly once; on_end never comes from within this call. Head, Content-Length or
 // chunking, Date, Server and X-Content-Type-Options are written here; HEAD, 204 and 304 get no body
 // (r->release and source->close are called all the same).
 void exchange_respond(struct exchange *x, const struct http_response *r);
-// Ends it, and its connection, at once: on_end is called. Not from within the handler's own functions.
+// Ends it, and its connection, at once: on_end is called. Not from within the handler's own
+// functions.
 void exchange_abort(struct exchange *x);
 
-// What logs and scripts call the request by: the X-Request-Id of a trusted proxy (x->client is set),
-// where that is one; else 16 hexadecimal digits that no other process will make. Made when it is
-// first asked for; alive as long as the exchange.
+// What logs and scripts call the request by: the X-Request-Id of a trusted proxy (x->client is
+// set), where that is one; else 16 hexadecimal digits that no other process will make. Made when it
+// is first asked for; alive as long as the exchange.
 struct str exchange_id(struct exchange *x);
 
 // A BODY_LATER source has something again.

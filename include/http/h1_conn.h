@@ -1,5 +1,5 @@
-// Private to h1*.c, access.c and server.c: one HTTP/1 connection and what all of a worker share; its
-// state, its deadline and its end.
+// Private to h1*.c, access.c and server.c: one HTTP/1 connection and what all of a worker share;
+// its state, its deadline and its end.
 //
 // A connection is a state machine driven by four things: input, drained output, its timer, and the
 // handler's answers. A file calls those below it, never one beside or above:
@@ -29,14 +29,15 @@
 //                 goes to CONN_LINGER.
 //   CONN_HANDLE   x is with the handler. No timer of ours, but a short one once the client has sent
 //                 its last byte: it may have left. Input is paused when some comes.
-//   CONN_BODY     x is with the handler, which waits for on_body or, when x->reading, for on_data: the
-//                 next bytes go to it and to CONN_HANDLE, unless it asks for more at once. Timer: body.
-//   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go on.
-//                 Timer: send while bytes are queued.
+//   CONN_BODY     x is with the handler, which waits for on_body or, when x->reading, for on_data:
+//                 the next bytes go to it and to CONN_HANDLE, unless it asks for more at once.
+//                 Timer: body.
+//   CONN_ANSWER   x is answered; its body source is being pumped, or the queue is too full to go
+//                 on. Timer: send while bytes are queued.
 //   CONN_DISCARD  x is over; what is left of its body is read and dropped. Timer: body. A body that
 //                 is too long, bad or late, a FIN and draining go to CONN_LINGER.
-//   CONN_LINGER   the last answer is queued and a FIN follows it; input is dropped until the client closes.
-//                 Timer: send until the queue is empty, then linger.
+//   CONN_LINGER   the last answer is queued and a FIN follows it; input is dropped until the client
+//                 closes. Timer: send until the queue is empty, then linger.
 //   CONN_CLOSED   stream_close was called; on_closed frees the connection.
 #ifndef LUNETTE_HTTP_H1_CONN_H
 #define LUNETTE_HTTP_H1_CONN_H
@@ -92,12 +93,12 @@ struct h1_conn {
     struct h1_conn *next, *prev; // in env->connections
     struct stream *stream;
     struct h1_exchange *x; // the one under way
-    struct h1_head
-        *partial; // parser state of a head that has come in part, with its fields behind it
+    // The parser's state, of a head that has come in part; its fields lie behind it.
+    struct h1_head *partial;
     struct timeout timer;
     struct h1_conn *pump_next;
-    uint64_t
-        patient_until; // loop_now; while draining it may have one more request, env->patience_ms
+    // loop_now; while draining it may have one more request, env->patience_ms.
+    uint64_t patient_until;
     struct deferred later; // advances the connection after an answer from outside a step
     uint64_t timer_sent;   // stream_sent when the send timer was set: no progress if still the same
     uint64_t discarded;    // bytes dropped in CONN_DISCARD or CONN_LINGER
@@ -139,8 +140,8 @@ static inline bool h1_sends(const struct h1_conn *c)
 // Sets the deadline that the state calls for (the list above). The connection is closed where that
 // cannot be.
 void h1_arm(struct h1_conn *c);
-// The deadline has come. True: it was one for sending, bytes went out since it was set, and it is set
-// anew.
+// The deadline has come. True: it was one for sending, bytes went out since it was set, and it is
+// set anew.
 bool h1_sent_since(struct h1_conn *c);
 // In CONN_HANDLE, which was entered, or the client's FIN seen in it: the time is the handler's.
 void h1_arm_for_handler(struct h1_conn *c);

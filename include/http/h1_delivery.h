@@ -1,5 +1,5 @@
-// Private to h1*.c: the course of an answer, from the handler's exchange_respond until it is handed over
-// to the stream, and what follows then.
+// Private to h1*.c: the course of an answer, from the handler's exchange_respond until it is handed
+// over to the stream, and what follows then.
 #ifndef LUNETTE_HTTP_H1_DELIVERY_H
 #define LUNETTE_HTTP_H1_DELIVERY_H
 

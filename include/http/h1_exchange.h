@@ -1,5 +1,5 @@
-// Private to h1*.c, access.c and server.c: one exchange of an HTTP/1 connection, from its parsed head
-// to its end. Nothing here knows of states or timers.
+// Private to h1*.c, access.c and server.c: one exchange of an HTTP/1 connection, from its parsed
+// head to its end. Nothing here knows of states or timers.
 #ifndef LUNETTE_HTTP_H1_EXCHANGE_H
 #define LUNETTE_HTTP_H1_EXCHANGE_H
 

@@ -4,8 +4,8 @@
 
 #include "http/h1_conn.h"
 
-// The step of CONN_IDLE and CONN_HEAD. Returns how many bytes of in it took: none before the head is
-// complete, then those of the head, and of the body those that the handler took at once.
+// The step of CONN_IDLE and CONN_HEAD. Returns how many bytes of in it took: none before the head
+// is complete, then those of the head, and of the body those that the handler took at once.
 size_t h1_step_head(struct h1_conn *c, struct str in);
 // Answers without an exchange, and closes: the bytes that came are not a request. head: they were
 // at least a HEAD, which gets no body. came: the bytes, for the log.

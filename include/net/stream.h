@@ -36,8 +36,8 @@ struct stream_events {
     // of input_max bytes hears no more. May call any stream function, stream_close included (the
     // returned count is then ignored).
     size_t (*on_input)(void *owner, struct str in);
-    // The peer will send no more; it may still be reading, or be gone. Comes once, and at once: also
-    // while paused, and while bytes wait to be taken or even to be read. Before on_eof.
+    // The peer will send no more; it may still be reading, or be gone. Comes once, and at once:
+    // also while paused, and while bytes wait to be taken or even to be read. Before on_eof.
     void (*on_fin)(void *owner);
     // Nothing more will come. Comes once, after on_input was given every byte: at once when nothing
     // is kept, even while paused, else after stream_resume.

@@ -7,8 +7,8 @@
 //      stream_queue.c    the queue, which knows of no stream (stream_queue.h)
 //
 // Everything that may call the owner starts in one of two places of stream.c: on_ready, the watch's
-// function, and on_turn_end, the deferred one; the functions that the owner calls only change state,
-// send, and defer.
+// function, and on_turn_end, the deferred one; the functions that the owner calls only change
+// state, send, and defer.
 #ifndef LUNETTE_NET_STREAM_INSIDE_H
 #define LUNETTE_NET_STREAM_INSIDE_H
 

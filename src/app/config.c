@@ -1,13 +1,16 @@
-// The configuration from its pieces to the whole: the defaults, the site's folder, config.lua, then what
-// each part makes of the texts. The parts are in config_inside.h.
+// The configuration from its pieces to the whole: the defaults, the site's folder, config.lua, then
+// what each part makes of the texts. The parts are in config_inside.h.
 #include "app/config.h"
 #include "app/config_inside.h"
+#include "app/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ARENA_MAX = 4 * CONFIG_SETTINGS_MAX };
 
@@ -73,6 +76,29 @@ static const char *absolute_now(struct config *c, const char *path)
     return arena_dup(&c->arena, str_z(realpath(path, real) ? real : path)).p;
 }
 
+// Whether st is of what lies at path itself, to which no link leads that another user could have
+// made.
+static bool is_there(const char *path, const struct stat *st)
+{
+    const char *name;
+    struct stat here;
+    int folder = files_open_parent(path, &name);
+    if (folder < 0)
+        return false;
+    bool same = fstatat(folder, name, &here, AT_SYMLINK_NOFOLLOW) == 0 &&
+                here.st_dev == st->st_dev && here.st_ino == st->st_ino;
+    close(folder);
+    return same;
+}
+
+// Whether root alone can have written the file, and made it this site's: with a link another user
+// would have for his site what root has written for another one.
+static bool is_roots(const char *path, const struct stat *st)
+{
+    return st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)) &&
+           (is_there(path, st) || !files_others_may_change(path));
+}
+
 static bool read_file(struct config *c, const struct cli *cli, char why[static CONFIG_WHY_MAX])
 {
     char path[PATH_MAX + 32];
@@ -88,7 +114,7 @@ static bool read_file(struct config *c, const struct cli *cli, char why[static C
         e.file = &st;
     else if (errno != ENOENT || cli->config)
         return config_fail(why, "%s: %s", c->file, strerror(errno));
-    c->file_is_roots = e.file && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    c->file_is_roots = e.file && is_roots(cli->config ? cli->config : path, &st);
     if (c->as_root && !c->stays_root)
         e.as = &c->become;
     else if (!e.file)

@@ -1,5 +1,5 @@
-// config.lua in a process of its own: see config_inside.h. What it may do there is bounded in time and
-// memory; what comes back is 'S' and settings, or 'E' and a sentence.
+// config.lua in a process of its own: see config_inside.h. What it may do there is bounded in time
+// and memory; what comes back is 'S' and settings, or 'E' and a sentence.
 #include "app/config.h"
 #include "app/config_inside.h"
 #include "app/signals.h"
@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 enum {
-    SOURCE_MAX = 1024 * 1024,   // bytes of config.lua
-    CHILD_CPU = 5,              // seconds of processor time
-    CHILD_DEADLINE = 30 * 1000, // milliseconds of any time
-    CHILD_RUNS = 1000,          // milliseconds of processor time: one that used them runs
-    CHILD_RUN_DEADLINE = 4 * CHILD_DEADLINE, // for that one
+    SOURCE_MAX = 1024 * 1024,       // bytes of config.lua
+    CHILD_CPU = 5,                  // seconds of processor time
+    CHILD_DEADLINE = 30 * 1000,     // milliseconds of any time
+    CHILD_RUNS = 1000,              // milliseconds of processor time: one that used them runs
+    CHILD_RUN_DEADLINE = 50 * 1000, // for that one: less than a reload waits for its checker
     CHILD_MEMORY = 512 * 1024 * 1024,
 };
 
@@ -134,8 +134,7 @@ static _Noreturn void run_child(const struct config_evaluation *e, int fd, pid_t
 {
     struct buf out;
     buf_init(&out, CONFIG_SETTINGS_MAX);
-    fd = io_keep_alone(
-        fd); // config.lua may load a library in C, for which nothing of the server's is
+    fd = io_keep_alone(fd); // nothing of the server's is for a library in C that config.lua loads
     signals_release_held();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
@@ -165,15 +164,20 @@ static bool runs(pid_t pid)
     return clock_getcpuclockid(pid, &clock) == 0 && ms_of(clock) >= CHILD_RUNS;
 }
 
+static int64_t deadline(pid_t pid)
+{
+    return runs(pid) ? CHILD_RUN_DEADLINE : CHILD_DEADLINE;
+}
+
 // Everything the child writes until it ends; false at the deadline or when it is too much.
 static bool collect(pid_t pid, int fd, struct buf *result)
 {
-    int64_t start = now_ms(), end = start + CHILD_DEADLINE;
+    int64_t start = now_ms();
     for (;;) {
-        int64_t left = end - now_ms();
+        int64_t left = start + CHILD_DEADLINE - now_ms();
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (left <= 0 && runs(pid))
-            left = start + CHILD_RUN_DEADLINE - now_ms();
+        if (left <= 0)
+            left = start + deadline(pid) - now_ms();
         if (left <= 0)
             return false;
         if (poll(&p, 1, (int)left) <= 0)
@@ -190,12 +194,12 @@ static bool collect(pid_t pid, int fd, struct buf *result)
     }
 }
 
-static bool explain_end(const struct config *c, bool finished, int status,
+// had: milliseconds that it was given.
+static bool explain_end(const struct config *c, bool finished, int64_t had, int status,
                         char why[static CONFIG_WHY_MAX])
 {
     if (!finished)
-        return config_fail(why, "%s did not finish within %d seconds", c->file,
-                           CHILD_DEADLINE / 1000);
+        return config_fail(why, "%s did not finish within %d seconds", c->file, (int)(had / 1000));
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
         return config_fail(why, "%s used more than %d seconds of processor time", c->file,
                            CHILD_CPU);
@@ -224,11 +228,12 @@ bool config_evaluate(const struct config_evaluation *e, struct buf *result,
     close(pipe_fds[0]);
     if (pid < 0)
         return config_fail(why, "cannot evaluate %s: %s", e->config->file, strerror(errno));
+    int64_t had = deadline(pid);
     kill(pid, SIGKILL); // it has ended, or its time is up; an end that was reached keeps its status
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     if (!finished || result->n == 0 || (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL))
-        return explain_end(e->config, finished, status, why);
+        return explain_end(e->config, finished, had, status, why);
     bool settings = result->p[0] == 'S';
     buf_drop(result, 1);
     return settings || config_fail(why, "%.*s", STR_ARG(buf_str(result)));

@@ -1,9 +1,10 @@
-// Whom root becomes: what the command line, config.lua and the owner of the site's folder say of it.
+// Whom root becomes: what the command line, config.lua and the owner of the site's folder say of
+// it.
 //
 //      serve         becomes the user named, or the owner of the folder; never root
-//      serve --dev   becomes the user named, or the owner of the folder, where that can be: it stays
-//                    root where the folder is root's own, or its owner has no way to it (a checkout in
-//                    root's home)
+//      serve --dev   becomes the user named, or the owner of the folder, where that can be: it
+//                    stays root where the folder is root's own, or its owner has no way to it (a
+//                    checkout in root's home)
 //      solo          the same, and there a file of root's may name the user
 #include "app/config_inside.h"
 

@@ -1,5 +1,5 @@
-// Where the site listens: the command line, or else sockets that were handed over, or else config.lua;
-// with --dev on loopback.
+// Where the site listens: the command line, or else sockets that were handed over, or else
+// config.lua; with --dev on loopback.
 #include "app/config.h"
 #include "app/config_inside.h"
 

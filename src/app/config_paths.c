@@ -1,5 +1,5 @@
-// Where the settings say that things are. Relative paths are relative to the site's folder, wherever the
-// server was started.
+// Where the settings say that things are. Relative paths are relative to the site's folder,
+// wherever the server was started.
 #include "app/config.h"
 #include "app/config_inside.h"
 

@@ -1,6 +1,7 @@
-// Settings by their names: the table of rows says where in the struct each of them is, and c->lines, in
-// the order of the rows, where it was made. What is applied comes from a child that may be anybody's
-// code: every length and range is checked here by itself, whatever the schema has let through.
+// Settings by their names: the table of rows says where in the struct each of them is, and
+// c->lines, in the order of the rows, where it was made. What is applied comes from a child that
+// may be anybody's code: every length and range is checked here by itself, whatever the schema has
+// let through.
 #include "app/config.h"
 #include "app/config_inside.h"
 

@@ -1,5 +1,5 @@
-// What the server believes: texts that one of the secrets has signed, and what trusted proxies say of a
-// client. Both may change while it runs.
+// What the server believes: texts that one of the secrets has signed, and what trusted proxies say
+// of a client. Both may change while it runs.
 #include "app/config.h"
 #include "app/config_inside.h"
 

@@ -1,13 +1,16 @@
 // The pid file, one server's alone: see the header.
 //
-// The server has a lock for writing. Who may only read the file can have a lock for reading, which is in the way
-// of that, for as long as he likes. Then no server has the file, since that would be in the way of his;
-// and another file takes its place, which nobody else could open before it was locked:
+// The server has a lock for writing. Who may only read the file can have a lock for reading, which
+// is in the way of that, for as long as he likes. Then no server has the file, since that would be
+// in the way of his; and another file takes its place, which nobody else could open before it was
+// locked:
 //
-//      ".NAME.new", mode 0600, locked, with our id ──exchanged with NAME──> mode 0644; the old one is removed
+//      ".NAME.new", mode 0600, locked, with our id ──exchanged with NAME──> mode 0644
 //
-// The lock of ".NAME.new" also keeps out who would do the same at that time. A server that came to the lock of
-// the old one meanwhile has it: they are exchanged again.
+// and the old one is removed.
+//
+// The lock of ".NAME.new" also keeps out who would do the same at that time. A server that came to
+// the lock of the old one meanwhile has it: they are exchanged again.
 #include "app/files.h"
 
 #include <errno.h>
@@ -61,8 +64,8 @@ static pid_t read_pid(int fd)
     return (pid_t)strtol(said, NULL, 10);
 }
 
-// What the file had that is longer is written over with empty lines before it is cut off, so that who reads
-// it meanwhile, to send a signal, never finds it without an id.
+// What the file had that is longer is written over with empty lines before it is cut off, so that
+// who reads it meanwhile, to send a signal, never finds it without an id.
 static int write_pid(int fd)
 {
     char text[24];
@@ -74,15 +77,15 @@ static int write_pid(int fd)
     return put < n ? -EIO : 0;
 }
 
-// Another file in place of the old one ---------------------------------------------------------------
+// Another file in place of the old one ------------------------------------------------------------
 
 static int exchange(int folder, const char *name, const char *other)
 {
     return renameat2(folder, other, folder, name, RENAME_EXCHANGE) == 0 ? 0 : -errno;
 }
 
-// A file of that name that we alone have: its descriptor, or −errno, −EAGAIN when somebody else does the same. One
-// that is left over is taken, but for an old pid file, which others may read.
+// A file of that name that we alone have: its descriptor, or −errno, −EAGAIN when somebody else
+// does the same. One that is left over is taken, but for an old pid file, which others may read.
 static int open_other(int folder, const char *other)
 {
     static const int how = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
@@ -101,10 +104,10 @@ static int open_other(int folder, const char *other)
     return rc < 0 ? rc : fd;
 }
 
-// The new one is at name, the old one at other. 0 or −EAGAIN, and then it is as it was.
-static int keep(int folder, const char *name, const char *other, int old)
+// The new one, fd, is at name, the old one at other. 0 or −EAGAIN, and then it is as it was.
+static int keep(int folder, const char *name, const char *other, int old, int fd)
 {
-    if (is_in(folder, other, old) && !is_locked(old, F_RDLCK))
+    if (is_in(folder, other, old) && !is_locked(old, F_RDLCK) && fchmod(fd, 0644) == 0)
         return 0;
     exchange(folder, name, other);
     return -EAGAIN;
@@ -123,19 +126,28 @@ static int replace(int folder, const char *name, int old)
     if (rc == 0)
         rc = exchange(folder, name, other);
     if (rc == 0)
-        rc = keep(folder, name, other, old);
-    if (rc == 0 && fchmod(fd, 0644) != 0)
-        rc = -errno;
+        rc = keep(folder, name, other, old, fd);
     unlinkat(folder, other, 0);
     if (rc < 0)
         close(fd);
     return rc == -ENOENT ? -EAGAIN : rc < 0 ? rc : fd;
 }
 
-// Opening --------------------------------------------------------------------------------------------
+// Where none can take its place, as in a folder of somebody else's, the old one goes without a
+// lock: who reads it is not to hold up a start.
+static int own_despite_readers(int folder, const char *name, int old)
+{
+    int rc = replace(folder, name, old);
+    if (rc >= 0 || rc == -EAGAIN)
+        return rc;
+    rc = lock(old) == -EBUSY ? -EAGAIN : write_pid(old); // the readers may be gone
+    return rc < 0 ? rc : old;
+}
 
-// The descriptor, which may be another one than fd; or −errno, −EAGAIN when a server that ended has removed the
-// file meanwhile.
+// Opening -----------------------------------------------------------------------------------------
+
+// The descriptor, which may be another one than fd; or −errno, −EAGAIN when a server that ended has
+// removed the file meanwhile.
 static int own(int folder, const char *name, int fd, pid_t *holder)
 {
     if (!is_plain_and_own(fd))
@@ -148,7 +160,7 @@ static int own(int folder, const char *name, int fd, pid_t *holder)
     if (!is_in(folder, name, fd))
         return -EAGAIN;
     if (rc == READERS)
-        return replace(folder, name, fd);
+        return own_despite_readers(folder, name, fd);
     rc = write_pid(fd);
     return rc < 0 ? rc : fd;
 }
@@ -205,9 +217,9 @@ static bool remove_pid(const char *path, int fd)
     return gone;
 }
 
-// With the lock nobody takes it between the look at it and its end; where readers keep us from that it is emptied,
-// as it may be another server's in the next moment. A successor that was started while we stopped says its own
-// process id.
+// With the lock nobody takes it between the look at it and its end; where readers keep us from that
+// it is emptied, as it may be another server's in the next moment. A successor that was started
+// while we stopped says its own process id.
 void files_close_pid(const char *path, int fd)
 {
     int rc = lock(fd);

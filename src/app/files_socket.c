@@ -17,11 +17,12 @@ int files_own_socket_in(int folder, const char *name, const struct identity *own
         return -errno;
     snprintf(through, sizeof through, "/proc/self/fd/%d", fd);
     if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-        rc = -EEXIST; // not the one that was bound
-    else if (owner && (fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) != 0 ||
-                       chmod(through, 0660) != 0))
+        rc = -EEXIST; // not the one that was bound: nor is it to be removed as that
+    else
+        *id = (struct file_id){st.st_dev, st.st_ino};
+    if (rc == 0 && owner &&
+        (fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) != 0 || chmod(through, 0660) != 0))
         rc = -errno;
-    *id = (struct file_id){st.st_dev, st.st_ino};
     close(fd);
     return rc;
 }

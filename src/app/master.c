@@ -1,6 +1,6 @@
-// The master: see the header. First the steps of master_start.c, then workers (master_workers.c), and a
-// loop over a few descriptors: signals, the channels on which workers say that they are ready, or that their
-// Lua is lost, and the control socket:
+// The master: see the header. First the steps of master_start.c, then workers (master_workers.c),
+// and a loop over a few descriptors: signals, the channels on which workers say that they are
+// ready, or that their Lua is lost, and the control socket:
 //
 //      STARTING ──all were ready──> SERVING ──TERM, INT──> STOPPING ──again, QUIT, time──> ENDING
 //          └─────── a worker ended ──────────────────────────────────────────────────────────┘
@@ -8,8 +8,8 @@
 // STARTING: the end of a worker ends the start, since the next one would end the same way. SERVING:
 // a worker that ended is replaced, at once if it had been ready (100 ms later where many end
 // soon), else after a pause that doubles.
-// HUP begins a reload (reload.c). STOPPING: the workers finish what they have. ENDING: they are told to
-// stop now, and killed a second later. The master ends when no worker is left.
+// HUP begins a reload (reload.c). STOPPING: the workers finish what they have. ENDING: they are
+// told to stop now, and killed a second later. The master ends when no worker is left.
 #include "app/master.h"
 #include "app/master_inside.h"
 
@@ -52,7 +52,7 @@ bool master_complain(const struct master *m, const char *format, ...)
     return false;
 }
 
-// The end ------------------------------------------------------------------------------------------
+// The end -----------------------------------------------------------------------------------------
 
 // No further connection on the first n sockets: neither for the workers, nor in the queue of a
 // socket that nobody empties.
@@ -180,7 +180,8 @@ static int next_due(const struct master *m)
     return at <= now ? 0 : at - now < 60000 ? (int)(at - now) : 60000;
 }
 
-// Waits for a descriptor or for what is due. False: for neither, by a debugger; the signals are blocked.
+// Waits for a descriptor or for what is due. False: for neither, by a debugger; the signals are
+// blocked.
 static bool await(const struct master *m)
 {
     bool starts = m->replace.stage == REPLACE_STARTING, serves = m->state == SERVING;
@@ -259,8 +260,9 @@ static void give_back(struct master *m)
         close(m->replace.line);
 }
 
-// Another one has taken over, but what scripts have started lives, or this is process 1, which stays for
-// good. Where that was a server it is the elder of all, and no other is needed. The exit status.
+// Another one has taken over, but what scripts have started lives, or this is process 1, which
+// stays for good. Where that was a server it is the elder of all, and no other is needed. The exit
+// status.
 static int outlast(const struct master *m, pid_t heir)
 {
     if (m->replace.reaper >= 0)

@@ -1,12 +1,12 @@
 // The steps of the start that open listening sockets.
 //
-// A unix socket is a file, and a stale one is removed before it is bound: nobody may have root do that where he
-// could not do it himself. Who has named it says with whose rights it is made:
+// A unix socket is a file, and a stale one is removed before it is bound: nobody may have root do
+// that where he could not do it himself. Who has named it says with whose rights it is made:
 //
-//      the command line, or a config.lua of root's    root binds it, and gives it to the site's user. Beneath
-//                                                     a descriptor of its folder, where somebody else can
-//                                                     change the way to that
-//      another config.lua                             the site's user, when the server has become that
+//      the command line, or a config.lua of root's    root binds it, and gives it to the site's
+//                                                     user. Beneath a descriptor of its folder,
+//                                                     where somebody else can change the way there
+//      another config.lua                             the site's user, whom the server has become
 #include "app/files.h"
 #include "app/inherit.h"
 #include "app/master_inside.h"
@@ -64,7 +64,8 @@ static int listen_in(int folder, const char *name)
     return n < (int)sizeof a.un.sun_path ? listener_open(&a, BACKLOG) : -ENAMETOOLONG;
 }
 
-// With root's rights. Where nobody can change the way the socket has the name that it is known by, for ss.
+// With root's rights. Where nobody can change the way the socket has the name that it is known by,
+// for ss.
 static int listen_as_root(const struct addr *a, const struct identity *owner, struct file_id *id)
 {
     const char *path = a->un.sun_path, *name;
@@ -104,8 +105,8 @@ static bool complain(const struct master *m, unsigned i, int err)
     if (is_for_later(c, i) && (err == EACCES || err == EPERM))
         return master_complain(
             m,
-            "cannot listen on %s: %s. The socket is made as %s:%s, since %s, which names it, is not "
-            "root's alone: name it with --listen, make root the owner of that file, or give "
+            "cannot listen on %s: %s. The socket is made as %s:%s, since %s, which names it, is "
+            "not root's alone: name it with --listen, make root the owner of that file, or give "
             "that user the folder",
             text, strerror(err), c->become.user, c->become.group, c->file);
     return master_complain(m, "cannot listen on %s: %s", text, strerror(err));
@@ -128,7 +129,7 @@ static bool open_socket(struct master *m, unsigned i)
 static bool make_room(struct master *m)
 {
     unsigned n = count(m->config);
-    assert(n <= SOCKETS_MAX); // config.c
+    assert(n <= SOCKETS_MAX); // config_listen.c
     m->sockets = calloc(n, sizeof *m->sockets);
     m->socket_ids = calloc(n, sizeof *m->socket_ids);
     m->socket_shared = calloc(n, sizeof *m->socket_shared);

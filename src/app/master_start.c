@@ -1,7 +1,7 @@
 // The steps by which the master starts: as root where root started it.
 //
-//      sockets → pid file → data/ → logs → become the site's user → its own sockets → control socket
-//      → descriptors
+//      sockets → pid file → data/ → logs → become the site's user → its own sockets
+//      → control socket → descriptors
 //
 // and what is said once all workers are ready.
 #include "app/figures.h"
@@ -245,9 +245,9 @@ static void warn_of_identity(const struct config *c, const struct inherited *in)
             c->become.user, c->become.group);
 }
 
-// Before there are workers, which share its pages: each by itself would have 130 KiB of its own, and
-// one that comes later another table than the rest. Where there is no file, or none to be used, the
-// built-in table is all.
+// Before there are workers, which share its pages: each by itself would have 130 KiB of its own,
+// and one that comes later another table than the rest. Where there is no file, or none to be used,
+// the built-in table is all.
 static void load_media_types(void)
 {
     int rc = mime_system_load(MIME_SYSTEM_FILE);
@@ -264,7 +264,8 @@ bool master_start(struct master *m)
     warn_of_identity(m->config, m->inherited);
     rooms_init(m);
     load_media_types();
-    // What the start needed once; workers would copy its pages when they use them for something else.
+    // What the start needed once; workers would copy its pages when they use them for something
+    // else.
     malloc_trim(0);
     return true;
 }
@@ -294,8 +295,8 @@ static void say(const char *format, ...)
 }
 
 // "lunette 0.1.0 serves /srv/site on http://127.0.0.1:8080 (2 workers, as www:www), sandbox: on
-// (Landlock ABI 7, seccomp)", a line for each address. With --dev it goes on ". 3 routes, 0 middleware,
-// 1 view; watching scripts/ and site/ (reloads by itself)".
+// (Landlock ABI 7, seccomp)", a line for each address. With --dev it goes on ". 3 routes, 0
+// middleware, 1 view; watching scripts/ and site/ (reloads by itself)".
 static void say_serving(const struct master *m, const char *declared)
 {
     const struct config *c = m->config;

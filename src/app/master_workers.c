@@ -1,7 +1,9 @@
-// The master's workers: they are started, heard and replaced here. See master.c for what the states mean.
+// The master's workers: they are started, heard and replaced here. See master.c for what the states
+// mean.
 #include "app/channel.h"
 #include "app/figures.h"
 #include "app/master_inside.h"
+#include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
 
@@ -109,9 +111,9 @@ static void pause_slot(struct slot *s, int64_t now)
     s->start_at = now + s->pause;
 }
 
-// One that was ready is replaced at once. Those that end soon after, one behind another, would keep a processor
-// and the log busy for as long as the server runs; a longer pause than the first would help
-// whoever ends them by what they ask for.
+// One that was ready is replaced at once. Those that end soon after, one behind another, would keep
+// a processor and the log busy for as long as the server runs; a longer pause than the first would
+// help whoever ends them by what they ask for.
 static void start_again(struct slot *s, int64_t now)
 {
     bool soon = now - s->since < SOON_MS;
@@ -168,8 +170,8 @@ static int64_t unready_at(const struct master *m, const struct slot *s)
     return m->state == SERVING && s->pid && !s->ready ? s->since + READY_MS : INT64_MAX;
 }
 
-// Its place would be empty for good, and every reload would wait for it in vain. While the server starts nobody
-// is ended for this: scripts may have much to do the first time.
+// Its place would be empty for good, and every reload would wait for it in vain. While the server
+// starts nobody is ended for this: scripts may have much to do the first time.
 void master_end_unready(struct master *m)
 {
     int64_t now = master_now();
@@ -215,7 +217,7 @@ void master_signal_workers(const struct master *m, int signo)
 {
     for (uint32_t i = 0; i < m->config->workers; i++)
         if (m->slots[i].pid)
-            kill(m->slots[i].pid, signo);
+            signals_tell_worker(m->slots[i].pid, signo);
 }
 
 // What it had goes with it.
@@ -320,8 +322,8 @@ int master_hear(int channel, struct worker_word *word)
     return rc;
 }
 
-// Who says what cannot be understood is not listened to any more. ended: it is gone, and these are its
-// last words.
+// Who says what cannot be understood is not listened to any more. ended: it is gone, and these are
+// its last words.
 static void hear(struct master *m, struct slot *s, bool ended)
 {
     struct worker_word word;

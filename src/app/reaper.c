@@ -19,8 +19,8 @@
 
 enum { WORD_MAX = 32 };
 
-// A master. It may be the child of the one before it, which then takes its end: so only fd is sure to
-// name it and no other process.
+// A master. It may be the child of the one before it, which then takes its end: so only fd is sure
+// to name it and no other process.
 struct known {
     pid_t pid; // 0: none
     int fd;    // −1: the kernel gives none
@@ -66,7 +66,8 @@ static bool give(const struct known *k, int signo)
     return (k->fd >= 0 ? pidfd_send_signal(k->fd, signo, NULL, 0) : kill(k->pid, signo)) == 0;
 }
 
-// What the next one may have read before it was asked to read it again. To be replaced (USR2) is for the end.
+// The next one may have opened its logs and read its scripts before it was asked to: so it is
+// asked. USR2 comes last, since it begins another one.
 static void give_kept(struct reaper *r)
 {
     static const int order[] = {SIGUSR1, SIGHUP, SIGUSR2};
@@ -91,8 +92,8 @@ static void follow(struct reaper *r, pid_t pid)
     give_kept(r);
 }
 
-// Asked a second time to stop, the one before is not to finish what it has, either. It writes to the same
-// logs; that it passes the signal on, too, has them opened twice, which harms nobody.
+// Asked a second time to stop, the one before is not to finish what it has, either. It writes to
+// the same logs; that it passes the signal on, too, has them opened twice, which harms nobody.
 static void pass_on(struct reaper *r, int signo)
 {
     bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
@@ -120,8 +121,8 @@ static bool hear(struct reaper *r)
     return n < 0;
 }
 
-// The end of a child: of a master, whose successor has said its word by then, or of one that has lost its
-// parent. A master that was killed has passed nothing on.
+// The end of a child: of a master, whose successor has said its word by then, or of one that has
+// lost its parent. A master that was killed has passed nothing on.
 static void on_end(struct reaper *r, pid_t pid, int status)
 {
     hear(r);
@@ -143,8 +144,8 @@ static void reap(struct reaper *r)
             on_end(r, pid, status);
 }
 
-// Behind every signal that was read: a child that ends now has a SIGCHLD of its own. And before one is passed
-// on: who has ended takes none.
+// Behind every signal that was read: a child that ends now has a SIGCHLD of its own. And before one
+// is passed on: who has ended takes none.
 static void on_signals(struct reaper *r)
 {
     struct signalfd_siginfo info;

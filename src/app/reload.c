@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum {
-    CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 30 s
+    CHECK_MS = 60 * 1000, // that a checker gets: config.lua alone may take 50 s
     LOAD_MS = 30 * 1000,  // that all workers get
 };
 

@@ -17,14 +17,14 @@
 #include <unistd.h>
 
 enum {
-    START_MS = 90 * 1000, // that a new one gets: config.lua alone may take 30 s
+    START_MS = 90 * 1000, // that a new one gets: config.lua alone may take 50 s
     WAKE_MS = 50,         // between two looks of workers for fills of the other server
     SOCKETS_TEXT = INHERIT_MAX * (ADDR_TEXT_MAX + 16),
 };
 
 static const char READY[] = "ready";
 
-// The old one: begins ------------------------------------------------------------------------------
+// The old one: begins -----------------------------------------------------------------------------
 
 void replace_ask(struct master *m)
 {
@@ -93,8 +93,8 @@ static _Noreturn void execute(const struct master *m, int line, int reaper)
     _exit(1);
 }
 
-// Workers whose master is killed close the server's sockets for all who have them: not while another program
-// may be about to go on with them.
+// Workers whose master is killed close the server's sockets for all who have them: not while
+// another program may be about to go on with them.
 static void spare_sockets(struct master *m, bool spared)
 {
     for (unsigned i = 0; i < m->socket_count; i++)
@@ -117,7 +117,8 @@ static void fail(struct master *m, const char *why, int signo)
     r->stage = REPLACE_NONE;
 }
 
-// The end of the line to the reaper that the new one gets; −1: there is none to be. False with errno.
+// The end of the line to the reaper that the new one gets; −1: there is none to be. False with
+// errno.
 static bool open_reaper(struct master *m, int *theirs)
 {
     int ends[2];
@@ -162,7 +163,7 @@ static void begin(struct master *m)
     log_write(LOG_INFO, "replacing the program: %s starts as %d", m->inherited->program, (int)pid);
 }
 
-// The old one: ends --------------------------------------------------------------------------------
+// The old one: ends -------------------------------------------------------------------------------
 
 // What was asked of this one while the other started: that one may have read its files before.
 static void pass_signals_on(const struct master *m)
@@ -251,9 +252,9 @@ bool replace_on_end(struct master *m, pid_t pid, int status)
     return true;
 }
 
-// Whoever names this process means the server: process 1 is all that is known outside, and a signal for
-// the master may have crossed the takeover. So TERM ends the new one; this one ends sooner when it
-// comes again. The logs are those of both.
+// Whoever names this process means the server: process 1 is all that is known outside, and a signal
+// for the master may have crossed the takeover. So TERM ends the new one; this one ends sooner when
+// it comes again. The logs are those of both.
 bool replace_pass_on(struct master *m, int signo)
 {
     struct replace *r = &m->replace;
@@ -270,8 +271,8 @@ bool replace_dies(const struct master *m)
     return m->replace.pid && m->replace.stage == REPLACE_NONE;
 }
 
-// It may have taken over without having been heard yet, and serve: so it stops as this one does. It is waited
-// for (replace_dies), until replace_cut.
+// It may have taken over without having been heard yet, and serve: so it stops as this one does. It
+// is waited for (replace_dies), until replace_cut.
 void replace_stop(struct master *m, int signo)
 {
     m->replace.asked = false;
@@ -289,7 +290,7 @@ void replace_cut(struct master *m)
     r->cut = true;
 }
 
-// Both: while there are two --------------------------------------------------------------------------
+// Both: while there are two -----------------------------------------------------------------------
 
 // The line to the old one says when its background work is over; its end is the end of that.
 static void watch_predecessor(struct master *m)
@@ -342,7 +343,7 @@ int64_t replace_due(const struct master *m)
     return r->stage == REPLACE_STARTING && r->deadline < at ? r->deadline : at;
 }
 
-// The new one --------------------------------------------------------------------------------------
+// The new one -------------------------------------------------------------------------------------
 
 void replace_fail_start(const struct inherited *in, const char *why)
 {

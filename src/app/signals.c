@@ -63,7 +63,9 @@ int signals_open(const sigset_t *set)
     return signalfd(-1, set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-// Of a worker ---------------------------------------------------------------------------------------
+// Of a worker -------------------------------------------------------------------------------------
+
+enum { MARK = 0x51554954 }; // of a TERM that stands for a QUIT
 
 static _Atomic int end_fd = -1; // where an end is told
 static pid_t end_owner;
@@ -79,10 +81,12 @@ void signals_spare(int signo)
 }
 
 // What is not the worker, but was forked there, ends by the signal once this has returned.
-static void tell_end(int signo)
+static void tell_end(int signo, siginfo_t *info, void *context)
 {
     int err = errno, fd = end_fd;
-    uint64_t word = signo == SIGQUIT ? SIGNALS_AT_ONCE : 1;
+    bool marked = info->si_code == SI_QUEUE && info->si_value.sival_int == MARK;
+    uint64_t word = signo == SIGQUIT || marked ? SIGNALS_AT_ONCE : 1;
+    (void)context;
     if (getpid() != end_owner) {
         signal(signo, SIG_DFL);
         raise(signo);
@@ -94,17 +98,26 @@ static void tell_end(int signo)
 
 int signals_catch_end(void)
 {
+    struct sigaction action = {.sa_sigaction = tell_end, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigset_t none;
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
         return -1;
     end_owner = getpid();
     end_fd = fd;
-    signal(SIGTERM, tell_end);
-    signal(SIGQUIT, tell_end);
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     return fd;
+}
+
+void signals_tell_worker(pid_t worker, int signo)
+{
+    kill(worker, signo);
+    if (signo == SIGQUIT)
+        sigqueue(worker, SIGTERM, (union sigval){.sival_int = MARK});
 }
 
 void signals_forget_end(int fd)

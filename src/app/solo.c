@@ -1,7 +1,7 @@
 // A site in a process of its own: see the header. It starts as a worker does, from below to above:
 //
-//      rights → snapshot → sandbox → loop → threads → watchdog → caches → a generation → (its scripts
-//      load) → the command → its exit status
+//      rights → snapshot → sandbox → loop → threads → watchdog → caches → a generation
+//      → (its scripts load) → the command → its exit status
 #include "app/solo.h"
 
 #include "app/complain.h"
@@ -58,7 +58,7 @@ struct solo {
     struct server *server;
 };
 
-// The command ----------------------------------------------------------------------------------------
+// The command -------------------------------------------------------------------------------------
 
 static void set_flag(lua_State *L, const char *name, bool value)
 {
@@ -195,7 +195,7 @@ static bool load(struct solo *s)
     return true;
 }
 
-// The start --------------------------------------------------------------------------------------------
+// The start ---------------------------------------------------------------------------------------
 
 static bool give_up_rights(const struct solo *s)
 {

@@ -21,7 +21,7 @@ static void try_later(struct tend *t, const char *what, int err)
     t->at = master_now() + AGAIN_MS;
 }
 
-// Memory that is not sound ---------------------------------------------------------------------------
+// Memory that is not sound ------------------------------------------------------------------------
 
 static bool is_used(const struct master *m)
 {
@@ -58,7 +58,7 @@ static void begin_anew(struct master *m)
         m->tend = (struct tend){.damaged = false};
 }
 
-// A lock that is kept --------------------------------------------------------------------------------
+// A lock that is kept -----------------------------------------------------------------------------
 
 static bool is_ours(const struct master *m, pid_t pid)
 {
@@ -116,7 +116,7 @@ static void on_held(struct master *m, uint32_t shard)
         judge(m, now - t->since);
 }
 
-// The loop's -----------------------------------------------------------------------------------------
+// The loop's --------------------------------------------------------------------------------------
 
 bool tend_on_end(struct master *m, pid_t pid, int status)
 {

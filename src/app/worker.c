@@ -1,5 +1,5 @@
-// A worker: see the header. What it hears, from signals and from the master; its start and its end are in
-// worker_start.c, what it serves with in worker_serve.c.
+// A worker: see the header. What it hears, from signals and from the master; its start and its end
+// are in worker_start.c, what it serves with in worker_serve.c.
 #include "app/worker_inside.h"
 
 #include "app/signals.h"
@@ -33,8 +33,8 @@ bool worker_say(const struct worker *w, enum worker_says what, unsigned number, 
     return channel_say(w->job->channel, &word, sizeof word) == 0;
 }
 
-// While the server starts, all workers fail for the same reason: the first one tells it. What a checker
-// finds is the reason why a reload comes to nothing.
+// While the server starts, all workers fail for the same reason: the first one tells it. What a
+// checker finds is the reason why a reload comes to nothing.
 void worker_tell(struct worker *w, const char *message)
 {
     struct worker_shared *shared = w->job->shared;
@@ -85,7 +85,8 @@ void worker_on_signal(struct watch *watch, uint32_t events)
     }
 }
 
-// Another server has the listening sockets now. Nobody is told that this one stops: the site does not.
+// Another server has the listening sockets now. Nobody is told that this one stops: the site does
+// not.
 static void leave(struct worker *w)
 {
     sides_stop_listening(&w->sides);
@@ -192,9 +193,9 @@ static void on_message(struct worker *w, struct channel_message *m)
     }
 }
 
-// What it would have done: the address is free at once, whatever this worker has to finish. That it is to
-// end comes as a signal. A socket that another server has too (systemd's, or the one of USR2) stays as
-// it is: shut down here it would be dead for that one as well.
+// What it would have done: the address is free at once, whatever this worker has to finish. That it
+// is to end comes as a signal. A socket that another server has too (systemd's, or the one of USR2)
+// stays as it is: shut down here it would be dead for that one as well.
 static void on_master_gone(struct worker *w)
 {
     const struct config *c = w->job->config;

@@ -1,7 +1,7 @@
 // The steps of a worker's start, from below to above; it is taken down the other way:
 //
-//      sandbox → loop → signals → pools → watchdog → caches → the first generation → (its scripts load)
-//      → server → sockets → ready
+//      sandbox → loop → signals → pools → watchdog → caches → the first generation
+//      → (its scripts load) → server → sockets → ready
 #include "app/crash.h"
 #include "app/sandbox.h"
 #include "app/serving.h"
@@ -76,8 +76,8 @@ static bool make_pool(struct worker *w)
     return (w->pool && w->slow_pool && w->sql_pool) || worker_fail(w, "the thread pool", errno);
 }
 
-// Called in the watchdog's thread. The master ends this process; where that is gone nobody else would, and
-// the next server could not listen where this one does.
+// Called in the watchdog's thread. The master ends this process; where that is gone nobody else
+// would, and the next server could not listen where this one does.
 static bool tell_lost(void *arg, const char *text)
 {
     const struct worker *w = arg;

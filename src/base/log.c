@@ -50,8 +50,8 @@ static struct {
     .level = LOG_INFO,
 };
 
-// Of the access log; not in the_log, since that would be 64 KiB of the program's file, and in memory
-// where there is no access log.
+// Of the access log; not in the_log, since that would be 64 KiB of the program's file, and in
+// memory where there is no access log.
 static char access_lines[ACCESS_BUFFER];
 
 // A FIFO that nobody reads is an error (ENXIO): to wait for a reader would be to serve no more.

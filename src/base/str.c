@@ -1,4 +1,5 @@
-// Slices: see the header. Everything here is a loop over bytes, or eight of them, with a bound in sight.
+// Slices: see the header. Everything here is a loop over bytes, or eight of them, with a bound in
+// sight.
 #include "base/str.h"
 
 #include <string.h>
@@ -22,7 +23,8 @@ bool str_same_bytes(const char *a, const char *b, size_t n)
 
 #define BYTES(c) (0x0101010101010101u * (uint64_t)(c))
 
-// A sum reaches a byte's highest bit, which only bytes beyond ASCII have themselves, from a letter on.
+// A sum reaches a byte's highest bit, which only bytes beyond ASCII have themselves, from a letter
+// on.
 static inline uint64_t lower_word(uint64_t w)
 {
     uint64_t low = w & BYTES(0x7f);

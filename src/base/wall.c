@@ -14,6 +14,11 @@ struct timespec wall_now(void)
     return now;
 }
 
+time_t wall_seconds(void)
+{
+    return stands ? at.tv_sec : time(NULL);
+}
+
 void wall_stand(const struct timespec *t)
 {
     stands = t != NULL;

@@ -1,9 +1,9 @@
 // What a master does in the shared memory: see the header, at "Deaths".
 //
 // Its workers write there, and what one of them has broken (by a library in C, say) must not break
-// their master: not the locks, whose words the C library believes, nor the numbers. So a child takes
-// the locks. One that dies of it shows that the memory is not sound. One that cannot have a lock shows
-// nothing of that kind: whoever has it may be stopped, or be given no time.
+// their master: not the locks, whose words the C library believes, nor the numbers. So a child
+// takes the locks. One that dies of it shows that the memory is not sound. One that cannot have a
+// lock shows nothing of that kind: whoever has it may be stopped, or be given no time.
 #include "content/cache_inside.h"
 
 #include <errno.h>
@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 enum {
-    HELD_MS =
-        100,    // that a child waits for a lock; the longest operation keeps one for less than 1 ms
-    CPU_S = 5,  // of the processor, which an endless loop in broken memory uses up
-    SHARD = 64, // exit status: this, and the number of the shard whose lock is kept
+    HELD_MS = 100, // that a child waits for a lock, which no operation keeps for as long as 1 ms
+    CPU_S = 5,     // of the processor, which an endless loop in broken memory uses up
+    SHARD = 64,    // exit status: this, and the number of the shard whose lock is kept
 };
 _Static_assert(SHARD + CACHE_SHARDS_MAX <= 128, "told in an exit status");
 
@@ -28,7 +27,8 @@ static bool is_dead(const struct cache *c, unsigned worker)
     return c->dead[worker / 64] >> worker % 64 & 1;
 }
 
-// The serial is read before another process can have the number. Where it is nonsense, so is all else.
+// The serial is read before another process can have the number. Where it is nonsense, so is all
+// else.
 static void note(struct cache *c, unsigned from, unsigned to)
 {
     uint64_t last = c->region->serials;
@@ -74,9 +74,9 @@ static bool abandon(struct cache *c, uint32_t shard)
     return true;
 }
 
-// In the child, which needs none of the master's descriptors: it may outlive that for a moment, and its
-// sockets must not; what a failed assertion says has no place in a log. Who is to be woken, the master
-// wakes.
+// In the child, which needs none of the master's descriptors: it may outlive that for a moment, and
+// its sockets must not; what a failed assertion says has no place in a log. Who is to be woken, the
+// master wakes.
 static _Noreturn void be_tender(struct cache *c)
 {
     static const struct rlimit cpu = {CPU_S, CPU_S + 1};

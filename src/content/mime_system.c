@@ -1,5 +1,5 @@
-// The system's table: see the header. Of the file only the words that are needed are kept, side by side
-// and in its order; the entries say where, sorted by extension.
+// The system's table: see the header. Of the file only the words that are needed are kept, side by
+// side and in its order; the entries say where, sorted by extension.
 #include "content/mime_system.h"
 
 #include <assert.h>

@@ -74,8 +74,8 @@ static int find_index(struct job *j, struct str path)
     return -ENOENT;
 }
 
-// Whether a path that ends with a slash leads to a folder. One that may not be read is one too: what
-// reads it will say so.
+// Whether a path that ends with a slash leads to a folder. One that may not be read is one too:
+// what reads it will say so.
 static bool is_folder(const struct file_root *r, struct str path)
 {
     struct file f;
@@ -283,8 +283,8 @@ static void attach(struct http_response *r, const struct cached_file *f)
     r->release_arg = (void *)(uintptr_t)f;
 }
 
-// Whether the form belongs to the state of the file that is believed: it is still what was there before the
-// last look at that, or the file has not changed since.
+// Whether the form belongs to the state of the file that is believed: it is still what was there
+// before the last look at that, or the file has not changed since.
 static bool is_of_file(const struct job *j, const struct cached_file *form)
 {
     return j->sure ||

@@ -16,8 +16,8 @@
 
 // --- input ---
 
-// Sends what is queued. A source that was blocked by the queue goes on in the next turn when this made
-// room, since the stream tells of that only when it comes later.
+// Sends what is queued. A source that was blocked by the queue goes on in the next turn when this
+// made room, since the stream tells of that only when it comes later.
 static void flush(struct h1_conn *c)
 {
     stream_flush(c->stream);

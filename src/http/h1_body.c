@@ -121,8 +121,8 @@ static struct fault decode_chunked(struct h1_exchange *x, struct str in, size_t 
     return fault;
 }
 
-// Takes body bytes from in: kept or handed over in CONN_BODY, dropped in CONN_DISCARD. Sets body_done
-// at the end. Stops where the handler has what it asked for, in CONN_HANDLE.
+// Takes body bytes from in: kept or handed over in CONN_BODY, dropped in CONN_DISCARD. Sets
+// body_done at the end. Stops where the handler has what it asked for, in CONN_HANDLE.
 static struct fault take_body(struct h1_exchange *x, struct str in, size_t *used)
 {
     bool chunked = x->pub.request.chunked;

@@ -2,8 +2,8 @@
 #include "http/h1_conn.h"
 
 enum {
-    // A client that shut its writing side may still be reading, or be gone: nobody can tell. An answer
-    // that begins within this time is sent, later ones have nobody to go to.
+    // A client that shut its writing side may still be reading, or be gone: nobody can tell. An
+    // answer that begins within this time is sent, later ones have nobody to go to.
     HALF_CLOSED_MS = 1000,
 };
 
@@ -75,8 +75,8 @@ static bool within_body(const struct h1_exchange *x)
     return x->reading && !x->body_done;
 }
 
-// Where there is no memory for the short timer, the handler's own deadline (timeouts.handler) is all
-// that ends it.
+// Where there is no memory for the short timer, the handler's own deadline (timeouts.handler) is
+// all that ends it.
 void h1_arm_for_handler(struct h1_conn *c)
 {
     timeout_clear(&c->timer);

@@ -36,8 +36,8 @@ void exchange_ready(struct exchange *pub)
 
 // --- handed over ---
 
-// An answer that began before the end was known has not said that it is the last, and the client may
-// send its next request right behind it.
+// An answer that began before the end was known has not said that it is the last, and the client
+// may send its next request right behind it.
 static void be_patient(struct h1_conn *c)
 {
     c->patient_until = loop_now(c->env->loop) + c->env->patience_ms;
@@ -65,9 +65,9 @@ static void answer_done(struct h1_conn *c)
         h1_arm(c);
 }
 
-// The answer under way cannot be completed. What was answered before still goes out, and the part of
-// this one, whose end never comes; where the end of the connection is its end, a reset says that it
-// is not (RFC 9112 §8).
+// The answer under way cannot be completed. What was answered before still goes out, and the part
+// of this one, whose end never comes; where the end of the connection is its end, a reset says that
+// it is not (RFC 9112 §8).
 static void break_off(struct h1_conn *c)
 {
     if (!c->x->chunked_answer && c->x->source_left < 0) {

@@ -36,8 +36,8 @@ static void refuse_head(struct h1_conn *c, const struct h1_head *h, struct str i
 static size_t hand_request(struct h1_conn *c, struct str behind)
 {
     struct h1_env *env = c->env;
-    assert(
-        !env->fresh); // what wakes a request or a stream defers it: nothing comes here from on_request
+    // What wakes a request or a stream defers it: nothing comes here from on_request.
+    assert(!env->fresh);
     env->fresh = c->x;
     env->ahead = behind;
     env->handler->on_request(env->self, &c->x->pub);

@@ -1,7 +1,7 @@
 // The spool: see the header. Appends go to memory until they would pass options->memory; then what
 // is there moves to a temporary file and the memory is given back. From then on memory gathers what
-// comes until a write is worth its call. Writes name their offset, so that one which failed half-way
-// leaves no trace: the next starts at in_file again.
+// comes until a write is worth its call. Writes name their offset, so that one which failed
+// half-way leaves no trace: the next starts at in_file again.
 #include "http/spool.h"
 
 #include <assert.h>

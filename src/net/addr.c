@@ -32,7 +32,8 @@ static bool has_control_byte(struct str s)
     return false;
 }
 
-// The path goes into logs, status lines and the environment of a successor, where lines have an end.
+// The path goes into logs, status lines and the environment of a successor, where lines have an
+// end.
 static int parse_unix(struct str path, struct addr *out, const char **why)
 {
     if (path.n == 0 || path.p[0] != '/')

@@ -5,10 +5,10 @@
 // Deferred calls are two lists: `queue` collects; at the end of the turn it becomes `running`, so
 // that what a deferred call defers waits for the next turn and no turn is endless.
 //
-// Watches that are slow (loop_be_fair) are called in a second pass over the events. Those that it leaves
-// are not remembered: epoll reports them again in the next turn, which does not wait. What a call
-// took is measured only for them, and for all in the turns after one that took long for what it did:
-// the clock costs 2 % of a small answer.
+// Watches that are slow (loop_be_fair) are called in a second pass over the events. Those that it
+// leaves are not remembered: epoll reports them again in the next turn, which does not wait. What a
+// call took is measured only for them, and for all in the turns after one that took long for what
+// it did: the clock costs 2 % of a small answer.
 #include "net/loop.h"
 #include "net/loop_inside.h"
 
@@ -290,7 +290,7 @@ static uint64_t monotonic_ms(void)
 static uint64_t read_clocks(struct loop *l)
 {
     uint64_t us = monotonic_us();
-    l->wall = wall_now().tv_sec;
+    l->wall = wall_seconds();
     l->now = us / 1000;
     return us;
 }

@@ -10,8 +10,7 @@
 enum {
     REF_COPIED = 1024, // borrowed pieces up to this are copied: cheaper than a piece and an iovec
     GATHER_MAX = 64,   // pieces in one sendmsg
-    FILE_SHARE =
-        1024 * 1024, // bytes of files that one stream sends in a turn, to be fair to the others
+    FILE_SHARE = 1024 * 1024, // bytes of files that a stream sends in a turn: others wait for it
 };
 
 uint64_t stream_queued(const struct stream *s)

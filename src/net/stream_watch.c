@@ -1,11 +1,11 @@
 // What a stream asks of its loop.
 //
 // Interest follows from state, in one place (stream_ask): EPOLLIN while more input may be kept,
-// EPOLLOUT while `blocked`, EPOLLRDHUP until the end of input is known: it tells of a FIN behind bytes
-// that nobody reads. In the steady state of small exchanges none changes, and an exchange is one recv
-// and one send. Where EPOLLIN stays on, so does EPOLLRDHUP: both go with one call, once 0 was read. A
-// socket whose both directions are done, or that is broken, leaves the loop, since EPOLLHUP and
-// EPOLLERR cannot be switched off.
+// EPOLLOUT while `blocked`, EPOLLRDHUP until the end of input is known: it tells of a FIN behind
+// bytes that nobody reads. In the steady state of small exchanges none changes, and an exchange is
+// one recv and one send. Where EPOLLIN stays on, so does EPOLLRDHUP: both go with one call, once 0
+// was read. A socket whose both directions are done, or that is broken, leaves the loop, since
+// EPOLLHUP and EPOLLERR cannot be switched off.
 #include "net/stream_inside.h"
 
 #include <sys/epoll.h>

@@ -1,7 +1,7 @@
 // The watchdog: see the header. The worker's thread writes `run`, odd while a run is under way and
 // never the same again; the watchdog's thread writes `sentence`, the run that a signal is meant for
-// and its step. The signal handler runs in the worker's thread, where `run` stands still meanwhile: a
-// signal that comes when its run is over meets another number, and does nothing.
+// and its step. The signal handler runs in the worker's thread, where `run` stands still meanwhile:
+// a signal that comes when its run is over meets another number, and does nothing.
 #include "net/watchdog.h"
 
 #include <errno.h>

@@ -52,7 +52,7 @@ def machine():
                 if line.startswith("model name")), os.uname().machine)
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=servers.ROOT,
                             capture_output=True, text=True, check=False).stdout.strip()
-    return {"cpu": cpu, "cores": os.cpu_count(), "linux": os.uname().release, "commit": commit,
+    return {"cpu": cpu, "cores": os.cpu_count(), "linux": os.uname().release.split("-")[0], "commit": commit,
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
 
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import shlex
+import shutil
 import signal
 import socket
 import stat
@@ -112,6 +113,21 @@ def test_the_user_of_config_lua_counts_when_root_alone_may_write_it(make_site):
     with serving(folder, "--workers", "1") as site:
         assert "as daemon:daemon" in site.errors()
     own(folder, "bin")
+    assert "scripts/config.lua:2: only a file that root alone can write" in start_fails(folder)
+
+
+@needs_root
+@pytest.mark.parametrize("what", ["config.lua", "scripts"])
+def test_a_link_does_not_make_a_config_of_roots_another_users(make_site, what):
+    """With one to the config.lua of another site, its user had root serve his scripts as that site's user."""
+    roots = make_site({**FILES, "scripts/config.lua": 'return {\n  user = "daemon" }\n'})
+    folder = make_site(FILES)
+    own(folder, "bin")
+    link = "scripts/config.lua" if what == "config.lua" else "scripts"
+    if what == "scripts":
+        shutil.rmtree(folder / link)
+    (folder / link).symlink_to(roots / link)
+    os.chown(folder / link, pwd.getpwnam("bin").pw_uid, -1, follow_symlinks=False)
     assert "scripts/config.lua:2: only a file that root alone can write" in start_fails(folder)
 
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from conftest import eventually
-from running import running
+from running import new_folder, running
 from test_replace import alive
 
 MAIN = """
@@ -23,6 +23,12 @@ MAIN = """
       os.remove(path)
       return pid
     end)
+    app.get("/waits", function(req)
+      local at = req.query.at
+      os.execute(("touch %s/begun; until [ -e %s/go ]; do sleep 0.02; done"):format(at, at))
+      return "waited"
+    end)
+    app.get("/sleeps", function() require "lunette.task".sleep(60) end)
     app.get("/ends", function()
       local ok, how, number = os.execute("kill -PIPE $$; exit 3")
       return ("%s %s %d"):format(tostring(ok), how, number)
@@ -82,3 +88,31 @@ def test_a_worker_is_still_told_of_its_end(server, name):
     os.kill(worker, getattr(signal, "SIG" + name))
     server.wait_for(rf"worker {worker} ended .*started (\d+)")
     assert server.workers() != [worker]
+
+
+def refused(server):
+    try:
+        server.connect().close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass
+    return False
+
+
+def test_an_end_at_once_is_not_lost_while_os_execute_waits(server):
+    """The C library ignores QUIT meanwhile: the worker served on until it was killed, and the access log had
+    nothing of what that cut."""
+    folder = new_folder()
+    folder.chmod(0o777)
+    with server.wire() as sleeper, server.wire() as waiter:
+        sleeper.get("/sleeps").assert_silent()
+        waiter.get(f"/waits?at={folder}")
+        eventually((folder / "begun").exists)
+        server.process.send_signal(signal.SIGQUIT)
+        eventually(lambda: refused(server))  # the worker has been told by then
+        (folder / "go").touch()
+        sleeper.assert_end()
+    assert server.process.wait(15) == 0
+    assert '"GET /sleeps HTTP/1.1" 503' in server.accesses()
+    assert "was killed" not in server.errors()

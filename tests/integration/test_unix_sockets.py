@@ -81,6 +81,18 @@ def test_one_that_root_names_is_made_by_root(whose):
     assert (folder / "socket").exists() == (whose == "root")  # where nobody may not remove it
 
 
+def test_a_config_of_roots_has_root_make_it():
+    """As in "unix:/run/site.sock": its user may not write in that folder."""
+    folder = new_folder()
+    make_stale(folder / "socket")
+    site = make_folder({"scripts/main.lua": MAIN,
+                        "scripts/config.lua": f"return {{ health = 'unix:{folder}/socket' }}"})
+    server = Server(site, ("--workers", "1"))
+    is_nobodys(folder / "socket")
+    assert unix_get(folder / "socket").body == b"ok\n"
+    assert server.stop() == 0
+
+
 def test_root_is_not_led_through_a_link_that_somebody_else_can_make(hers):
     """It was bound behind the link before that was looked at, and a stale one removed there."""
     roots = new_folder()
