@@ -360,12 +360,20 @@ def test_health_while_stopping_on_its_own_address():
         assert server.ends_within(5)
 
 
+def says_that_it_stops(server):
+    """A connection without a request yet is closed when the stop comes, at which this may be."""
+    try:
+        return http_get(server.port, "/health").status == 503
+    except (ConnectionError, IndexError):
+        return False
+
+
 def test_health_while_stopping_on_a_path():
     files = {**SITE, "scripts/config.lua": config(health='"/health"')}
     with running(files, "--workers", "1") as server:
         w = wait_request(server)
         server.process.send_signal(signal.SIGTERM)
-        eventually(lambda: http_get(server.port, "/health").status == 503)
+        eventually(lambda: says_that_it_stops(server))
         answer = http_get(server.port, "/health")
         assert (answer.status, answer.body) == (503, b"stopping\n")
         assert answer["retry-after"] == "1"
