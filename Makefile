@@ -41,8 +41,7 @@ libs       = $(shell pkg-config --libs $(1) 2>/dev/null)
 have       = $(if $(call libs,$(1)),-D$(2))
 CODINGS    = $(call have,libbrotlienc,HAVE_BROTLI) $(call have,libzstd,HAVE_ZSTD)
 LIBS       = $(LUA_LIBS) $(SHARED)
-SHARED     = -lcrypto -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) \
-             $(call libs,sqlite3) -pthread
+SHARED     = -lz -lmagic -lseccomp $(call libs,libbrotlienc) $(call libs,libzstd) -pthread
 
 SRC   := $(sort $(wildcard src/*/*.c))
 LUA   := $(sort $(wildcard src/lua/*.lua src/lua/*/*.lua src/lua/*/*/*.lua))
@@ -59,7 +58,7 @@ LUATESTS := $(patsubst tests/unit/lua/%.lua,%,$(sort $(wildcard tests/unit/lua/t
 # does one too many; nothing else depends on it.
 RARE   = $(addprefix app/,ask attend changes cli_help complain config_again figures kin limits live% \
            meta new report scratch solo talk trial%) \
-         $(addprefix base/,base64 daily folder% html metric plain utf8) \
+         $(addprefix base/,base64 daily folder% html lib% metric plain utf8) \
          $(addprefix content/,byteranges cache_check cache_fill cache_rate cache_stamp coder_% coding_% \
            gzip inject% listing% mime mime_content mime_unnamed save siblings) \
          $(addprefix http/,accept conditions cookie disposition form forwarded h1_chunked multipart% \
@@ -255,6 +254,9 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
 # The test of the codings decodes what they make.
 $(B)/tests/unit/content/test_coding.o: CPPFLAGS += $(CODINGS)
 $(B)/unit/content/test_coding: LIBS += $(call libs,libbrotlidec)
+
+# Tests of databases call SQLite, too.
+$(B)/unit/script/test_sqlite $(B)/unit/script/test_sqlite_query: LIBS += $(call libs,sqlite3)
 
 # The test of who goes first moves the clock by itself.
 $(B)/unit/net/test_loop_fair: LDFLAGS += -Wl,--wrap=clock_gettime

@@ -20,8 +20,9 @@ struct upload_part {
 struct upload;
 
 // For a Content-Type that is multipart/form-data: *out, to be freed with upload_free. Another type:
-// *out is NULL. False when memory is out.
-bool upload_new(struct str content_type, const struct multipart_limits *l, struct upload **out);
+// *out is NULL. NULL, or a phrase about what is lacking: memory, or libcrypto (base/libcrypto.h).
+const char *upload_new(struct str content_type, const struct multipart_limits *l,
+                       struct upload **out);
 void upload_free(void *upload); // NULL is fine
 
 // The next bytes of the body.

@@ -1,4 +1,6 @@
-// lunette.crypto: random bytes, digests, passwords and signed text, by OpenSSL.
+// lunette.crypto: random bytes, digests, passwords and signed text. Random bytes are the kernel's;
+// digests and passwords, and what is signed with them, are OpenSSL's, which is loaded when they are
+// first needed.
 #ifndef LUNETTE_SCRIPT_LUA_CRYPTO_H
 #define LUNETTE_SCRIPT_LUA_CRYPTO_H
 
@@ -27,8 +29,15 @@ void lua_password_register(lua_State *L);
 // the signing, beside the one signed.
 void lua_sign_register(lua_State *L);
 
+// Loads libcrypto (base/libcrypto.h), or raises "OpenSSL is missing: …".
+void crypto_need(lua_State *L);
+// n random bytes, or raises.
+void crypto_random(lua_State *L, void *dst, size_t n);
+// In a time that depends on n alone.
+bool crypto_equal(const void *a, const void *b, size_t n);
+
 enum { SHA256_SIZE = 32 };
-// HMAC-SHA256. False when OpenSSL fails, which takes a lack of memory.
+// HMAC-SHA256, after crypto_need. False when OpenSSL fails, which takes a lack of memory.
 bool crypto_hmac(unsigned char dst[static SHA256_SIZE], struct str key, struct str text);
 
 #endif

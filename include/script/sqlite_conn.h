@@ -73,7 +73,7 @@ struct sqlite_conn {
 uint64_t sqlite_conn_now(void);
 
 // Opens the file, which is made when it is missing, if the connection is not open yet: write-ahead log,
-// foreign keys, temporary things in memory. False with a failure.
+// foreign keys, temporary things in memory. The first one loads SQLite. False with a failure.
 bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f);
 void sqlite_conn_close(struct sqlite_conn *c);
 // Ends what is under way: cursors, and a transaction, which is rolled back.

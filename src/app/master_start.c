@@ -11,6 +11,7 @@
 #include "app/master_inside.h"
 #include "app/sandbox.h"
 #include "app/signals.h"
+#include "base/libcrypto.h"
 #include "base/log.h"
 #include "content/mime_system.h"
 
@@ -255,6 +256,15 @@ static void load_media_types(void)
         log_write(LOG_WARN, MIME_SYSTEM_FILE " is not used: %s", strerror(-rc));
 }
 
+// What the linker writes into it is shared by the workers as well. Where the settings have no
+// secret, few sites need it, and --dev's own secret says nothing: who does need it loads it.
+static void load_libcrypto(const struct config *c)
+{
+    const char *why = c->secrets.n > 0 && !c->secret_is_made ? libcrypto_load() : NULL;
+    if (why)
+        log_write(LOG_WARN, "what takes the secret will fail: %s", why);
+}
+
 bool master_start(struct master *m)
 {
     if (!take_places(m) || !prepare(m))
@@ -264,6 +274,7 @@ bool master_start(struct master *m)
     warn_of_identity(m->config, m->inherited);
     rooms_init(m);
     load_media_types();
+    load_libcrypto(m->config);
     // What the start needed once; workers would copy its pages when they use them for something
     // else.
     malloc_trim(0);

@@ -7,6 +7,7 @@
 #include "app/serving.h"
 #include "app/signals.h"
 #include "app/worker_inside.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "content/cache_client.h"
 #include "content/coding.h"
@@ -191,6 +192,7 @@ bool worker_start(struct worker *w)
 {
     if (!enter_sandbox(w))
         return false;
+    library_keep_descriptor();
     w->loop = loop_new();
     if (!w->loop)
         return worker_fail(w, "the event loop", errno);

@@ -1,7 +1,9 @@
 // Multipart bodies as they arrive: see the header.
 #include "http/upload.h"
 
-#include <openssl/evp.h>
+#include "base/libcrypto.h"
+#include "base/log.h"
+
 #include <stdlib.h>
 
 struct upload {
@@ -14,25 +16,33 @@ struct upload {
     EVP_MD_CTX *digest; // of the part under way
 };
 
-bool upload_new(struct str content_type, const struct multipart_limits *l, struct upload **out)
+static const char no_memory[] = "out of memory for its parts";
+
+const char *upload_new(struct str content_type, const struct multipart_limits *l,
+                       struct upload **out)
 {
     char boundary[MULTIPART_BOUNDARY_MAX];
     int n = multipart_boundary(content_type, boundary);
     *out = NULL;
     if (n == 0)
-        return true;
+        return NULL;
+    const char *why = libcrypto_load();
+    if (why) { // which tells of the system, and so is not for a client
+        log_write(LOG_ERROR, "a body's parts have no digests: %s", why);
+        return "the server lacks what digests of its parts take";
+    }
     struct upload *u = calloc(1, sizeof *u);
     if (!u)
-        return false;
+        return no_memory;
     u->no_boundary = n < 0 || !multipart_init(&u->parser, str_of(boundary, (size_t)n), l);
     u->over = u->no_boundary;
-    u->digest = EVP_MD_CTX_new();
-    if (!u->digest || !EVP_DigestInit_ex(u->digest, EVP_sha256(), NULL)) {
+    u->digest = libcrypto.EVP_MD_CTX_new();
+    if (!u->digest || !libcrypto.EVP_DigestInit_ex(u->digest, libcrypto.EVP_sha256(), NULL)) {
         upload_free(u);
-        return false;
+        return no_memory;
     }
     *out = u;
-    return true;
+    return NULL;
 }
 
 void upload_free(void *upload)
@@ -40,7 +50,7 @@ void upload_free(void *upload)
     struct upload *u = upload;
     if (!u)
         return;
-    EVP_MD_CTX_free(u->digest);
+    libcrypto.EVP_MD_CTX_free(u->digest);
     free(u->parts);
     free(u);
 }
@@ -67,7 +77,7 @@ static void begin_part(struct upload *u)
         .head_n = u->parser.head_n,
         .body_at = u->parser.body_at,
     };
-    if (!EVP_DigestInit_ex(u->digest, NULL, NULL)) // the same function again
+    if (!libcrypto.EVP_DigestInit_ex(u->digest, NULL, NULL)) // the same function again
         lose(u);
 }
 
@@ -75,7 +85,7 @@ static void end_part(struct upload *u)
 {
     struct upload_part *part = &u->parts[u->count];
     part->size = u->parser.body_n;
-    if (EVP_DigestFinal_ex(u->digest, part->sha256, NULL))
+    if (libcrypto.EVP_DigestFinal_ex(u->digest, part->sha256, NULL))
         u->count++;
     else
         lose(u);
@@ -93,7 +103,7 @@ static bool step(struct upload *u, struct str *bytes)
         begin_part(u);
         break;
     case MULTIPART_DATA:
-        if (!EVP_DigestUpdate(u->digest, data.p, data.n))
+        if (!libcrypto.EVP_DigestUpdate(u->digest, data.p, data.n))
             lose(u);
         break;
     case MULTIPART_TAIL:
@@ -138,7 +148,7 @@ unsigned upload_fault(const struct upload *u, const char **why, uint64_t *at)
 {
     *at = 0;
     if (u->out_of_memory) {
-        *why = "out of memory for its parts";
+        *why = no_memory;
         return 503;
     }
     if (u->no_boundary) {

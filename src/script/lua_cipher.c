@@ -6,16 +6,13 @@
 // a site may send in years. So each message has a key of its own, made of the key and the salt.
 #include "script/lua_cipher.h"
 
+#include "base/libcrypto.h"
 #include "script/lua_crypto.h"
 #include "script/luax.h"
 #include "script/vm.h"
 
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 enum {
@@ -32,27 +29,29 @@ enum {
 
 static bool hkdf(unsigned char key[static KEY], struct str secret, struct str purpose)
 {
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+    char digest[] = "SHA256";
+    EVP_KDF *kdf = libcrypto.EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = kdf ? libcrypto.EVP_KDF_CTX_new(kdf) : NULL;
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, "SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret.p, secret.n),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)purpose.p, purpose.n),
-        OSSL_PARAM_construct_end(),
+        OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, sizeof digest - 1),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret.p, secret.n),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, (void *)purpose.p, purpose.n),
+        OSSL_PARAM_END,
     };
-    bool ok = ctx && EVP_KDF_derive(ctx, key, KEY, params) == 1;
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
+    bool ok = ctx && libcrypto.EVP_KDF_derive(ctx, key, KEY, params) == 1;
+    libcrypto.EVP_KDF_CTX_free(ctx);
+    libcrypto.EVP_KDF_free(kdf);
     return ok;
 }
 
 static void push_key(lua_State *L, struct str secret, struct str purpose)
 {
     unsigned char key[KEY];
+    crypto_need(L);
     if (!hkdf(key, secret, purpose))
         luaL_error(L, "not enough memory");
     lua_pushlstring(L, (const char *)key, sizeof key);
-    OPENSSL_cleanse(key, sizeof key);
+    explicit_bzero(key, sizeof key);
 }
 
 static struct str check_secret(lua_State *L, int idx)
@@ -121,35 +120,36 @@ static bool start(EVP_CIPHER_CTX *ctx, const struct sealing *s, int encrypt)
 {
     int n;
     return ctx &&
-           EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, s->key, s->head + SALT, encrypt) == 1 &&
-           EVP_CipherUpdate(ctx, NULL, &n, (const unsigned char *)s->context.p,
-                            (int)s->context.n) == 1;
+           libcrypto.EVP_CipherInit_ex(ctx, libcrypto.EVP_aes_256_gcm(), NULL, s->key,
+                                       s->head + SALT, encrypt) == 1 &&
+           libcrypto.EVP_CipherUpdate(ctx, NULL, &n, (const unsigned char *)s->context.p,
+                                      (int)s->context.n) == 1;
 }
 
 static bool encrypt_to(unsigned char *dst, const struct sealing *s)
 {
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    EVP_CIPHER_CTX *ctx = libcrypto.EVP_CIPHER_CTX_new();
     int n = 0, rest = 0;
-    bool ok =
-        start(ctx, s, 1) &&
-        EVP_CipherUpdate(ctx, dst, &n, (const unsigned char *)s->text.p, (int)s->text.n) == 1 &&
-        EVP_CipherFinal_ex(ctx, dst + n, &rest) == 1 &&
-        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, dst + s->text.n) == 1;
-    EVP_CIPHER_CTX_free(ctx);
+    bool ok = start(ctx, s, 1) &&
+              libcrypto.EVP_CipherUpdate(ctx, dst, &n, (const unsigned char *)s->text.p,
+                                         (int)s->text.n) == 1 &&
+              libcrypto.EVP_CipherFinal_ex(ctx, dst + n, &rest) == 1 &&
+              libcrypto.EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, dst + s->text.n) == 1;
+    libcrypto.EVP_CIPHER_CTX_free(ctx);
     return ok;
 }
 
 // False for a text that is not what was encrypted; dst is then not to be looked at.
 static bool decrypt_to(unsigned char *dst, const struct sealing *s, unsigned char tag[static TAG])
 {
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    EVP_CIPHER_CTX *ctx = libcrypto.EVP_CIPHER_CTX_new();
     int n = 0, rest = 0;
-    bool ok =
-        start(ctx, s, 0) &&
-        EVP_CipherUpdate(ctx, dst, &n, (const unsigned char *)s->text.p, (int)s->text.n) == 1 &&
-        EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1 &&
-        EVP_CipherFinal_ex(ctx, dst + n, &rest) == 1;
-    EVP_CIPHER_CTX_free(ctx);
+    bool ok = start(ctx, s, 0) &&
+              libcrypto.EVP_CipherUpdate(ctx, dst, &n, (const unsigned char *)s->text.p,
+                                         (int)s->text.n) == 1 &&
+              libcrypto.EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1 &&
+              libcrypto.EVP_CipherFinal_ex(ctx, dst + n, &rest) == 1;
+    libcrypto.EVP_CIPHER_CTX_free(ctx);
     return ok;
 }
 
@@ -159,11 +159,12 @@ static int cipher_seal(lua_State *L)
     struct sealing s = {.text = luax_check_str(L, 2), .context = luax_check_str(L, 3)};
     luaL_Buffer b;
     luaL_argcheck(L, s.text.n <= TEXT_MAX && s.context.n <= TEXT_MAX, 2, "too long");
+    crypto_need(L);
     size_t n = HEAD + s.text.n + TAG;
     s.head = (unsigned char *)luaL_buffinitsize(L, &b, n);
-    bool ok =
-        RAND_bytes(s.head, HEAD) == 1 && message_key(&s, key) && encrypt_to(s.head + HEAD, &s);
-    OPENSSL_cleanse(s.key, sizeof s.key);
+    crypto_random(L, s.head, HEAD);
+    bool ok = message_key(&s, key) && encrypt_to(s.head + HEAD, &s);
+    explicit_bzero(s.key, sizeof s.key);
     if (!ok)
         return luaL_error(L, "the text cannot be encrypted");
     luaL_pushresultsize(&b, n);
@@ -177,11 +178,12 @@ static int cipher_open(lua_State *L)
     luaL_Buffer b;
     if (sealed.n < HEAD + TAG || sealed.n > TEXT_MAX || s.context.n > TEXT_MAX)
         return 0;
+    crypto_need(L);
     s.text = str_of(sealed.p + HEAD, sealed.n - HEAD - TAG);
     unsigned char *dst = (unsigned char *)luaL_buffinitsize(L, &b, s.text.n + 1), tag[TAG];
     memcpy(tag, s.text.p + s.text.n, TAG);
     bool ok = message_key(&s, key) && decrypt_to(dst, &s, tag);
-    OPENSSL_cleanse(s.key, sizeof s.key);
+    explicit_bzero(s.key, sizeof s.key);
     if (!ok)
         return 0;
     luaL_pushresultsize(&b, s.text.n);

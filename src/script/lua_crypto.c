@@ -3,13 +3,13 @@
 #include "script/lua_crypto.h"
 
 #include "base/base64.h"
+#include "base/libcrypto.h"
 #include "script/luax.h"
 #include "script/options.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
 
 enum {
     RANDOM_MAX = 1 << 20, // bytes of random(n)
@@ -18,10 +18,34 @@ enum {
     TEXT_MAX = 1 << 30,   // bytes to write in another form
 };
 
-static void random_bytes(lua_State *L, void *dst, size_t n)
+void crypto_need(lua_State *L)
 {
-    if (RAND_bytes(dst, (int)n) != 1)
-        luaL_error(L, "the system gives no random bytes");
+    const char *why = libcrypto_load();
+    if (why)
+        luaL_error(L, "%s", why);
+}
+
+void crypto_random(lua_State *L, void *dst, size_t n)
+{
+    for (char *p = dst; n > 0;) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno != EINTR)
+            luaL_error(L, "the system gives no random bytes");
+        if (got > 0) {
+            p += got;
+            n -= (size_t)got;
+        }
+    }
+}
+
+// Volatile: whoever compiles it may not stop at the first difference.
+bool crypto_equal(const void *a, const void *b, size_t n)
+{
+    const volatile unsigned char *p = a, *q = b;
+    unsigned differ = 0;
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned)(p[i] ^ q[i]);
+    return differ == 0;
 }
 
 static size_t check_count(lua_State *L, int arg, lua_Integer n, lua_Integer max)
@@ -31,11 +55,11 @@ static size_t check_count(lua_State *L, int arg, lua_Integer n, lua_Integer max)
     return (size_t)n;
 }
 
-static int crypto_random(lua_State *L)
+static int random_of(lua_State *L)
 {
     size_t n = check_count(L, 1, luaL_checkinteger(L, 1), RANDOM_MAX);
     luaL_Buffer b;
-    random_bytes(L, luaL_buffinitsize(L, &b, n), n);
+    crypto_random(L, luaL_buffinitsize(L, &b, n), n);
     luaL_pushresultsize(&b, n);
     return 1;
 }
@@ -44,10 +68,10 @@ static int crypto_token(lua_State *L)
 {
     char bytes[TOKEN_MAX], text[TOKEN_MAX * 3 / 2];
     size_t n = check_count(L, 1, luaL_optinteger(L, 1, TOKEN_BYTES), TOKEN_MAX);
-    random_bytes(L, bytes, n);
+    crypto_random(L, bytes, n);
     lua_pushlstring(L, text, base64_encode(text, str_of(bytes, n), BASE64_URL));
-    OPENSSL_cleanse(bytes, n);
-    OPENSSL_cleanse(text, sizeof text);
+    explicit_bzero(bytes, n);
+    explicit_bzero(text, sizeof text);
     return 1;
 }
 
@@ -67,7 +91,7 @@ static int crypto_uuid(lua_State *L)
     static const size_t groups[] = {4, 2, 2, 2, 6}; // bytes between the hyphens
     char bytes[16], text[36], *p = text;
     size_t at = 0;
-    random_bytes(L, bytes, sizeof bytes);
+    crypto_random(L, bytes, sizeof bytes);
     bytes[6] = (char)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (char)((bytes[8] & 0x3f) | 0x80);
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
@@ -167,7 +191,8 @@ static int crypto_sha256(lua_State *L)
 {
     struct str s = luax_check_str(L, 1);
     unsigned char digest[SHA256_SIZE];
-    if (EVP_Digest(s.p, s.n, digest, NULL, EVP_sha256(), NULL) != 1)
+    crypto_need(L);
+    if (libcrypto.EVP_Digest(s.p, s.n, digest, NULL, libcrypto.EVP_sha256(), NULL) != 1)
         return luaL_error(L, "not enough memory");
     lua_pushlstring(L, (const char *)digest, sizeof digest);
     return 1;
@@ -176,31 +201,32 @@ static int crypto_sha256(lua_State *L)
 // OpenSSL takes an int, and hashes what is longer than a block by itself (RFC 2104 §2).
 bool crypto_hmac(unsigned char dst[static SHA256_SIZE], struct str key, struct str text)
 {
-    return HMAC(EVP_sha256(), key.n ? key.p : "", (int)key.n, (const unsigned char *)text.p, text.n,
-                dst, NULL) != NULL;
+    return libcrypto.HMAC(libcrypto.EVP_sha256(), key.n ? key.p : "", (int)key.n,
+                          (const unsigned char *)text.p, text.n, dst, NULL) != NULL;
 }
 
 static int crypto_hmac_of(lua_State *L)
 {
     unsigned char mac[SHA256_SIZE];
-    struct str key = check_text(L, 1);
-    if (!crypto_hmac(mac, key, luax_check_str(L, 2)))
+    struct str key = check_text(L, 1), text = luax_check_str(L, 2);
+    crypto_need(L);
+    if (!crypto_hmac(mac, key, text))
         return luaL_error(L, "not enough memory");
     lua_pushlstring(L, (const char *)mac, sizeof mac);
     return 1;
 }
 
-static int crypto_equal(lua_State *L)
+static int equal_of(lua_State *L)
 {
     struct str a = luax_check_str(L, 1), b = luax_check_str(L, 2);
-    lua_pushboolean(L, a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0);
+    lua_pushboolean(L, a.n == b.n && crypto_equal(a.p, b.p, a.n));
     return 1;
 }
 
 int luaopen_lunette_crypto(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"random", crypto_random},
+        {"random", random_of},
         {"token", crypto_token},
         {"uuid", crypto_uuid},
         {"hex", crypto_hex},
@@ -209,7 +235,7 @@ int luaopen_lunette_crypto(lua_State *L)
         {"unbase64", crypto_unbase64},
         {"sha256", crypto_sha256},
         {"hmac", crypto_hmac_of},
-        {"equal", crypto_equal},
+        {"equal", equal_of},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -4,14 +4,12 @@
 // p=10). All of a worker's threads may hash at the same time, so the one taken here is of the
 // smaller memory: N=2^15, r=8, p=3 is 32 MiB for each thread, where 2^17 would be 128.
 #include "base/base64.h"
+#include "base/libcrypto.h"
 #include "script/job.h"
 #include "script/lua_crypto.h"
 #include "script/luax.h"
 #include "script/scrypt_text.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 enum {
@@ -35,17 +33,17 @@ static void derive(struct job *job)
 {
     struct password_job *j = (struct password_job *)job;
     const struct scrypt_text *t = &j->stored;
-    j->failed =
-        EVP_PBE_scrypt(j->password, j->length, t->salt, t->salt_size, (uint64_t)1 << t->cost.ln,
-                       t->cost.r, t->cost.p, MEMORY_MAX, j->hash, t->hash_size) != 1;
+    j->failed = libcrypto.EVP_PBE_scrypt(j->password, j->length, t->salt, t->salt_size,
+                                         (uint64_t)1 << t->cost.ln, t->cost.r, t->cost.p,
+                                         MEMORY_MAX, j->hash, t->hash_size) != 1;
 }
 
 static void cleanse(struct job *job)
 {
     struct password_job *j = (struct password_job *)job;
-    OPENSSL_cleanse(j->password, sizeof j->password);
-    OPENSSL_cleanse(j->hash, sizeof j->hash);
-    OPENSSL_cleanse(&j->stored, sizeof j->stored);
+    explicit_bzero(j->password, sizeof j->password);
+    explicit_bzero(j->hash, sizeof j->hash);
+    explicit_bzero(&j->stored, sizeof j->stored);
 }
 
 static int push_new(lua_State *L, struct password_job *j)
@@ -58,7 +56,7 @@ static int push_new(lua_State *L, struct password_job *j)
 
 static int push_verdict(lua_State *L, const struct password_job *j)
 {
-    bool same = CRYPTO_memcmp(j->hash, j->stored.hash, j->stored.hash_size) == 0;
+    bool same = crypto_equal(j->hash, j->stored.hash, j->stored.hash_size);
     bool fits = same && !j->impossible;
     lua_pushboolean(L, fits);
     lua_pushboolean(L, fits && memcmp(&j->stored.cost, &TODAY, sizeof TODAY) != 0);
@@ -77,6 +75,7 @@ static struct password_job *new_job(lua_State *L, struct str password)
 {
     static const struct job_ops ops = {
         .run = derive, .finish = push_outcome, .release = cleanse, .slow = true};
+    crypto_need(L);
     struct password_job *j = (struct password_job *)job_push(L, sizeof *j, &ops);
     memcpy(j->password, password.p, password.n);
     j->length = password.n;
@@ -96,8 +95,7 @@ static int password_hash(lua_State *L)
         return 3;
     }
     struct password_job *j = new_job(L, password);
-    if (RAND_bytes(j->stored.salt, SCRYPT_SALT) != 1)
-        return luaL_error(L, "the system gives no random bytes");
+    crypto_random(L, j->stored.salt, SCRYPT_SALT);
     return job_wait(L, &j->job);
 }
 

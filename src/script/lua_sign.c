@@ -9,7 +9,7 @@
 #include "script/vm.h"
 
 #include <math.h>
-#include <openssl/crypto.h>
+#include <string.h>
 
 static const struct str PURPOSE = {"lunette.sign", 12};
 
@@ -94,9 +94,10 @@ static void make_mac(lua_State *L, unsigned char mac[static SIGNED_MAC], struct 
                      struct str body)
 {
     unsigned char key[SHA256_SIZE];
+    crypto_need(L);
     bool ok = crypto_hmac(key, secret, PURPOSE) &&
               crypto_hmac(mac, str_of((const char *)key, sizeof key), body);
-    OPENSSL_cleanse(key, sizeof key);
+    explicit_bzero(key, sizeof key);
     if (!ok)
         luaL_error(L, "not enough memory");
 }
@@ -130,7 +131,7 @@ static bool any_secret_fits(lua_State *L, const struct options *o, const struct 
     unsigned char mac[SIGNED_MAC];
     for (int i = 0; i < o->count; i++) {
         make_mac(L, mac, o->secrets[i], s->body);
-        if (CRYPTO_memcmp(mac, s->mac, SIGNED_MAC) == 0)
+        if (crypto_equal(mac, s->mac, SIGNED_MAC))
             return true;
     }
     return false;

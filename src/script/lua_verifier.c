@@ -2,15 +2,10 @@
 // only that algorithm's signatures fit. What a token says of its algorithm never gets here.
 #include "script/lua_cipher.h"
 
+#include "base/libcrypto.h"
+#include "script/lua_crypto.h"
 #include "script/luax.h"
 
-#include <openssl/bn.h>
-#include <openssl/crypto.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <string.h>
 
 #define CLASS "lunette.verifier"
@@ -28,13 +23,17 @@ enum family { OF_SECRET, OF_RSA, OF_EC, OF_ED25519 };
 static const struct algorithm {
     struct str name;
     enum family family;
-    const EVP_MD *(*digest)(void);
+    const EVP_MD *(**digest)(void); // NULL: the signature's own
 } algorithms[] = {
-    {STR("HS256"), OF_SECRET, EVP_sha256}, {STR("HS384"), OF_SECRET, EVP_sha384},
-    {STR("HS512"), OF_SECRET, EVP_sha512}, {STR("RS256"), OF_RSA, EVP_sha256},
-    {STR("ES256"), OF_EC, EVP_sha256},     {STR("EdDSA"), OF_ED25519, NULL},
+    {STR("HS256"), OF_SECRET, &libcrypto.EVP_sha256},
+    {STR("HS384"), OF_SECRET, &libcrypto.EVP_sha384},
+    {STR("HS512"), OF_SECRET, &libcrypto.EVP_sha512},
+    {STR("RS256"), OF_RSA, &libcrypto.EVP_sha256},
+    {STR("ES256"), OF_EC, &libcrypto.EVP_sha256},
+    {STR("EdDSA"), OF_ED25519, NULL},
 };
 
+// One is there after libcrypto is.
 struct verifier {
     const struct algorithm *algorithm;
     EVP_PKEY *key;     // NULL for a secret, which is the user value,
@@ -63,7 +62,7 @@ static const char *refuse_secret(const struct algorithm *a, struct str s)
 {
     if (is_pem(s))
         return "it looks like a key in PEM, and HMAC takes a secret that nobody else knows";
-    if (s.n < (size_t)EVP_MD_get_size(a->digest()))
+    if (s.n < (size_t)libcrypto.EVP_MD_get_size((*a->digest)()))
         return "it is too short: HS256 takes 32 bytes at least, HS384 48, HS512 64; "
                "`openssl rand -hex 32` makes 64";
     return NULL;
@@ -71,10 +70,10 @@ static const char *refuse_secret(const struct algorithm *a, struct str s)
 
 static EVP_PKEY *read_pem(struct str s)
 {
-    BIO *bio = s.n <= PEM_MAX ? BIO_new_mem_buf(s.p, (int)s.n) : NULL;
-    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-    BIO_free(bio);
-    ERR_clear_error();
+    BIO *bio = s.n <= PEM_MAX ? libcrypto.BIO_new_mem_buf(s.p, (int)s.n) : NULL;
+    EVP_PKEY *key = bio ? libcrypto.PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    libcrypto.BIO_free(bio);
+    libcrypto.ERR_clear_error();
     return key;
 }
 
@@ -82,7 +81,7 @@ static bool is_p256(const EVP_PKEY *key)
 {
     char name[64];
     size_t n;
-    return EVP_PKEY_get_group_name(key, name, sizeof name, &n) == 1 &&
+    return libcrypto.EVP_PKEY_get_group_name(key, name, sizeof name, &n) == 1 &&
            strcmp(name, "prime256v1") == 0;
 }
 
@@ -90,16 +89,18 @@ static const char *refuse_key(const struct algorithm *a, const EVP_PKEY *key)
 {
     switch (a->family) {
     case OF_RSA:
-        if (!EVP_PKEY_is_a(key, "RSA"))
+        if (!libcrypto.EVP_PKEY_is_a(key, "RSA"))
             return "a key for RS256 is one of RSA";
-        if (EVP_PKEY_get_bits(key) < RSA_BITS_MIN || EVP_PKEY_get_bits(key) > RSA_BITS_MAX)
+        if (libcrypto.EVP_PKEY_get_bits(key) < RSA_BITS_MIN ||
+            libcrypto.EVP_PKEY_get_bits(key) > RSA_BITS_MAX)
             return "a key of RSA has 2048 to 16384 bits";
         return NULL;
     case OF_EC:
-        return EVP_PKEY_is_a(key, "EC") && is_p256(key) ? NULL
-                                                        : "a key for ES256 is on the curve P-256";
+        return libcrypto.EVP_PKEY_is_a(key, "EC") && is_p256(key)
+                   ? NULL
+                   : "a key for ES256 is on the curve P-256";
     case OF_ED25519:
-        return EVP_PKEY_is_a(key, "ED25519") ? NULL : "a key for EdDSA is one of Ed25519";
+        return libcrypto.EVP_PKEY_is_a(key, "ED25519") ? NULL : "a key for EdDSA is one of Ed25519";
     case OF_SECRET:
         break;
     }
@@ -118,6 +119,7 @@ static int new_verifier(lua_State *L)
 {
     const struct algorithm *a = check_algorithm(L);
     struct str text = luax_check_str(L, 2);
+    crypto_need(L);
     struct verifier *v = lua_newuserdatauv(L, sizeof *v, 1);
     *v = (struct verifier){.algorithm = a};
     luaL_setmetatable(L, CLASS);
@@ -142,7 +144,7 @@ static int new_verifier(lua_State *L)
 static int verifier_gc(lua_State *L)
 {
     struct verifier *v = luaL_checkudata(L, 1, CLASS);
-    EVP_PKEY_free(v->key);
+    libcrypto.EVP_PKEY_free(v->key);
     v->key = NULL;
     return 0;
 }
@@ -153,43 +155,44 @@ static bool fits_secret(const struct verifier *v, struct str text, struct str si
 {
     unsigned char mac[HMAC_MAX];
     unsigned n = 0;
-    if (!HMAC(v->algorithm->digest(), v->secret.p, (int)v->secret.n, (const unsigned char *)text.p,
-              text.n, mac, &n))
+    if (!libcrypto.HMAC((*v->algorithm->digest)(), v->secret.p, (int)v->secret.n,
+                        (const unsigned char *)text.p, text.n, mac, &n))
         return false;
-    return n == signature.n && CRYPTO_memcmp(mac, signature.p, n) == 0;
+    return n == signature.n && crypto_equal(mac, signature.p, n);
 }
 
 // R and S as they stand in a JWS (RFC 7518 §3.4), in the DER that OpenSSL reads; NULL for another
-// length, or without memory. OPENSSL_free.
+// length, or without memory. CRYPTO_free.
 static unsigned char *der_of(struct str s, size_t *n)
 {
     unsigned char *der = NULL;
     if (s.n != 2 * COORDINATE)
         return NULL;
     const unsigned char *p = (const unsigned char *)s.p;
-    BIGNUM *first = BN_bin2bn(p, COORDINATE, NULL);
-    BIGNUM *second = BN_bin2bn(p + COORDINATE, COORDINATE, NULL);
-    ECDSA_SIG *sig = ECDSA_SIG_new();
+    BIGNUM *first = libcrypto.BN_bin2bn(p, COORDINATE, NULL);
+    BIGNUM *second = libcrypto.BN_bin2bn(p + COORDINATE, COORDINATE, NULL);
+    ECDSA_SIG *sig = libcrypto.ECDSA_SIG_new();
     int len = -1;
-    if (first && second && sig && ECDSA_SIG_set0(sig, first, second) == 1) {
+    if (first && second && sig && libcrypto.ECDSA_SIG_set0(sig, first, second) == 1) {
         first = second = NULL; // they are the signature's
-        len = i2d_ECDSA_SIG(sig, &der);
+        len = libcrypto.i2d_ECDSA_SIG(sig, &der);
     }
-    BN_free(first);
-    BN_free(second);
-    ECDSA_SIG_free(sig);
+    libcrypto.BN_free(first);
+    libcrypto.BN_free(second);
+    libcrypto.ECDSA_SIG_free(sig);
     *n = len > 0 ? (size_t)len : 0;
     return len > 0 ? der : NULL;
 }
 
 static bool fits_key(const struct verifier *v, struct str text, const unsigned char *sig, size_t n)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    const EVP_MD *digest = v->algorithm->digest ? v->algorithm->digest() : NULL;
-    bool ok = ctx && v->key && EVP_DigestVerifyInit(ctx, NULL, digest, NULL, v->key) == 1 &&
-              EVP_DigestVerify(ctx, sig, n, (const unsigned char *)text.p, text.n) == 1;
-    EVP_MD_CTX_free(ctx);
-    ERR_clear_error();
+    EVP_MD_CTX *ctx = libcrypto.EVP_MD_CTX_new();
+    const EVP_MD *digest = v->algorithm->digest ? (*v->algorithm->digest)() : NULL;
+    bool ok = ctx && v->key &&
+              libcrypto.EVP_DigestVerifyInit(ctx, NULL, digest, NULL, v->key) == 1 &&
+              libcrypto.EVP_DigestVerify(ctx, sig, n, (const unsigned char *)text.p, text.n) == 1;
+    libcrypto.EVP_MD_CTX_free(ctx);
+    libcrypto.ERR_clear_error();
     return ok;
 }
 
@@ -205,7 +208,7 @@ static int verify(lua_State *L)
     } else if (v->algorithm->family == OF_EC) {
         unsigned char *der = der_of(signature, &n);
         ok = der && fits_key(v, text, der, n);
-        OPENSSL_free(der);
+        libcrypto.CRYPTO_free(der, __FILE__, __LINE__);
     } else {
         ok = fits_key(v, text, sig, n);
     }

@@ -119,29 +119,28 @@ static int receive_done(lua_State *L, struct co_wait *wait)
     return push_received(L, woken_or_raise(L, wait));
 }
 
-// A multipart body is looked at while it arrives.
-static bool watch_parts(struct work *w)
+// A multipart body is looked at while it arrives. NULL, or why it cannot be.
+static const char *watch_parts(struct work *w)
 {
     struct exchange *x = w->x;
     if (w->upload)
-        return true;
-    if (!upload_new(request_field(&x->request, STR("content-type")), &w->h->options.parts,
-                    &w->upload))
-        return false;
-    if (w->upload) {
+        return NULL;
+    const char *why = upload_new(request_field(&x->request, STR("content-type")),
+                                 &w->h->options.parts, &w->upload);
+    if (!why && w->upload) {
         x->body.tap = upload_add;
         x->body.tap_arg = w->upload;
     }
-    return true;
+    return why;
 }
 
 // Asks the client for the whole body. False when it will not come: body_status says why.
 static bool ask_for_all(struct work *w, uint64_t max)
 {
     w->claimed = true;
-    if (!watch_parts(w)) {
+    w->body_why = watch_parts(w);
+    if (w->body_why) {
         w->body_status = 503;
-        w->body_why = "out of memory for the body's parts";
         return false;
     }
     w->body_status = exchange_receive(w->x, max);
@@ -152,7 +151,7 @@ static bool ask_for_all(struct work *w, uint64_t max)
 
 bool request_take_body(struct work *w, uint64_t max)
 {
-    if (!exchange_has_body(w->x, max) || !watch_parts(w) || !exchange_take_body(w->x, max))
+    if (!exchange_has_body(w->x, max) || watch_parts(w) || !exchange_take_body(w->x, max))
         return false;
     w->claimed = w->body_over = true;
     if (w->upload)

@@ -3,9 +3,9 @@
 
 #include "base/log.h"
 #include "script/sqlite_function.h"
+#include "script/sqlite_library.h"
 
 #include <assert.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,7 +39,7 @@ static void wait_a_little(int tries)
     long most = WAIT_LEAST_US << (tries < 8 ? tries : 8);
     if (most > WAIT_MOST_US)
         most = WAIT_MOST_US;
-    sqlite3_randomness(sizeof random, &random);
+    sqlite.randomness(sizeof random, &random);
     long us = WAIT_LEAST_US + (long)(random % (unsigned long)most);
     nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
@@ -115,7 +115,7 @@ static struct sqlite_stmt *make(struct str sql, struct sqlite3_stmt *stmt, struc
 {
     struct sqlite_stmt *s = malloc(sizeof *s + sql.n);
     if (!s) {
-        sqlite3_finalize(stmt);
+        sqlite.finalize(stmt);
         sqlite_fail(f, SQLITE_NOMEM, "not enough memory");
         return NULL;
     }
@@ -135,7 +135,7 @@ static struct sqlite_stmt *prepare_new(struct sqlite_conn *c, struct str sql, st
     const char *tail = sql.p;
     c->guard.judging = true;
     c->guard.pragma = c->guard.inserts = false;
-    int rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
+    int rc = sqlite.prepare_v3(c->db, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     c->guard.judging = false;
     if (rc != SQLITE_OK) {
         sqlite_conn_fail(c, rc, f);
@@ -189,7 +189,7 @@ struct sqlite_stmt *sqlite_conn_cursor(const struct sqlite_conn *c, uint64_t id)
 
 static void drop(struct sqlite_stmt *s)
 {
-    sqlite3_finalize(s->stmt);
+    sqlite.finalize(s->stmt);
     free(s);
 }
 
@@ -210,8 +210,8 @@ void sqlite_conn_end(struct sqlite_conn *c, struct sqlite_stmt *s)
         at = &(*at)->next;
     *at = s->next;
     c->cursor_count--;
-    sqlite3_reset(s->stmt);
-    sqlite3_clear_bindings(s->stmt); // it holds values that may be large
+    sqlite.reset(s->stmt);
+    sqlite.clear_bindings(s->stmt); // it holds values that may be large
     if (s->sql.n == 0 || c->setup->statements == 0) {
         drop(s);
         return;
@@ -225,7 +225,7 @@ void sqlite_conn_end(struct sqlite_conn *c, struct sqlite_stmt *s)
 bool sqlite_conn_do(struct sqlite_conn *c, const char *sql, struct sqlite_failure *f)
 {
     c->guard.refused = NULL;
-    int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+    int rc = sqlite.exec(c->db, sql, NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         sqlite_conn_fail(c, rc, f);
     return rc == SQLITE_OK;
@@ -251,7 +251,7 @@ static void set_limits(struct sqlite3 *db)
         {SQLITE_LIMIT_TRIGGER_DEPTH, TRIGGER_DEPTH_MAX},
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        sqlite3_limit(db, limits[i].limit, limits[i].value);
+        sqlite.limit(db, limits[i].limit, limits[i].value);
 }
 
 // The schema cannot be written by hand, and "x" is never a text. Schemas are trusted: without that no
@@ -266,7 +266,7 @@ static void set_config(struct sqlite3 *db)
         {SQLITE_DBCONFIG_DQS_DDL, 0},
     };
     for (size_t i = 0; i < sizeof config / sizeof *config; i++)
-        sqlite3_db_config(db, config[i].option, config[i].on, NULL);
+        sqlite.db_config(db, config[i].option, config[i].on, NULL);
 }
 
 // The pragma's row: the mode that the file is in.
@@ -294,7 +294,7 @@ static bool use_wal(struct sqlite_conn *c, struct sqlite_failure *f)
     static const char wal[] = "PRAGMA journal_mode=WAL";
     for (int tries = 0;; tries++) {
         bool is_wal = false;
-        int rc = sqlite3_exec(c->db, wal, see_mode, &is_wal, NULL);
+        int rc = sqlite.exec(c->db, wal, see_mode, &is_wal, NULL);
         if (rc == SQLITE_OK && !is_wal)
             warn_without_wal(c->setup);
         if (rc == SQLITE_OK)
@@ -310,12 +310,12 @@ static bool use_wal(struct sqlite_conn *c, struct sqlite_failure *f)
 static bool set_pragmas(struct sqlite_conn *c, struct sqlite_failure *f)
 {
     const char *sync = c->setup->full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL";
-    char *journal = sqlite3_mprintf("PRAGMA journal_size_limit=%d", JOURNAL_BYTES_MAX);
+    char *journal = sqlite.mprintf("PRAGMA journal_size_limit=%d", JOURNAL_BYTES_MAX);
     bool ok = sqlite_conn_do(c, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0", f) &&
               (!c->setup->path || use_wal(c, f)) && sqlite_conn_do(c, sync, f) &&
               (journal && sqlite_conn_do(c, journal, f)) &&
               (!c->reader || sqlite_conn_do(c, "PRAGMA query_only=ON", f));
-    sqlite3_free(journal);
+    sqlite.free(journal);
     if (!ok)
         sqlite_fail(f, SQLITE_NOMEM, "not enough memory");
     return ok;
@@ -327,18 +327,23 @@ bool sqlite_conn_open(struct sqlite_conn *c, struct sqlite_failure *f)
                              SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
     if (c->db)
         return true;
-    sqlite3_hard_heap_limit64(MEMORY_BYTES_MAX);
+    const char *why = sqlite_library_load();
+    if (why) {
+        sqlite_fail(f, SQLITE_CANTOPEN, "%s", why);
+        return false;
+    }
+    sqlite.hard_heap_limit64(MEMORY_BYTES_MAX);
     bool file = c->setup->path;
-    int rc = sqlite3_open_v2(file ? c->setup->path : ":memory:", &c->db,
-                             flags | (file ? SQLITE_OPEN_NOFOLLOW : SQLITE_OPEN_MEMORY), NULL);
+    int rc = sqlite.open_v2(file ? c->setup->path : ":memory:", &c->db,
+                            flags | (file ? SQLITE_OPEN_NOFOLLOW : SQLITE_OPEN_MEMORY), NULL);
     if (rc != SQLITE_OK) {
         sqlite_fail_db(f, rc, c->db);
         sqlite_conn_close(c);
         return false;
     }
-    sqlite3_busy_handler(c->db, on_busy, c);
-    sqlite3_progress_handler(c->db, LOOK_EVERY, on_progress, c);
-    sqlite3_update_hook(c->db, on_update, c);
+    sqlite.busy_handler(c->db, on_busy, c);
+    sqlite.progress_handler(c->db, LOOK_EVERY, on_progress, c);
+    sqlite.update_hook(c->db, on_update, c);
     set_limits(c->db);
     set_config(c->db);
     sqlite_guard_set(&c->guard, c->db);
@@ -361,7 +366,7 @@ void sqlite_conn_tidy(struct sqlite_conn *c)
     atomic_store_explicit(&c->stop, false, memory_order_relaxed);
     while (c->cursors)
         sqlite_conn_end(c, c->cursors);
-    if (c->db && !sqlite3_get_autocommit(c->db) && !sqlite_conn_do(c, "ROLLBACK", &ignored))
+    if (c->db && !sqlite.get_autocommit(c->db) && !sqlite_conn_do(c, "ROLLBACK", &ignored))
         c->bad = true; // closing it rolls back
     if (c->unchecked && !sqlite_conn_do(c, "PRAGMA foreign_keys=ON", &ignored))
         c->bad = true;
@@ -377,9 +382,11 @@ void sqlite_conn_close(struct sqlite_conn *c)
         sqlite_conn_end(c, c->cursors);
     while (c->kept)
         drop_last_kept(c);
-    int rc = sqlite3_close(c->db); // NULL is fine
-    assert(rc == SQLITE_OK);       // all of its statements are finalized
-    c->db = NULL;
+    if (c->db) {
+        int rc = sqlite.close(c->db);
+        assert(rc == SQLITE_OK); // all of its statements are finalized
+        c->db = NULL;
+    }
     c->transaction = c->unchecked = c->guard.deferred = c->bad = false;
     atomic_store_explicit(&c->stop, false, memory_order_relaxed);
 }

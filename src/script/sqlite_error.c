@@ -1,7 +1,7 @@
 // Failures of SQLite: see the header.
 #include "script/sqlite_error.h"
+#include "script/sqlite_library.h"
 
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -143,7 +143,7 @@ void sqlite_fail(struct sqlite_failure *f, int code, const char *format, ...)
 void sqlite_fail_db(struct sqlite_failure *f, int code, struct sqlite3 *db)
 {
     // The message may be of another failure, when there was no memory for this one's.
-    const char *text = db && (sqlite3_errcode(db) & 0xff) == (code & 0xff) ? sqlite3_errmsg(db)
-                                                                           : sqlite3_errstr(code);
+    const char *text = db && (sqlite.errcode(db) & 0xff) == (code & 0xff) ? sqlite.errmsg(db)
+                                                                          : sqlite.errstr(code);
     sqlite_fail(f, code, "%s", text);
 }

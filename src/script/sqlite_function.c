@@ -3,15 +3,15 @@
 #include "script/sqlite_function.h"
 
 #include "base/str.h"
+#include "script/sqlite_library.h"
 
-#include <sqlite3.h>
 #include <string.h>
 
 // The argument as text; without p for NULL, and without memory.
 static struct str text_of(struct sqlite3_value *v)
 {
-    const char *p = (const char *)sqlite3_value_text(v);
-    return str_of(p, p ? (size_t)sqlite3_value_bytes(v) : 0);
+    const char *p = (const char *)sqlite.value_text(v);
+    return str_of(p, p ? (size_t)sqlite.value_bytes(v) : 0);
 }
 
 static const char *find(struct str in, struct str what)
@@ -52,31 +52,31 @@ static int64_t place_of(struct str in, struct str what, bool text)
 
 static void instr_of_blobs(struct sqlite3_context *c, struct sqlite3_value **v)
 {
-    struct str in = str_of(sqlite3_value_blob(v[0]), (size_t)sqlite3_value_bytes(v[0]));
-    struct str what = str_of(sqlite3_value_blob(v[1]), (size_t)sqlite3_value_bytes(v[1]));
+    struct str in = str_of(sqlite.value_blob(v[0]), (size_t)sqlite.value_bytes(v[0]));
+    struct str what = str_of(sqlite.value_blob(v[1]), (size_t)sqlite.value_bytes(v[1]));
     if ((in.n && !in.p) || (what.n && !what.p))
-        sqlite3_result_error_nomem(c);
+        sqlite.result_error_nomem(c);
     else
-        sqlite3_result_int64(c, place_of(in, what, false));
+        sqlite.result_int64(c, place_of(in, what, false));
 }
 
 // Copies, since a blob that is looked at as text would be text for others, too.
 static void instr_of_texts(struct sqlite3_context *c, struct sqlite3_value **v)
 {
-    struct sqlite3_value *a = sqlite3_value_dup(v[0]), *b = sqlite3_value_dup(v[1]);
+    struct sqlite3_value *a = sqlite.value_dup(v[0]), *b = sqlite.value_dup(v[1]);
     struct str in = a ? text_of(a) : str_of(NULL, 0), what = b ? text_of(b) : str_of(NULL, 0);
     if (in.p && what.p)
-        sqlite3_result_int64(c, place_of(in, what, true));
+        sqlite.result_int64(c, place_of(in, what, true));
     else
-        sqlite3_result_error_nomem(c);
-    sqlite3_value_free(a);
-    sqlite3_value_free(b);
+        sqlite.result_error_nomem(c);
+    sqlite.value_free(a);
+    sqlite.value_free(b);
 }
 
 static void run_instr(struct sqlite3_context *c, int n, struct sqlite3_value **v)
 {
     (void)n;
-    int a = sqlite3_value_type(v[0]), b = sqlite3_value_type(v[1]);
+    int a = sqlite.value_type(v[0]), b = sqlite.value_type(v[1]);
     if (a == SQLITE_NULL || b == SQLITE_NULL)
         return;
     if (a == SQLITE_BLOB && b == SQLITE_BLOB)
@@ -109,15 +109,15 @@ static void put_replaced(struct sqlite3_context *c, struct str in, struct str wh
 {
     const char *end = in.p + in.n, *at;
     size_t times = count(in, what), kept = in.n - times * what.n;
-    size_t limit = (size_t)sqlite3_limit(sqlite3_context_db_handle(c), SQLITE_LIMIT_LENGTH, -1);
+    size_t limit = (size_t)sqlite.limit(sqlite.context_db_handle(c), SQLITE_LIMIT_LENGTH, -1);
     if (kept > limit || (by.n && times > (limit - kept) / by.n)) {
-        sqlite3_result_error_toobig(c);
+        sqlite.result_error_toobig(c);
         return;
     }
     size_t size = kept + times * by.n;
-    char *out = sqlite3_malloc64(size + 1), *to = out;
+    char *out = sqlite.malloc64(size + 1), *to = out;
     if (!out) {
-        sqlite3_result_error_nomem(c);
+        sqlite.result_error_nomem(c);
         return;
     }
     while ((at = find(in, what))) {
@@ -127,7 +127,7 @@ static void put_replaced(struct sqlite3_context *c, struct str in, struct str wh
     }
     add(&to, in.p, in.n);
     *to = '\0';
-    sqlite3_result_text64(c, out, size, sqlite3_free, SQLITE_UTF8);
+    sqlite.result_text64(c, out, size, sqlite.free, SQLITE_UTF8);
 }
 
 // Text without a p is NULL, or there was no memory for it, which SQLite notices by itself.
@@ -138,7 +138,7 @@ static void run_replace(struct sqlite3_context *c, int n, struct sqlite3_value *
     if (!in.p || !what.p)
         return;
     if (what.n == 0 || what.p[0] == '\0') {
-        sqlite3_result_value(c, v[0]);
+        sqlite.result_value(c, v[0]);
         return;
     }
     struct str by = text_of(v[2]);
@@ -173,24 +173,24 @@ static size_t match(struct str s, struct str set, int side)
 
 static void run_trim(struct sqlite3_context *c, int n, struct sqlite3_value **v)
 {
-    const int *sides = sqlite3_user_data(c);
+    const int *sides = sqlite.user_data(c);
     size_t off;
     (void)n;
-    if (sqlite3_value_type(v[0]) == SQLITE_NULL)
+    if (sqlite.value_type(v[0]) == SQLITE_NULL)
         return;
     struct str s = text_of(v[0]), set = text_of(v[1]);
     if (!s.p || !set.p)
         return;
     set.n = strnlen(set.p, set.n);
     if (set.n > TRIM_BYTES_MAX) {
-        sqlite3_result_error(c, "trim takes away a set of at most 128 bytes of characters", -1);
+        sqlite.result_error(c, "trim takes away a set of at most 128 bytes of characters", -1);
         return;
     }
     while (*sides & LEFT && (off = match(s, set, LEFT)))
         s = str_of(s.p + off, s.n - off);
     while (*sides & RIGHT && (off = match(s, set, RIGHT)))
         s = str_of(s.p, s.n - off);
-    sqlite3_result_text64(c, s.p, s.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+    sqlite.result_text64(c, s.p, s.n, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 bool sqlite_function_register(struct sqlite3 *db)
@@ -208,9 +208,9 @@ bool sqlite_function_register(struct sqlite3 *db)
     };
     static const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        if (sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, flags,
-                                       functions[i].data, functions[i].run, NULL, NULL,
-                                       NULL) != SQLITE_OK)
+        if (sqlite.create_function_v2(db, functions[i].name, functions[i].arguments, flags,
+                                      functions[i].data, functions[i].run, NULL, NULL,
+                                      NULL) != SQLITE_OK)
             return false;
     return true;
 }

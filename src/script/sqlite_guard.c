@@ -1,7 +1,7 @@
 // The authorizer: see the header.
 #include "script/sqlite_guard.h"
+#include "script/sqlite_library.h"
 
-#include <sqlite3.h>
 #include <stddef.h>
 #include <strings.h>
 
@@ -31,7 +31,7 @@ static const char *judge_defer(struct sqlite_guard *g, const char *value)
 {
     if (!value)
         return NULL;
-    if (sqlite3_get_autocommit(g->db))
+    if (sqlite.get_autocommit(g->db))
         return "PRAGMA defer_foreign_keys is set in a transaction, and holds until that ends";
     g->deferred = true;
     return NULL;
@@ -143,5 +143,5 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
 void sqlite_guard_set(struct sqlite_guard *g, struct sqlite3 *db)
 {
     g->db = db;
-    sqlite3_set_authorizer(db, authorize, g);
+    sqlite.set_authorizer(db, authorize, g);
 }

@@ -1,9 +1,9 @@
 // Calls on a connection: see the header.
 #include "script/sqlite_query.h"
 
+#include "script/sqlite_library.h"
 #include "script/sqlite_row.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,15 +20,15 @@ static int bind_value(struct sqlite3_stmt *stmt, int i, const struct sqlite_valu
     sqlite3_destructor_type copy = kept ? SQLITE_STATIC : SQLITE_TRANSIENT;
     switch (v->type) {
     case VALUE_INTEGER:
-        return sqlite3_bind_int64(stmt, i, v->integer);
+        return sqlite.bind_int64(stmt, i, v->integer);
     case VALUE_FLOAT:
-        return sqlite3_bind_double(stmt, i, v->number);
+        return sqlite.bind_double(stmt, i, v->number);
     case VALUE_TEXT:
-        return sqlite3_bind_text64(stmt, i, v->bytes.p, v->bytes.n, copy, SQLITE_UTF8);
+        return sqlite.bind_text64(stmt, i, v->bytes.p, v->bytes.n, copy, SQLITE_UTF8);
     case VALUE_BLOB:
-        return sqlite3_bind_blob64(stmt, i, v->bytes.p, v->bytes.n, copy);
+        return sqlite.bind_blob64(stmt, i, v->bytes.p, v->bytes.n, copy);
     default:
-        return sqlite3_bind_null(stmt, i);
+        return sqlite.bind_null(stmt, i);
     }
 }
 
@@ -52,13 +52,13 @@ static const char *plural(unsigned n)
 // ":title", "@title" and "$title" are names; "?" and "?1" are not.
 static const char *name_of(struct sqlite3_stmt *stmt, int i)
 {
-    const char *name = sqlite3_bind_parameter_name(stmt, i);
+    const char *name = sqlite.bind_parameter_name(stmt, i);
     return name && *name != '?' ? name + 1 : NULL;
 }
 
 static bool bind_in_order(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite3_stmt *stmt)
 {
-    unsigned count = (unsigned)sqlite3_bind_parameter_count(stmt);
+    unsigned count = (unsigned)sqlite.bind_parameter_count(stmt);
     for (unsigned i = 1; i <= count; i++) {
         const char *name = name_of(stmt, (int)i);
         if (!name)
@@ -89,7 +89,7 @@ static struct sqlite_value *find_value(struct sqlite_query *q, const char *name)
 // A name without a value is NULL, as nil is; a value without a name is a slip.
 static bool bind_by_name(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite3_stmt *stmt)
 {
-    int count = sqlite3_bind_parameter_count(stmt);
+    int count = sqlite.bind_parameter_count(stmt);
     for (int i = 1; i <= count; i++) {
         const char *name = name_of(stmt, i);
         if (!name) {
@@ -133,9 +133,9 @@ static bool add_row(struct sqlite_query *q, struct sqlite3_stmt *stmt)
 // is where it is committed. True when there may be more.
 static bool fetch(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)
 {
-    bool writes = !sqlite3_stmt_readonly(s->stmt);
+    bool writes = !sqlite.stmt_readonly(s->stmt);
     int rc;
-    while ((rc = sqlite3_step(s->stmt)) == SQLITE_ROW) {
+    while ((rc = sqlite.step(s->stmt)) == SQLITE_ROW) {
         bool first_alone = q->mode == QUERY_ROW;
         if (q->mode == QUERY_EXEC || (first_alone && q->row_count > 0))
             continue;
@@ -165,7 +165,7 @@ static void run_cursor(struct sqlite_conn *c, struct sqlite_query *q, struct sql
 // it was before, and so does one into a table WITHOUT ROWID; but a new row may have the same id, too.
 static void note_insert(struct sqlite_conn *c, struct sqlite_query *q)
 {
-    int64_t id = sqlite3_last_insert_rowid(c->db);
+    int64_t id = sqlite.last_insert_rowid(c->db);
     if (id == c->row_watched && !c->row_inserted)
         return;
     q->inserted = true;
@@ -175,20 +175,20 @@ static void note_insert(struct sqlite_conn *c, struct sqlite_query *q)
 // Runs a statement that is at its beginning, and adds up what it changed.
 static void run_counted(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)
 {
-    int64_t before = sqlite3_total_changes64(c->db);
-    c->row_watched = sqlite3_last_insert_rowid(c->db);
+    int64_t before = sqlite.total_changes64(c->db);
+    c->row_watched = sqlite.last_insert_rowid(c->db);
     c->row_inserted = false;
     bool inserts = s->inserts; // s may be gone then
     run_cursor(c, q, s);
-    if (sqlite3_total_changes64(c->db) != before)
-        q->changes += sqlite3_changes64(c->db);
+    if (sqlite.total_changes64(c->db) != before)
+        q->changes += sqlite.changes64(c->db);
     if (inserts)
         note_insert(c, q);
 }
 
 static void run_statement(struct sqlite_conn *c, struct sqlite_query *q, struct sqlite_stmt *s)
 {
-    q->writes = c->reader && !sqlite3_stmt_readonly(s->stmt);
+    q->writes = c->reader && !sqlite.stmt_readonly(s->stmt);
     bool bound =
         !q->writes && (q->named ? bind_by_name(c, q, s->stmt) : bind_in_order(c, q, s->stmt));
     if (bound)
@@ -206,7 +206,7 @@ static void run_script(struct sqlite_conn *c, struct sqlite_query *q, struct sql
          "ROLLBACK TO lunette_script; RELEASE lunette_script"},
         {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"},
     };
-    bool alone = sqlite3_get_autocommit(c->db);
+    bool alone = sqlite.get_autocommit(c->db);
     struct sqlite_failure ignored = {0};
     if (!sqlite_conn_do(c, around[alone][0], &q->failure)) {
         sqlite_conn_end(c, s);
@@ -218,7 +218,7 @@ static void run_script(struct sqlite_conn *c, struct sqlite_query *q, struct sql
     }
     if (!q->failure.code && sqlite_conn_do(c, around[alone][1], &q->failure))
         return;
-    if (!sqlite3_get_autocommit(c->db)) // else SQLite has done it by itself
+    if (!sqlite.get_autocommit(c->db)) // else SQLite has done it by itself
         sqlite_conn_do(c, around[alone][2], &ignored);
 }
 
@@ -258,8 +258,8 @@ static void do_ours(struct sqlite_conn *c, struct sqlite_query *q)
 {
     int checks = 1;
     sqlite_conn_do(c, q->sql.p, &q->failure);
-    sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &checks);
-    c->transaction = !sqlite3_get_autocommit(c->db);
+    sqlite.db_config(c->db, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &checks);
+    c->transaction = !sqlite.get_autocommit(c->db);
     c->unchecked = !checks;
 }
 
@@ -277,7 +277,7 @@ void sqlite_query_run(struct sqlite_conn *c, struct sqlite_query *q)
     if (!sqlite_conn_open(c, &q->failure))
         return;
     end_left(c, q);
-    if (c->transaction && sqlite3_get_autocommit(c->db)) {
+    if (c->transaction && sqlite.get_autocommit(c->db)) {
         sqlite_fail(&q->failure, SQLITE_ABORT_ROLLBACK,
                     "SQLite has rolled the transaction back, after the error before this one");
         return;

@@ -1,9 +1,9 @@
 // Rows as bytes, on their way from a thread to Lua: see sqlite_query.h. Numbers are as the machine has
 // them, since they never leave the process.
 #include "script/sqlite_row.h"
+#include "script/sqlite_library.h"
 
 #include <assert.h>
-#include <sqlite3.h>
 #include <string.h>
 
 static bool add(struct buf *b, const void *p, size_t n)
@@ -19,10 +19,10 @@ static bool add_bytes(struct buf *b, const void *p, size_t n)
 
 bool sqlite_add_names(struct buf *b, struct sqlite3_stmt *stmt)
 {
-    uint32_t count = (uint32_t)sqlite3_column_count(stmt);
+    uint32_t count = (uint32_t)sqlite.column_count(stmt);
     bool ok = add(b, &count, sizeof count);
     for (uint32_t i = 0; ok && i < count; i++) {
-        const char *name = sqlite3_column_name(stmt, (int)i); // NULL without memory
+        const char *name = sqlite.column_name(stmt, (int)i); // NULL without memory
         ok = name && add_bytes(b, name, strlen(name));
     }
     return ok;
@@ -31,23 +31,22 @@ bool sqlite_add_names(struct buf *b, struct sqlite3_stmt *stmt)
 // Without memory the pointer is NULL; that of an empty blob is NULL, too.
 static bool add_text(struct buf *b, struct sqlite3_stmt *stmt, int i)
 {
-    bool blob = sqlite3_column_type(stmt, i) == SQLITE_BLOB;
-    const void *p =
-        blob ? sqlite3_column_blob(stmt, i) : (const void *)sqlite3_column_text(stmt, i);
-    if (!p && (!blob || sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM))
+    bool blob = sqlite.column_type(stmt, i) == SQLITE_BLOB;
+    const void *p = blob ? sqlite.column_blob(stmt, i) : (const void *)sqlite.column_text(stmt, i);
+    if (!p && (!blob || sqlite.errcode(sqlite.db_handle(stmt)) == SQLITE_NOMEM))
         return false;
-    return add_bytes(b, p, (size_t)sqlite3_column_bytes(stmt, i));
+    return add_bytes(b, p, (size_t)sqlite.column_bytes(stmt, i));
 }
 
 static bool add_column(struct buf *b, struct sqlite3_stmt *stmt, int i)
 {
-    switch (sqlite3_column_type(stmt, i)) {
+    switch (sqlite.column_type(stmt, i)) {
     case SQLITE_INTEGER: {
-        int64_t integer = sqlite3_column_int64(stmt, i);
+        int64_t integer = sqlite.column_int64(stmt, i);
         return buf_addc(b, VALUE_INTEGER) && add(b, &integer, sizeof integer);
     }
     case SQLITE_FLOAT: {
-        double number = sqlite3_column_double(stmt, i);
+        double number = sqlite.column_double(stmt, i);
         return buf_addc(b, VALUE_FLOAT) && add(b, &number, sizeof number);
     }
     case SQLITE_NULL:
@@ -59,7 +58,7 @@ static bool add_column(struct buf *b, struct sqlite3_stmt *stmt, int i)
 
 bool sqlite_add_row(struct buf *b, struct sqlite3_stmt *stmt)
 {
-    int count = sqlite3_data_count(stmt);
+    int count = sqlite.data_count(stmt);
     for (int i = 0; i < count; i++)
         if (!add_column(b, stmt, i))
             return false;

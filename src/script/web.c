@@ -3,9 +3,11 @@
 
 #include "base/base64.h"
 #include "base/html.h"
+#include "base/libcrypto.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
+
+enum { SOURCE_MAX = 64 }; // bytes of a style's source in a policy
 
 struct str web_find(struct str name)
 {
@@ -35,19 +37,32 @@ bool web_page(struct buf *out, struct str title, struct str shown)
     return false;
 }
 
+// The style's source for the policy. Without libcrypto the page does without its style.
+static void write_source(char dst[static SOURCE_MAX])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char text[2 * EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (libcrypto_load() ||
+        !libcrypto.EVP_Digest(style().p, style().n, digest, &n, libcrypto.EVP_sha256(), NULL)) {
+        snprintf(dst, SOURCE_MAX, "'none'");
+        return;
+    }
+    size_t length = base64_encode(text, str_of((const char *)digest, n), BASE64_STANDARD);
+    snprintf(dst, SOURCE_MAX, "'sha256-%.*s'", (int)length, text);
+}
+
 const char *web_policy(void)
 {
     static char policy[320];
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    char text[64];
+    char source[SOURCE_MAX];
     if (*policy)
         return policy;
-    SHA256((const unsigned char *)style().p, style().n, digest);
-    size_t n = base64_encode(text, str_of((const char *)digest, sizeof digest), BASE64_STANDARD);
+    write_source(source);
     snprintf(policy, sizeof policy,
-             "default-src 'none'; style-src 'sha256-%.*s'; script-src 'self'; connect-src 'self'; "
+             "default-src 'none'; style-src %s; script-src 'self'; connect-src 'self'; "
              "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-             (int)n, text);
+             source);
     return policy;
 }
 

@@ -83,11 +83,11 @@ def anonymous_bytes(pids):
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizer's own memory is many times that")
 def test_a_server_at_rest_has_little_memory_that_is_no_file_s(serve):
-    """About 1970 KiB, 400 of them where libcrypto's tables were relocated; 100 more before the system's
+    """About 1550 KiB; 400 more when libcrypto was linked, for its tables, and 100 before the system's
     media types were kept without what is not needed of their file, and a worker without --dev's."""
     server = serve({"scripts/main.lua": MAIN}, "--workers", "2")
     assert get(server, "/hello") == "Hello, World!"
-    eventually(lambda: anonymous_bytes([server.process.pid, *server.workers()]) < 2048 * KIB)
+    eventually(lambda: anonymous_bytes([server.process.pid, *server.workers()]) < 1664 * KIB)
 
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizer registers every global")
