@@ -9,7 +9,7 @@ import pytest
 
 from conftest import eventually
 from test_faults import tracing
-from test_processes import beneath, contain, contained, held_after, stat_of  # noqa: F401
+from test_processes import beneath, contain, contained, held_after, number_of, stat_of  # noqa: F401
 from running import children_of
 from test_replace import MAIN, SITE, Replaced, alive, let_go, one
 
@@ -74,14 +74,14 @@ def test_what_process_1_is_asked_between_two_masters_the_next_does(contain, name
     os.kill(second, signal.SIGKILL)
     eventually(lambda: not alive(second))
     eventually(lambda: stat_of(third)[1] == c.first)
-    number = c.number()
+    number, its = c.number(), number_of(third)
     c.signal(name)
     assert number == c.number()  # it does not serve yet
     main.write_text(MAIN)
     let_go(c.server)
     done = r"\] reloaded" if name == "HUP" else "replacing the program"
     eventually(lambda: c.number() != number, 20)
-    asked = rf"\[{c.number()}\] .*" if name == "USR2" else rf"\[{c.number()}"
+    asked = rf"\[{its}\] .*" if name == "USR2" else rf"\[{its}"  # who may be replaced by now
     eventually(lambda: re.search(asked + done, c.server.errors()), 20)
     c.signal("TERM")
     assert c.end() == 0
