@@ -50,7 +50,7 @@ struct handler_declared handler_declared(const struct handler *h);
 void handler_end_all(struct handler *h);
 bool handler_has_requests(const struct handler *h); // exchanges that are not over
 void handler_break_off(struct handler *h);          // closes the connections of all of them
-// The id of the request whose Lua runs at the moment, or a task that it has spawned; empty: none does.
+// The id of the request whose Lua runs at the moment, or a task of it or its req:after; empty: none does.
 struct str handler_running_id(struct handler *h);
 
 // Runs scripts/main.lua in a coroutine; it may wait, so the loop must run. done(arg, NULL) when

@@ -24,8 +24,8 @@ int core_late(lua_State *L);
 int core_over(lua_State *L);
 // current() → the request table of the request whose handler runs, or nil.
 int core_current(lua_State *L);
-// asked(req) → the method that the client sent, and whether it asked for "*": the table's fields may be
-// the site's by now.
+// asked(req) → the method that the client sent, whether it asked for "*", and the host: the table's fields
+// may be the site's by now.
 int core_asked(lua_State *L);
 
 #endif

@@ -131,7 +131,7 @@ struct work {
     bool lists;                         // that is a folder, whose answer is a page of what is in it
     struct open_file *files;            // that Lua holds for this request
     struct fields extra;                // set_cookie, add_header, Vary
-    int after; // registry reference to an array of functions; LUA_NOREF: none
+    int after; // registry reference to an array of functions, its entry 0 the id; LUA_NOREF: none
     struct lua_source stream;
     // A stream's answer goes out with its first bytes, so that a function that fails before them is
     // an error page.
@@ -364,13 +364,15 @@ struct answer {
     int body;            // stack index, 0: none
     const char *message; // static or on the stack
 };
-// LUA_MINSTACK values find room on the stack, of which answer_check_headers and answer_send use what is
-// left; in them the values of a response object, a header and its value, and a message.
+// The caller has made room for LUA_MINSTACK values on the stack: for the fields of a response object, which
+// this pushes, and for what answer_check_headers and answer_send push behind them.
 void answer_read(lua_State *L, struct handler *h, int first, struct answer *a);
 
 // NULL when the headers of an answer that was read can be sent, else the sentence why not. It is
 // alive until the stack is cleared.
 const char *answer_check_headers(lua_State *L, struct handler *h, const struct answer *a);
+// Pushes the sentence about a line of the head that fields_add did not take. name ends with a NUL.
+const char *answer_push_refusal(lua_State *L, enum fields_result why, struct str name);
 // Whether the value at idx is a response object.
 bool answer_is_response(lua_State *L, struct handler *h, int idx);
 // Sends it. NULL when exchange_respond was called; else a message, pushed, that says what is wrong

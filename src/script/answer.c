@@ -105,10 +105,26 @@ static void read_one(lua_State *L, struct handler *h, int idx, struct answer *a)
     }
 }
 
+// Pushes a value as text that has no zero byte: what stands behind one would be lost on the way to the log.
+static const char *push_text(lua_State *L, int idx)
+{
+    luaL_Buffer b;
+    size_t n;
+    const char *text = luaL_tolstring(L, idx, &n);
+    luaL_buffinit(L, &b);
+    for (size_t part; (part = strlen(text)) < n; text += part + 1, n -= part + 1) {
+        luaL_addlstring(&b, text, part);
+        luaL_addstring(&b, "\\x00");
+    }
+    luaL_addlstring(&b, text, n);
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
 // nil, message and perhaps a code: what a call that failed gave, returned as it was.
 static void wrong_message(lua_State *L, int message, struct answer *a)
 {
-    lua_pushfstring(L, "nil was returned, with the message: %s", luaL_tolstring(L, message, NULL));
+    lua_pushfstring(L, "nil was returned, with the message: %s", push_text(L, message));
     wrong(a, lua_tostring(L, -1));
 }
 
@@ -195,15 +211,9 @@ static enum fields_result add_string(lua_State *L, struct handler *h, struct str
     return fields_add_noted(&h->fields, note, name, value);
 }
 
-// A name and the string or number on top of the stack, whose type this is.
-static const char *add_field(lua_State *L, struct handler *h, struct str name, int type)
+const char *answer_push_refusal(lua_State *L, enum fields_result why, struct str name)
 {
-    if (type != LUA_TSTRING && type != LUA_TNUMBER)
-        return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
-                               name.p, luaL_typename(L, -1));
-    switch (type == LUA_TSTRING ? add_string(L, h, name) : add_number(L, &h->fields, name)) {
-    case FIELDS_OK:
-        return NULL;
+    switch (why) {
     case FIELDS_BAD_NAME:
         return lua_pushfstring(L, "header name \"%s\" has a character that is not allowed", name.p);
     case FIELDS_BAD_VALUE:
@@ -211,10 +221,22 @@ static const char *add_field(lua_State *L, struct handler *h, struct str name, i
                                name.p);
     case FIELDS_TWICE:
         return lua_pushfstring(L, "header %s is there twice, and an answer has it once", name.p);
+    case FIELDS_OK:
     case FIELDS_FULL:
         break;
     }
     return lua_pushfstring(L, "header %s: the headers are over 64 KiB", name.p);
+}
+
+// A name and the string or number on top of the stack, whose type this is.
+static const char *add_field(lua_State *L, struct handler *h, struct str name, int type)
+{
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+        return lua_pushfstring(L, "header %s: a %s is neither string, number nor array of strings",
+                               name.p, luaL_typename(L, -1));
+    enum fields_result added =
+        type == LUA_TSTRING ? add_string(L, h, name) : add_number(L, &h->fields, name);
+    return added == FIELDS_OK ? NULL : answer_push_refusal(L, added, name);
 }
 
 static const char *add_repeated(lua_State *L, struct handler *h, struct str name, int array)
@@ -230,7 +252,7 @@ static const char *add_repeated(lua_State *L, struct handler *h, struct str name
     return NULL;
 }
 
-// To h->fields. There is room for it on the stack: see answer_read.
+// To h->fields. The caller of answer_read has made room on the stack.
 static const char *add_headers(lua_State *L, struct handler *h, int headers)
 {
     for (lua_pushnil(L); lua_next(L, headers); lua_pop(L, 1)) {

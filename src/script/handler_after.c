@@ -44,10 +44,13 @@ static int run_after_k(lua_State *L, int status, lua_KContext i)
     }
 }
 
+// The array stays on the stack, and so the id of the request that is its entry 0.
 static int run_after(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, (lua_Integer)(intptr_t)lua_touserdata(L, 1));
     lua_replace(L, 1);
+    lua_rawgeti(L, 1, 0);
+    co_set_id(co_running(vm_of(L)), luax_str(L, -1));
     return run_after_k(L, LUA_OK, 0);
 }
 

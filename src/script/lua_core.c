@@ -63,12 +63,14 @@ static bool takes_nothing(lua_State *L)
 }
 
 // plain(method, handlers): the plain routes of a method, path → handler: what C may call without
-// dispatch (handler_run.c). The table is C's from now on.
+// dispatch (handler_run.c). Once for a method: C keeps what it has found there. The table is C's from now on.
 static int core_plain(lua_State *L)
 {
     struct handler *h = core_handler(L);
     enum http_method method = method_parse(luax_check_str(L, 1));
     luaL_argcheck(L, method != HTTP_METHODS, 1, "it is no method");
+    luaL_argcheck(L, h->plain[method].handlers == LUA_NOREF, 1,
+                  "its plain routes are known already");
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     lua_newtable(L);

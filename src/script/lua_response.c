@@ -26,7 +26,7 @@ static bool push_json(lua_State *L, struct handler *h, int idx)
     return true;
 }
 
-// nil, and the message on top.
+// The results of a failure whose message is on top.
 static int nil_and_message(lua_State *L)
 {
     lua_pushnil(L);
@@ -127,7 +127,7 @@ int core_encode(lua_State *L)
     return push_json(L, core_handler(L), 1) ? 1 : nil_and_message(L);
 }
 
-// A page that was written to the scratch, if it was.
+// The result of what has written a page to the scratch, if it could.
 static int page_of(lua_State *L, struct handler *h, bool written)
 {
     if (!written)

@@ -10,17 +10,8 @@ int core_add_header(lua_State *L)
 {
     struct work *w = request_work(L, 1);
     struct str name = luax_check_str(L, 2), value = luax_check_str(L, 3);
-    enum fields_result r = fields_add(&w->extra, name, value);
-    if (r == FIELDS_BAD_NAME)
-        return luaL_error(L, "header name \"%s\" has a character that is not allowed", name.p);
-    if (r == FIELDS_BAD_VALUE)
-        return luaL_error(L, "header %s: its value has a CR, LF or another control character",
-                          name.p);
-    if (r == FIELDS_TWICE)
-        return luaL_error(L, "header %s is there twice, and an answer has it once", name.p);
-    if (r == FIELDS_FULL)
-        return luaL_error(L, "header %s: the headers are over 64 KiB", name.p);
-    return 0;
+    enum fields_result added = fields_add(&w->extra, name, value);
+    return added == FIELDS_OK ? 0 : luaL_error(L, "%s", answer_push_refusal(L, added, name));
 }
 
 // Whether a name was added to Vary already.
@@ -51,6 +42,8 @@ int core_after(lua_State *L)
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (w->after == LUA_NOREF) {
         lua_newtable(L);
+        luax_push(L, exchange_id(w->x));
+        lua_rawseti(L, -2, 0);
         w->after = luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, w->after);
@@ -111,8 +104,10 @@ int core_current(lua_State *L)
 
 int core_asked(lua_State *L)
 {
-    const struct http_request *r = &request_work(L, 1)->x->request;
+    struct work *w = request_work(L, 1);
+    const struct http_request *r = &w->x->request;
     luax_push(L, method_name(r->method));
     lua_pushboolean(L, str_eq(r->raw_path, STR("*")));
-    return 2;
+    request_push_host(L, w);
+    return 3;
 }

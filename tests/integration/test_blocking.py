@@ -9,7 +9,7 @@ from conftest import eventually
 
 SITE = {"scripts/main.lua": """
     local app = require "lunette"
-    app.get("/", function()
+    app.get("/", function() print "it opens"
       local f <close> = io.open(app.data .. "/pipe")
       return app.text(f:read "a")
     end)
@@ -30,7 +30,8 @@ def read_the_pipe(server):
     thread = threading.Thread(
         target=lambda: answers.append(requests.get(server.url("/"), timeout=20).text))
     thread.start()
-    time.sleep(0.3)
+    server.wait_for("it opens")
+    time.sleep(0.3)  # as long as it waits
     pipe.write_text("from the pipe")
     thread.join()
     assert answers == ["from the pipe"]

@@ -23,7 +23,7 @@ PIECES = [
     ("json.encode { a = 1 }, url.quote 'a b'", '"{\\"a\\":1}"\t"a%20b"\n'),
     ("app.url_for('note', { id = 7 })", '"/notes/7"\n'),
     ("local before = time.now() task.sleep(0.05) return time.now() - before >= 0.05", "true\n"),
-    ("task.all { function() task.sleep(0.01) return 1 end, function() return 2 end }", None),
+    ("task.all { function() task.sleep(0.01) return 1 end, function() return 2 end }", "{ 1, 2 }\n"),
     ("require 'lunette' == app, _G.app", "true\tnil\n"),
     ("no_such_name, pages, console", "nil\tnil\tnil\n"),
     ("require 'talk'()", "said\n"),
@@ -35,7 +35,7 @@ PIECES = [
 def test_repl(example, text, out):
     done = lunette(example, "repl", text=text + "\n")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == out if out is not None else done.stdout
+    assert done.stdout == out
     assert "> " not in done.stdout, "no prompt"
 
 

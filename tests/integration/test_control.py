@@ -113,7 +113,7 @@ def test_stop_waits_for_the_end(serve):
     answers = []
     slow = threading.Thread(target=lambda: answers.append(page(server, "/slow")))
     slow.start()
-    time.sleep(0.3)
+    server.wait_for("slow begun")
     assert ask(server, "stop") == (0, "", "")
     assert server.ends_within(1) and server.process.wait() == 0
     slow.join()

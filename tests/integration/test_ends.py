@@ -13,7 +13,7 @@ import pytest
 
 from conftest import LUNETTE, Server, Wire, eventually, free_port, post
 from running import children_of, unix_get
-from test_stop import SITE as STOPPED, refused
+from test_stop import SITE as STOPPED, begun, refused
 
 SITE = {
     "scripts/main.lua": STOPPED["scripts/main.lua"] + """
@@ -22,6 +22,7 @@ SITE = {
           return app.text(req.id)
         end)
         app.get("/find", function()
+          print "/find begun"
           return app.text(tostring(("a"):rep(40):find(("a*"):rep(20) .. "b")))
         end)
         """,
@@ -39,11 +40,8 @@ def dies(server, worker, signo):
 
 
 def under_way(server, *paths):
-    wires = []
-    for path in paths:
-        wires.append(server.wire().get(path))
-    time.sleep(0.3)
-    return wires
+    """Connections with a request each that has begun."""
+    return [begun(server, server.wire(), path) for path in paths]
 
 
 # --- why, and with what ---
@@ -51,10 +49,10 @@ def under_way(server, *paths):
 def test_the_log_names_what_a_killed_worker_held(serve):
     server = serve(SITE, "--workers", "1")
     [worker] = server.workers()
-    wires = under_way(server, "/sleep/60000?token=secret", "/sleep/50000")
+    wires = under_way(server, "/held/60000?token=secret", "/held/50000")
     line = dies(server, worker, signal.SIGKILL)
     assert "was killed by signal 9 (SIGKILL), with 2 requests under way: " in line
-    assert {"GET /sleep/60000", "GET /sleep/50000"} == set(re.findall(r"GET [^ ,;]+", line))
+    assert {"GET /held/60000", "GET /held/50000"} == set(re.findall(r"GET [^ ,;]+", line))
     assert "secret" not in line
     for w in wires:
         w.assert_end()
@@ -88,13 +86,16 @@ OWN_WORDS = {f"{name}_OPTIONS": ":".join(f"handle_{s}=0" for s in ("segv", "abor
 def test_a_crash_says_what_ran_and_where(make_site, signo):
     server = Server(make_site(SITE), ("--workers", "1"), env=OWN_WORDS)
     [worker] = server.workers()
-    wires = under_way(server, "/sleep/60000", "/find")  # which Lua does not come back from
+    wires = under_way(server, "/held/60000", "/find")  # which Lua does not come back from
+    used = cpu_seconds(worker)
+    eventually(lambda: cpu_seconds(worker) > used + 0.05)  # it is in there
     line = dies(server, worker, signo)
     name = signal.Signals(signo).name
     assert f"was killed by signal {int(signo)} ({name}), in GET /find" in line, line
     where = SITE["scripts/main.lua"][:SITE["scripts/main.lua"].index(":find(")].count("\n")
     assert f"called at scripts/main.lua:{where + 1}," in line, line
-    assert "with 2 requests under way: GET /sleep/60000, GET /find; started" in line, line
+    held = re.sub(r" \[\w{16}\]", "", line)  # what they printed has their ids
+    assert "with 2 requests under way: GET /held/60000, GET /find; started" in held, line
     for w in wires:
         w.s.close()
     assert b"hello" in server.get("/hello")
@@ -238,8 +239,8 @@ def test_a_killed_master_leaves_nothing_behind(make_site):
     address = f"unix:{folder}/socket"
     server = Server(folder, ("--workers", "2", "--pid-file", f"{folder}/pid", "--listen", address))
     workers = server.workers()
-    with Load(server):
-        time.sleep(0.3)
+    with Load(server) as load:
+        eventually(lambda: load.fine > 20)
         server.process.kill()
         server.process.wait()
         eventually(lambda: all(is_gone(p) for p in workers), 15)
@@ -258,9 +259,8 @@ def test_the_port_of_a_killed_master_is_free_at_once(make_site):
     """Its workers finish what they have, for as long as it takes, and listen no more."""
     server = Server(make_site(SITE), ("--workers", "2"))
     workers = server.workers()
-    with server.wire() as slow:
-        slow.get("/sleep/2500")
-        time.sleep(0.3)
+    [slow] = under_way(server, "/held/2500")
+    with slow:
         server.process.kill()
         server.process.wait()
         eventually(lambda: refused(server), 2)
@@ -275,13 +275,14 @@ def test_the_port_of_a_killed_master_is_free_at_once(make_site):
 
 def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
     server = serve({**SITE, "scripts/main.lua": SITE["scripts/main.lua"] + """
+        print "main begun"
         local began = os.clock()
         while os.clock() - began < 0.5 do end
         """}, "--workers", "1")
     [worker] = server.workers()
     server.process.send_signal(signal.SIGHUP)
     checker = eventually(lambda: [p for p in server.workers() if p != worker])[0]
-    time.sleep(0.1)
+    eventually(lambda: server.errors().count("main begun") == 2)
     os.kill(checker, signal.SIGKILL)
     server.wait_for("reload 1 came to nothing: the process that tried the new scripts ended without a word")
     assert server.workers() == [worker]

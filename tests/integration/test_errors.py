@@ -79,6 +79,11 @@ MAIN = """\
     end)
     app.host("own.test", function(h)
       h.on_error(404, function() return app.text("host 404") end)
+      h.on_error(500, function() return app.text("host 500") end)
+      h.get("/host/changed", function(req)
+        req.host = "other.test"
+        return 201, { a = 1 }
+      end)
     end)
 """
 HELPER = """\
@@ -297,6 +302,13 @@ def test_the_page_of_a_group_is_for_all_beneath_its_prefix(site):
 def test_the_page_of_a_host(site):
     assert ask(site, "/nowhere", host="own.test").body == b"host 404"
     assert ask(site, "/nowhere", host="other.test").body.startswith(b"app 404")
+
+
+def test_the_page_of_a_host_is_that_of_the_host_that_the_client_named(site):
+    """A handler may have changed req.host by then."""
+    answer = ask(site, "/host/changed", host="own.test")
+    assert (answer.status, answer.body) == (500, b"host 500")
+    assert "(the handler at scripts/main.lua:" in log_of(site, "/host/changed")
 
 
 # main.lua itself

@@ -44,7 +44,7 @@ app.get("/download", function(req)
 end)
 app.get("/large", function(req) return ("x"):rep(300000) .. "</body>" end)
 app.get("/slow", function(req)
-  require "lunette.task".sleep(1)
+  print "slow begun" require "lunette.task".sleep(1)
   return "<body>" .. part .. "</body>"
 end)
 app.get("/cached", { cache = 60 }, function(req) return "<body>cached</body>" end)
@@ -401,7 +401,7 @@ def test_a_page_that_is_old_hears_so_at_once(dev):
 def test_a_page_that_an_old_generation_made_late_is_old(dev):
     with dev.wire() as slow:
         slow.get("/slow", "Sec-Fetch-Mode: navigate")
-        time.sleep(0.3)
+        dev.wait_for("slow begun")
         put(dev, "scripts/part.lua", 'return "two"\n')
         assert b"two" in get(dev).content
         body = slow.answer().body

@@ -22,7 +22,12 @@ MAIN = """
     app.get("/n/:i", function(req) return app.text(req.params.i) end)
     app.get("/big", function() return app.text("x") end)
     app.get("/say", function(req) log.info("said " .. req.query.what) return 204 end)
-    app.get("/spin", function() local t = os.time() while os.time() < t + 2 do end return 204 end)
+    app.get("/spin", function()
+      print "spin begun"
+      local t = os.time()
+      while os.time() < t + 2 do end
+      return 204
+    end)
     app.get("/pid", function() return app.text(io.open("/proc/self/stat"):read "n" .. "") end)
     """
 CONFIG = 'return { log = { access = "logs/access.log", error = "logs/error.log" } }'
@@ -238,7 +243,7 @@ def test_a_new_worker_writes_to_the_new_files(owned):
 def test_a_worker_that_is_busy_switches_later(owned):
     logs = owned.folder / "logs"
     wires = [owned.wire().get("/spin") for _ in range(3)]
-    time.sleep(0.3)
+    eventually(lambda: "spin begun" in (logs / "error.log").read_text())
     (logs / "access.log").rename(logs / "access.1")
     owned.process.send_signal(signal.SIGUSR1)
     eventually((logs / "access.log").exists)

@@ -55,7 +55,7 @@ MAIN = r"""
       if req.params.how == "print" then print(text) end
       if req.params.how == "log" then log.info(text, { a = "\0b" }) end
       if req.params.how == "error" then error(text) end
-      if req.params.how == "abort" then app.abort(500, text) end
+      if req.params.how == "results" then return nil, text end
       return 204
     end)
     app.get("/forged", function() log.info("a\n2026-01-01T00:00:00.000Z error [1] b") return 204 end)
@@ -124,7 +124,7 @@ def test_the_id_is_that_of_the_request_whose_lua_runs(site):
     assert re.search(rf"info \[\d+\] \[{id_of}\] scripts/main\.lua:\d+: spawned\n", site.errors())
 
 
-# Each request, and tasks at every depth, also when the request is over by then.
+# Each request, and tasks at every depth and what comes after it, also when the request is over by then.
 TASKS = """
     local app = require "lunette"
     local log = require "lunette.log"
@@ -132,6 +132,12 @@ TASKS = """
     app.get("/many", function(req)
       local id = req.id
       log.info("asked", { id = id })
+      req:after(function()
+        log.info("after the answer", { id = id })
+        task.sleep(0.05)
+        task.spawn(function() log.info("long after the answer", { id = id }) end)
+        error("after all id=" .. id)
+      end)
       task.spawn(function()
         log.info("at once", { id = id })
         task.sleep(0.1)
@@ -146,14 +152,15 @@ TASKS = """
     end)
     app.every(0.05, function() task.spawn(function() log.info("nobody asked") end) end)
     """
-IN_TASKS = ["asked", "at once", "much later", "printed", "in a task's task", "for the answer", "in time", "broken"]
+IN_TASKS = ["asked", "at once", "much later", "printed", "in a task's task", "for the answer", "in time",
+            "broken", "after the answer", "long after the answer", "after all"]
 
 
-def test_what_a_task_logs_has_the_id_of_the_request_that_spawned_it():
+def test_what_tasks_and_req_after_log_has_the_id_of_the_request():
     with running({"scripts/main.lua": TASKS}, "--workers", "1") as server:
         for _ in range(3):
             server.get("/many")
-        eventually(lambda: server.errors().count("broken") == 3)
+        eventually(lambda: server.errors().count("broken") == 3 == server.errors().count(": long after"))
         for what in IN_TASKS:
             ids = re.findall(rf"\[(\w{{16}})\] .*: {what} id=\1\n", server.errors())
             assert len(ids) == 3 == len(set(ids)), (what, server.errors())
@@ -192,9 +199,11 @@ def test_a_record_cannot_be_forged(site):
 
 
 @pytest.mark.parametrize("how, more", [("print", ""), ("log", r' a="\\u0000b"'), ("error", ".*"),
-                                       ("abort", ".*")])
+                                       ("results", ".*")])
 def test_a_zero_byte_hides_nothing(site, how, more):
     """What others have sent may have one: what is behind it is in the record all the same, and what a
     terminal would follow is not."""
+    before = len(site.errors())
     site.get(f"/zero/{how}")
-    site.wait_for(r"before\\x00\\x1b\[2J\\x9b\[2J after" + more + r"\n")
+    said = r"before\\x00\\x1b\[2J\\x9b\[2J after" + more + r"\n"
+    eventually(lambda: re.search(said, site.errors()[before:]))

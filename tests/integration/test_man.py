@@ -34,7 +34,7 @@ def settings():
 
 SCHEMA = """
     local text = io.open "src/lua/lunette/config.lua":read "a"
-    local part = text:match "\\n(local KB.-\\n)%-%- Types:"
+    local part = text:match "\\n(local KB.-\\n)%-%- Errors:"
     local function names(t, prefix)
         for name, spec in pairs(t) do
             if type(spec[1]) == "string" then print(prefix .. name) end

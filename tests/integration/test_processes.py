@@ -15,7 +15,7 @@ from running import children_of, preloadable, start_fails
 from test_ends import SANITIZED, cpu_seconds
 from test_faults import NO_LEAKS, injected, traced, tracing
 from test_log_files import give
-from test_replace import MAIN, SITE, Replaced, alive, descriptors, hammered, one
+from test_replace import MAIN, SITE, Replaced, alive, descriptors, hammered, let_go, one, under_way
 
 CONFIG = "return { timeouts = { stop = 10 } }"
 
@@ -414,9 +414,7 @@ def test_what_process_1_is_asked_the_present_master_does(contain, replacements):
     c.signal("HUP")
     c.server.wait_for(r"\[%d\] reloaded" % c.number())
     c.signal("USR1")
-    with c.server.wire() as slow:
-        slow.get("/slow")
-        time.sleep(0.2)
+    with under_way(c.server) as slow:
         c.signal("QUIT")
         assert slow.s.recv(100) == b""
     assert c.end() == 0
@@ -451,11 +449,12 @@ def test_an_old_master_in_a_container_opens_its_logs_again_too(contain, replacem
 def test_process_1_asked_to_stop_while_an_old_one_finishes_waits_for_it(contain, replacements):
     c = contain()
     c.replace_until_alone(replacements - 1)
-    with c.server.wire() as slow:
-        slow.get("/slow")
-        time.sleep(0.2)
+    with under_way(c.server) as slow:
         c.replace()
+        new = c.master()
         c.signal("TERM")
+        eventually(lambda: not alive(new), 20)
+        let_go(c.server)
         assert slow.answer().body == b"slow"
     assert c.end() == 0
 
@@ -466,7 +465,7 @@ def test_process_1_asked_twice_to_stop_ends_at_once(contain, replacements):
     c = contain()
     c.replace_until_alone(replacements - 1)
     with c.server.wire() as stream:
-        stream.get("/stream")
+        stream.get("/stream/x")
         stream.begin()
         c.replace()
         c.signal("TERM")
@@ -486,11 +485,11 @@ def test_process_1_ends_with_the_status_of_the_last_master(contain):
 @contained
 def test_process_1_ends_with_the_status_of_one_that_the_one_before_survives(contain):
     c = contain()
-    with c.server.wire() as slow:
-        slow.get("/slow")
-        time.sleep(0.2)
+    with under_way(c.server) as slow:
         c.replace()
+        eventually(lambda: "has taken over" in c.server.errors())
         os.kill(c.master(), signal.SIGKILL)
+        let_go(c.server)
         assert slow.answer().body == b"slow"
     assert c.end() == 128 + 9
 

@@ -18,7 +18,7 @@ MAIN = """
     local task = require "lunette.task"
     local part = require "part"
     app.get("/", function() return app.text(part) end)
-    app.get("/slow", function() task.sleep(1) return app.text(part) end)
+    app.get("/slow", function() print "slow begun" task.sleep(1) return app.text(part) end)
     app.get("/worker", function() return app.text(part .. " " .. app.settings.name) end)
     app.get("/stream", function()
       return app.stream(function(write)
@@ -72,7 +72,7 @@ def test_a_request_ends_as_it_began(serve):
     answers = []
     slow = threading.Thread(target=lambda: answers.append(page(server, "/slow")))
     slow.start()
-    time.sleep(0.3)
+    server.wait_for("slow begun")
     put(server, "scripts/part.lua", 'return "two"')
     reload(server, 1)
     assert page(server) == "two"
@@ -277,9 +277,9 @@ def test_signals_that_come_together_are_few_reloads(serve):
 def test_a_worker_that_dies_while_it_loads_ends_the_reload(serve):
     server = serve(SITE, "--workers", "2")
     workers = server.workers()
-    put(server, "scripts/part.lua", 'require "lunette.task".sleep(1.5) return "two"')
+    put(server, "scripts/part.lua", 'print "part begun" require "lunette.task".sleep(1.5) return "two"')
     reload(server)
-    time.sleep(2.2)  # the checker has loaded it, the workers have not
+    eventually(lambda: server.errors().count("part begun") == 3)  # the checker has loaded it, and they begin
     os.kill(workers[0], signal.SIGKILL)
     server.wait_for("reload 1 came to nothing: a worker ended while it loaded them")
     assert eventually(lambda: len(server.workers()) == 2, 5)
@@ -291,9 +291,9 @@ def test_a_worker_that_dies_while_it_loads_ends_the_reload(serve):
 
 def test_a_server_stops_amid_a_reload(serve):
     server = serve(SITE, "--workers", "2")
-    put(server, "scripts/part.lua", 'require "lunette.task".sleep(20) return "two"')
+    put(server, "scripts/part.lua", 'print "part begun" require "lunette.task".sleep(20) return "two"')
     reload(server)
-    time.sleep(0.3)
+    server.wait_for("part begun")
     server.stop(signal.SIGTERM)
 
 
@@ -326,7 +326,7 @@ def test_reloads_in_a_row_lose_no_request(serve):
     slow = [threading.Thread(target=lambda: answers.append(page(server, "/slow"))) for _ in range(8)]
     for thread in slow:
         thread.start()
-    time.sleep(0.2)
+    eventually(lambda: server.errors().count("slow begun") == 8)
     for number in range(1, 6):
         put(server, "scripts/part.lua", f'return "part {number}"')
         reload(server, number)

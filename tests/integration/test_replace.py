@@ -1,4 +1,5 @@
 """USR2: another program takes over, and no connection is lost."""
+import contextlib
 import os
 import re
 import shutil
@@ -19,6 +20,13 @@ MAIN = """
     local app = require "lunette"
     local cache = require "lunette.cache"
     local task = require "lunette.task"
+    local function may_go()
+      local go <close> = io.open(app.data .. "/go")
+      return go ~= nil
+    end
+    local function wait_to_go()
+      while not may_go() do task.sleep(0.02) end
+    end
     app.get("/", function() return app.text "one" end)
     app.get("/count", function() return app.text(tostring(cache.incr "n")) end)
     app.get("/stream/:name", function(req)
@@ -32,12 +40,22 @@ MAIN = """
       cache.set("end of " .. req.params.name, true, 60)
       return 204
     end)
-    app.get("/slow", function() task.sleep(1.5) return app.text "slow" end)
+    app.get("/slow", function()
+      print "/slow begun"
+      wait_to_go()
+      return app.text "slow"
+    end)
     app.get("/fill", function(req)
-      return app.text(cache.fetch("page", 60, function() task.sleep(1.5) return "filled" end))
+      print "/fill begun"
+      return app.text(cache.fetch("page", 60, function()
+        print "a fill begins"
+        wait_to_go()
+        return "filled"
+      end))
     end)
     app.post("/", function(req) return app.text(tostring(#req.body)) end)
     """
+LOADS_LONG = "print 'main begun' require 'lunette.task'.sleep(60)" + MAIN
 SITE = {"scripts/main.lua": MAIN, "scripts/config.lua": "return { timeouts = { stop = 10 } }"}
 
 
@@ -94,6 +112,34 @@ def start(make_site):
 def one(server, path="/"):
     with server.wire() as wire:
         return wire.get(path, "Connection: close").answer()
+
+
+@contextlib.contextmanager
+def under_way(server, path="/slow"):
+    """A connection with a request that has begun, and ends when it is let go."""
+    before = server.errors().count(path + " begun")
+    with server.wire() as wire:
+        wire.get(path)
+        eventually(lambda: server.errors().count(path + " begun") > before)
+        yield wire
+
+
+def let_go(server):
+    (server.folder / "data/go").touch()
+
+
+def is_last_of(wire):
+    """Whether its server takes no more: the answers of one that does keep the connection."""
+    return wire.get("/").answer().headers.get("connection") == "close"
+
+
+def replace_and_leave(r, seconds=20):
+    """Waits until the old one, of one worker, takes no more connections, too: the pid file is the new one's a
+    little earlier."""
+    with r.server.wire() as other:
+        assert not is_last_of(other)
+        r.replace(seconds)
+        eventually(lambda: is_last_of(other))
 
 
 class Hammer:
@@ -173,10 +219,8 @@ def test_not_a_connection_is_lost(start):
 
 def test_requests_under_way_end_where_they_began(start):
     r = start()
-    with r.server.wire() as slow, r.server.wire() as idle:
+    with under_way(r.server) as slow, r.server.wire() as idle:
         idle.get("/").answer()
-        slow.get("/slow")
-        time.sleep(0.2)
         r.replace()
         # One more on a connection that was idle, once the workers know, and then it is closed
         said = []
@@ -186,6 +230,7 @@ def test_requests_under_way_end_where_they_began(start):
             said = answer.headers
         assert said["connection"] == "close"
         idle.assert_end()
+        let_go(r.server)
         assert slow.answer().body == b"slow"
     assert r.server.ends_within(10) and r.server.process.wait() == 0
     assert one(r.server).body == b"one"
@@ -193,11 +238,11 @@ def test_requests_under_way_end_where_they_began(start):
 
 def test_behind_a_stream_there_is_room_for_one_more_request(start):
     """Its head did not say that it is the last answer: the client cannot know."""
-    r = start()
+    r = start(SITE, "--workers", "1")
     with r.server.wire() as wire:
         wire.get("/stream/first")
         wire.begin()
-        r.replace()
+        replace_and_leave(r)
         assert one(r.server, "/end/first").status == 204
         answer = wire.answer()
         assert answer.body == b"ab" and "connection" not in answer.headers
@@ -207,7 +252,7 @@ def test_behind_a_stream_there_is_room_for_one_more_request(start):
     with r.server.wire() as wire:
         wire.get("/stream/second")
         wire.begin()
-        r.replace(40)
+        replace_and_leave(r, 40)
         assert one(r.server, "/end/second").status == 204
         assert wire.answer().body == b"ab"
         wire.assert_end()  # soon, where no request comes
@@ -222,36 +267,26 @@ def test_the_cache_goes_on(start):
 
 def test_who_waits_for_a_fill_of_the_old_one_gets_it(start):
     r = start(SITE, "--workers", "1")
-    with r.server.wire() as old:
-        old.get("/fill")
-        time.sleep(0.3)
-        r.replace()
-        with r.server.wire() as new:
-            new.get("/fill")
+    with under_way(r.server, "/fill") as old:
+        replace_and_leave(r)
+        with under_way(r.server, "/fill") as new:
+            let_go(r.server)
             assert old.answer().body == b"filled"
             assert new.answer().body == b"filled"
-
-
-def is_last_of(wire):
-    """Whether its server takes no more: the answers of one that does keep the connection."""
-    return wire.get("/").answer().headers.get("connection") == "close"
+    assert r.server.errors().count("a fill begins") == 1
 
 
 def test_the_fill_of_an_old_one_that_is_killed_is_passed_on(start):
     r = start(SITE, "--workers", "1")
     old = r.server.workers()[0]
-    with r.server.wire() as filling, r.server.wire() as other:
-        assert not is_last_of(other)
-        filling.get("/fill")
-        time.sleep(0.3)
-        r.replace()
-        eventually(lambda: is_last_of(other))
-        with r.server.wire() as new:
-            new.get("/fill")
-            time.sleep(0.2)
+    with under_way(r.server, "/fill"):
+        replace_and_leave(r)
+        with under_way(r.server, "/fill") as new:
             os.kill(r.server.process.pid, signal.SIGKILL)
             os.kill(old, signal.SIGKILL)
+            let_go(r.server)
             assert new.answer().body == b"filled"
+    assert r.server.errors().count("a fill begins") == 2
 
 
 def descriptors(pid):
@@ -289,6 +324,7 @@ def test_the_control_socket_and_signals_are_the_new_ones(start):
     r = start()
     place = control(r.server)
     pid = r.replace()
+    r.server.wait_for("has taken over")  # before that the socket may be the old one's
     assert field(ask(r.server, "status")[1], "pid") == str(pid)
     assert control(r.server) == place and place.is_socket()
     assert ask(r.server, "reload")[0] == 0
@@ -297,6 +333,7 @@ def test_the_control_socket_and_signals_are_the_new_ones(start):
     assert ask(r.server, "stop") == (0, "", "")
     assert not alive(pid)
     assert not place.exists()
+    eventually(lambda: not alive(r.pids[0]), 20)
     with pytest.raises(ConnectionRefusedError):
         r.server.connect()
 
@@ -304,13 +341,13 @@ def test_the_control_socket_and_signals_are_the_new_ones(start):
 def test_a_second_one_waits_for_the_end_of_the_first(start):
     """And a third server never meets the first."""
     r = start()
-    with r.server.wire() as slow:
-        slow.get("/slow")
-        time.sleep(0.2)
+    with under_way(r.server) as slow:
         second = r.replace()
         os.kill(second, signal.SIGUSR2)
+        r.server.wait_for("the program is replaced later")
         time.sleep(0.3)
         assert r.pid() == second
+        let_go(r.server)
         assert slow.answer().body == b"slow"
     eventually(lambda: r.pid() != second, 20)
     r.pids.append(r.pid())
@@ -364,11 +401,11 @@ def test_what_is_no_program_changes_nothing(start, place, monkeypatch):
 def test_a_stop_during_a_replacement_ends_both(start):
     site = dict(SITE)
     r = start(site)
-    (r.server.folder / "scripts/main.lua").write_text("require 'lunette.task'.sleep(20)\n" + MAIN)
+    (r.server.folder / "scripts/main.lua").write_text(LOADS_LONG)
     os.kill(r.pid(), signal.SIGUSR2)
     r.server.wait_for(r"replacing the program: .* starts as (\d+)")
     new = int(re.search(r"starts as (\d+)", r.server.errors())[1])
-    time.sleep(0.3)
+    r.server.wait_for("main begun")
     assert ask(r.server, "stop")[0] == 0
     assert r.server.ends_within(10)
     eventually(lambda: not alive(new), 5)
@@ -463,15 +500,14 @@ def test_health_is_good_all_the_time(start):
     def metrics():
         with Wire(socket.create_connection(("127.0.0.1", side), 10)) as wire:
             return wire.get("/metrics", "Connection: close").answer()
-    with r.server.wire() as kept, r.server.wire() as slow:
+    with r.server.wire() as kept, under_way(r.server) as slow:
         assert kept.get("/health").answer().status == 200
-        slow.get("/slow")
-        time.sleep(0.2)
         r.replace()
         assert kept.get("/health").answer().status == 200
         for _ in range(10):
             assert one(r.server, "/health").status == 200
             assert metrics().status == 200
+        let_go(r.server)
         assert slow.answer().body == b"slow"
     eventually(lambda: not alive(r.pids[0]), 20)
     assert metrics().status == 200
@@ -576,11 +612,10 @@ def test_what_was_asked_meanwhile_is_asked_of_the_new_one(make_site):
         shutil.chown(folder / "logs", "nobody", "nogroup")
     r = Replaced(folder, "--workers", "2")
     try:
-        main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
+        main.write_text("print 'main begun' require 'lunette.task'.sleep(1.5)\n" + MAIN)
         old = r.pid()
         os.kill(old, signal.SIGUSR2)
-        r.server.wait_for("replacing the program")
-        time.sleep(0.5)
+        r.server.wait_for("main begun")
         main.write_text(MAIN.replace('"one"', '"two"'))
         log.rename(folder / "logs/access.log.1")
         os.kill(old, signal.SIGHUP)
@@ -604,6 +639,7 @@ def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
     r = start({"scripts/config.lua": LISTS, "scripts/main.lua": MAIN + """
         app.get("/descriptors", function() return app.text(app.settings.descriptors) end)"""})
     r.replace()
+    eventually(lambda: not alive(r.pids[0]), 20)  # who may have answered until then
     listed = one(r.server, "/descriptors").body.decode()
     found = {target for fd, target in re.findall(r" (\d+) -> ([^:\n]+)", listed) if int(fd) > 2}
     assert found == {"pipe"}, listed  # for its answer, and from ls
@@ -612,11 +648,11 @@ def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
 def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
     r = start()
     before = children_of(r.pid())
-    (r.server.folder / "scripts/main.lua").write_text("require('lunette.task').sleep(60)" + MAIN)
+    (r.server.folder / "scripts/main.lua").write_text(LOADS_LONG)
     os.kill(r.pid(), signal.SIGUSR2)
     new = eventually(lambda: [p for p in children_of(r.pid()) if p not in before])[0]
     loading = eventually(lambda: len(children_of(new)) == 2 and children_of(new), 20)
-    time.sleep(0.3)  # they have the sockets
+    eventually(lambda: r.server.errors().count("main begun") == 2)  # they have the sockets
     os.kill(new, signal.SIGKILL)
     eventually(lambda: not any(alive(p) for p in loading), 20)
     r.server.wait_for("the program was not replaced")
@@ -627,11 +663,10 @@ def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
 def test_a_predecessor_that_is_killed_takes_no_socket_along(start):
     r = start()
     old, workers = r.pid(), children_of(r.pid())
-    with r.server.wire() as slow:
-        slow.get("/slow")
-        time.sleep(0.2)
+    with under_way(r.server) as slow:
         r.replace()
         os.kill(old, signal.SIGKILL)
+        let_go(r.server)
         assert slow.answer().body == b"slow"
     r.server.process.wait()
     eventually(lambda: not any(alive(p) for p in workers), 20)

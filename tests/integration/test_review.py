@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import eventually
+from test_stop import refused
 
 MAIN = """
     local app = require "lunette"
@@ -29,7 +30,7 @@ MAIN = """
         for _ = 1, 400 do pcall(task.sleep, 0.05) end
         return "late"
     end)
-    app.get("/forever", function()
+    app.get("/forever", function() print "forever begun"
         while true do pcall(task.sleep, 0.05) end
     end)
     app.get("/fields", function(req)
@@ -106,7 +107,7 @@ def test_a_handler_whose_client_left_is_ended_too(serve):
     server = serve(config("timeouts = { handler = 60 }"))
     with server.connect() as s:
         s.sendall(b"GET /forever HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(0.1)
+        server.wait_for("forever begun")
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     server.wait_for(r"it was ended", 30)
 
@@ -147,7 +148,7 @@ def test_a_stop_does_not_wait_for_a_body_that_nobody_wanted(serve):
         assert s.recv(65536).startswith(b"HTTP/1.1 405 ")
         begun = time.monotonic()
         server.process.terminate()
-        time.sleep(0.3)
+        eventually(lambda: refused(server))
         s.sendall(b"defghij")
         while s.recv(65536):
             pass
@@ -209,7 +210,7 @@ MORE = """
         error("the stream is over, its writer is not")
     end end)
     app.get("/after", function(req) return app.stream(function(write)
-        req:after(function() write(("x"):rep(20000)) end)
+        req:after(function() write(("x"):rep(20000)) end) print "after begun"
         task.sleep(0.5)
     end) end)
     app.get("/cancel", function() if kept then kept:cancel() end return "ok" end)
@@ -278,7 +279,7 @@ def test_after_functions_may_hold_the_write_of_a_client_that_left(serve):
     pids = server.workers()
     s = server.connect()
     s.sendall(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n")
-    time.sleep(0.1)
+    server.wait_for("after begun")
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
     server.wait_for(r"in req:after: .*the client closed the connection")

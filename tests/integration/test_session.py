@@ -10,6 +10,7 @@ import time
 import pytest
 import requests
 
+from conftest import eventually
 from running import log_of, make_folder, running, start_fails
 
 SECRET = "0123456789abcdef-one"
@@ -77,7 +78,7 @@ SITE = r"""
       return app.json(req.session)
     end)
     app.get("/slow", function(req)
-      req.session.slow = true
+      req.session.slow = true print "slow begun"
       require "lunette.task".sleep(0.3)
       return "x"
     end)
@@ -385,7 +386,7 @@ def test_what_was_cleared_meanwhile_is_not_brought_back(in_cache, visitor):
     value = visitor.cookies["session"]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         slow = pool.submit(with_cookie, in_cache, "/slow", value)
-        time.sleep(0.1)
+        in_cache.wait_for("slow begun")
         assert with_cookie(in_cache, "/logout", value).status_code == 200
         assert slow.result().status_code == 200
     assert with_cookie(in_cache, "/read", value).json() == {}
@@ -407,12 +408,7 @@ def test_changes_of_a_stream_are_late(serve):
 def test_the_cache_takes_late_changes_of_who_is_known(in_cache, visitor):
     get(visitor, in_cache, "/count")
     assert get(visitor, in_cache, "/stream").text == "x"
-    for _ in range(100):
-        if get(visitor, in_cache, "/read").json() == {"n": 1, "early": True, "late": True}:
-            break
-        time.sleep(0.02)
-    else:
-        raise AssertionError(get(visitor, in_cache, "/read").json())
+    eventually(lambda: get(visitor, in_cache, "/read").json() == {"n": 1, "early": True, "late": True})
 
 
 def test_only_who_reads_it_turns_the_cache_of_responses_off(in_cookie, visitor):

@@ -249,7 +249,10 @@ def test_slow_queries_delay_no_other_calls(serve):
         local gzip = require "lunette.gzip"
         local dbs = {{}}
         for i = 1, 8 do dbs[i] = sqlite.open(i .. ".db") end
-        app.get("/slow/:n{{int}}", function(req) return app.json(dbs[req.params.n]:value("{ENDLESS}")) end)
+        app.get("/slow/:n{{int}}", function(req)
+          print "query begun"
+          return app.json(dbs[req.params.n]:value("{ENDLESS}"))
+        end)
         app.get("/zip", function() return app.text(#gzip.compress(("x"):rep(4 << 20))) end)
         app.post("/save", function(req) return app.text(req.parts[1]:save_as("saved.bin") and "saved" or "not") end)
         """}, "--workers", "1")
@@ -257,7 +260,7 @@ def test_slow_queries_delay_no_other_calls(serve):
         clients = [stack.enter_context(server.wire()) for _ in range(8)]
         for i, client in enumerate(clients):
             client.get(f"/slow/{i + 1}")
-        time.sleep(0.5)  # they have their threads
+        eventually(lambda: server.errors().count("query begun") == 8)
         assert int(ask(server, "/zip").body) > 0
         assert post(server, "/save", files={"f": ("x.bin", b"y" * 300_000)}).text == "saved"
         for client in clients:

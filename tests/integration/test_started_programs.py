@@ -19,7 +19,9 @@ MAIN = """
     app.get("/execute", function()
       local path = os.tmpname()
       os.execute("sleep 600 >/dev/null & echo $! > " .. path)
-      return io.open(path):read "l"
+      local pid = io.open(path):read "l"
+      os.remove(path)
+      return pid
     end)
     app.get("/waits", function(req)
       local at = req.query.at

@@ -20,6 +20,11 @@ SITE = {
           task.sleep(req.params.ms / 1000)
           return app.text "slept"
         end)
+        app.get("/held/:ms{int}", function(req)
+          print(req.path .. " begun")
+          task.sleep(req.params.ms / 1000)
+          return app.text "slept"
+        end)
         app.post("/echo", function(req) return app.text(req.body) end)
         app.get("/drip", function()
           return app.stream(function(write)
@@ -39,6 +44,13 @@ def ended(server, seconds=15):
     return server.process.wait(seconds)
 
 
+def begun(server, wire, path, *fields):
+    """Asks, and waits until the handler says that it runs."""
+    wire.get(path, *fields)
+    server.wait_for(path.partition("?")[0] + " begun")
+    return wire
+
+
 def refused(server):
     """Whether a new connection is refused."""
     try:
@@ -55,7 +67,7 @@ def test_what_is_under_way_is_finished(serve, how):
     server = serve({**SITE, **LARGE})
     with server.wire() as sleeper, server.wire() as drip, server.wire() as reader, \
             server.wire() as upload:
-        sleeper.get("/sleep/600")
+        begun(server, sleeper, "/held/2000")
         drip.get("/drip").begin()
         reader.get("/large.bin").begin()
         upload.send(post("/echo", "all of the body")[:-5])
@@ -106,8 +118,7 @@ def test_a_connection_that_was_idle_but_for_its_last_bytes_is_closed_behind_them
 def test_new_connections_are_refused_while_the_last_answers_are_made(serve):
     server = serve(SITE)
     with server.wire() as sleeper:
-        sleeper.get("/sleep/1500")
-        sleeper.assert_silent()
+        begun(server, sleeper, "/held/1500")
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: refused(server))
         sleeper.assert_silent()  # so that was while it still slept
@@ -150,8 +161,7 @@ def test_no_request_is_lost_between_the_last_answer_and_the_end(serve):
 def test_what_takes_longer_than_the_stop_is_cut(serve):
     server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.3 } }"})
     with server.wire() as w:
-        w.get("/sleep/60000")
-        w.assert_silent()
+        begun(server, w, "/held/60000")
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         w.assert_end()
@@ -170,7 +180,7 @@ def test_requests_that_a_stop_cuts_are_in_the_access_log(serve, signals):
     with server.wire() as idle, server.wire() as sleeper, server.wire() as reader, \
             server.wire() as half, server.wire() as upload:
         idle.get("/hello").answer()
-        sleeper.get("/sleep/60000", "User-Agent: s")
+        begun(server, sleeper, "/held/60000", "User-Agent: s")
         reader.get("/begun").begin()
         half.send("GET /half HTTP/1.1\r\nHo").assert_silent()
         upload.send(post("/echo", "all of the body")[:-5]).assert_silent()
@@ -182,8 +192,8 @@ def test_requests_that_a_stop_cuts_are_in_the_access_log(serve, signals):
     lines = [line.split("] ")[1] for line in server.accesses().splitlines()]
     assert sorted(lines) == ['"GET /begun HTTP/1.1" 200 5 "-" "-"',
                              '"GET /half HTTP/1.1" 503 0 "-" "-"',
+                             '"GET /held/60000 HTTP/1.1" 503 0 "-" "s"',
                              '"GET /hello HTTP/1.1" 200 5 "-" "-"',
-                             '"GET /sleep/60000 HTTP/1.1" 503 0 "-" "s"',
                              '"POST /echo HTTP/1.1" 503 0 "-" "-"']
 
 
@@ -192,8 +202,7 @@ def test_requests_that_a_stop_cuts_are_in_the_access_log(serve, signals):
 def test_quit_and_a_second_term_end_at_once(serve, how):
     server = serve(SITE)
     with server.wire() as w:
-        w.get("/sleep/60000")
-        w.assert_silent()
+        begun(server, w, "/held/60000")
         for signo in how:  # one by one: two of a kind that are pending at once are one
             server.process.send_signal(signo)
             eventually(lambda: refused(server))
@@ -205,13 +214,13 @@ def test_the_requests_of_a_worker_that_has_to_be_killed_are_in_the_error_log(ser
     server = serve({**SITE, "scripts/config.lua": "return { timeouts = { stop = 0.3 } }"},
                    "--workers", "1")
     with server.wire() as w:
-        w.get("/sleep/60000").assert_silent()
+        begun(server, w, "/held/60000")
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)
         server.process.send_signal(signal.SIGTERM)
         assert ended(server) == 0
     assert re.search(rf"error \[\d+\] worker {worker} was killed by signal 9 \(SIGKILL\) while it "
-                     r"stopped, with 1 request under way: GET /sleep/60000", server.errors())
+                     r"stopped, with 1 request under way: GET /held/60000", server.errors())
 
 
 def test_nothing_is_left_behind(serve):

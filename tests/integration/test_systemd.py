@@ -101,7 +101,7 @@ def test_the_watchdog_hears_from_the_loop(serve, place):
         assert manager.s.recv(4096) == b"WATCHDOG=1"
     server.process.send_signal(signal.SIGSTOP)
     try:
-        time.sleep(0.2)
+        eventually(lambda: "(stopped)" in open(f"/proc/{server.process.pid}/status").read())
         manager.s.setblocking(False)
         with pytest.raises(BlockingIOError):
             while True:

@@ -9,15 +9,15 @@ import pytest
 
 from conftest import eventually
 from test_faults import tracing
-from test_processes import beneath, contain, contained, held_after, stat_of  # noqa: F401
+from test_processes import beneath, contain, contained, held_after, number_of, stat_of  # noqa: F401
 from running import children_of
-from test_replace import MAIN, SITE, Replaced, alive, one
+from test_replace import MAIN, SITE, Replaced, alive, let_go, one
 
-LONG = "require 'lunette.task'.sleep(3)\n" + MAIN + """
-    app.get("/long", function()
-      while not io.open(app.data .. "/go") do task.sleep(0.02) end
-      return app.text "long"
-    end)"""
+LONG = "require 'lunette.task'.sleep(3)\n" + MAIN
+HELD = """
+    local app = require "lunette"
+    while not io.open(app.data .. "/go") do require "lunette.task".sleep(0.02) end
+    """ + MAIN
 
 
 def ask_for(server, path, answers):
@@ -40,28 +40,21 @@ def test_a_stop_that_crosses_the_takeover_lets_the_new_one_finish(make_site):
             [worker] = children_of(r.pids[1])
             os.kill(old, signal.SIGSTOP)  # so that the new one has the request
             eventually(lambda: stat_of(old)[0] == "T")
-            asked = ask_for(r.server, "/long", answers)
-            eventually(lambda: connections_of(worker), 20)
+            asked = ask_for(r.server, "/slow", answers)
+            r.server.wait_for(rf"\[{worker}\] .*/slow begun")
             os.kill(old, signal.SIGCONT)
             assert "has taken over" not in r.server.errors()
             os.kill(first, signal.SIGTERM)
         eventually(lambda: "was not replaced: the server stops" in r.server.errors(), 20)
         time.sleep(0.5)
         assert alive(r.pids[1])
-        (r.server.folder / "data/go").touch()
+        let_go(r.server)
         assert r.server.process.wait(30) == 0
         assert not alive(r.pids[1]) and not alive(worker)  # as soon as the first has ended
         asked.join(10)
-        assert [a.body for a in answers] == [b"long"]
+        assert [a.body for a in answers] == [b"slow"]
     finally:
         r.stop()
-
-
-def connections_of(pid):
-    """Whether a process has a TCP connection."""
-    inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    lines = [line.split() for line in open(f"/proc/{pid}/net/tcp").read().splitlines()[1:]]
-    return any(f"socket:[{line[9]}]" in inodes and line[3] == "01" for line in lines)
 
 
 @contained
@@ -73,7 +66,7 @@ def test_what_process_1_is_asked_between_two_masters_the_next_does(contain, name
     eventually(lambda: "has taken over" in c.server.errors())
     eventually(c.is_alone, 30)
     main = c.server.folder / "scripts/main.lua"
-    main.write_text("require 'lunette.task'.sleep(3)\n" + MAIN)
+    main.write_text(HELD)
     second = c.master()
     c.signal("USR2")
     third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
@@ -81,13 +74,14 @@ def test_what_process_1_is_asked_between_two_masters_the_next_does(contain, name
     os.kill(second, signal.SIGKILL)
     eventually(lambda: not alive(second))
     eventually(lambda: stat_of(third)[1] == c.first)
-    number = c.number()
+    number, its = c.number(), number_of(third)
     c.signal(name)
     assert number == c.number()  # it does not serve yet
     main.write_text(MAIN)
+    let_go(c.server)
     done = r"\] reloaded" if name == "HUP" else "replacing the program"
     eventually(lambda: c.number() != number, 20)
-    asked = rf"\[{c.number()}\] .*" if name == "USR2" else rf"\[{c.number()}"
+    asked = rf"\[{its}\] .*" if name == "USR2" else rf"\[{its}"  # who may be replaced by now
     eventually(lambda: re.search(asked + done, c.server.errors()), 20)
     c.signal("TERM")
     assert c.end() == 0

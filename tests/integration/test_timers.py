@@ -392,13 +392,14 @@ def test_misuse(serve, call, why):
 def test_a_worker_that_is_told_to_end_hands_over_at_once(serve):
     server = serve({"scripts/main.lua": HEAD + """
         app.every(0.05, function() print "tick" end)
-        app.get("/", function() task.sleep(4) return app.text "slow" end)
+        app.get("/", function() print "asked" task.sleep(4) return app.text "slow" end)
         """}, "--workers", "2")
     leader = eventually(lambda: said(server, "tick"))[0][0]
     with contextlib.ExitStack() as stack:
         for _ in range(8):  # each worker has some
             stack.enter_context(server.wire()).get("/")
-        time.sleep(0.3)
+        eventually(lambda: len(said(server, "asked")) == 8)
+        assert leader in pids(server, "asked")
         os.kill(leader, signal.SIGTERM)
         os.kill(leader, signal.SIGTERM)
         eventually(lambda: pids(server, "tick") - {leader}, 3)

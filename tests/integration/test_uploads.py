@@ -101,13 +101,13 @@ SITE = {
           return app.text(n)
         end)
         app.post("/hurry", { stream_body = true }, function(req)
-          local ok, why = task.timeout(0.1, function() return req:read() end)
+          local ok, why = task.timeout(0.1, function() return req:read() end) print "given up"
           local first = req:read(3)
           return app.json { tostring(ok), why, first, req:read() }
         end)
         app.post("/two", { stream_body = true }, function(req)
           local a = task.spawn(function() return req:read() end)
-          task.sleep(0.01)
+          task.sleep(0.01) print "two begun"
           return app.json { select(2, pcall(req.read, req)), a:join() }
         end)
         app.post("/late/echo", { stream_body = true }, function(req)
@@ -126,7 +126,7 @@ SITE = {
         local after = "not run"
         app.post("/after", { stream_body = true }, function(req)
           req:after(function() after = select(2, pcall(req.read, req)) end)
-          task.sleep(10)
+          print "after begun" task.sleep(10)
         end)
         app.get("/after", function() return app.text(after) end)
         app.post("/names", function(req) return app.text((next(req.form))) end)
@@ -496,7 +496,7 @@ def test_the_wait_for_the_client_is_not_the_handlers(server):
 def test_a_wait_that_was_given_up_loses_nothing(server):
     with server.wire() as w:
         w.send("POST /hurry HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
-        time.sleep(0.3)
+        server.wait_for("given up")
         w.send("abcdef")
         assert w.answer().body == b'["nil","timeout","abc","def"]'
 
@@ -504,7 +504,7 @@ def test_a_wait_that_was_given_up_loses_nothing(server):
 def test_two_readers(server):
     with server.wire() as w:
         w.send("POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-        time.sleep(0.2)
+        server.wait_for("two begun")
         body = w.send("abc").answer().body
         assert b"another coroutine is reading" in body and b'"abc"' in body
 
@@ -527,7 +527,7 @@ def test_a_reader_that_the_answer_left_behind_is_woken(server):
 def test_nothing_is_read_after_the_client_has_left(server):
     with server.wire() as w:
         w.send("POST /after HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
-        time.sleep(0.1)
+        server.wait_for("after begun")
     eventually(lambda: "the client closed" in requests.get(server.url("/after")).text)
 
 

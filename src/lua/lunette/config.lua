@@ -9,8 +9,9 @@ local types = require "lunette.config_types"
 local config = {}
 
 -- The schema --------------------------------------------------------------------------------------
--- name = { type, least, most } or a table of such; ranges are in the unit that the setting is
--- handed on in: bytes, milliseconds ("duration"), seconds ("seconds") or a plain number.
+-- name = { type, least, most } or a table of such; the types are those of lunette.config_types, and ranges
+-- are in the unit that the setting is handed on in: bytes, milliseconds ("duration"), seconds ("seconds")
+-- or a plain number.
 
 local KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 local DAY = 24 * 3600 * 1000
@@ -74,8 +75,6 @@ local schema = {
   secret = { "secrets" },
   site = { "plain" },
 }
-
--- Types: see lunette.config_types.
 
 -- Errors: a sentence, with the line of the key it is about ----------------------------------------
 

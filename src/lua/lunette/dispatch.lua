@@ -30,10 +30,6 @@ function dispatch.compile(declared)
     everyone = host_views.compile(declared)
 end
 
-local function view_of(req)
-    return view_of_text(tostring(req.host or ""))
-end
-
 -- Makes the path the loaded one.
 local function load_path(req, path, encoded)
     if encoded then
@@ -74,7 +70,7 @@ end
 -- The answer to a request: raw results of a handler, a response, or core.FILE. C calls it in a
 -- coroutine of the request. encoded: a segment holds an encoded slash.
 function dispatch.dispatch(req, method, path, encoded, has_body)
-    local view = everyone or view_of(req)
+    local view = everyone or view_of_text(req.host)
     local literal = not encoded and view.literal[method]
     local entry = literal and literal[path]
     local chain
@@ -98,8 +94,8 @@ end
 
 -- The entry that a request went to, found again; view.nowhere without one.
 local function locate(req)
-    local view = everyone or view_of(req)
-    local method, is_all = core.asked(req)
+    local method, is_all, host = core.asked(req)
+    local view = everyone or view_of_text(host)
     if is_all then return view.nowhere end
     router.load_segments(core.segments(req))
     local route = find_route(view, method)

@@ -64,6 +64,16 @@ local function can_leave_with(e)
         and (e.headers == nil or type(e.headers) == "table")
 end
 
+-- The answer of an abort object.
+local function leave_with(entry, fn, req, e)
+    req.error = e
+    if e.response then return respond(entry, fn, req, e.response) end
+    if e.status >= 400 then return pages.answer(entry, req, e) end
+    local headers = response.headers(e.headers)
+    headers["Content-Type"] = headers["Content-Type"] or "text/plain; charset=utf-8"
+    return respond(entry, fn, req, response.new(e.status, headers, e.message or ""))
+end
+
 -- The answer to what xpcall caught from fn, or from the handler.
 local function failure(entry, req, e, fn)
     if core.over(req) then -- the client left: the error is its consequence
@@ -74,16 +84,7 @@ local function failure(entry, req, e, fn)
     if is_abort(e) and not e.response and not can_leave_with(e) then
         e = "what app.abort raised was changed: its status is no status, or its message no string"
     end
-    if is_abort(e) then
-        req.error = e
-        if e.response then return respond(entry, fn, req, e.response) end
-        if e.status < 400 then
-            local headers = response.headers(e.headers)
-            headers["Content-Type"] = headers["Content-Type"] or "text/plain; charset=utf-8"
-            return respond(entry, fn, req, response.new(e.status, headers, e.message or ""))
-        end
-        return pages.answer(entry, req, e)
-    end
+    if is_abort(e) then return leave_with(entry, fn, req, e) end
     local f = errors.failure(e)
     local text, traceback = f.message, f.traceback
     req.error = f.cause

@@ -43,6 +43,20 @@ local function middleware_list(use, what)
     return list
 end
 
+-- A size or a duration; wanted is what the option must be, in words.
+local function unit_option(scope, opts, name, parse, wanted, what)
+    local given = opts[name]
+    if given == nil then return scope.defaults[name] end
+    return parse(given) or misuse("%s: %s must be a %s, not %s", what, name, wanted, errors.kind(given))
+end
+
+local function flag_option(scope, opts, name, what)
+    local given = opts[name]
+    if given == nil then return scope.defaults[name] end
+    expect(given, "boolean", what .. ": " .. name)
+    return given
+end
+
 -- An option that middleware of ours does: made by fn, or the scope's where it is not given; false
 -- takes that away.
 local function inner_option(scope, opts, name, fn, what)
@@ -56,19 +70,12 @@ local function check(scope, opts, known, what)
     opts = check_options(opts, known, what)
     local given = { name = opts.name }
     if opts.name ~= nil then expect(opts.name, "string", what .. ": name") end
-    for name, parse_unit in pairs { max_body = units.size, timeout = units.duration } do
-        given[name] = opts[name] ~= nil and parse_unit(opts[name]) or nil
-        if opts[name] ~= nil and not given[name] then
-            misuse("%s: %s must be a %s, not %s", what, name,
-                name == "timeout" and 'duration like 5 or "5m"' or 'size like 65536 or "20M"',
-                errors.kind(opts[name]))
-        end
-        given[name] = given[name] or scope.defaults[name]
-    end
+    given.max_body =
+        unit_option(scope, opts, "max_body", units.size, 'size like 65536 or "20M"', what)
+    given.timeout =
+        unit_option(scope, opts, "timeout", units.duration, 'duration like 5 or "5m"', what)
     for _, name in ipairs { "strict", "stream_body", "gzip" } do
-        if opts[name] ~= nil then expect(opts[name], "boolean", what .. ": " .. name) end
-        given[name] = opts[name]
-        if given[name] == nil then given[name] = scope.defaults[name] end
+        given[name] = flag_option(scope, opts, name, what)
     end
     given.use = table.move(scope.defaults.use, 1, #scope.defaults.use, 1, {})
     for _, fn in ipairs(middleware_list(opts.use, what)) do given.use[#given.use + 1] = fn end

@@ -1,6 +1,6 @@
 ---@meta lunette.log
 
----Records of the error log, with their place and the id of the request, which its tasks (`lunette.task`) have, too.
+---Records of the error log, with their place and the id of the request, also from its tasks and `req:after`.
 ---@class lunette.log
 local log = {}
 

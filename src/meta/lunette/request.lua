@@ -33,7 +33,7 @@
 ---@field valid table<string, any> What the schemas of the route made of `params`, `query`, `form`, `json`
 ---@field user any What the check of lunette.auth returned
 ---@field csp_nonce string? Of lunette.secure, for this answer
----@field error lunette.Error? In middleware, after `handle(req)`: what went wrong inside
+---@field error lunette.Error|string|table|nil In middleware, after `handle(req)`, and for a page of `app.on_error`: what went wrong inside. What `app.abort` raised, the error, or a sentence about results that are no answer
 local Request = {}
 
 ---@class lunette.IntOptions

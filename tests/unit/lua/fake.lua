@@ -84,7 +84,7 @@ local function new_core(files)
     function core.shows() return core.stranger ~= true end
     function core.route() return nil end
     function core.plain() end
-    function core.asked(req) return req.method, req.path == "*" end
+    function core.asked(req) return req.method, req.path == "*", req.host end
     function core.log(level, text) core.logged[#core.logged + 1] = level .. " " .. text end
     function core.normalise(...) return normalise(core.started.response, ...) end
     function core.encode(t) return require "lunette.json".encode(t) end
