@@ -26,7 +26,8 @@ struct replace {
     int line;     // to it; −1
     int reaper;   // the line to all that come after process 1 (reaper.h); −1
     bool cut;     // the new one, which is to stop, has been told to do so at once
-    bool told;    // the new one has been told to stop, by a signal that was this one's
+    bool
+        told; // while LEAVING, a signal to stop has come: it was for the new one, or changed nothing
     int64_t deadline, wake_due;
     char why[REPLACE_WHY_MAX]; // it could not start
 };
@@ -40,6 +41,9 @@ int64_t replace_due(const struct master *m);
 // In a container whose process 1 was a server: what was meant for it is the new one's. Whether that
 // is all.
 bool replace_pass_on(struct master *m, int signo);
+// This one leaves, and ends when its requests are over: the first signal to stop is to change
+// nothing in that. A second one is false.
+bool replace_ends_anyway(struct master *m);
 void replace_say_rest(struct master *m); // to a new one that runs: the background work is its own
 // The server stops: so does a new one that has just begun, by the same signal. Again with a
 // stronger one.

@@ -128,7 +128,7 @@ static void on_signal(struct master *m, int signo)
     case SIGINT:
         if (m->state < STOPPING)
             master_stop(m);
-        else
+        else if (!replace_ends_anyway(m))
             master_end(m);
         break;
     case SIGQUIT:

@@ -265,6 +265,14 @@ bool replace_pass_on(struct master *m, int signo)
     return signo != SIGQUIT && signo != SIGUSR1 && !(ends && again);
 }
 
+bool replace_ends_anyway(struct master *m)
+{
+    struct replace *r = &m->replace;
+    bool first = r->stage == REPLACE_LEAVING && !r->told;
+    r->told |= first;
+    return first;
+}
+
 bool replace_dies(const struct master *m)
 {
     return m->replace.pid && m->replace.stage == REPLACE_NONE;

@@ -205,8 +205,14 @@ bool worker_start(struct worker *w)
     return w->status == 0;
 }
 
+// What it is told from here on changes nothing: the server has turns of the loop to end in, and a
+// signal or a word of the master would find parts of it gone.
 void worker_take_down(struct worker *w)
 {
+    if (w->loop) {
+        loop_del(w->loop, &w->signals);
+        loop_del(w->loop, &w->channel);
+    }
     if (w->server)
         server_free(w->server);
     sides_close(&w->sides);
@@ -222,14 +228,11 @@ void worker_take_down(struct worker *w)
     pool_free(w->slow_pool);
     pool_free(w->sql_pool);
     pool_free(w->pool); // its threads may still work for what the vm has left behind
-    if (w->signal_fd >= 0) {
-        loop_del(w->loop, &w->signals);
+    if (w->signal_fd >= 0)
         signals_forget_end(w->signal_fd);
-    }
     if (w->loop) {
         timeout_remove(w->loop, &w->trim);
         timeout_remove(w->loop, &w->unwritten);
-        loop_del(w->loop, &w->channel);
         channel_close_spares(&w->spares);
         loop_free(w->loop);
     }

@@ -645,6 +645,21 @@ def test_the_settings_are_read_by_who_has_nothing_of_the_server(start):
     assert found == {"pipe"}, listed  # for its answer, and from ls
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_second_term_to_one_that_leaves_cuts_its_requests(start, times):
+    """And not the first: it ends by itself as it is, when they are over."""
+    r = start(SITE, "--workers", "1")
+    with under_way(r.server) as slow:
+        replace_and_leave(r)
+        for _ in range(times):
+            os.kill(r.server.process.pid, signal.SIGTERM)
+            time.sleep(0.3)  # it is heard by itself
+        let_go(r.server)
+        assert bool(slow.fill()) == (times == 1)
+    assert r.server.process.wait(20) == 0
+    assert one(r.server).body == b"one"
+
+
 def test_a_successor_that_is_killed_while_it_loads_takes_no_socket_along(start):
     r = start()
     before = children_of(r.pid())
