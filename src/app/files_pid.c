@@ -96,7 +96,7 @@ static int open_other(int folder, const char *other)
     if (!is_plain_and_own(fd) || fstat(fd, &st) != 0)
         rc = -EEXIST;
     else if (st.st_mode & (S_IRWXG | S_IRWXO))
-        rc = unlinkat(folder, other, 0) == 0 ? -EAGAIN : -errno;
+        rc = unlinkat(folder, other, 0) == 0 || errno == ENOENT ? -EAGAIN : -errno;
     else if (lock(fd) != 0 || !is_in(folder, other, fd))
         rc = -EAGAIN;
     if (rc < 0)
@@ -107,7 +107,8 @@ static int open_other(int folder, const char *other)
 // The new one, fd, is at name, the old one at other. 0 or −EAGAIN, and then it is as it was.
 static int keep(int folder, const char *name, const char *other, int old, int fd)
 {
-    if (is_in(folder, other, old) && !is_locked(old, F_RDLCK) && fchmod(fd, 0644) == 0)
+    bool done = is_in(folder, name, fd) && is_in(folder, other, old); // and nobody's else
+    if (done && !is_locked(old, F_RDLCK) && fchmod(fd, 0644) == 0)
         return 0;
     exchange(folder, name, other);
     return -EAGAIN;

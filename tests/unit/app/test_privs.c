@@ -360,7 +360,7 @@ static void test_what_a_start_left_beside_the_pid_file(void **state)
 static _Noreturn void compete(const char *at, int *have)
 {
     pid_t holder;
-    for (int taken = 0; taken < 200;) {
+    for (int taken = 0; taken < 500;) {
         int fd = files_open_pid(at, &holder);
         if (fd < 0)
             continue;
