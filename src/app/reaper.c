@@ -97,10 +97,11 @@ static void follow(struct reaper *r, pid_t pid)
 static void pass_on(struct reaper *r, int signo)
 {
     bool ends = signo == SIGTERM || signo == SIGINT || signo == SIGQUIT;
+    bool at_once = signo == SIGQUIT || (ends && r->told);
     if (!give(&r->now, signo)) {
-        give(&r->before, signo);
+        give(&r->before, at_once ? SIGQUIT : signo);
         sigaddset(&r->kept, signo); // one to stop is in told as well
-    } else if (signo == SIGQUIT || (ends && r->told)) {
+    } else if (at_once) {
         give(&r->before, SIGQUIT);
     } else if (signo == SIGUSR1) {
         give(&r->before, SIGUSR1);
