@@ -87,7 +87,7 @@ def test_what_is_under_way_is_finished(serve, how):
 
 
 def test_idle_connections_are_closed_at_once(serve):
-    server = serve(SITE)
+    server = serve(SITE, "--workers", "1")  # which has heard it when the first are closed
     before = server.sockets()
     with server.wire() as idle, server.wire() as new, server.wire() as half:
         assert idle.get("/hello").answer().status == 200
