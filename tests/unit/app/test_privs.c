@@ -360,6 +360,7 @@ static void test_what_a_start_left_beside_the_pid_file(void **state)
 static _Noreturn void compete(const char *at, int *have)
 {
     pid_t holder;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // where the test has failed, and its folder is gone
     for (int taken = 0; taken < 500;) {
         int fd = files_open_pid(at, &holder);
         if (fd < 0)
