@@ -494,13 +494,8 @@ def test_process_1_ends_with_the_status_of_one_that_the_one_before_survives(cont
     assert c.end() == 128 + 9
 
 
-@contained
-def test_process_1_told_to_stop_between_two_masters_stops_the_next(contain):
-    """The second is killed while the third begins."""
-    c = contain()
-    c.replace_until_alone()
-    main = c.server.folder / "scripts/main.lua"
-    main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
+def kill_while_next_begins(c):
+    """Kills the master while its successor loads, which it gives: no master serves then."""
     second = c.master()
     c.signal("USR2")
     third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
@@ -508,6 +503,17 @@ def test_process_1_told_to_stop_between_two_masters_stops_the_next(contain):
     os.kill(second, signal.SIGKILL)
     eventually(lambda: not alive(second))
     eventually(lambda: stat_of(third)[1] == c.first)
+    return third
+
+
+@contained
+def test_process_1_told_to_stop_between_two_masters_stops_the_next(contain):
+    """The second is killed while the third begins."""
+    c = contain()
+    c.replace_until_alone()
+    main = c.server.folder / "scripts/main.lua"
+    main.write_text("require 'lunette.task'.sleep(1.5)\n" + MAIN)
+    third = kill_while_next_begins(c)
     c.signal("TERM")
     assert c.end() == 0
     assert not alive(third)

@@ -8,6 +8,7 @@ import pytest
 from conftest import eventually
 from running import new_folder, running
 from test_replace import alive
+from test_stop import refused
 
 MAIN = """
     local app = require "lunette"
@@ -88,16 +89,6 @@ def test_a_worker_is_still_told_of_its_end(server, name):
     os.kill(worker, getattr(signal, "SIG" + name))
     server.wait_for(rf"worker {worker} ended .*started (\d+)")
     assert server.workers() != [worker]
-
-
-def refused(server):
-    try:
-        server.connect().close()
-    except ConnectionRefusedError:
-        return True
-    except ConnectionResetError:
-        pass
-    return False
 
 
 def test_an_end_at_once_is_not_lost_while_os_execute_waits(server):

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import eventually
 from test_faults import tracing
-from test_processes import beneath, contain, contained, held_after, number_of, stat_of  # noqa: F401
+from test_processes import contain, contained, held_after, kill_while_next_begins, number_of, stat_of  # noqa: F401
 from running import children_of
 from test_replace import MAIN, SITE, Replaced, alive, let_go, one
 
@@ -67,13 +67,7 @@ def test_what_process_1_is_asked_between_two_masters_the_next_does(contain, name
     eventually(c.is_alone, 30)
     main = c.server.folder / "scripts/main.lua"
     main.write_text(HELD)
-    second = c.master()
-    c.signal("USR2")
-    third = eventually(lambda: [pid for pid in beneath(second) if stat_of(pid)[1] == second and
-                                children_of(pid)], 20)[0]
-    os.kill(second, signal.SIGKILL)
-    eventually(lambda: not alive(second))
-    eventually(lambda: stat_of(third)[1] == c.first)
+    third = kill_while_next_begins(c)
     number, its = c.number(), number_of(third)
     c.signal(name)
     assert number == c.number()  # it does not serve yet
