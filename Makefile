@@ -228,7 +228,7 @@ BESIDE    = $(call parallel,$(shell expr $(JOBS) + 2)) --output-sync=target
 failed    = { echo 'make test: FAILED; the first line above that says FAILED tells what.'; exit 1; }
 
 test: need
-	@$(MAKE) --no-print-directory NEED=: $(PARALLEL) all layers unit lua-unit fuzz-replay test-modules || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(BESIDE) all layers unit lua-unit fuzz-replay test-modules || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(BESIDE) integration sanitized browser || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
 	@echo 'make test: everything passed, plain and under ASan and UBSan.'
@@ -277,14 +277,14 @@ $(B)/fuzz/%_replay: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/liblu
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # What pytest makes of the tests' modules is kept, for every process that reads them.
-PYTEST = env -u MAKEFLAGS -u MFLAGS LUNETTE=$(abspath $(B)/lunette) \
+PYTEST = env -u MAKEFLAGS -u MFLAGS -u PYTHONDONTWRITEBYTECODE LUNETTE=$(abspath $(B)/lunette) \
          PYTHONPYCACHEPREFIX=$(abspath build/pycache) $(1) /usr/bin/python3 -m pytest -q -p no:cacheprovider
 test-modules: need $(B)/lunette
 	$(call run,test-modules,$(call PYTEST) --collect-only tests/integration)
 
 # Several at a time: most of what a test does is waiting. Each of them has ports of its own
 # (tests/integration/conftest.py), the browser's two beside up to six others.
-TESTERS  ?= 3
+TESTERS  ?= 6
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)$(call PYTEST,timeout 1200) -x -n $(TESTERS) tests/integration || \
