@@ -100,7 +100,9 @@ def ask(server, target, *fields, method="GET", host="localhost", body=b"", versi
     lines = [f"{method} {target} HTTP/{version}", f"Host: {host}", "Connection: close", *fields]
     if body:
         lines.append(f"Content-Length: {len(body)}")
-    return Answer(server.raw("\r\n".join([*lines, "", ""]).encode() + body))
+    data = server.raw("\r\n".join([*lines, "", ""]).encode() + body)
+    assert data, f"closed without an answer to {target}; the log ends: {server.errors()[-2000:]}"
+    return Answer(data)
 
 
 def log_of(server, path):
