@@ -175,6 +175,8 @@ class Server:
     def ends_within(self, seconds):
         """Waits for the end of the master; whether it came. (wait(timeout) of subprocess would
         look only every 50 ms.)"""
+        if self.process.poll() is not None:  # and send_signal looks, too: its number is no more
+            return True
         end = os.pidfd_open(self.process.pid)
         try:
             return bool(select.select([end], [], [], seconds)[0])

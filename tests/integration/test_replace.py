@@ -82,7 +82,8 @@ class Replaced:
     def stop(self):
         for pid in dict.fromkeys([self.pid() if self.pid_file.exists() else 0, *self.pids]):
             if pid and alive(pid) and pid != self.server.process.pid:
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it may end meanwhile
+                    os.kill(pid, signal.SIGTERM)
         self.server.stop()
         eventually(lambda: not any(alive(pid) for pid in self.pids[1:]), 20)
         assert "Sanitizer" not in self.server.errors(), self.server.errors()
