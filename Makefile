@@ -229,7 +229,7 @@ failed    = { echo 'make test: FAILED; the first line above that says FAILED tel
 
 test: need
 	@$(MAKE) --no-print-directory NEED=: $(BESIDE) all layers unit lua-unit fuzz-replay test-modules || $(failed)
-	@$(MAKE) --no-print-directory NEED=: $(BESIDE) integration sanitized browser || $(failed)
+	@$(MAKE) --no-print-directory NEED=: $(BESIDE) $(FEWER) integration sanitized browser || $(failed)
 	@$(MAKE) --no-print-directory NEED=: $(SANITIZED) integration || $(failed)
 	@echo 'make test: everything passed, plain and under ASan and UBSan.'
 
@@ -244,7 +244,9 @@ $(B)/tests/%.o: tests/%.c | need
 	$(call say,cc,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-conversion -c -o $@ $<
 
-unit: $(UNITS:%=run/unit/%)
+# Those that wait for seconds begin first: nothing waits for them at the end.
+LONG  = $(addprefix run/unit/,script/test_sqlite script/test_vm content/test_cache http/test_h1_ends)
+unit: $(LONG) $(UNITS:%=run/unit/%)
 run/unit/%: $(B)/unit/%
 	$(call run,unit/$*,$<)
 $(B)/unit/%: $(B)/tests/unit/%.o $(B)/liblunette.a
@@ -283,8 +285,10 @@ test-modules: need $(B)/lunette
 	$(call run,test-modules,$(call PYTEST) --collect-only tests/integration)
 
 # Several at a time: most of what a test does is waiting. Each of them has ports of its own
-# (tests/integration/conftest.py), the browser's two beside up to six others.
+# (tests/integration/conftest.py), the browser's two beside up to six others. Beside a build, which leaves
+# no processor idle, more of them only make each other late.
 TESTERS  ?= 6
+FEWER     = TESTERS=4
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)$(call PYTEST,timeout 1200) -x -n $(TESTERS) tests/integration || \

@@ -5,11 +5,12 @@
 // interrupted, in steps, by a signal to the worker's thread. While nothing runs the thread sleeps,
 // and the first run after that wakes it.
 //
-//      run begins ──limit──> LATE ──100 ms──> STILL ──500 ms──> LOST ──50 ms──> options.lost
+//      run begins ──limit──> LATE ──100 ms──> STILL ──700 ms──> LOST ──50 ms──> options.lost
 //
 // A run is seen at most an eighth of the limit, and 100 ms, after it began. The last step waits up
-// to 450 ms more for what the run says of itself. Time in which the thread itself did not run (a
-// stopped process) does not count. There is one watchdog in a process.
+// to 150 ms more for what the run says of itself: a second after the limit somebody else ends it. Time in
+// which the thread itself did not run (a stopped process) does not count. There is one watchdog in a
+// process.
 #ifndef LUNETTE_NET_WATCHDOG_H
 #define LUNETTE_NET_WATCHDOG_H
 
