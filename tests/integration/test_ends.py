@@ -285,7 +285,7 @@ def test_a_killed_checker_is_a_reload_that_comes_to_nothing(serve):
     eventually(lambda: server.errors().count("main begun") == 2)
     os.kill(checker, signal.SIGKILL)
     server.wait_for("reload 1 came to nothing: the process that tried the new scripts ended without a word")
-    assert server.workers() == [worker]
+    eventually(lambda: server.workers() == [worker])
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"reloaded \(2\)")
 

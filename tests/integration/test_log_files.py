@@ -155,7 +155,7 @@ def test_a_reload_that_a_worker_has_no_descriptors_for_comes_to_nothing(full):
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: "reloaded (2)" in error.read_text())
     assert wire.get("/n/4").answer().body == b"new"
-    assert server.workers() == [worker]
+    eventually(lambda: server.workers() == [worker])  # the process that tried them is on its way out
 
 
 def ask_many(server, first, count, wires=4):
