@@ -286,9 +286,9 @@ test-modules: need $(B)/lunette
 
 # Several at a time: most of what a test does is waiting. Each of them has ports of its own
 # (tests/integration/conftest.py), the browser's two beside up to six others. Beside a build, which leaves
-# no processor idle, more of them only make each other late.
+# no processor idle, more of them only make each other late: there are fewer, unless TESTERS is given.
 TESTERS  ?= 6
-FEWER     = TESTERS=4
+FEWER     = $(if $(filter file,$(origin TESTERS)),TESTERS=4)
 integration: need $(B)/lunette
 	@echo 'integration tests with $(B)/lunette'
 	$(Q)$(call PYTEST,timeout 1200) -x -n $(TESTERS) tests/integration || \

@@ -26,8 +26,8 @@ struct replace {
     int line;     // to it; −1
     int reaper;   // the line to all that come after process 1 (reaper.h); −1
     bool cut;     // the new one, which is to stop, has been told to do so at once
-    bool
-        told; // while LEAVING, a signal to stop has come: it was for the new one, or changed nothing
+    // While LEAVING, a signal to stop has come: it was for the new one, or changed nothing.
+    bool told;
     int64_t deadline, wake_due;
     char why[REPLACE_WHY_MAX]; // it could not start
 };
