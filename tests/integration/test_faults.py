@@ -143,8 +143,17 @@ def server():
         yield s
 
 
+def connections(server):
+    """Of clients, that the workers have open."""
+    held = server.open_files("socket:")
+    rows = [line.split() for line in open("/proc/net/tcp")][1:]
+    return [row for row in rows if int(row[1].split(":")[1], 16) == server.port and row[3] != "0A"  # it listens
+            and f"socket:[{row[9]}]" in held]
+
+
 def at_rest(server):
     """What is open once nothing changes any more: connections of tests before are on their way out."""
+    eventually(lambda: not connections(server))
     names = None
     while names != (names := open_now(server)):
         time.sleep(0.2)
